@@ -1,0 +1,104 @@
+"""Settings of the model and its training, as plain data (pydantic only: importing this needs neither torch nor ray)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Metric = Literal["cosine", "dot", "l2"]
+Form = Literal["orthogonal", "linear", "mlp"]
+
+#: Widths fitted when none are given: the ones people ask for, up to the dimension of the store.
+WIDTH_LADDER = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+
+
+class Settings(BaseModel):
+    """A frozen section in which unknown keys are errors and each field's docstring is its help text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class ModelSettings(Settings):
+    """The adaptor `ê = e + f(e)`: what f may be and where it starts."""
+
+    recipe: Literal["default", "paper"] = "default"
+    """Named set of settings: `default` (PCA start, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
+    The recipe fills every field of model, loss and training that is not given."""
+    form: Form = "orthogonal"
+    """What f is: `orthogonal` (a rotation: full-width scores stay exact), `linear` (a free matrix), `mlp` (the paper's)."""
+    start: Literal["pca", "identity"] = "pca"
+    """The map before the first step: the uncentred PCA rotation, or the identity."""
+    leading: int | None = Field(default=128, ge=2)
+    """Orthogonal form: rotate only inside the leading coordinates, so that every width from here on scores exactly like
+    the start; null rotates all of them."""
+    hidden: int = Field(default=512, ge=1)
+    """Hidden units of the `mlp` form."""
+    widths: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    """Trained widths, ascending, each at most the store's dimension; null takes the usual ladder (16, 32, 64, 96, 128 …)."""
+
+    @model_validator(mode="after")
+    def _widths_ascend(self) -> Self:
+        widths = self.widths
+        if widths is not None and (widths[0] < 1 or any(a >= b for a, b in zip(widths, widths[1:], strict=False))):
+            raise ValueError(f"widths must be positive and strictly ascending, got {list(widths)}")
+        return self
+
+
+class LossSettings(Settings):
+    """Weight of each term of the objective; 0 leaves the term out."""
+
+    listwise: float = Field(default=1.0, ge=0)
+    """List-wise distillation: cross-entropy between the full-width and the prefix ranking of the candidates."""
+    topk: float = Field(default=0.0, ge=0)
+    """Absolute change of similarity to the mined neighbours (paper, equation for L_topk)."""
+    pairwise: float = Field(default=0.0, ge=0)
+    """Absolute change of similarity over all pairs of a batch (paper, L_pair; its weight α)."""
+    reconstruction: float = Field(default=0.0, ge=0)
+    """Mean absolute change of the vector itself (paper, L_rec; its weight β)."""
+    ranking: float = Field(default=0.0, ge=0)
+    """Supervised stage: the paper's logistic ranking loss over graded pairs (its weight γ)."""
+    contrastive: float = Field(default=1.0, ge=0)
+    """Supervised stage: soft-max cross-entropy of each graded positive against mined, random and in-batch negatives."""
+    temperature: float = Field(default=0.05, gt=0)
+    """Temperature of the soft-max terms, in units of similarity."""
+
+
+class TrainingSettings(Settings):
+    """How the adaptor is trained."""
+
+    steps: int = Field(default=1500, ge=0)
+    """Most optimisation steps of the unsupervised stage (0 keeps the start)."""
+    supervised_steps: int = Field(default=800, ge=0)
+    """Most steps of the second stage; used only when queries and qrels are given."""
+    batch: int = Field(default=128, ge=2)
+    """Anchors per step, over all workers together."""
+    candidates: int = Field(default=512, ge=0)
+    """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of Adam."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate falls over the steps."""
+    evaluate_every: int = Field(default=100, ge=1)
+    """Steps between two looks at the held-out rows; each is also a checkpoint."""
+    patience: int = Field(default=500, ge=1)
+    """Steps without a better held-out score after which a stage stops."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the sample, the batches and the initial weights."""
+
+
+class MiningSettings(Settings):
+    """What is sampled from the store and which neighbours are mined."""
+
+    sample_rows: int = Field(default=100_000, ge=20)
+    """Rows drawn uniformly over all shards (fewer if the store has fewer); they must fit in the memory of a node."""
+    held_out: float = Field(default=0.1, gt=0, lt=0.9)
+    """Share of the sample that training never sees (at most 2,000 rows); it stops the training and gives the evidence."""
+    neighbours: int = Field(default=10, ge=1)
+    """Exact nearest neighbours mined for each training row."""
+    shards: int = Field(default=2, ge=1)
+    """Parts, each held by a worker of its own, that the search is split into; the result does not depend on it."""
+    max_row_groups: int = Field(default=4096, ge=1)
+    """Row groups read for the sample at most: a larger store is sampled in two stages (row groups, then rows)."""
+    bad_rows: Literal["stop", "skip"] = "stop"
+    """What a null, NaN, infinite, zero or wrong-length vector in the sample does: end the fit, or be left out and counted."""

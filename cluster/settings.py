@@ -1,0 +1,23 @@
+"""Where a command runs (pydantic only: importing this does not import ray)."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ClusterSection(BaseModel):
+    """The Ray cluster and the share of it that a command may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    address: str = "local"
+    """`local` starts Ray on this machine for the length of the command; `auto` or `host:port` joins a running cluster.
+    A command that was submitted to a cluster joins that cluster whatever stands here."""
+    workers: int = Field(default=2, ge=1)
+    """Worker processes of fit (data-parallel ranks) and, at most, actors of compress, evaluate and verify."""
+    gpus_per_worker: float = Field(default=0, ge=0)
+    """GPUs reserved for each worker; above 0, training uses NCCL and transforms run on the GPU."""
+    cpus_per_worker: int = Field(default=1, ge=1)
+    """CPU cores reserved for each worker; its numeric libraries use as many threads."""
+    max_failures: int = Field(default=3, ge=0)
+    """How often fit restarts its workers after one of them died before the run fails."""

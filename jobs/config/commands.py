@@ -1,0 +1,193 @@
+"""One root schema per command. A YAML file is parsed as exactly one of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from adaptor.recipes import fill
+from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
+from cluster.settings import ClusterSection
+from jobs.config.sections import (
+    ArtefactSection,
+    CompressArtefactSection,
+    OutputSection,
+    QrelsSection,
+    QueriesSection,
+    StoreSection,
+)
+
+
+class FitConfig(Settings):
+    """Learn an adaptor from a sample of the store."""
+
+    store: StoreSection
+    """The vectors to learn from."""
+    output: OutputSection
+    """Where the artefact goes."""
+    queries: QueriesSection | None = None
+    """Training queries: with qrels, they add the supervised second stage."""
+    qrels: QrelsSection | None = None
+    """Judgments of the training queries."""
+    adaptor: ModelSettings = ModelSettings()
+    """The model."""
+    loss: LossSettings = LossSettings()
+    """The objective."""
+    training: TrainingSettings = TrainingSettings()
+    """The optimisation."""
+    mining: MiningSettings = MiningSettings()
+    """The sample and its neighbours."""
+    cluster: ClusterSection = ClusterSection()
+    """Where it runs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_fills_gaps(cls, given: Any) -> Any:
+        return fill(given)
+
+    @model_validator(mode="after")
+    def _queries_need_qrels(self) -> Self:
+        if (self.queries is None) != (self.qrels is None):
+            raise ValueError("queries and qrels go together: give both (supervised) or neither (unsupervised)")
+        return self
+
+
+class CompressOutputSection(OutputSection):
+    """Where and how the short vectors are written."""
+
+    dtype: Literal["float32", "float16"] = "float32"
+    """Type of the stored numbers; float16 rounds to nearest and halves the size."""
+    row_group_rows: int = Field(default=65_536, ge=1)
+    """Rows of one row group of the output."""
+    compression: Literal["none", "snappy", "zstd", "lz4"] = "none"
+    """Parquet compression of the output; unit vectors hardly compress."""
+    removed: Literal["keep", "delete"] = "keep"
+    """What happens to the output of a shard that has left the store."""
+
+
+class ReadingSection(Settings):
+    """How the shards are read."""
+
+    bad_rows: Literal["stop", "quarantine"] = "stop"
+    """What a null, NaN, infinite, zero or wrong-length vector or a null id does: end the job, or go to the quarantine with its
+    reason. With `quarantine` an unreadable shard is reported as failed and the others finish (exit status 1)."""
+    batch_rows: int = Field(default=8192, ge=1)
+    """Rows that pass through the adaptor at once; memory grows with it, the output does not depend on it."""
+    split_bytes: int = Field(default=1 << 30, ge=1)
+    """Shards larger than this are split into work items by row groups, so that one file never holds up the job."""
+    attempts: int = Field(default=3, ge=1)
+    """How often a shard that kills its worker is tried before it is given up as failed."""
+
+
+class CompressConfig(Settings):
+    """Stream the whole store through the adaptor and write short vectors."""
+
+    store: StoreSection
+    """The vectors to compress."""
+    adaptor: CompressArtefactSection
+    """The adaptor and the width."""
+    output: CompressOutputSection
+    """Where the generation goes."""
+    reading: ReadingSection = ReadingSection()
+    """How the shards are read."""
+    cluster: ClusterSection = ClusterSection()
+    """Where it runs."""
+
+
+class EvaluationSection(Settings):
+    """What evaluate measures."""
+
+    name: str | None = None
+    """Name of the set in metrics.json; null takes the last part of the store's uri."""
+    widths: tuple[int, ...] | None = None
+    """Widths to score; null takes the trained widths of the adaptor."""
+    anchors: int = Field(default=1000, ge=1)
+    """Without queries: rows of the store, drawn uniformly, that serve as queries."""
+    bootstrap: int = Field(default=1000, ge=10)
+    """Resamples of the queries behind each confidence interval (95%)."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the anchors and of the resampling."""
+
+
+class EvaluateConfig(Settings):
+    """Measure what search quality each width keeps."""
+
+    store: StoreSection
+    """The full-width vectors (the ground truth)."""
+    adaptor: ArtefactSection
+    """The adaptor to judge."""
+    output: OutputSection
+    """Where metrics.json and report.html go."""
+    queries: QueriesSection | None = None
+    """Query vectors; without them rows of the store are the queries."""
+    qrels: QrelsSection | None = None
+    """Judgments: with them nDCG@10, Recall@10/100 and MRR@10 are measured."""
+    evaluation: EvaluationSection = EvaluationSection()
+    """What is measured."""
+    cluster: ClusterSection = ClusterSection()
+    """Where it runs."""
+
+    @model_validator(mode="after")
+    def _qrels_need_queries(self) -> Self:
+        if self.qrels is not None and self.queries is None:
+            raise ValueError("qrels need queries: give the query vectors, or leave qrels out")
+        return self
+
+
+class VerificationSection(Settings):
+    """How thoroughly verify looks."""
+
+    sample_rows: int = Field(default=1000, ge=0)
+    """Rows, drawn uniformly, that are computed again from the source and compared."""
+    tolerance: float = Field(default=1e-5, gt=0)
+    """Largest accepted difference of one number (float16 output: one rounding step is added)."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the sample."""
+    unique_ids_up_to: int = Field(default=200_000_000, ge=0)
+    """Look for doubled ids across shards only up to this many rows (8 bytes of memory each)."""
+
+
+class VerifyConfig(Settings):
+    """Check that a generation is complete and right."""
+
+    store: StoreSection
+    """The full-width vectors."""
+    adaptor: CompressArtefactSection
+    """The adaptor and width of the generation."""
+    output: CompressOutputSection
+    """The same section as the compress run had."""
+    verification: VerificationSection = VerificationSection()
+    """How thoroughly to look."""
+    cluster: ClusterSection = ClusterSection()
+    """Where it runs."""
+
+
+class SubmissionSection(Settings):
+    """The job to send."""
+
+    command: Literal["fit", "compress", "evaluate", "verify"]
+    """Command to run on the cluster."""
+    config: str
+    """Its YAML file; it is checked here before anything is sent."""
+    overrides: dict[str, str] = {}
+    """Fields to override in it, as `section.field: value`."""
+    address: str = "http://127.0.0.1:8265"
+    """Address of the cluster's dashboard (Jobs API)."""
+    job_id: str | None = None
+    """Name of the job; submitting a name twice follows the running job instead of starting another. Null: made from the config."""
+    pip: tuple[str, ...] = ()
+    """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
+    environment: dict[str, str] = {}
+    """Environment variables of the job; refused when a name looks like a secret (use roles or the nodes' environment)."""
+    follow: bool = True
+    """Print the job's log until it ends and exit with its status; false returns once the job is queued."""
+    entrypoint_cpus: float = Field(default=0, ge=0)
+    """CPUs reserved for the driver of the job."""
+
+
+class SubmitConfig(Settings):
+    """Send a command to a running Ray cluster."""
+
+    submission: SubmissionSection
+    """The job."""

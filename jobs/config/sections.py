@@ -1,0 +1,104 @@
+"""Sections shared by the commands: a key means the same wherever it stands."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from adaptor.settings import Metric, Settings
+
+
+class FilesystemOptions(Settings):
+    """How to reach an object store; local paths ignore it. Secrets never stand here: they come from the environment."""
+
+    endpoint: str | None = None
+    """Address of an S3-compatible server, such as `http://127.0.0.1:8333`; null means AWS."""
+    region: str | None = None
+    """Region of the bucket; null asks the environment (AWS_REGION)."""
+    credentials: Literal["environment", "anonymous", "role"] = "environment"
+    """`environment`: the usual AWS chain; `anonymous`: unsigned requests; `role`: assume `role_arn`."""
+    role_arn: str | None = None
+    """Role to assume; needed with `credentials: role`, refused otherwise."""
+    attempts: int = Field(default=10, ge=1)
+    """Tries of one request before it counts as failed."""
+    request_timeout_seconds: float = Field(default=30.0, gt=0)
+    """Longest wait for a reply to one request."""
+
+    @model_validator(mode="after")
+    def _role_has_arn(self) -> Self:
+        if (self.credentials == "role") != (self.role_arn is not None):
+            raise ValueError("role_arn and credentials: role go together, give both or neither")
+        return self
+
+
+class StoreSection(Settings):
+    """A vector store: a prefix of Parquet shards with an id, a vector and any payload columns."""
+
+    uri: str
+    """Folder or prefix of the shards: a local path, `s3://bucket/prefix`, or any fsspec URI."""
+    id_column: str = "id"
+    """Column of row ids (string or integer)."""
+    vector_column: str = "vector"
+    """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
+    metric: Metric = "cosine"
+    """Similarity that the store is searched with."""
+    filesystem: FilesystemOptions = FilesystemOptions()
+    """How to reach the store."""
+
+
+class QueriesSection(Settings):
+    """Query vectors, in one Parquet file or a prefix of them."""
+
+    uri: str
+    """Parquet file or prefix."""
+    id_column: str = "id"
+    """Column of query ids."""
+    vector_column: str = "vector"
+    """Column of query vectors; same model, same dimension as the store."""
+    split: str | None = None
+    """Keep only rows whose `split` column has this value; null keeps all rows."""
+    filesystem: FilesystemOptions = FilesystemOptions()
+    """How to reach the file."""
+
+
+class QrelsSection(Settings):
+    """Relevance judgments, in one Parquet file or a prefix of them."""
+
+    uri: str
+    """Parquet file or prefix."""
+    query_column: str = "query_id"
+    """Column of query ids."""
+    document_column: str = "doc_id"
+    """Column of document ids."""
+    grade_column: str = "grade"
+    """Column of integer grades; above 0 means relevant."""
+    split: str | None = None
+    """Keep only rows whose `split` column has this value; null keeps all rows."""
+    filesystem: FilesystemOptions = FilesystemOptions()
+    """How to reach the file."""
+
+
+class OutputSection(Settings):
+    """Where a command writes."""
+
+    uri: str
+    """Folder or prefix; created when absent."""
+    filesystem: FilesystemOptions = FilesystemOptions()
+    """How to reach it."""
+
+
+class ArtefactSection(Settings):
+    """A fitted adaptor."""
+
+    uri: str
+    """Folder or prefix that fit wrote (`adaptor.safetensors`, `adaptor.json`)."""
+    filesystem: FilesystemOptions = FilesystemOptions()
+    """How to reach it."""
+
+
+class CompressArtefactSection(ArtefactSection):
+    """A fitted adaptor, and the width to cut its vectors to."""
+
+    width: int = Field(ge=1)
+    """Columns kept (m): one of the trained widths, or any other up to the store's dimension (a warning says so)."""
