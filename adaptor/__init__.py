@@ -1,0 +1,10 @@
+"""The Matryoshka-Adaptor: the method and nothing else. Importing this package needs numpy and safetensors only.
+
+>>> import adaptor
+>>> short = adaptor.load("out/adaptor").transform(vectors, width=64)  # (n, d) -> float32 (n, 64)
+"""
+
+from adaptor.artefact import Adaptor, load
+from adaptor.errors import InputError, RunError
+
+__all__ = ["Adaptor", "InputError", "RunError", "load"]

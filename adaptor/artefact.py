@@ -1,0 +1,220 @@
+"""The fitted adaptor as files and as a numpy function: what compress, evaluate and a query service all use.
+
+An artefact is three files. `adaptor.safetensors` holds the map in its folded form, `adaptor.json` says what it is and carries
+the evidence, `pca.safetensors` holds the uncentred PCA rotation, kept as the baseline that evaluate compares with. The adaptor id
+is a hash of the weights and of every setting that shaped them; it is checked at every load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from adaptor.errors import InputError
+from adaptor.settings import Metric
+
+Floats = NDArray[np.float32]
+
+WEIGHTS, DOCUMENT, PCA = FILES = ("adaptor.safetensors", "adaptor.json", "pca.safetensors")
+FORMAT = 1
+#: Keys of the document that the adaptor id is made of; the rest (evidence, data, versions) describes but does not define.
+IDENTITY = ("format", "dim", "widths", "metric", "form", "unit_input", "recipe", "settings", "weights_sha256")
+_LINEAR, _MLP = {"linear"}, {"linear", "hidden_weight", "hidden_bias", "output_weight", "output_bias"}
+#: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
+_BLOCK_ROWS = 4096
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Adaptor:
+    """A fitted adaptor `ê = e + f(e)`, folded for application.
+
+    `tensors` holds `linear` (d, d); the mlp form adds `hidden_weight` (d, h), `hidden_bias` (h,), `output_weight` (h, d) and
+    `output_bias` (d,): ê = e·linear + relu(e·hidden_weight + hidden_bias)·output_weight + output_bias, all float32.
+    """
+
+    document: dict[str, Any]
+    tensors: Mapping[str, Floats]
+    pca: bytes = field(repr=False)
+
+    @property
+    def adaptor_id(self) -> str:
+        """Hash of weights and settings, 64 hexadecimal digits."""
+        return str(self.document["adaptor_id"])
+
+    @property
+    def dim(self) -> int:
+        """Dimension d of the vectors it takes."""
+        return int(self.document["dim"])
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths it was trained for, ascending."""
+        return tuple(self.document["widths"])
+
+    @property
+    def metric(self) -> Metric:
+        """Similarity that it was fitted for."""
+        metric: Metric = self.document["metric"]
+        return metric
+
+    @property
+    def form(self) -> str:
+        """`orthogonal`, `linear` or `mlp`."""
+        return str(self.document["form"])
+
+    @property
+    def unit_input(self) -> bool:
+        """Whether every vector of the sample had length 1."""
+        return bool(self.document["unit_input"])
+
+    @cached_property
+    def rotation(self) -> Floats:
+        """Uncentred PCA rotation of the sample, float32 (d, d), columns by falling variance."""
+        return np.asarray(load_tensors(self.pca)["rotation"], np.float32)
+
+    def transform(self, vectors: NDArray[np.floating[Any]], width: int) -> Floats:
+        """Adapt vectors and keep the first `width` columns.
+
+        Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the input is normalised first and the output
+        last, so every row has length 1 (a zero row stays zero). Only the columns that are kept are computed.
+        Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
+            raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.dim})")
+        if not 1 <= width <= self.dim:
+            raise InputError(f"width is {width}, but this adaptor gives 1 to {self.dim} columns")
+        short = np.empty((len(vectors), width), np.float32)
+        for start in range(0, len(vectors), _BLOCK_ROWS):
+            block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS], dtype=np.float32)
+            short[start : start + _BLOCK_ROWS] = self._transform_block(block, width, start)
+        return short
+
+    def _transform_block(self, block: Floats, width: int, first_row: int) -> Floats:
+        lengths = np.sqrt(np.einsum("nd,nd->n", block, block))
+        if not np.isfinite(lengths).all():
+            row = first_row + int(np.flatnonzero(~np.isfinite(lengths))[0])
+            raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
+        if self.metric == "cosine":
+            block = _divide_rows(block, lengths)
+        short: Floats = block @ self.tensors["linear"][:, :width]
+        if "hidden_weight" in self.tensors:
+            hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
+            short += hidden @ self.tensors["output_weight"][:, :width] + self.tensors["output_bias"][:width]
+        return unit_rows(short) if self.metric == "cosine" else short
+
+    def to_files(self) -> dict[str, bytes]:
+        """The artefact's files by name."""
+        return {
+            WEIGHTS: save_tensors({k: np.ascontiguousarray(v) for k, v in self.tensors.items()}),
+            DOCUMENT: json.dumps(self.document, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n",
+            PCA: self.pca,
+        }
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Rows scaled to length 1, float32 (n, d) → float32 (n, d); a zero row stays zero."""
+    return _divide_rows(vectors, np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))
+
+
+def _divide_rows(vectors: Floats, lengths: Floats) -> Floats:
+    # A row of denormals can have a finite direction and a length that underflows to 0: it counts as a zero row.
+    scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+    return vectors * scale[:, None]
+
+
+def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotation: Floats) -> Adaptor:
+    """Make an adaptor from a description (the document without hashes), folded tensors and the PCA rotation (d, d)."""
+    tensors = {name: np.ascontiguousarray(t, np.float32) for name, t in tensors.items()}
+    pca = save_tensors({"rotation": np.ascontiguousarray(rotation, np.float32)})
+    document = {"format": FORMAT, **description, "weights_sha256": _sha256(save_tensors(tensors)), "pca_sha256": _sha256(pca)}
+    document["adaptor_id"] = _identity(document)
+    document["checksum"] = _checksum(document)
+    return Adaptor(json.loads(_canonical(document)), tensors, pca)
+
+
+def load(path: str | Path) -> Adaptor:
+    """Read an artefact from a local folder. Raises InputError when a file is missing, damaged or does not fit the others."""
+    folder = Path(path)
+    files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
+    return from_files(files, where=str(folder))
+
+
+def from_files(files: Mapping[str, bytes], where: str = "artefact") -> Adaptor:
+    """Read an artefact from its files' bytes; `where` names it in errors. Raises InputError as `load` does."""
+    if missing := [name for name in FILES if name not in files]:
+        raise InputError(f"{where}: no adaptor here: {', '.join(missing)} missing; give the folder that `matryoshka fit` wrote")
+    try:
+        document = json.loads(files[DOCUMENT])
+    except ValueError as problem:
+        raise InputError(f"{where}/{DOCUMENT} is not JSON ({problem}); restore the file or fit again") from problem
+    _check_document(document, files, where)
+    try:
+        tensors = load_tensors(files[WEIGHTS])
+    except (SafetensorError, ValueError) as problem:
+        raise InputError(f"{where}/{WEIGHTS} is not safetensors ({problem}); restore the file or fit again") from problem
+    _check_shapes(document, tensors, where)
+    return Adaptor(document, tensors, files[PCA])
+
+
+def _identity(document: Mapping[str, Any]) -> str:
+    return _sha256(_canonical({key: document[key] for key in IDENTITY}))
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    return _sha256(_canonical({key: value for key, value in document.items() if key != "checksum"}))
+
+
+def _check_document(document: Any, files: Mapping[str, bytes], where: str) -> None:
+    required = {*IDENTITY, "adaptor_id", "checksum", "pca_sha256"}
+    if not isinstance(document, dict) or (missing := required - document.keys()):
+        raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: {sorted(missing)} missing")
+    if document["format"] != FORMAT:
+        raise InputError(f"{where} has artefact format {document['format']}, this version reads {FORMAT}; use the version that wrote it")
+    for name, found, expected in (
+        (WEIGHTS, _sha256(files[WEIGHTS]), document["weights_sha256"]),
+        (PCA, _sha256(files[PCA]), document["pca_sha256"]),
+        (DOCUMENT, _checksum(document), document["checksum"]),
+        (f"{DOCUMENT} (adaptor_id)", _identity(document), document["adaptor_id"]),
+    ):
+        if found != expected:
+            raise InputError(
+                f"{where}/{name} is damaged or was changed: its hash is {found[:16]}…, recorded is {str(expected)[:16]}…; "
+                "restore the artefact or fit again"
+            )
+
+
+def _check_shapes(document: Mapping[str, Any], tensors: Mapping[str, Floats], where: str) -> None:
+    dim = document["dim"]
+    hidden = len(tensors.get("hidden_bias", ()))
+    shapes = {
+        "linear": (dim, dim),
+        "hidden_weight": (dim, hidden),
+        "hidden_bias": (hidden,),
+        "output_weight": (hidden, dim),
+        "output_bias": (dim,),
+    }
+    names = _MLP if document["form"] == "mlp" else _LINEAR
+    if document["metric"] not in get_args(Metric) or set(tensors) != names:
+        raise InputError(f"{where}: form {document['form']!r}, metric {document['metric']!r}, tensors {sorted(tensors)} do not fit together")
+    for name in sorted(names):
+        if tensors[name].shape != shapes[name] or tensors[name].dtype != np.float32:
+            raise InputError(f"{where}/{WEIGHTS}: {name} is {tensors[name].dtype} {tensors[name].shape}, expected float32 {shapes[name]}")
