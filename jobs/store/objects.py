@@ -1,0 +1,135 @@
+"""Objects below one URI: list, read, replace and create them, on local disk, S3 and any fsspec store.
+
+An `Objects` is opened from the configuration inside each process that needs it and is never pickled: pickled filesystems
+lose their retry settings and would carry keys.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pyarrow.fs as pafs
+
+from adaptor.errors import InputError
+from jobs.config.sections import FilesystemOptions
+
+#: Most bytes that `Objects.read` takes into memory unless told otherwise (records, artefacts, reports; never shards).
+READ_LIMIT = 64 << 20
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """One stored object. `version` changes when its content does: ETag on S3, modification time in ns on local disk."""
+
+    key: str
+    size: int
+    version: str
+
+
+class Objects(ABC):
+    """All objects below one URI. Keys are relative, `/`-separated and never leave the prefix.
+
+    Errors: `InputError` when the place cannot be used (absent bucket, refused credentials, no permission), `RunError`
+    when a request that should work failed for good.
+    """
+
+    #: The URI it was opened with, without credentials; for messages.
+    uri: str
+    #: Filesystem for bulk reads; use it with `path(key)`.
+    arrow: pafs.FileSystem
+    #: Set when the URI named one file: the only key that `list` shows.
+    only: str | None = None
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Every object whose key starts with `prefix`, sorted by key; nothing when the prefix holds none."""
+        for info in self._list(prefix):
+            if self.only is None or info.key == self.only:
+                yield info
+
+    @abstractmethod
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]: ...
+
+    @abstractmethod
+    def path(self, key: str) -> str:
+        """The path of `key` for `self.arrow`; `InputError` for a key that would leave the prefix."""
+
+    @abstractmethod
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Size and version of one object now (never from a cache), or None when it is absent."""
+
+    @abstractmethod
+    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
+        """The whole content; `InputError` when the object is absent or larger than `limit` bytes."""
+
+    @abstractmethod
+    def put(self, key: str, content: bytes) -> None:
+        """Create or replace: readers see the old content or the new, never a part."""
+
+    @abstractmethod
+    def put_new(self, key: str, content: bytes) -> bool:
+        """Create; False when another content stands there already. Of several racers exactly one gets True.
+
+        A repeated call with the same bytes is True: a reply may be lost after the object was made.
+        """
+
+    @abstractmethod
+    def put_file(self, key: str, local: Path) -> None:
+        """Create or replace by the content of a local file of any size; an interruption leaves no truncated object."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove; an absent object is fine."""
+
+    def check_writable(self) -> None:
+        """Write and delete a probe; `InputError` naming the URI when that is not possible."""
+        key = f"_probe-{uuid4().hex}"
+        self.put(key, b"probe")
+        self.delete(key)
+
+
+def checked_key(key: str) -> str:
+    """`key` itself, when it stays inside the prefix; `InputError` otherwise (absolute, `..`, empty parts, NUL)."""
+    parts = key.split("/")
+    if not key or "\0" in key or any(part in ("", ".", "..") for part in parts):
+        raise InputError(
+            f"object key {key!r} is not a plain relative path (no empty part, '.' or '..'): rename the object"
+        )
+    return key
+
+
+def open_objects(uri: str, options: FilesystemOptions) -> Objects:
+    """Open the place that `uri` names; cheap, so call it inside every worker.
+
+    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives its
+    parent with `only` set to the file's name.
+    """
+    bare = uri.rstrip("/")
+    if bare.endswith(".parquet") and bare == uri:
+        parent, _, name = bare.rpartition("/")
+        if not parent:
+            parent = "/" if uri.startswith("/") else "."
+        single = _open(parent, options)
+        if single.stat(name) is not None:
+            single.only = name
+            return single
+    return _open(uri, options)
+
+
+def _open(uri: str, options: FilesystemOptions) -> Objects:
+    scheme = urlsplit(uri).scheme.lower() if "://" in uri else ""
+    if scheme in ("", "file"):
+        from jobs.store.objects_local import LocalObjects
+
+        return LocalObjects(uri)
+    if scheme == "s3":
+        from jobs.store.objects_s3 import S3Objects
+
+        return S3Objects(uri, options)
+    from jobs.store.objects_fsspec import FsspecObjects
+
+    return FsspecObjects(uri)

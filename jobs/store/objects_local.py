@@ -1,0 +1,159 @@
+"""Objects on local disk (or any mounted filesystem): temp file, fsync, then one atomic rename or link."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import pyarrow.fs as pafs
+
+from adaptor.errors import InputError, RunError
+from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
+
+#: Files being written; `list` hides them, and one left behind by a kill is harmless.
+_TEMPORARY = ".tmp-"
+
+
+class LocalObjects(Objects):
+    """The files below a folder. Folders come into being with their first file."""
+
+    def __init__(self, uri: str) -> None:
+        path = unquote(urlsplit(uri).path) if uri.lower().startswith("file://") else uri
+        if not path:
+            raise InputError(f"uri {uri!r} names no folder: give a path")
+        self.uri = uri
+        self.root = Path(path).expanduser().absolute()
+        self.arrow = pafs.LocalFileSystem()
+
+    def path(self, key: str) -> str:
+        """Absolute path of `key`."""
+        return str(self.root / checked_key(key))
+
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+        folder = self.root / prefix.rpartition("/")[0]
+        if self.root.is_file():
+            raise InputError(f"{self.uri} is a file, not a folder: give the folder that holds the Parquet files")
+        found = (_walk(folder, f"{prefix.rpartition('/')[0]}/".lstrip("/"), ())) if folder.is_dir() else iter(())
+        yield from sorted((info for info in found if info.key.startswith(prefix)), key=lambda info: info.key)
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """Size and modification time now; None when there is no such file."""
+        try:
+            status = os.stat(self.path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise InputError(f"{self.path(key)} cannot be looked at: {error.strerror}") from error
+        return ObjectInfo(key, status.st_size, str(status.st_mtime_ns)) if not os.path.isdir(self.path(key)) else None
+
+    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
+        """The whole file; `InputError` when absent, unreadable or over `limit` bytes."""
+        try:
+            with open(self.path(key), "rb") as file:
+                content = file.read(limit + 1)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise InputError(f"{self.path(key)} does not exist") from error
+        except OSError as error:
+            raise InputError(f"{self.path(key)} cannot be read: {error.strerror}") from error
+        if len(content) > limit:
+            raise InputError(f"{self.path(key)} is larger than {limit} bytes, the most that is read at once")
+        return content
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write beside the target, fsync, rename over it."""
+        self._commit(key, lambda file: file.write(content), os.replace)
+
+    def put_file(self, key: str, local: Path) -> None:
+        """Copy beside the target, fsync, rename over it."""
+        with open(local, "rb") as source:
+            self._commit(key, lambda file: shutil.copyfileobj(source, file, 1 << 20), os.replace)
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        """Write beside the target, fsync, hard-link to it: the link fails when the name is taken."""
+        try:
+            self._commit(key, lambda file: file.write(content), _link)
+        except FileExistsError:
+            return self.read(key, max(READ_LIMIT, len(content))) == content
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove the file; absent is fine."""
+        try:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(self.path(key))
+        except OSError as error:
+            raise _unwritable(self.path(key), error) from error
+
+    def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
+        target = self.path(key)
+        folder, name = os.path.split(target)
+        temporary = os.path.join(folder, f"{_TEMPORARY}{uuid4().hex}")
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with open(temporary, "xb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            publish(temporary, target)
+            _sync_folder(folder)
+        except FileExistsError as error:
+            if publish is _link and error.filename2 == target:
+                raise
+            raise _unwritable(target, error) from error
+        except OSError as error:
+            raise _unwritable(target, error) from error
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _link(temporary: str, target: str) -> None:
+    os.link(temporary, target)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the rename itself survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _unwritable(target: str, error: OSError) -> InputError | RunError:
+    reason = error.strerror or str(error)
+    if (
+        isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError)
+        or error.errno == 30
+    ):
+        return InputError(f"{target} cannot be written: {reason}; give an output uri that this user may write to")
+    return RunError(f"{target} could not be written: {reason}")
+
+
+def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
+    """Files below `folder`, following links to folders but never into a folder that contains them."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as scan:
+            entries = list(scan)
+    except OSError as error:
+        raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from error
+    for entry in entries:
+        if entry.name.startswith(_TEMPORARY):
+            continue
+        try:
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
+                continue
+            status = entry.stat()
+        except FileNotFoundError:  # deleted while it was listed, or a dangling link
+            continue
+        yield ObjectInfo(f"{prefix}{entry.name}", status.st_size, str(status.st_mtime_ns))

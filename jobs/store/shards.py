@@ -1,0 +1,132 @@
+"""The shards of a store: which files they are, what their footers say, and whether they still are what was planned."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptor.errors import InputError
+from jobs.config.sections import StoreSection
+from jobs.store.objects import Objects
+from jobs.store.vector_types import is_vector_type
+
+#: Bytes of one buffered read; each column in flight holds one such buffer.
+BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file of a store as it was when it was listed."""
+
+    key: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a shard's footer says: rows, rows and uncompressed bytes of each row group, and the Arrow schema."""
+
+    rows: int
+    row_group_rows: tuple[int, ...]
+    row_group_bytes: tuple[int, ...]
+    schema: pa.Schema
+
+
+def list_shards(objects: Objects) -> list[Shard]:
+    """Every `*.parquet` below the store, sorted by key, without parts that start with `_` or `.`.
+
+    `InputError` when there is none, which covers a store that does not exist.
+    """
+    shards = [Shard(info.key, info.size, info.version) for info in objects.list() if is_shard_key(info.key)]
+    if not shards:
+        raise InputError(
+            f"store {objects.uri} does not exist or holds no *.parquet file "
+            "(files and folders that start with '_' or '.' do not count): check store.uri"
+        )
+    return shards
+
+
+def is_shard_key(key: str) -> bool:
+    """Whether an object of this name is a shard."""
+    return key.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in key.split("/"))
+
+
+def open_parquet(objects: Objects, key: str) -> pq.ParquetFile:
+    """Open a shard for streaming: buffered reads, nothing read ahead. `InputError` when it is not a whole Parquet file."""
+    path = objects.path(key)
+    try:
+        source = objects.arrow.open_input_file(path)
+        return pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{objects.uri}: {key} does not exist any more: it was removed after the store was listed"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{objects.uri}: {key} {_what_is_wrong(objects, key, error)}") from error
+
+
+def read_footer(objects: Objects, shard: Shard, store: StoreSection) -> Footer:
+    """Read and check a shard's footer.
+
+    `InputError` names the shard and says what is wrong: not Parquet, truncated, encrypted, id or vector column missing or
+    of a type that cannot be one.
+    """
+    with open_parquet(objects, shard.key) as file:
+        metadata, schema = file.metadata, file.schema_arrow
+        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    where = f"{objects.uri}: {shard.key}"
+    _require_column(where, schema, store.id_column, "store.id_column")
+    _require_column(where, schema, store.vector_column, "store.vector_column")
+    kind = schema.field(store.vector_column).type
+    if not is_vector_type(kind):
+        raise InputError(
+            f"{where}: column '{store.vector_column}' is of type {kind}: "
+            "vectors must be a list, large_list or fixed_size_list of float16, float32 or float64"
+        )
+    rows = tuple(group.num_rows for group in groups)
+    return Footer(metadata.num_rows, rows, tuple(group.total_byte_size for group in groups), schema)
+
+
+def unchanged(objects: Objects, shard: Shard) -> None:
+    """Raise `InputError` when the shard is no longer the file that was planned; call it after reading the last row."""
+    now = objects.stat(shard.key)
+    if now is None:
+        raise InputError(f"{objects.uri}: {shard.key} was removed while it was read: run the command again")
+    if (now.size, now.version) != (shard.size, shard.version):
+        raise InputError(
+            f"{objects.uri}: {shard.key} changed while it was read "
+            f"(size {shard.size} → {now.size} bytes, version {shard.version} → {now.version}): run the command again"
+        )
+
+
+def _require_column(where: str, schema: pa.Schema, column: str, setting: str) -> None:
+    if column in schema.names:
+        return
+    near = difflib.get_close_matches(column, schema.names, n=len(schema.names), cutoff=0.6)
+    names = near + [name for name in schema.names if name not in near]
+    shown = ", ".join(f"'{name}'" for name in names[:20]) + (" …" if len(names) > 20 else "")
+    raise InputError(f"{where}: no column '{column}'; it has {shown or 'no columns'}: set {setting}")
+
+
+def _what_is_wrong(objects: Objects, key: str, error: Exception) -> str:
+    """Tell the common cases apart by the magic bytes at both ends of the file."""
+    try:
+        with objects.arrow.open_input_file(objects.path(key)) as file:
+            size = file.size()
+            head = file.read_at(min(4, size), 0)
+            tail = file.read_at(4, size - 4) if size >= 12 else b""
+    except (pa.ArrowException, OSError) as second:
+        return f"cannot be opened: {second}"
+    if size == 0:
+        return "is empty (0 bytes): write it again or remove it"
+    if b"PARE" in (head, tail):
+        return "is an encrypted Parquet file: decrypt it first"
+    if head != b"PAR1":
+        return f"is not a Parquet file (it begins with {head!r}): remove it or give it another ending"
+    if tail != b"PAR1":
+        return f"is truncated ({size} bytes, the Parquet footer is missing): write it again"
+    return f"is a damaged Parquet file: {error}"
