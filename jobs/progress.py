@@ -1,0 +1,184 @@
+"""Live progress on standard error: a line that redraws itself on a terminal, otherwise a log line every few seconds.
+
+with Progress("compress", total=len(items), unit="shards", rates=("vectors",)) as progress:
+    progress.advance(vectors=1000, failed=0)  # adds up
+    progress.set(loss=0.12)                   # shows the latest
+    progress.note("shard 7 is skipped")       # one line that stays
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+Number = int | float
+
+#: Seconds between two log lines where there is no terminal.
+LOG_EVERY_SECONDS = 5.0
+#: Span over which the rate behind the ETA is smoothed, in seconds.
+_SMOOTHING_SECONDS = 30.0
+
+
+class SmoothedRate:
+    """Units per second, where the last half minute counts most; the plain average until then."""
+
+    def __init__(self, now: float) -> None:
+        self._last, self._units, self._seconds = now, 0.0, 0.0
+
+    def add(self, units: float, now: float) -> None:
+        """Count units that were finished at the clock's time `now` (seconds)."""
+        passed = max(0.0, now - self._last)
+        decay = math.exp(-passed / _SMOOTHING_SECONDS)
+        self._units, self._seconds = self._units * decay + units, self._seconds * decay + passed
+        self._last = now
+
+    def at(self, now: float) -> float:
+        """Units per second; falls while nothing is finished, 0 before the first unit."""
+        seconds = self._seconds + max(0.0, now - self._last)
+        return self._units / seconds if seconds > 0 else 0.0
+
+
+@dataclass
+class Progress:
+    """Counts of one command on their way to standard error (or `stream`). Safe to use from several threads.
+
+    `total` None means unknown: no bar and no ETA. Fields named in `rates` are also shown per second, over all the time.
+    """
+
+    title: str
+    total: int | None = None
+    unit: str = "items"
+    rates: tuple[str, ...] = ()
+    stream: TextIO | None = None
+    clock: Callable[[], float] = time.monotonic
+    done: int = field(default=0, init=False)
+    fields: dict[str, Number] = field(default_factory=dict, init=False)
+
+    def __enter__(self) -> Self:
+        """Start the clock and show the first line at once."""
+        self._lock = threading.RLock()
+        self._started = self._logged = self.clock()
+        self._rate = SmoothedRate(self._started)
+        self._out = self.stream or sys.stderr
+        self._live: Live | None = None
+        if self._out.isatty():
+            console = Console(file=self._out)
+            # Results go to standard output: it must not be redirected into the console.
+            self._live = Live(
+                console=console, get_renderable=self._picture, refresh_per_second=5, redirect_stdout=False
+            )
+            self._live.start()
+        else:
+            self._log()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Show the last state, whatever happened."""
+        with self._lock:
+            if self._live is not None:
+                self._live.stop()
+            else:
+                self._log(ended="finished" if kind is None else "stopped")
+
+    def advance(self, count: int = 1, /, **numbers: Number) -> None:
+        """`count` more units are done; `numbers` are added to the fields of that name."""
+        with self._lock:
+            self.done += count
+            self._rate.add(count, self.clock())
+            for name, number in numbers.items():
+                self.fields[name] = self.fields.get(name, 0) + number
+        self._log_if_due()
+
+    def set(self, **numbers: Number) -> None:
+        """Show these fields with these values from now on."""
+        with self._lock:
+            self.fields.update(numbers)
+        self._log_if_due()
+
+    def note(self, text: str) -> None:
+        """Print one line that stays."""
+        with self._lock:
+            if self._live is not None:
+                self._live.console.print(Text(f"{self.title}: {text}"))
+            else:
+                self._write(f"{self.title}: {text}")
+
+    def line(self) -> str:
+        """The state in one line of text."""
+        return " · ".join([self._count(), *self._times(), *self._figures()])
+
+    def _count(self) -> str:
+        of = "" if self.total is None else f"/{self.total:,}"
+        return f"{self.done:,}{of} {self.unit}"
+
+    def _times(self) -> list[str]:
+        now = self.clock()
+        times = [f"{duration(now - self._started)} elapsed"]
+        if self.total is not None and self.done < self.total:
+            rate = self._rate.at(now)
+            times.append(f"ETA {duration((self.total - self.done) / rate) if rate > 0 else '?'}")
+        return times
+
+    def _figures(self) -> list[str]:
+        with self._lock:
+            fields = dict(self.fields)
+        elapsed = self.clock() - self._started
+        figures = []
+        for name, number in fields.items():
+            label = "GB" if name == "gb" else name.replace("_", " ")
+            figures.append(f"{label} {quantity(number)}")
+            if name in self.rates and elapsed > 0:
+                figures.append(f"{label}/s {quantity(float(f'{number / elapsed:.3g}'))}")
+        return figures
+
+    def _picture(self) -> Group:
+        head = Table.grid(padding=(0, 1))
+        bar = ProgressBar(total=self.total, completed=self.done, width=28, pulse=self.total is None)
+        head.add_row(Text(self.title, style="bold"), bar, Text(" · ".join([self._count(), *self._times()])))
+        figures = self._figures()
+        return Group(head, Text("  " + " · ".join(figures), style="dim")) if figures else Group(head)
+
+    def _log_if_due(self) -> None:
+        with self._lock:
+            if self._live is None and self.clock() - self._logged >= LOG_EVERY_SECONDS:
+                self._log()
+
+    def _log(self, ended: str | None = None) -> None:
+        self._logged = self.clock()
+        self._write(f"{self.title}{f' {ended}' if ended else ''}: {self.line()}")
+
+    def _write(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `7s`, `3m05s`, `2h04m` or `3d02h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86_400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+
+
+def quantity(number: Number) -> str:
+    """A number for reading: integers with thousands separators, others with four significant digits."""
+    if isinstance(number, int) or (math.isfinite(number) and abs(number) >= 1000):
+        return f"{number:,.0f}"
+    return f"{number:.4g}"
