@@ -1,8 +1,8 @@
 """The fitted adaptor as files and as a numpy function: what compress, evaluate and a query service all use.
 
-An artefact is three files. `adaptor.safetensors` holds the map in its folded form, `adaptor.json` says what it is and carries
-the evidence, `pca.safetensors` holds the uncentred PCA rotation, kept as the baseline that evaluate compares with. The adaptor id
-is a hash of the weights and of every setting that shaped them; it is checked at every load.
+An artefact is three files. `adaptor.safetensors` holds the map in its folded form, `adaptor.json` says what it is and
+carries the evidence, `pca.safetensors` holds the uncentred PCA rotation, kept as the baseline that evaluate compares
+with. The adaptor id is a hash of the weights and of every setting that shaped them; it is checked at every load.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ Floats = NDArray[np.float32]
 
 WEIGHTS, DOCUMENT, PCA = FILES = ("adaptor.safetensors", "adaptor.json", "pca.safetensors")
 FORMAT = 1
-#: Keys of the document that the adaptor id is made of; the rest (evidence, data, versions) describes but does not define.
+#: Keys of the document that the adaptor id is made of; the rest (evidence, data, versions) describes but does not
+#: define.
 IDENTITY = ("format", "dim", "widths", "metric", "form", "unit_input", "recipe", "settings", "weights_sha256")
 _LINEAR, _MLP = {"linear"}, {"linear", "hidden_weight", "hidden_bias", "output_weight", "output_bias"}
 #: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
@@ -47,8 +48,9 @@ def _sha256(data: bytes) -> str:
 class Adaptor:
     """A fitted adaptor `ê = e + f(e)`, folded for application.
 
-    `tensors` holds `linear` (d, d); the mlp form adds `hidden_weight` (d, h), `hidden_bias` (h,), `output_weight` (h, d) and
-    `output_bias` (d,): ê = e·linear + relu(e·hidden_weight + hidden_bias)·output_weight + output_bias, all float32.
+    `tensors` holds `linear` (d, d); the mlp form adds `hidden_weight` (d, h), `hidden_bias` (h,), `output_weight` (h,
+    d) and `output_bias` (d,): ê = e·linear + relu(e·hidden_weight + hidden_bias)·output_weight + output_bias, all
+    float32.
     """
 
     document: dict[str, Any]
@@ -94,9 +96,9 @@ class Adaptor:
     def transform(self, vectors: NDArray[np.floating[Any]], width: int) -> Floats:
         """Adapt vectors and keep the first `width` columns.
 
-        Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the input is normalised first and the output
-        last, so every row has length 1 (a zero row stays zero). Only the columns that are kept are computed.
-        Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
+        Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the input is normalised first
+        and the output last, so every row has length 1 (a zero row stays zero). Only the columns that are kept are
+        computed. Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.dim})")
@@ -145,14 +147,20 @@ def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotatio
     """Make an adaptor from a description (the document without hashes), folded tensors and the PCA rotation (d, d)."""
     tensors = {name: np.ascontiguousarray(t, np.float32) for name, t in tensors.items()}
     pca = save_tensors({"rotation": np.ascontiguousarray(rotation, np.float32)})
-    document = {"format": FORMAT, **description, "weights_sha256": _sha256(save_tensors(tensors)), "pca_sha256": _sha256(pca)}
+    document = {
+        "format": FORMAT,
+        **description,
+        "weights_sha256": _sha256(save_tensors(tensors)),
+        "pca_sha256": _sha256(pca),
+    }
     document["adaptor_id"] = _identity(document)
     document["checksum"] = _checksum(document)
     return Adaptor(json.loads(_canonical(document)), tensors, pca)
 
 
 def load(path: str | Path) -> Adaptor:
-    """Read an artefact from a local folder. Raises InputError when a file is missing, damaged or does not fit the others."""
+    """Read an artefact from a local folder. Raises InputError when a file is missing, damaged or does not fit the
+    others."""
     folder = Path(path)
     files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     return from_files(files, where=str(folder))
@@ -161,7 +169,9 @@ def load(path: str | Path) -> Adaptor:
 def from_files(files: Mapping[str, bytes], where: str = "artefact") -> Adaptor:
     """Read an artefact from its files' bytes; `where` names it in errors. Raises InputError as `load` does."""
     if missing := [name for name in FILES if name not in files]:
-        raise InputError(f"{where}: no adaptor here: {', '.join(missing)} missing; give the folder that `matryoshka fit` wrote")
+        raise InputError(
+            f"{where}: no adaptor here: {', '.join(missing)} missing; give the folder that `matryoshka fit` wrote"
+        )
     try:
         document = json.loads(files[DOCUMENT])
     except ValueError as problem:
@@ -170,7 +180,9 @@ def from_files(files: Mapping[str, bytes], where: str = "artefact") -> Adaptor:
     try:
         tensors = load_tensors(files[WEIGHTS])
     except (SafetensorError, ValueError) as problem:
-        raise InputError(f"{where}/{WEIGHTS} is not safetensors ({problem}); restore the file or fit again") from problem
+        raise InputError(
+            f"{where}/{WEIGHTS} is not safetensors ({problem}); restore the file or fit again"
+        ) from problem
     _check_shapes(document, tensors, where)
     return Adaptor(document, tensors, files[PCA])
 
@@ -188,7 +200,10 @@ def _check_document(document: Any, files: Mapping[str, bytes], where: str) -> No
     if not isinstance(document, dict) or (missing := required - document.keys()):
         raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: {sorted(missing)} missing")
     if document["format"] != FORMAT:
-        raise InputError(f"{where} has artefact format {document['format']}, this version reads {FORMAT}; use the version that wrote it")
+        raise InputError(
+            f"{where} has artefact format {document['format']}, this version reads {FORMAT}; "
+            "use the version that wrote it"
+        )
     for name, found, expected in (
         (WEIGHTS, _sha256(files[WEIGHTS]), document["weights_sha256"]),
         (PCA, _sha256(files[PCA]), document["pca_sha256"]),
@@ -197,8 +212,8 @@ def _check_document(document: Any, files: Mapping[str, bytes], where: str) -> No
     ):
         if found != expected:
             raise InputError(
-                f"{where}/{name} is damaged or was changed: its hash is {found[:16]}…, recorded is {str(expected)[:16]}…; "
-                "restore the artefact or fit again"
+                f"{where}/{name} is damaged or was changed: its hash is {found[:16]}…, "
+                f"recorded is {str(expected)[:16]}…; restore the artefact or fit again"
             )
 
 
@@ -214,7 +229,13 @@ def _check_shapes(document: Mapping[str, Any], tensors: Mapping[str, Floats], wh
     }
     names = _MLP if document["form"] == "mlp" else _LINEAR
     if document["metric"] not in get_args(Metric) or set(tensors) != names:
-        raise InputError(f"{where}: form {document['form']!r}, metric {document['metric']!r}, tensors {sorted(tensors)} do not fit together")
+        raise InputError(
+            f"{where}: form {document['form']!r}, metric {document['metric']!r} and tensors {sorted(tensors)} "
+            "do not fit together; fit again"
+        )
     for name in sorted(names):
         if tensors[name].shape != shapes[name] or tensors[name].dtype != np.float32:
-            raise InputError(f"{where}/{WEIGHTS}: {name} is {tensors[name].dtype} {tensors[name].shape}, expected float32 {shapes[name]}")
+            raise InputError(
+                f"{where}/{WEIGHTS}: {name} is {tensors[name].dtype} {tensors[name].shape}, "
+                f"expected float32 {shapes[name]}; fit again"
+            )

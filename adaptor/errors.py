@@ -2,7 +2,8 @@
 
 
 class InputError(Exception):
-    """The configuration or the data cannot be used: says what, where, the value found and what to do (exit status 2)."""
+    """The configuration or the data cannot be used: says what, where, the value found and what to do (exit status
+    2)."""
 
 
 class RunError(Exception):

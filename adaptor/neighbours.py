@@ -1,8 +1,8 @@
 """Exact nearest neighbours on arrays: the one primitive behind mining, ground truth and evaluation.
 
-A corpus may be cut into any parts: `top_k` searches one, `merge` joins the results. The answer does not depend on the cut. faiss
-finds candidates in float32, whose last bits change with the shape of the product; the few candidates kept are scored again in
-float64, pair by pair, and ordered by (similarity descending, id ascending).
+A corpus may be cut into any parts: `top_k` searches one, `merge` joins the results. The answer does not depend on the
+cut. faiss finds candidates in float32, whose last bits change with the shape of the product; the few candidates kept
+are scored again in float64, pair by pair, and ordered by (similarity descending, id ascending).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Neighbours:
 def top_k(queries: Floats, vectors: Floats, ids: Ids, k: int, metric: Metric, exclude: Ids | None = None) -> Neighbours:
     """Find the k most similar of `vectors` (n, d), named by distinct `ids` (n,), for each of `queries` (q, d).
 
-    Similarity is the cosine, the inner product, or minus the squared distance (`l2`). A query never finds the row whose id
-    stands at its place in `exclude` (q,). Runs on the GPU where faiss has one. Exact.
+    Similarity is the cosine, the inner product, or minus the squared distance (`l2`). A query never finds the row whose
+    id stands at its place in `exclude` (q,). Runs on the GPU where faiss has one. Exact.
     """
     if len(vectors) == 0 or len(queries) == 0:
         return _nothing(len(queries), k)
@@ -62,7 +62,9 @@ def top_k(queries: Floats, vectors: Floats, ids: Ids, k: int, metric: Metric, ex
 
 def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
     """Join the neighbours found in parts of a corpus into the k best of the whole."""
-    return _best(np.concatenate([p.ids for p in parts], axis=1), np.concatenate([p.similarities for p in parts], axis=1), k)
+    return _best(
+        np.concatenate([p.ids for p in parts], axis=1), np.concatenate([p.similarities for p in parts], axis=1), k
+    )
 
 
 def _nothing(queries: int, k: int) -> Neighbours:

@@ -13,7 +13,8 @@ Scores = NDArray[np.float64]
 
 
 def overlap_at_k(truth: Ids, found: Ids, k: int) -> Scores:
-    """Share of the k true neighbours `truth[:, :k]` among `found[:, :k]`, per query: int64 (q, ≥k) twice → float64 (q,).
+    """Share of the k true neighbours `truth[:, :k]` among `found[:, :k]`, per query: int64 (q, ≥k) twice → float64
+    (q,).
 
     A query with fewer than k true neighbours (id -1 fills up) is judged on those that it has; with none it scores 1.
     """

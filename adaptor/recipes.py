@@ -1,8 +1,9 @@
 """Named recipes: sets of settings that are versioned as one, because they were measured as one.
 
-`default` is what the schemas carry as their defaults. `paper` is arXiv 2407.20243 as published (objective top-k + α·pairwise +
-β·reconstruction + γ·ranking with α = β = γ = 1, Adam 1e-3, batch 128, at most 5,000 iterations, patience 500, neighbours within
-50,000 rows); depth, width and activation of its "shallow MLP" are not published: one hidden layer of 512 ReLU units here.
+`default` is what the schemas carry as their defaults. `paper` is arXiv 2407.20243 as published (objective top-k +
+α·pairwise + β·reconstruction + γ·ranking with α = β = γ = 1, Adam 1e-3, batch 128, at most 5,000 iterations, patience
+500, neighbours within 50,000 rows); depth, width and activation of its "shallow MLP" are not published: one hidden
+layer of 512 ReLU units here.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _PAPER: dict[str, dict[str, Any]] = {
 
 
 def fill(given: Any) -> Any:
-    """Put the chosen recipe's settings under the given ones; anything that is not a mapping is left to the schema to refuse."""
+    """Put the chosen recipe's settings under the given ones; anything that is not a mapping is left to the schema to
+    refuse."""
     if not isinstance(given, dict):
         return given
     model = given.get("adaptor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,7 +27,8 @@ class ModelSettings(Settings):
     """Named set of settings: `default` (PCA start, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
     The recipe fills every field of model, loss and training that is not given."""
     form: Form = "orthogonal"
-    """What f is: `orthogonal` (a rotation: full-width scores stay exact), `linear` (a free matrix), `mlp` (the paper's)."""
+    """What f is: `orthogonal` (a rotation: full-width scores stay exact), `linear` (a free matrix), `mlp` (the
+    paper's)."""
     start: Literal["pca", "identity"] = "pca"
     """The map before the first step: the uncentred PCA rotation, or the identity."""
     leading: int | None = Field(default=128, ge=2)
@@ -35,12 +37,13 @@ class ModelSettings(Settings):
     hidden: int = Field(default=512, ge=1)
     """Hidden units of the `mlp` form."""
     widths: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    """Trained widths, ascending, each at most the store's dimension; null takes the usual ladder (16, 32, 64, 96, 128 …)."""
+    """Trained widths, ascending, each at most the store's dimension; null takes the usual ladder (16, 32, 64, 96, 128
+    …)."""
 
     @model_validator(mode="after")
     def _widths_ascend(self) -> Self:
         widths = self.widths
-        if widths is not None and (widths[0] < 1 or any(a >= b for a, b in zip(widths, widths[1:], strict=False))):
+        if widths is not None and (widths[0] < 1 or any(a >= b for a, b in pairwise(widths))):
             raise ValueError(f"widths must be positive and strictly ascending, got {list(widths)}")
         return self
 
@@ -93,7 +96,8 @@ class MiningSettings(Settings):
     sample_rows: int = Field(default=100_000, ge=20)
     """Rows drawn uniformly over all shards (fewer if the store has fewer); they must fit in the memory of a node."""
     held_out: float = Field(default=0.1, gt=0, lt=0.9)
-    """Share of the sample that training never sees (at most 2,000 rows); it stops the training and gives the evidence."""
+    """Share of the sample that training never sees (at most 2,000 rows); it stops the training and gives the
+    evidence."""
     neighbours: int = Field(default=10, ge=1)
     """Exact nearest neighbours mined for each training row."""
     shards: int = Field(default=2, ge=1)
@@ -101,4 +105,5 @@ class MiningSettings(Settings):
     max_row_groups: int = Field(default=4096, ge=1)
     """Row groups read for the sample at most: a larger store is sampled in two stages (row groups, then rows)."""
     bad_rows: Literal["stop", "skip"] = "stop"
-    """What a null, NaN, infinite, zero or wrong-length vector in the sample does: end the fit, or be left out and counted."""
+    """What a null, NaN, infinite, zero or wrong-length vector in the sample does: end the fit, or be left out and
+    counted."""

@@ -70,8 +70,9 @@ class ReadingSection(Settings):
     """How the shards are read."""
 
     bad_rows: Literal["stop", "quarantine"] = "stop"
-    """What a null, NaN, infinite, zero or wrong-length vector or a null id does: end the job, or go to the quarantine with its
-    reason. With `quarantine` an unreadable shard is reported as failed and the others finish (exit status 1)."""
+    """What a null, NaN, infinite, zero or wrong-length vector or a null id does: end the job, or go to the quarantine
+    with its reason. With `quarantine` an unreadable shard is reported as failed and the others finish (exit status
+    1)."""
     batch_rows: int = Field(default=8192, ge=1)
     """Rows that pass through the adaptor at once; memory grows with it, the output does not depend on it."""
     split_bytes: int = Field(default=1 << 30, ge=1)
@@ -175,11 +176,13 @@ class SubmissionSection(Settings):
     address: str = "http://127.0.0.1:8265"
     """Address of the cluster's dashboard (Jobs API)."""
     job_id: str | None = None
-    """Name of the job; submitting a name twice follows the running job instead of starting another. Null: made from the config."""
+    """Name of the job; submitting a name twice follows the running job instead of starting another. Null: made from the
+    config."""
     pip: tuple[str, ...] = ()
     """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
     environment: dict[str, str] = {}
-    """Environment variables of the job; refused when a name looks like a secret (use roles or the nodes' environment)."""
+    """Environment variables of the job; refused when a name looks like a secret (use roles or the nodes'
+    environment)."""
     follow: bool = True
     """Print the job's log until it ends and exit with its status; false returns once the job is queued."""
     entrypoint_cpus: float = Field(default=0, ge=0)

@@ -1,0 +1,99 @@
+"""Which rows a step works on: a pure function of (seed, stage, step), so that neither the number of workers nor a
+restart changes it. A worker takes every `size`-th anchor; all workers see the same candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adaptor.neighbours import Ids
+from adaptor.settings import LossSettings, TrainingSettings
+from adaptor.training_set import Supervision, TrainingSet
+
+#: Mined negatives of one query in a step (Search-Adaptor: 10 per positive).
+_NEGATIVES = 10
+
+
+@dataclass(frozen=True)
+class World:
+    """This worker's place among the workers."""
+
+    rank: int = 0
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class AnchorRows:
+    """Anchors (p,) of this worker, candidates (q,), and per pair (p, q) whether it is the anchor itself, a mined
+    neighbour, or another anchor of the step. `share` is p over an equal split: data-parallel training averages over
+    workers, so a mean over p times the share gives the mean over the step's batch."""
+
+    share: float
+    anchors: Ids
+    candidates: Ids
+    itself: NDArray[np.bool_]
+    neighbour: NDArray[np.bool_]
+    batch: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class QueryRows:
+    """Queries (p,) of this worker, documents (q,) and the grade (p, q) of each pair, 0 where unjudged; `share` as
+    above."""
+
+    share: float
+    queries: Ids
+    documents: Ids
+    grades: NDArray[np.float32]
+
+
+def anchor_rows(
+    data: TrainingSet, loss: LossSettings, training: TrainingSettings, key: tuple[int, int], world: World
+) -> AnchorRows:
+    """Draw the anchors and candidates of step `key` = (stage, step)."""
+    draw = np.random.default_rng([training.seed, 2, *key])
+    batch = draw.choice(data.anchors, min(training.batch, data.anchors), replace=False)
+    parts = [data.neighbours[batch].ravel()]
+    if training.candidates:
+        parts.append(draw.choice(data.anchors, min(training.candidates, data.anchors), replace=False))
+    if loss.pairwise:
+        parts.append(batch)
+    pool = np.unique(np.concatenate(parts))
+    pool = pool[pool >= 0]  # -1 fills the list of a row that has fewer neighbours than k
+    own = batch[world.rank :: world.size]
+    neighbour = np.zeros((len(own), len(pool)), bool)
+    mined = data.neighbours[own]
+    rows, columns = np.nonzero(mined >= 0)
+    neighbour[rows, np.searchsorted(pool, mined[rows, columns])] = True
+    return AnchorRows(
+        len(own) * world.size / len(batch),
+        own,
+        pool,
+        pool[None, :] == own[:, None],
+        neighbour,
+        np.broadcast_to(np.isin(pool, batch), neighbour.shape),
+    )
+
+
+def query_rows(
+    data: TrainingSet, supervision: Supervision, training: TrainingSettings, key: tuple[int, int], world: World
+) -> QueryRows:
+    """Draw the queries of step `key`, with their positives, some mined negatives and random documents."""
+    draw = np.random.default_rng([training.seed, 3, *key])
+    count = len(supervision.queries)
+    batch = draw.choice(count, min(training.batch, count), replace=False)
+    mined = supervision.negatives[batch]
+    if mined.shape[1] > _NEGATIVES:
+        mined = mined[:, draw.choice(mined.shape[1], _NEGATIVES, replace=False)]
+    random = draw.choice(len(data.corpus), min(training.candidates, len(data.corpus)), replace=False)
+    labels = supervision.labels
+    positives = labels.documents[np.isin(labels.queries, batch)]
+    pool = np.unique(np.concatenate([mined.ravel(), random, positives]))
+    pool = pool[pool >= 0]
+    own = batch[world.rank :: world.size]
+    judged = labels.of(own)
+    grades = np.zeros((len(own), len(pool)), np.float32)
+    grades[judged.queries, np.searchsorted(pool, judged.documents)] = judged.grades
+    return QueryRows(len(own) * world.size / len(batch), own, pool, grades)

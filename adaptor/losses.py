@@ -1,0 +1,96 @@
+"""The objective's terms as pure functions of tensors. Legend: p anchors, q candidates, w trained widths, d columns.
+
+All widths cost as much as the largest alone: the columns are cut into blocks between consecutive widths, one product is
+taken per block, and the inner products and squared lengths of every prefix are running sums over the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adaptor.settings import Metric
+
+_TINY = 1e-12
+
+
+def prefix_similarities(left: Tensor, right: Tensor, widths: Sequence[int], metric: Metric) -> Tensor:
+    """Similarity of every prefix of `left` (p, d) to the same prefix of `right` (q, d): (w, p, q)."""
+    blocks = list(zip((0, *widths), widths, strict=False))
+    products = torch.stack([left[:, a:b] @ right[:, a:b].T for a, b in blocks]).cumsum(0)
+    return _from_products(
+        products, prefix_squares(left, widths)[:, :, None], prefix_squares(right, widths)[:, None, :], metric
+    )
+
+
+def prefix_squares(vectors: Tensor, widths: Sequence[int]) -> Tensor:
+    """Squared length of every prefix of (n, d): (w, n)."""
+    blocks = zip((0, *widths), widths, strict=False)
+    return torch.stack([vectors[:, a:b].square().sum(1) for a, b in blocks]).cumsum(0)
+
+
+def _from_products(products: Tensor, left: Tensor, right: Tensor, metric: Metric) -> Tensor:
+    if metric == "cosine":
+        return products * torch.rsqrt((left * right).clamp_min(_TINY))
+    if metric == "l2":
+        return 2 * products - left - right
+    return products
+
+
+def listwise(teacher: Tensor, student: Tensor, scale: Tensor, hidden: Tensor, temperature: float) -> Tensor:
+    """List-wise distillation: cross-entropy between softmax(teacher / τ) (p, q) and softmax(student · scale_w) (w, p,
+    q).
+
+    `scale` (w,) are the learned inverse temperatures; where `hidden` (p, q) is true the candidate is not in the list
+    (the anchor itself). Mean over anchors, sum over widths: (). The teacher's entropy is taken off, so that 0 is a
+    perfect match.
+    """
+    target = torch.softmax((teacher / temperature).masked_fill(hidden, -torch.inf), dim=-1)
+    logits = (student * scale[:, None, None]).masked_fill(hidden, -torch.inf)
+    match = -(target * torch.log_softmax(logits, dim=-1).masked_fill(hidden, 0.0)).sum(-1).mean(-1).sum()
+    entropy = -torch.xlogy(target, target).sum(-1).mean()
+    return match - len(student) * entropy
+
+
+def similarity_change(full: Tensor, prefixes: Tensor, counted: Tensor) -> Tensor:
+    """Paper, L_topk and L_pair: Σ |Sim - Sim of the prefix| over widths and counted pairs, mean over anchors.
+
+    `full` (p, q), `prefixes` (w, p, q), `counted` (p, q) bool → ().
+    """
+    return ((full - prefixes).abs() * counted).sum() / len(full)
+
+
+def reconstruction(original: Tensor, adapted: Tensor) -> Tensor:
+    """Paper, L_rec: Σ over columns of |ê - e|, mean over rows: two (n, d) → ()."""
+    return (adapted - original).abs().sum(1).mean()
+
+
+def ranking(prefixes: Tensor, grades: Tensor) -> Tensor:
+    """Paper, L_rank: Σ 1[y_ij > y_ik] (y_ij - y_ik) log(1 + exp(s_ik - s_ij)) over widths and pairs, mean over queries.
+
+    `prefixes` (w, p, q) similarities of queries to documents, `grades` (p, q) graded relevance y ≥ 0 → ().
+    """
+    better = grades.max(dim=1).values > 0
+    total = prefixes.new_zeros(())
+    # Only judged documents can be the better one of a pair: looping over them keeps (w, q) instead of (w, q, q) in
+    # memory.
+    for i in torch.nonzero(better).flatten().tolist():
+        for j in torch.nonzero(grades[i] > 0).flatten().tolist():
+            gain = (grades[i, j] - grades[i]).clamp_min(0)
+            total = total + (gain * functional.softplus(prefixes[:, i] - prefixes[:, i, j, None])).sum()
+    return total / len(grades)
+
+
+def contrastive(prefixes: Tensor, grades: Tensor, temperature: float) -> Tensor:
+    """Soft-max cross-entropy of each positive against the negatives of its query, weighted by grade.
+
+    A document graded above 0 is never a negative, so positives do not push each other away. `prefixes` (w, p, q),
+    `grades` (p, q); mean over queries, sum over widths → ().
+    """
+    logits = prefixes / temperature
+    negatives = torch.logsumexp(logits.masked_fill(grades > 0, -torch.inf), dim=-1, keepdim=True)
+    share = grades / grades.sum(dim=1, keepdim=True).clamp_min(_TINY)
+    return (share * functional.softplus(negatives - logits)).sum(-1).mean(-1).sum()

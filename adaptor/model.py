@@ -1,0 +1,117 @@
+"""The trainable adaptor `ê = e + f(e)`, in the coordinates that the start puts the vectors in.
+
+Training works on started vectors z = e·S, where S (d, d) is the PCA rotation or the identity; both keep every
+full-width inner product, so the teacher's similarities are those of the originals. `fold` multiplies S back in.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adaptor.artefact import Floats
+from adaptor.settings import ModelSettings
+
+
+class Orthogonal(nn.Module):
+    """A rotation of the leading b coordinates, exp(A - Aᵀ); the others pass. Starts at the identity.
+
+    Every prefix of width ≥ b has the similarities of the start, and the full width those of the original, exactly.
+    """
+
+    def __init__(self, leading: int) -> None:
+        super().__init__()
+        self.leading = leading
+        self.generator = nn.Parameter(torch.zeros(leading, leading))
+
+    def rotation(self) -> Tensor:
+        """The rotation (b, b)."""
+        upper = self.generator.triu(1)
+        return torch.matrix_exp(upper - upper.T)
+
+    def forward(self, started: Tensor) -> Tensor:
+        """Started vectors (n, ≥b) → adapted (n, b): callers that need the columns behind b take them unchanged."""
+        return started[:, : self.leading] @ self.rotation()
+
+
+class Linear(nn.Module):
+    """A free d×d matrix. Starts at the identity, or at a given matrix (the second stage continues the first)."""
+
+    def __init__(self, dim: int, matrix: Tensor | None = None) -> None:
+        super().__init__()
+        self.matrix = nn.Parameter(torch.eye(dim) if matrix is None else matrix.clone())
+
+    def forward(self, started: Tensor) -> Tensor:
+        """Started vectors (n, d) → adapted (n, d)."""
+        return started @ self.matrix
+
+
+class Residual(nn.Module):
+    """The paper's form: e plus a one-hidden-layer perceptron of e, whose last layer starts at zero."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(dim, hidden)
+        self.outer = nn.Linear(hidden, dim)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, started: Tensor) -> Tensor:
+        """Started vectors (n, d) → adapted (n, d)."""
+        adapted: Tensor = started + self.outer(torch.relu(self.inner(started)))
+        return adapted
+
+
+Form = Orthogonal | Linear | Residual
+
+
+def new_form(settings: ModelSettings, dim: int, seed: int) -> Form:
+    """The untrained module of the settings for dimension `dim`; `seed` draws the perceptron's first layer."""
+    if settings.form == "orthogonal":
+        return Orthogonal(min(settings.leading or dim, dim))
+    if settings.form == "linear":
+        return Linear(dim)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        return Residual(dim, settings.hidden)
+
+
+def freed(form: Form, dim: int) -> Form:
+    """The same map with every entry free to move: the supervised stage's start. The perceptron is free already."""
+    return Linear(dim, torch.from_numpy(_matrix(form, dim))) if isinstance(form, Orthogonal) else form
+
+
+def free_widths(form: Form, widths: tuple[int, ...]) -> tuple[int, ...]:
+    """The widths whose similarities the form can change: an orthogonal form leaves those from `leading` on as the start
+    has them."""
+    return tuple(w for w in widths if not isinstance(form, Orthogonal) or w < form.leading)
+
+
+def fold(form: Form, start: Floats, scale: float) -> dict[str, Floats]:
+    """Multiply the start back in: the artefact's tensors (float32), computed in float64.
+
+    `start` is S (d, d); `scale` is the length that training vectors were divided by (1 for the cosine metric).
+    """
+    outer = start.astype(np.float64)
+    if not isinstance(form, Residual):
+        return {"linear": (outer @ _matrix(form, len(start))).astype(np.float32)}
+    weights = {name: p.detach().cpu().double().numpy() for name, p in form.named_parameters()}
+    return {
+        "linear": start,
+        "hidden_weight": (outer @ weights["inner.weight"].T / scale).astype(np.float32),
+        "hidden_bias": weights["inner.bias"].astype(np.float32),
+        "output_weight": (weights["outer.weight"].T * scale).astype(np.float32),
+        "output_bias": (weights["outer.bias"] * scale).astype(np.float32),
+    }
+
+
+def _matrix(form: Orthogonal | Linear, dim: int) -> Floats:
+    if isinstance(form, Linear):
+        return form.matrix.detach().cpu().numpy()
+    matrix = np.eye(dim, dtype=np.float32)
+    with torch.no_grad():
+        # float64: a float32 exponential is orthogonal only to about 1e-6.
+        upper = form.generator.detach().cpu().double().triu(1)
+        matrix[: form.leading, : form.leading] = torch.matrix_exp(upper - upper.T).numpy()
+    return matrix

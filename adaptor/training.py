@@ -1,0 +1,167 @@
+"""The training loop of one stage, for one of any number of workers. Knows torch, not who launched it.
+
+Every `evaluate_every` steps the first worker looks at the held-out rows, keeps the best weights, decides whether to go
+on, and hands the whole state to `on_look`, which is where a checkpoint is written. A stage continued from such a state
+takes the same steps as one that was never stopped: batches and learning rate are functions of the step number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from adaptor.batches import World, anchor_rows, query_rows
+from adaptor.judging import judge
+from adaptor.model import Form, free_widths
+from adaptor.objective import Objective, Trainee
+from adaptor.settings import LossSettings, Metric, TrainingSettings
+from adaptor.tensors import as_tensor
+from adaptor.training_set import TrainingSet
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass
+class State:
+    """Where a stage stands: everything that the next step depends on, as numbers and tensors."""
+
+    stage: int
+    step: int = 0
+    best_score: float = -math.inf
+    best_step: int = 0
+    first_score: float = -math.inf
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+    def numbers(self) -> dict[str, float]:
+        """The numbers, for a JSON file."""
+        return {name: getattr(self, name) for name in ("stage", "step", "best_score", "best_step", "first_score")}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at the held-out rows found: score = mean share of true neighbours (stage 2: of relevant documents)
+    found in the top 10, over trained widths."""
+
+    state: State
+    loss: float
+    score: float
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a stage trains on and with, the same on every worker."""
+
+    data: TrainingSet
+    loss: LossSettings
+    training: TrainingSettings
+    metric: Metric
+    widths: tuple[int, ...]
+    world: World = field(default_factory=World)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    wrap: Callable[[nn.Module], nn.Module] = lambda module: module
+    agree: Callable[[bool], bool] = lambda finished: finished
+    """The first worker's word on whether the stage is finished, told to all."""
+
+
+def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -> None:
+    """Run a stage to its end and leave the best weights in `form` (on the first worker).
+
+    `state` is a new State(stage) or one that `on_look` was given earlier; it is updated in place.
+    """
+    training, supervised = job.training, state.stage == 2
+    widths = free_widths(form, job.widths)
+    steps = training.supervised_steps if supervised else training.steps
+    if not widths or not steps:
+        return
+    trainee = Trainee(form, widths, job.loss.temperature).to(job.device)
+    optimiser = torch.optim.Adam(trainee.parameters(), lr=training.learning_rate)
+    if state.tensors:
+        _restore(trainee, optimiser, state)
+    model = job.wrap(trainee)
+    objective = Objective(job.loss, widths, job.metric)
+    corpus = as_tensor(job.data.corpus, job.device)
+    queries = as_tensor(job.data.supervision.queries, job.device) if supervised and job.data.supervision else None
+    running = torch.zeros((), device=job.device)
+    finished = False
+    while not finished:
+        if state.step % training.evaluate_every == 0 or state.step == steps:
+            finished = _look(trainee, optimiser, job, state, float(running), on_look)
+            running.zero_()
+            if finished:
+                break
+        key = (state.stage, state.step)
+        rows = anchor_rows(job.data, job.loss, training, key, job.world)
+        asked = (
+            query_rows(job.data, job.data.supervision, training, key, job.world)
+            if queries is not None and job.data.supervision
+            else None
+        )
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(training, state.step, steps)
+        optimiser.zero_grad()
+        value = objective(model, corpus, queries, rows, asked)
+        torch.autograd.backward(value)
+        optimiser.step()
+        running += value.detach() / training.evaluate_every
+        state.step += 1
+    _load_best(trainee, state)
+
+
+def learning_rate(training: TrainingSettings, step: int, steps: int) -> float:
+    """Learning rate of a step: constant, or falling along half a cosine to 0 at `steps`."""
+    if training.schedule == "constant":
+        return training.learning_rate
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def _look(
+    trainee: Trainee, optimiser: torch.optim.Adam, job: Job, state: State, loss: float, on_look: Callable[[Look], None]
+) -> bool:
+    steps = job.training.supervised_steps if state.stage == 2 else job.training.steps
+    finished, score = False, 0.0
+    if job.world.rank == 0:
+        score = judge(
+            trainee.form,
+            job.data,
+            free_widths(trainee.form, job.widths),
+            job.metric,
+            state.stage,
+        )
+        if state.step == 0:
+            state.first_score = score
+        if score > state.best_score:
+            state.best_score, state.best_step = score, state.step
+            state.tensors.update({f"best.{k}": v.detach().cpu().clone() for k, v in trainee.state_dict().items()})
+        state.tensors.update(_snapshot(trainee, optimiser))
+        finished = state.step >= steps or state.step - state.best_step >= job.training.patience
+    finished = job.agree(finished)
+    on_look(Look(state, loss, score, finished))
+    return finished
+
+
+def _snapshot(trainee: Trainee, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+    kept = {f"now.{k}": v.detach().cpu().clone() for k, v in trainee.state_dict().items()}
+    for name, parameter in trainee.named_parameters():
+        for moment in _MOMENTS:
+            if parameter in optimiser.state:
+                kept[f"{moment}.{name}"] = optimiser.state[parameter][moment].detach().cpu().clone()
+    return kept
+
+
+def _restore(trainee: Trainee, optimiser: torch.optim.Adam, state: State) -> None:
+    trainee.load_state_dict({k.removeprefix("now."): v for k, v in state.tensors.items() if k.startswith("now.")})
+    if state.step:
+        for name, parameter in trainee.named_parameters():
+            moments = {m: state.tensors[f"{m}.{name}"].clone().to(parameter.device) for m in _MOMENTS}
+            optimiser.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+
+
+def _load_best(trainee: Trainee, state: State) -> None:
+    best = {k.removeprefix("best."): v for k, v in state.tensors.items() if k.startswith("best.")}
+    if best:
+        trainee.load_state_dict(best)

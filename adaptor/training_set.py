@@ -1,0 +1,78 @@
+"""What training works on: the sample in started coordinates, its mined neighbours, and what is held out to judge
+with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from adaptor.artefact import Floats, unit_rows
+from adaptor.neighbours import Ids
+from adaptor.settings import Metric
+
+#: Held-out rows and, at most, corpus rows that they search when training looks at them: a look must stay cheap.
+MOST_HELD_OUT, MOST_JUDGED = 2_000, 20_000
+JUDGED_K = 10
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Graded judgments as parallel arrays: query number, document row and grade > 0 of each, sorted by query."""
+
+    queries: Ids
+    documents: Ids
+    grades: Floats
+
+    def of(self, chosen: Ids) -> Labels:
+        """The judgments of some queries, renumbered by their place in `chosen`."""
+        place = {int(q): i for i, q in enumerate(chosen)}
+        kept = np.flatnonzero(np.isin(self.queries, chosen))
+        renumbered = np.array([place[int(q)] for q in self.queries[kept]], np.int64)
+        order = np.argsort(renumbered, kind="stable")
+        return Labels(renumbered[order], self.documents[kept][order], self.grades[kept][order])
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """Started queries (q, d) with labels over the corpus rows, mined negatives (q, h), and held-out queries with
+    theirs."""
+
+    queries: Floats
+    labels: Labels
+    negatives: Ids
+    held_out: Floats
+    held_out_labels: Labels
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Started rows, float32. The first `anchors` rows of `corpus` (n, d) are the sampled training rows, with
+    `neighbours` (anchors, k) as row numbers of `corpus`; judged documents of the supervised stage may follow.
+    `held_out` (h, d) rows have `truth` (h, 10): their neighbours among the first `searched` rows."""
+
+    corpus: Floats
+    anchors: int
+    neighbours: Ids
+    held_out: Floats
+    truth: Ids
+    searched: int
+    supervision: Supervision | None = None
+
+
+def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Floats:
+    """Vectors in the coordinates that training uses: unit rows (cosine) or rows over `scale`, times the start (d,
+    d)."""
+    rows: Floats = unit_rows(vectors) if metric == "cosine" else np.divide(vectors, scale, dtype=np.float32)
+    turned: Floats = rows @ start
+    return turned
+
+
+def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:
+    """Split row numbers 0..rows-1 into (training, held out), both ascending, in a way that only the arguments
+    decide."""
+    count = min(MOST_HELD_OUT, max(1, round(rows * share)))
+    chosen = np.random.default_rng([seed, 1]).choice(rows, count, replace=False)
+    kept = np.ones(rows, bool)
+    kept[chosen] = False
+    return np.flatnonzero(kept), np.sort(chosen)
