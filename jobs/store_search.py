@@ -1,0 +1,172 @@
+"""Exact search of a whole store by every method and width at once: what a worker does, and how parts are joined.
+
+1. Each shard is streamed once; rows gather into blocks of a bounded size.
+2. A block is shortened by every method to every width, and only the best rows of each query are kept, per column.
+3. Parts are joined the same way, in any order: rows are named by (shard, row), so ties never depend on the cut.
+
+Memory: one block, its short forms and the kept rows; it does not grow with the store.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from adaptor.artefact import Adaptor, Floats, from_files
+from adaptor.neighbours import Ids, Neighbours, merge, top_k
+from jobs.config.sections import StoreSection
+from jobs.methods import ORIGINAL, Column, shorten
+from jobs.store.objects import Objects, open_objects
+from jobs.store.shards import Shard, read_footer, unchanged
+from jobs.store.vectors import decode, read_batches
+
+#: A row's name: the shard's place in the list times this, plus its row in the shard. Orders rows as the store does.
+SHARD_STRIDE = 1 << 40
+#: True neighbours whose full vectors are kept, for the distance to them.
+NEAREST = 10
+
+_READ_ROWS = 8192
+_BLOCK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a worker is told: `queries` (q, d), the row that each must not find (`exclude`, (q,)), the judged ids."""
+
+    store: StoreSection
+    adaptor_files: Mapping[str, bytes]
+    widths: tuple[int, ...]
+    queries: Floats
+    exclude: Ids | None
+    judged_ids: tuple[str, ...]
+    depth: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a part of the store holds: per column the best rows of each query, and the facts that scoring needs.
+
+    `near_rows` int64 (u,), ascending, and `near_vectors` float32 (u, d) are the originals of each query's first NEAREST
+    true neighbours; `judged` maps an id of the judgments to its rows; `left_out` counts unusable rows by reason; `rows`
+    counts all.
+    """
+
+    neighbours: dict[Column, Neighbours]
+    near_rows: Ids
+    near_vectors: Floats
+    judged: dict[str, list[int]]
+    left_out: Counter[str]
+    rows: int
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Usable rows, by name and vector, and what was met on the way to them."""
+
+    names: Ids
+    vectors: Floats
+    judged: dict[str, list[int]]
+    left_out: Counter[str]
+
+
+def search_shards(search: Search, shards: Sequence[tuple[int, Shard]]) -> Found:
+    """Search the given shards, each with its place in the store's list. Raises InputError as the reading side does."""
+    adaptor = from_files(search.adaptor_files)
+    queries = dict(shorten(adaptor, search.queries, search.widths))
+    objects = open_objects(search.store.uri, search.store.filesystem)
+    judged_ids = pa.array(search.judged_ids, pa.string())
+    batches = (
+        batch
+        for place, shard in shards
+        for batch in _read(objects, place, shard, search.store, (adaptor.dim, judged_ids))
+    )
+    found: Found | None = None
+    for block in _gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.dim))):
+        here = _search_block(search, adaptor, queries, block)
+        found = here if found is None else join(found, here)
+    if found is None:
+        nothing = _Block(np.empty(0, np.int64), np.empty((0, adaptor.dim), np.float32), {}, Counter())
+        found = _search_block(search, adaptor, queries, nothing)
+    return found
+
+
+def join(one: Found, other: Found) -> Found:
+    """What both parts hold together; neither order nor grouping changes the result."""
+    neighbours = {
+        column: merge([near, other.neighbours[column]], near.ids.shape[1]) for column, near in one.neighbours.items()
+    }
+    judged = {name: list(rows) for name, rows in one.judged.items()}
+    for name, rows in other.judged.items():
+        judged[name] = sorted(judged.get(name, []) + rows)
+    near_rows, near_vectors = _keep_near(
+        neighbours, np.concatenate([one.near_rows, other.near_rows]), np.vstack([one.near_vectors, other.near_vectors])
+    )
+    return Found(neighbours, near_rows, near_vectors, judged, one.left_out + other.left_out, one.rows + other.rows)
+
+
+def _read(
+    objects: Objects, place: int, shard: Shard, store: StoreSection, expected: tuple[int, pa.Array]
+) -> Iterator[_Block]:
+    dim, judged_ids = expected
+    footer = read_footer(objects, shard, store)
+    first_rows = np.cumsum((0, *footer.row_group_rows)) + place * SHARD_STRIDE
+    every = range(len(footer.row_group_rows))
+    for batch in read_batches(objects, shard, every, _READ_ROWS, [store.id_column, store.vector_column]):
+        ids = pc.cast(batch.table.column(store.id_column), pa.string())
+        decoded = decode(batch.table.column(store.vector_column), dim)
+        reasons = {int(row): "null id" for row in np.flatnonzero(pc.is_null(ids))} | decoded.reasons
+        names = np.arange(len(ids), dtype=np.int64) + first_rows[batch.row_group] + batch.first_row
+        judged: dict[str, list[int]] = {}
+        for row in np.flatnonzero(pc.is_in(ids, judged_ids).to_numpy(zero_copy_only=False)) if len(judged_ids) else ():
+            if row not in reasons:
+                judged.setdefault(ids[int(row)].as_py(), []).append(int(names[row]))
+        usable = np.ones(len(ids), bool)
+        usable[list(reasons)] = False
+        vectors = decoded.vectors if usable.all() else decoded.vectors[usable]
+        yield _Block(names[usable], vectors, judged, Counter(reasons.values()))
+    unchanged(objects, shard)
+
+
+def _gather(batches: Iterator[_Block], block_rows: int) -> Iterator[_Block]:
+    """Join batches into blocks of about `block_rows` rows: one large search costs far less than many small ones."""
+    waiting: list[_Block] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(len(b.names) for b in waiting) >= block_rows:
+            yield _concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield _concatenate(waiting)
+
+
+def _concatenate(blocks: Sequence[_Block]) -> _Block:
+    judged: dict[str, list[int]] = {}
+    for block in blocks:
+        for name, rows in block.judged.items():
+            judged.setdefault(name, []).extend(rows)
+    left_out = sum((block.left_out for block in blocks), Counter[str]())
+    names = np.concatenate([block.names for block in blocks])
+    return _Block(names, np.concatenate([block.vectors for block in blocks]), judged, left_out)
+
+
+def _search_block(search: Search, adaptor: Adaptor, queries: Mapping[Column, Floats], block: _Block) -> Found:
+    neighbours = {
+        column: top_k(queries[column], short, block.names, search.depth, search.store.metric, search.exclude)
+        for column, short in shorten(adaptor, block.vectors, search.widths)
+    }
+    near_rows, near_vectors = _keep_near(neighbours, block.names, block.vectors)
+    rows = len(block.names) + block.left_out.total()
+    return Found(neighbours, near_rows, near_vectors, block.judged, block.left_out, rows)
+
+
+def _keep_near(neighbours: Mapping[Column, Neighbours], names: Ids, vectors: Floats) -> tuple[Ids, Floats]:
+    """Of the rows at hand, those that are among the nearest originals of some query, by ascending name."""
+    truth = next(near for column, near in neighbours.items() if column.method == ORIGINAL)
+    kept = np.flatnonzero(np.isin(names, truth.ids[:, :NEAREST]))
+    kept = kept[np.argsort(names[kept])]
+    return names[kept], vectors[kept]
