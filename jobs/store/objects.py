@@ -1,7 +1,7 @@
 """Objects below one URI: list, read, replace and create them, on local disk, S3 and any fsspec store.
 
-An `Objects` is opened from the configuration inside each process that needs it and is never pickled: pickled filesystems
-lose their retry settings and would carry keys.
+An `Objects` is opened from the configuration inside each process that needs it and is never pickled: pickled
+filesystems lose their retry settings and would carry keys.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Objects(ABC):
     uri: str
     #: Filesystem for bulk reads; use it with `path(key)`.
     arrow: pafs.FileSystem
+    #: Bytes of one buffered read, one buffer per column: larger where each request costs a round trip.
+    buffer_bytes: int = 1 << 20
     #: Set when the URI named one file: the only key that `list` shows.
     only: str | None = None
 
@@ -88,8 +90,11 @@ class Objects(ABC):
     def check_writable(self) -> None:
         """Write and delete a probe; `InputError` naming the URI when that is not possible."""
         key = f"_probe-{uuid4().hex}"
-        self.put(key, b"probe")
-        self.delete(key)
+        try:
+            self.put(key, b"probe")
+            self.delete(key)
+        except InputError as error:
+            raise InputError(f"output {self.uri} is not writable: {error}") from error
 
 
 def checked_key(key: str) -> str:
@@ -105,8 +110,8 @@ def checked_key(key: str) -> str:
 def open_objects(uri: str, options: FilesystemOptions) -> Objects:
     """Open the place that `uri` names; cheap, so call it inside every worker.
 
-    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives its
-    parent with `only` set to the file's name.
+    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives
+    its parent with `only` set to the file's name.
     """
     bare = uri.rstrip("/")
     if bare.endswith(".parquet") and bare == uri:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -92,7 +93,7 @@ class LocalObjects(Objects):
 
     def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
         target = self.path(key)
-        folder, name = os.path.split(target)
+        folder = os.path.dirname(target)
         temporary = os.path.join(folder, f"{_TEMPORARY}{uuid4().hex}")
         try:
             os.makedirs(folder, exist_ok=True)
@@ -130,7 +131,7 @@ def _unwritable(target: str, error: OSError) -> InputError | RunError:
     reason = error.strerror or str(error)
     if (
         isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError)
-        or error.errno == 30
+        or error.errno == errno.EROFS
     ):
         return InputError(f"{target} cannot be written: {reason}; give an output uri that this user may write to")
     return RunError(f"{target} could not be written: {reason}")

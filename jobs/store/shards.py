@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from jobs.config.sections import StoreSection
+from jobs.store.ids import is_id_type
 from jobs.store.objects import Objects
 from jobs.store.vector_types import is_vector_type
-
-#: Bytes of one buffered read; each column in flight holds one such buffer.
-BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -36,16 +34,16 @@ class Footer:
     schema: pa.Schema
 
 
-def list_shards(objects: Objects) -> list[Shard]:
+def list_shards(objects: Objects, setting: str = "store.uri") -> list[Shard]:
     """Every `*.parquet` below the store, sorted by key, without parts that start with `_` or `.`.
 
-    `InputError` when there is none, which covers a store that does not exist.
+    `InputError` when there is none, which covers a store that does not exist; `setting` names the field to correct.
     """
     shards = [Shard(info.key, info.size, info.version) for info in objects.list() if is_shard_key(info.key)]
     if not shards:
         raise InputError(
-            f"store {objects.uri} does not exist or holds no *.parquet file "
-            "(files and folders that start with '_' or '.' do not count): check store.uri"
+            f"{objects.uri} does not exist or holds no *.parquet file "
+            f"(files and folders that start with '_' or '.' do not count): check {setting}"
         )
     return shards
 
@@ -56,31 +54,42 @@ def is_shard_key(key: str) -> bool:
 
 
 def open_parquet(objects: Objects, key: str) -> pq.ParquetFile:
-    """Open a shard for streaming: buffered reads, nothing read ahead. `InputError` when it is not a whole Parquet file."""
+    """Open a shard for streaming: buffered reads, nothing read ahead. `InputError` when it is no whole Parquet file."""
     path = objects.path(key)
     try:
         source = objects.arrow.open_input_file(path)
-        return pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        return pq.ParquetFile(source, buffer_size=objects.buffer_bytes, pre_buffer=False)
     except FileNotFoundError as error:
         raise InputError(
             f"{objects.uri}: {key} does not exist any more: it was removed after the store was listed"
         ) from error
     except (pa.ArrowException, OSError) as error:
+        if is_outage(error):
+            raise RunError(f"{objects.uri}: {key} could not be read: {error}") from error
         raise InputError(f"{objects.uri}: {key} {_what_is_wrong(objects, key, error)}") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether reading failed because of the disk or the network, not because of what the file holds."""
+    refused = isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
+    return isinstance(error, OSError) and not refused and (error.errno is not None or "AWS Error" in str(error))
 
 
 def read_footer(objects: Objects, shard: Shard, store: StoreSection) -> Footer:
     """Read and check a shard's footer.
 
-    `InputError` names the shard and says what is wrong: not Parquet, truncated, encrypted, id or vector column missing or
-    of a type that cannot be one.
+    `InputError` names the shard and says what is wrong: not Parquet, truncated, encrypted, id or vector column missing
+    or of a type that cannot be one.
     """
     with open_parquet(objects, shard.key) as file:
         metadata, schema = file.metadata, file.schema_arrow
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     where = f"{objects.uri}: {shard.key}"
-    _require_column(where, schema, store.id_column, "store.id_column")
-    _require_column(where, schema, store.vector_column, "store.vector_column")
+    require_column(where, schema, store.id_column, "store.id_column")
+    require_column(where, schema, store.vector_column, "store.vector_column")
+    kind = schema.field(store.id_column).type
+    if not is_id_type(kind):
+        raise InputError(f"{where}: column '{store.id_column}' is of type {kind}: ids must be strings or integers")
     kind = schema.field(store.vector_column).type
     if not is_vector_type(kind):
         raise InputError(
@@ -103,7 +112,8 @@ def unchanged(objects: Objects, shard: Shard) -> None:
         )
 
 
-def _require_column(where: str, schema: pa.Schema, column: str, setting: str) -> None:
+def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> None:
+    """Raise `InputError` when the file has no such column, listing those it has, near names first."""
     if column in schema.names:
         return
     near = difflib.get_close_matches(column, schema.names, n=len(schema.names), cutoff=0.6)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from jobs.store.objects import Objects
-from jobs.store.shards import Shard, open_parquet
+from jobs.store.shards import Shard, is_outage, open_parquet
 from jobs.store.vector_types import is_vector_type
 
 Floats = npt.NDArray[np.float32]
@@ -25,7 +25,8 @@ class Decoded:
     """Vectors of one batch: `vectors` (n, d) float32, and `reasons` row → why it is unusable (such rows are zeros).
 
     `vectors` may be a read-only view of the Arrow buffer. Reasons are stable words: "null vector", "wrong length 12
-    (expected 384)", "null element", "NaN", "infinite" (beyond float32 included), "zero vector"; the first that holds counts.
+    (expected 384)", "null element", "NaN", "infinite" (beyond float32 included), "zero vector"; the first that holds
+    counts.
     """
 
     vectors: Floats
@@ -35,8 +36,8 @@ class Decoded:
 def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
     """Decode `column` (list, large_list or fixed_size_list of float16/32/64) into (n, dim) float32.
 
-    `dim` None takes the most common length (the smaller one on a tie). Zero-copy when the column is float32 and every row
-    is good. Raises `InputError` for a column of another type.
+    `dim` None takes the most common length (the smaller one on a tie). Zero-copy when the column is float32 and every
+    row is good. Raises `InputError` for a column of another type.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -102,7 +103,7 @@ def _null_elements(values: pa.Array) -> Flags:
 
 
 def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -> npt.NDArray[Any]:
-    """(n, dim) rows of `flat` that begin at `starts`; a view when they lie end to end, rows that are not usable are 0."""
+    """(n, dim) rows of `flat` from `starts` on, a view when they lie end to end; rows that are not usable are 0."""
     count = len(starts)
     if count and usable.all() and (starts == starts[0] + np.arange(count) * dim).all():
         return flat[starts[0] : starts[0] + count * dim].reshape(count, dim)
@@ -118,7 +119,7 @@ def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -
 
 
 def _unusable_numbers(vectors: Floats, usable: Flags, nulls: Flags | None) -> dict[int, str]:
-    """Reasons of the rows whose numbers are unusable. One pass of row sums finds the suspects; only those are looked at."""
+    """Reasons of the rows whose numbers are unusable. Row sums find the suspects; only those are looked at."""
     sums = vectors.sum(axis=1)
     suspects = usable & (~np.isfinite(sums) | (sums == 0))
     if nulls is not None:
@@ -153,8 +154,8 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
 
-    `columns` None reads all, with their types unchanged. Memory is bounded by the batch and one read buffer per column, not by
-    the row group. `InputError` names the shard and row group when its data cannot be decoded.
+    `columns` None reads all, with their types unchanged. Memory is bounded by the batch and one read buffer per column,
+    not by the row group. `InputError` names the shard and row group when its data cannot be decoded.
     """
     with open_parquet(objects, shard.key) as file:
         for row_group in row_groups:
@@ -171,6 +172,7 @@ def read_batches(
                         yield Batch(row_group, first_row, table)
                     first_row += table.num_rows
             except (pa.ArrowException, OSError) as error:
-                raise InputError(
-                    f"{objects.uri}: {shard.key} cannot be read in row group {row_group} after row {first_row}: {error}"
-                ) from error
+                where = f"{objects.uri}: {shard.key}, row group {row_group}, after row {first_row}"
+                if is_outage(error):
+                    raise RunError(f"{where}: could not be read: {error}") from error
+                raise InputError(f"{where}: the data is damaged, write the file again ({error})") from error

@@ -1,0 +1,210 @@
+"""Objects on S3 and servers that speak it.
+
+Bulk reads go through pyarrow; everything that must be atomic or fresh (listing, HEAD, conditional PUT, multipart) goes
+through s3fs's bare requests. s3fs's own files and caches are not used: its files publish a truncated object when an
+exception interrupts them, and its caches show yesterday's listing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptor.errors import InputError, RunError
+from jobs.config.sections import FilesystemOptions
+from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
+from jobs.store.s3_clients import arrow_filesystem, request_client
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+    import s3fs
+
+#: Files up to this size go up in one PUT; larger ones in parts of at least this size.
+PART_BYTES = 32 << 20
+#: S3's limit is 10,000 parts.
+_MOST_PARTS = 9_000
+#: Answers that a changed configuration can cure; all others are failures of the run.
+_REFUSED = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidBucketName",
+    "InvalidToken",
+    "PermanentRedirect",
+    "SignatureDoesNotMatch",
+    "301",
+    "403",
+}
+
+
+class S3Objects(Objects):
+    """The objects below `s3://bucket/prefix`. Clients are made at the first request, one pair per instance."""
+
+    buffer_bytes = 8 << 20
+
+    def __init__(self, uri: str, options: FilesystemOptions) -> None:
+        bucket, _, prefix = uri[len("s3://") :].partition("/")
+        if "@" in bucket:
+            raise InputError("an s3:// uri must not hold credentials: they come from the environment or a role")
+        if not bucket:
+            raise InputError(f"uri {uri!r} names no bucket: write s3://bucket/prefix")
+        self.uri = uri
+        self.bucket = bucket
+        self.prefix = f"{checked_key(prefix.strip('/'))}/" if prefix.strip("/") else ""
+        self.options = options
+
+    @cached_property
+    def arrow(self) -> pafs.FileSystem:
+        """pyarrow's filesystem, made on first use."""
+        return arrow_filesystem(self.bucket, self.options)
+
+    @cached_property
+    def _client(self) -> s3fs.S3FileSystem:
+        return request_client(self.options)
+
+    def path(self, key: str) -> str:
+        """`bucket/prefix/key`."""
+        return f"{self.bucket}/{self.prefix}{checked_key(key)}"
+
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+        page: dict[str, Any] = {"Prefix": self.prefix + prefix}
+        while True:
+            answer = self._request("list_objects_v2", **page)
+            for entry in answer.get("Contents", ()):
+                if not entry["Key"].endswith("/"):  # markers that consoles make for empty folders
+                    yield ObjectInfo(entry["Key"][len(self.prefix) :], entry["Size"], entry["ETag"].strip('"'))
+            if not answer.get("IsTruncated"):
+                return
+            page["ContinuationToken"] = answer["NextContinuationToken"]
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """One HEAD: size and ETag now."""
+        try:
+            answer = self._request("head_object", key)
+        except FileNotFoundError:
+            return None
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
+
+    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
+        """One GET; `InputError` when absent or over `limit` bytes."""
+        info = self.stat(key)
+        if info is None:
+            raise InputError(f"s3://{self.path(key)} does not exist")
+        if info.size > limit:
+            raise InputError(
+                f"s3://{self.path(key)} has {info.size} bytes, more than the {limit} that are read at once"
+            )
+        try:
+            content: bytes = self._client.cat_file(self.path(key))
+        except FileNotFoundError as error:
+            raise InputError(f"s3://{self.path(key)} does not exist") from error
+        except Exception as error:
+            raise self._translated(error, f"reading s3://{self.path(key)}") from error
+        return content
+
+    def put(self, key: str, content: bytes) -> None:
+        """One PUT."""
+        self._request("put_object", key, Body=content)
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        """One PUT with `If-None-Match: *`. On 412 the object is read: a lost reply makes our own write look foreign."""
+        for attempt in range(self.options.attempts):
+            try:
+                self._request("put_object", key, Body=content, IfNoneMatch="*")
+                return True
+            except FileExistsError:
+                info = self.stat(key)
+                if info is not None:
+                    return info.size == len(content) and self.read(key, max(READ_LIMIT, info.size)) == content
+            except BlockingIOError:  # 409: another conditional write of this key is under way
+                time.sleep(min(0.1 * 1.7**attempt, 5))
+        raise RunError(f"s3://{self.path(key)} could not be created in {self.options.attempts} attempts (conflicts)")
+
+    def put_file(self, key: str, local: Path) -> None:
+        """One PUT, or a multipart upload that is aborted when anything interrupts it."""
+        size = local.stat().st_size
+        if size <= PART_BYTES:
+            self.put(key, local.read_bytes())
+            return
+        upload = self._request("create_multipart_upload", key)["UploadId"]
+        part_bytes = max(PART_BYTES, -(-size // _MOST_PARTS))
+        try:
+            parts = self._upload_parts(key, local, upload, part_bytes)
+            self._complete(key, upload, parts, size)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError, InputError, RunError):
+                self._request("abort_multipart_upload", key, UploadId=upload)
+            raise
+
+    def _upload_parts(self, key: str, local: Path, upload: str, part_bytes: int) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        with open(local, "rb") as file:
+            while body := file.read(part_bytes):
+                number = len(parts) + 1
+                answer = self._request("upload_part", key, UploadId=upload, PartNumber=number, Body=body)
+                checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+                checksums.pop("ChecksumType", None)
+                parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+        return parts
+
+    def _complete(self, key: str, upload: str, parts: list[dict[str, Any]], size: int) -> None:
+        try:
+            self._request("complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts})
+        except FileNotFoundError as error:
+            # The upload is gone: the first try of this request did complete it and its reply was lost.
+            info = self.stat(key)
+            if info is None or info.size != size or not info.version.endswith(f"-{len(parts)}"):
+                raise RunError(f"s3://{self.path(key)}: the upload disappeared before it was completed") from error
+
+    def delete(self, key: str) -> None:
+        """One DELETE; absent is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            self._request("delete_object", key)
+
+    def _request(self, method: str, key: str | None = None, **fields: Any) -> Any:
+        """One request with its retries. 404, 412 and 409 come out as FileNotFound-, FileExists- and BlockingIOError."""
+        if key is not None:
+            fields["Key"] = self.prefix + checked_key(key)
+        where = f"s3://{self.bucket}/{fields.get('Key', self.prefix)}"
+        try:
+            return self._client.call_s3(method, Bucket=self.bucket, **fields)
+        except Exception as error:
+            raise self._translated(error, f"{method} {where}") from error
+
+    def _translated(self, error: Exception, doing: str) -> Exception:
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+        source = error if isinstance(error, ClientError) else error.__cause__
+        if not isinstance(source, ClientError):
+            if isinstance(error, NoCredentialsError):
+                return InputError(
+                    f"{doing}: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                    "a profile or an instance role, or filesystem.credentials: anonymous"
+                )
+            if isinstance(error, BotoCoreError | OSError):
+                return RunError(f"{doing} failed after {self.options.attempts} attempts: {error}")
+            return error
+        code = str(source.response.get("Error", {}).get("Code", ""))
+        status = source.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if code == "NoSuchBucket":
+            return InputError(f"bucket {self.bucket} does not exist ({self.uri}): create it or correct the uri")
+        if status == 412:
+            return FileExistsError(code)
+        if status == 409:
+            return BlockingIOError(code)
+        if status == 404:
+            return FileNotFoundError(code)
+        if code in _REFUSED:
+            return InputError(
+                f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region and "
+                "filesystem.endpoint, and the permissions on the bucket"
+            )
+        if status == 501:
+            return InputError(f"{doing}: the server does not support this request ({code}); use another S3 server")
+        return RunError(f"{doing} failed after {self.options.attempts} attempts: {code} (HTTP {status})")
