@@ -1,0 +1,55 @@
+"""Ray's shared token: where it is found, and how this process lets go of it.
+
+Ray reads `RAY_AUTH_MODE` and the token once per process and keeps them. Whoever changes either must call `reload()`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+MODE = "RAY_AUTH_MODE"
+TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 (a name, not a token)
+TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"  # noqa: S105
+WHERE = f"{TOKEN}, the file named by {TOKEN_PATH}, or ~/.ray/auth_token"
+
+
+def has_token() -> bool:
+    """Whether a token is in one of the places where Ray looks (`WHERE`). The token itself is not read."""
+    path = os.environ.get(TOKEN_PATH) or os.path.expanduser("~/.ray/auth_token")
+    return bool(os.environ.get(TOKEN)) or os.path.isfile(path)
+
+
+def mode_for_existing_cluster() -> dict[str, str]:
+    """The environment for talking to a running cluster: token mode if there is a token and nobody chose otherwise.
+
+    Ray 2.60 does this by itself only for some of its entry points; a cluster without authentication ignores the token.
+    """
+    return {MODE: "token"} if MODE not in os.environ and has_token() else {}
+
+
+def reload() -> None:
+    """Make Ray read mode and token from the environment again."""
+    from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]  # Ray has no public call for it
+
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables (Ray's children inherit them); on leaving, the environment is what it was before.
+
+    Ray sets variables of its own when it starts; those go too.
+    """
+    before = dict(os.environ)
+    os.environ.update(variables)
+    reload()
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+        reload()
