@@ -1,0 +1,52 @@
+# Needs python3 (3.11 or newer, with venv) and a package index; everything else is installed into .venv.
+# Another interpreter: make test PYTHON=python3.12 (after `make clean`).
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Newer than pyproject.toml and constraints.txt when the environment holds what they ask for.
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check format clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Fit, compress, verify and evaluate the bundled vectors (minutes, two cores); output in .demo/
+	@rm -rf .demo
+	@printf '\n== 1/4 fit: learn an adaptor from the vectors alone ==\n'
+	@$(BIN)/matryoshka fit configs/demo/fit.yaml
+	@printf '\n== 2/4 compress: shorten every vector from 384 to 64 numbers ==\n'
+	@$(BIN)/matryoshka compress configs/demo/compress.yaml
+	@printf '\n== 3/4 verify: check that the output is complete and right ==\n'
+	@$(BIN)/matryoshka verify configs/demo/verify.yaml
+	@printf '\n== 4/4 evaluate: search quality at every width, against truncation and PCA ==\n'
+	@$(BIN)/matryoshka evaluate configs/demo/evaluate.yaml
+	@printf '\nThe report, for a browser: %s\n' "$(CURDIR)/.demo/evaluation/report.html"
+
+test: $(INSTALLED) ## Run the tests (without the slow ones)
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED) ## Run all tests, slow ones too
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: $(INSTALLED) ## Format check, lint, types and tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+	$(BIN)/python -m pytest
+
+format: $(INSTALLED) ## Format the code and sort the imports
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove .venv, .demo, build products and caches
+	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	@touch $@
