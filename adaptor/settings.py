@@ -56,11 +56,11 @@ class LossSettings(Settings):
     topk: float = Field(default=0.0, ge=0)
     """Absolute change of similarity to the mined neighbours (paper, equation for L_topk)."""
     pairwise: float = Field(default=0.0, ge=0)
-    """Absolute change of similarity over all pairs of a batch (paper, L_pair; its weight α)."""
+    """Absolute change of similarity over all pairs of a batch (paper, L_pair; its weight alpha)."""
     reconstruction: float = Field(default=0.0, ge=0)
-    """Mean absolute change of the vector itself (paper, L_rec; its weight β)."""
+    """Mean absolute change of the vector itself (paper, L_rec; its weight beta)."""
     ranking: float = Field(default=0.0, ge=0)
-    """Supervised stage: the paper's logistic ranking loss over graded pairs (its weight γ)."""
+    """Supervised stage: the paper's logistic ranking loss over graded pairs (its weight gamma)."""
     contrastive: float = Field(default=1.0, ge=0)
     """Supervised stage: soft-max cross-entropy of each graded positive against mined, random and in-batch negatives."""
     temperature: float = Field(default=0.05, gt=0)
@@ -86,6 +86,8 @@ class TrainingSettings(Settings):
     """Steps between two looks at the held-out rows; each is also a checkpoint."""
     patience: int = Field(default=500, ge=1)
     """Steps without a better held-out score after which a stage stops."""
+    checkpoint_seconds: float = Field(default=5.0, ge=0)
+    """Shortest time between two checkpoints; they are taken when the held-out rows are looked at."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sample, the batches and the initial weights."""
 

@@ -69,10 +69,10 @@ def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Flo
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:
-    """Split row numbers 0..rows-1 into (training, held out), both ascending, in a way that only the arguments
-    decide."""
+    """Split row numbers 0..rows-1 into (training, held out), in a random order that only the arguments decide.
+
+    Any first part of either is a uniform sample of it.
+    """
     count = min(MOST_HELD_OUT, max(1, round(rows * share)))
-    chosen = np.random.default_rng([seed, 1]).choice(rows, count, replace=False)
-    kept = np.ones(rows, bool)
-    kept[chosen] = False
-    return np.flatnonzero(kept), np.sort(chosen)
+    order = np.random.default_rng([seed, 1]).permutation(rows)
+    return order[count:], order[:count]

@@ -1,0 +1,142 @@
+"""What each Ray Train worker runs: the stages of training, checkpoints, and the way back from a checkpoint.
+
+A checkpoint is `state.safetensors` + `state.json`, written by the first worker when it looks at the held-out rows.
+Batches and learning rate are functions of the step, so a run that continues from one takes the steps that it would have
+taken.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from safetensors.torch import load_file, save_file
+
+from adaptor.batches import World
+from adaptor.model import Form, freed, new_form
+from adaptor.settings import LossSettings, Metric, ModelSettings, TrainingSettings
+from adaptor.training import Job, Look, State, train
+from adaptor.training_set import TrainingSet
+
+_TENSORS, _NUMBERS = "state.safetensors", "state.json"
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is told. `data` refers to a TrainingSet in the object store; `board` is the actor that shows
+    progress."""
+
+    data: Any
+    model: ModelSettings
+    loss: LossSettings
+    training: TrainingSettings
+    metric: Metric
+    widths: tuple[int, ...]
+    threads: int
+    board: Any
+
+
+class Board:
+    """Actor: the last look of the first worker, for the driver to show."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, float] = {}
+
+    def post(self, numbers: dict[str, float]) -> None:
+        """Replace what is shown."""
+        self.last = numbers
+
+    def read(self) -> dict[str, float]:
+        """What is shown."""
+        return self.last
+
+
+def run_worker(settings: dict[str, Any]) -> None:
+    """Train all stages; Ray Train calls it on every worker with {"assignment": Assignment}."""
+    assignment: Assignment = settings["assignment"]
+    torch.set_num_threads(assignment.threads)
+    data: TrainingSet = ray.get(assignment.data)
+    context = ray.train.get_context()
+    reporter = _Reporter(assignment, context.get_world_rank(), context.get_world_size())
+    job = Job(
+        data,
+        assignment.loss,
+        assignment.training,
+        assignment.metric,
+        assignment.widths,
+        World(reporter.rank, reporter.size),
+        ray.train.torch.get_device(),
+        ray.train.torch.prepare_model,
+        reporter.agree,
+    )
+    run_stages(job, assignment.model, _restored(), reporter)
+
+
+def run_stages(job: Job, model: ModelSettings, state: State | None, on_look: Any) -> Form:
+    """The unsupervised stage and, when the data has labels, the supervised one; from the start or from a state."""
+    dim = job.data.corpus.shape[1]
+    form = new_form(model, dim, job.training.seed).to(job.device)
+    state = state or State(stage=1)
+    if state.stage == 1:
+        train(form, job, state, on_look)
+        state = State(stage=2)
+    if job.data.supervision is not None:
+        form = freed(form, dim).to(job.device)
+        train(form, job, state, on_look)
+    return form
+
+
+def load_state(folder: Path) -> State:
+    """Read a checkpoint."""
+    numbers = json.loads((folder / _NUMBERS).read_text())
+    return State(**numbers, tensors=load_file(folder / _TENSORS))
+
+
+def _restored() -> State | None:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return None
+    with checkpoint.as_directory() as folder:
+        return load_state(Path(folder))
+
+
+class _Reporter:
+    """Turns looks into progress and checkpoints. All workers report equally often: the first one decides, and tells."""
+
+    def __init__(self, assignment: Assignment, rank: int, size: int) -> None:
+        self.assignment, self.rank, self.size = assignment, rank, size
+        self.reported = time.monotonic()
+        self.due = False
+
+    def agree(self, finished: bool) -> bool:
+        """The first worker's word on (finished, checkpoint due), on every worker."""
+        late = time.monotonic() - self.reported >= self.assignment.training.checkpoint_seconds
+        word = torch.tensor([finished, finished or late], dtype=torch.uint8, device=ray.train.torch.get_device())
+        if self.size > 1:
+            torch.distributed.broadcast(word, src=0)
+        self.due = bool(word[1])
+        return bool(word[0])
+
+    def __call__(self, look: Look) -> None:
+        """Show a look and, when due, write a checkpoint."""
+        numbers = {**look.state.numbers(), "loss": look.loss, "score": look.score}
+        if self.rank == 0:
+            self.assignment.board.post.remote(numbers)
+        if not self.due:
+            return
+        self.reported = time.monotonic()
+        if self.rank != 0:
+            ray.train.report(numbers)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            save_file(look.state.tensors, Path(folder) / _TENSORS)
+            (Path(folder) / _NUMBERS).write_text(json.dumps(look.state.numbers()))
+            ray.train.report(numbers, checkpoint=ray.train.Checkpoint.from_directory(folder))

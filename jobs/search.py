@@ -1,0 +1,83 @@
+"""Sharded exact neighbours on a Ray cluster: every worker searches its shard, the parts are merged by (similarity, id).
+
+Queries go through in chunks, so a worker holds one shard, one chunk and k numbers per query of the chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import ray
+
+from adaptor.artefact import Floats
+from adaptor.neighbours import Ids, Neighbours, merge, top_k
+from adaptor.settings import Metric
+from cluster.settings import ClusterSection
+
+_CHUNK_ROWS = 16_384
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What is asked of every shard: k neighbours by `metric`; `exclude_self` when queries are rows of the corpus, under
+    the same ids."""
+
+    k: int
+    metric: Metric
+    exclude_self: bool
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """Rows (n, d) with their ids as text, also cut into shards of the object store: (reference to the rows, row
+    numbers)."""
+
+    vectors: Floats
+    ids: list[str]
+    shards: list[tuple[Any, Ids]]
+
+
+def in_shards(vectors: Floats, ids: list[str], parts: int) -> SampledRows:
+    """Put rows into the object store in at most `parts` shards; row numbers serve as ids of the search."""
+    numbers = np.arange(len(vectors), dtype=np.int64)
+    return SampledRows(vectors, ids, [(ray.put(vectors[s]), numbers[s]) for s in cut(len(vectors), parts)])
+
+
+def cut(rows: int, parts: int) -> list[slice]:
+    """Cut rows 0..rows-1 into at most `parts` contiguous ranges of nearly equal size, none empty."""
+    edges = np.linspace(0, rows, min(parts, max(rows, 1)) + 1).astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def sharded_top_k(
+    queries: Floats,
+    query_ids: Ids,
+    corpus: Sequence[tuple[Any, Ids]],
+    settings: SearchSettings,
+    cluster: ClusterSection,
+) -> Neighbours:
+    """Neighbours of `queries` (q, d) in shards given as (reference to float32 (n, d), ids (n,)): the same for any
+    cut."""
+    resources = {"num_cpus": cluster.cpus_per_worker, "num_gpus": cluster.gpus_per_worker}
+    chunks = cut(len(queries), -(-len(queries) // _CHUNK_ROWS))
+    merged = []
+    for chunk in chunks:
+        asked, names = ray.put(queries[chunk]), ray.put(query_ids[chunk])
+        parts = [_search.options(**resources).remote(asked, names, vectors, ids, settings) for vectors, ids in corpus]
+        merged.append(_merge.remote(settings.k, *parts))
+    found = ray.get(merged)
+    return Neighbours(np.concatenate([f.ids for f in found]), np.concatenate([f.similarities for f in found]))
+
+
+@ray.remote
+def _search(queries: Floats, query_ids: Ids, vectors: Floats, ids: Ids, settings: SearchSettings) -> Neighbours:
+    return top_k(queries, vectors, ids, settings.k, settings.metric, query_ids if settings.exclude_self else None)
+
+
+@ray.remote(num_cpus=0)
+def _merge(k: int, *parts: Neighbours) -> Neighbours:
+    return merge(parts, k)
