@@ -1,0 +1,200 @@
+"""`matryoshka evaluate`: measure what search quality each width keeps, against truncation and PCA.
+
+queries, or rows of the store (jobs/anchors.py) → exact search of the whole store by every method and width
+(jobs/store_search.py, one Ray task per run of shards) → scores (jobs/judgments.py, jobs/scoring.py, jobs/geometry.py)
+→ metrics.json, report.html (jobs/report.py) and a table on the terminal (jobs/report_table.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.errors import InputError
+from adaptor.neighbours import Ids
+from cluster.session import connect
+from jobs.anchors import draw_anchors
+from jobs.config.commands import EvaluateConfig
+from jobs.config.loader import resolved
+from jobs.geometry import geometry_scores
+from jobs.judgments import judged_documents, match
+from jobs.methods import Column
+from jobs.progress import Progress
+from jobs.report import Facts, render
+from jobs.report_table import print_results
+from jobs.report_words import ADAPTOR, Results, main_metric
+from jobs.sample import dimension, read_footers
+from jobs.scoring import DEPTH, Scores, compare, make_records, retrieval_scores
+from jobs.store.objects import Objects, open_objects
+from jobs.store.shards import Shard, list_shards
+from jobs.store.tables import Queries, read_qrels, read_queries
+from jobs.store_search import Found, Search
+from jobs.store_tasks import search_store
+from jobs.summary import write_summary
+
+METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.json"
+#: Largest file of an artefact, bytes.
+_ARTEFACT_LIMIT = 4 << 30
+
+Qrels = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Scores per column and query, what was found, and what the user should know about the data."""
+
+    scores: dict[Column, dict[str, Scores]]
+    found: Found
+    queries: int
+    notes: list[str]
+
+
+def run(config: EvaluateConfig) -> int:
+    """Measure and write metrics.json, report.html, summary.json and config.json; exit status 0."""
+    began = time.time()
+    output = open_objects(config.output.uri, config.output.filesystem)
+    output.check_writable()
+    adaptor = _load_adaptor(config)
+    widths = _widths(config, adaptor)
+    queries = read_queries(config.queries, adaptor.dim) if config.queries else None
+    qrels = read_qrels(config.qrels) if config.qrels else None
+    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    cluster = config.cluster
+    with connect(
+        cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
+    ):
+        _check_dimension(config, adaptor, shards)
+        measured = _measure(config, adaptor, widths, shards, (queries, qrels))
+    results = _results(config, measured.scores)
+    facts = _facts(config, adaptor, measured, results)
+    _write(config, output, results, facts)
+    numbers = {
+        "adaptor_id": adaptor.adaptor_id,
+        "set": facts.set,
+        "rows": facts.rows,
+        "left_out_rows": measured.found.left_out.total(),
+        "shards": len(shards),
+        "input_bytes": sum(shard.size for shard in shards),
+        "queries": facts.queries,
+        "judged_queries": facts.judged,
+        "widths": widths,
+        "comparisons": [vars(comparison) for comparison in results.comparisons],
+        "notes": list(facts.notes),
+    }
+    write_summary(output, "evaluate", numbers, began)
+    print_results(results, facts, sys.stdout)
+    for name in (METRICS_FILE, REPORT_FILE):
+        print(f"{config.output.uri.rstrip('/')}/{name}")
+    return 0
+
+
+def _load_adaptor(config: EvaluateConfig) -> Adaptor:
+    section = config.adaptor
+    objects = open_objects(section.uri, section.filesystem)
+    there = [name for name in FILES if objects.stat(name) is not None]
+    adaptor = from_files({name: objects.read(name, limit=_ARTEFACT_LIMIT) for name in there}, section.uri)
+    if adaptor.metric != config.store.metric:
+        raise InputError(
+            f"store.metric is {config.store.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
+            f"set store.metric: {adaptor.metric} if that is how the store is searched, or fit an adaptor for "
+            f"{config.store.metric}"
+        )
+    return adaptor
+
+
+def _widths(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:
+    widths = config.evaluation.widths
+    if widths is None:
+        return adaptor.widths
+    if not widths or not all(1 <= width <= adaptor.dim for width in widths):
+        raise InputError(
+            f"evaluation.widths is {list(widths)}: give widths from 1 to {adaptor.dim}, the dimension of the adaptor"
+        )
+    return tuple(sorted(set(widths)))
+
+
+def _check_dimension(config: EvaluateConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
+    dim = dimension(config.store, shards[:1], read_footers(config.store, shards[:1]))
+    if dim != adaptor.dim:
+        raise InputError(
+            f"the adaptor in {config.adaptor.uri} takes {adaptor.dim} dimensions, the vectors of {config.store.uri} "
+            f"have {dim}: give the adaptor that was fitted on this store"
+        )
+
+
+def _measure(
+    config: EvaluateConfig,
+    adaptor: Adaptor,
+    widths: tuple[int, ...],
+    shards: list[Shard],
+    asked: tuple[Queries | None, Qrels | None],
+) -> Measured:
+    queries, qrels = asked
+    exclude: Ids | None = None
+    evaluation = config.evaluation
+    if queries is None:
+        anchors = draw_anchors(config.store, shards, adaptor.dim, evaluation.anchors, evaluation.seed)
+        vectors, exclude, query_ids = anchors.vectors, anchors.names, []
+    else:
+        vectors, query_ids = queries.vectors, queries.ids
+    judged_ids = () if qrels is None else judged_documents(qrels, query_ids)
+    search = Search(config.store, adaptor.to_files(), widths, vectors, exclude, judged_ids, DEPTH)
+    with Progress("evaluate", total=len(shards), unit="shards", rates=("vectors",)) as progress:
+        found = search_store(search, shards, config.cluster, progress)
+        if not len(found.near_rows):
+            raise InputError(f"store {config.store.uri}: none of its {found.rows:,} rows can be used{_why(found)}")
+        notes = [f"{found.left_out.total():,} rows are left out{_why(found)}"] if found.left_out else []
+        notes += _untrained(widths, adaptor)
+        scores = geometry_scores(search, adaptor, found)
+        if qrels is not None:
+            judged = match(qrels, query_ids, found.judged)
+            notes += judged.notes
+            for column, neighbours in found.neighbours.items():
+                scores[column] |= retrieval_scores(judged.ranked(neighbours.ids), judged.scores)
+        for note in notes:
+            progress.note(note)
+    return Measured(scores, found, len(vectors), notes)
+
+
+def _why(found: Found) -> str:
+    return ": " + ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.most_common(5))
+
+
+def _untrained(widths: Sequence[int], adaptor: Adaptor) -> list[str]:
+    others = [str(width) for width in widths if width not in adaptor.widths]
+    return [f"the adaptor was not trained for width {', '.join(others)}"] if others else []
+
+
+def _results(config: EvaluateConfig, scores: Mapping[Column, Mapping[str, Scores]]) -> Results:
+    evaluation = config.evaluation
+    name = evaluation.name or config.store.uri.rstrip("/").rpartition("/")[2]
+    records = make_records(name, scores, evaluation.bootstrap, evaluation.seed)
+    main = main_metric([record.metric for record in records])
+    return Results(records, compare(scores, main, ADAPTOR, evaluation.bootstrap, evaluation.seed))
+
+
+def _facts(config: EvaluateConfig, adaptor: Adaptor, measured: Measured, results: Results) -> Facts:
+    return Facts(
+        set=results.records[0].set,
+        rows=measured.found.rows,
+        queries=measured.queries,
+        judged=results.original(results.main).n if config.qrels else None,
+        dim=adaptor.dim,
+        metric=adaptor.metric,
+        adaptor_id=adaptor.adaptor_id,
+        form=adaptor.form,
+        anchors=config.queries is None,
+        bootstrap=config.evaluation.bootstrap,
+        notes=measured.notes,
+    )
+
+
+def _write(config: EvaluateConfig, output: Objects, results: Results, facts: Facts) -> None:
+    lines = ",\n".join(json.dumps(record.as_json(), ensure_ascii=False) for record in results.records)
+    output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
+    output.put(REPORT_FILE, render(facts, results).encode())
+    output.put(CONFIG_FILE, resolved(config).encode())

@@ -1,0 +1,79 @@
+"""The results on the terminal: one block for the main measure with its interval, the other measures in short rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from jobs.methods import Column
+from jobs.report import Facts
+from jobs.report_words import ADAPTOR, METHOD_NAMES, METRIC_NAMES, Results, headline, verdicts
+
+#: Columns of text; wider ladders are cut into several tables.
+_WIDTH = 100
+_WIDTHS_PER_TABLE = 9
+
+
+def print_results(results: Results, facts: Facts, out: TextIO) -> None:
+    """Print headline, table and comparisons to `out`: at most 100 columns, plain text where it is not a terminal."""
+    screen = shutil.get_terminal_size((_WIDTH, 24)).columns if out.isatty() else _WIDTH
+    console = Console(file=out, width=min(_WIDTH, screen), highlight=False)
+    judged = "" if facts.judged is None else f" ({facts.judged:,} judged)"
+    queries = "anchors" if facts.anchors else "queries"
+    console.print(
+        f"{facts.set}: {facts.rows:,} vectors of {facts.dim:,} dimensions, {facts.queries:,} {queries}{judged}, "
+        f"{facts.metric}, adaptor {facts.adaptor_id[:12]}",
+        style="dim",
+    )
+    said = headline(results)
+    console.print(said.sentence, style="bold")
+    for widths in _pages(results.widths):
+        console.print(_table(results, widths))
+    for sentence in verdicts(results):
+        console.print(sentence)
+    console.print("95% intervals over queries; better or worse = the paired interval excludes 0", style="dim")
+
+
+def _pages(widths: Sequence[int]) -> Iterator[Sequence[int]]:
+    pages = -(-len(widths) // _WIDTHS_PER_TABLE)
+    size = -(-len(widths) // pages)
+    for start in range(0, len(widths), size):
+        yield widths[start : start + size]
+
+
+def _table(results: Results, widths: Sequence[int]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    full = results.original(results.main)
+    table.add_column(METRIC_NAMES[results.main], no_wrap=True)
+    for width in widths:
+        table.add_column(str(width), justify="right", no_wrap=True)
+    table.title = f"{METRIC_NAMES[results.main]}; full width {full.value:.3f} [{full.ci_low:.3f}, {full.ci_high:.3f}]"
+    table.title_justify = "left"
+    table.title_style = ""
+    for method in results.methods:
+        bold = "bold" if method == ADAPTOR else ""
+        table.add_row(
+            Text(METHOD_NAMES.get(method, method), bold), *_values(results, method, widths, results.main, bold)
+        )
+    for bound, label in (("ci_low", "  95% from"), ("ci_high", "  to")):
+        numbers = [getattr(results.by_key[Column(ADAPTOR, width), results.main], bound) for width in widths]
+        table.add_row(Text(label, "dim"), *(Text(f"{number:.3f}", "dim") for number in numbers))
+    for metric in results.metrics:
+        if metric != results.main:
+            table.add_section()
+            table.add_row(Text(METRIC_NAMES[metric], "italic"))
+            for method in results.methods:
+                bold = "bold" if method == ADAPTOR else ""
+                name = Text("  " + METHOD_NAMES.get(method, method), bold)
+                table.add_row(name, *_values(results, method, widths, metric, bold))
+    return table
+
+
+def _values(results: Results, method: str, widths: Sequence[int], metric: str, style: str) -> list[Text]:
+    return [Text(f"{results.value(method, width, metric):.3f}", style) for width in widths]
