@@ -1,0 +1,167 @@
+"""The ledger: one small JSON record per finished work item, written last. An output without a record does not exist.
+
+The name of a record says which rows of which version of which shard it is for, so one listing tells what is done and no
+record has to be opened to resume. Records hold no times: the same work gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from adaptor.errors import InputError
+from jobs.store.objects import Objects
+from jobs.store.shards import Shard
+
+LEDGER, DATA, QUARANTINE = "_ledger/", "data/", "_quarantine/"
+
+_NAME = re.compile(r"([0-9a-f]{24})\.(all|(\d{5,})-(\d{5,})-of-(\d{5,}))\.([0-9a-f]{16})\.json")
+
+
+@dataclass(frozen=True, order=True)
+class RowGroups:
+    """A run of row groups, `start` to `stop` (exclusive), of a shard that has `total`."""
+
+    start: int
+    stop: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.start:05}-{self.stop:05}-of-{self.total:05}"
+
+
+def output_key(shard_key: str, row_groups: RowGroups | None) -> str:
+    """Where the short vectors of a work item go: the shard's own key below `data/`, with the run of a split shard."""
+    if row_groups is None:
+        return DATA + shard_key
+    stem = shard_key.removesuffix(".parquet")
+    return f"{DATA}{stem}.rg{row_groups.start:05}-{row_groups.stop:05}.parquet"
+
+
+def quarantine_key(output: str) -> str:
+    """Where the rejected rows of the work item with this output go."""
+    return QUARANTINE + output.removeprefix(DATA)
+
+
+@dataclass(frozen=True)
+class RecordName:
+    """What the name of a record says: hash of the shard's key, which row groups (None: all), hash of its version."""
+
+    shard: str
+    row_groups: RowGroups | None
+    version: str
+
+    @property
+    def key(self) -> str:
+        """The record's key in the generation folder."""
+        return f"{LEDGER}{self.shard}.{self.row_groups or 'all'}.{self.version}.json"
+
+
+def record_name(shard: Shard, row_groups: RowGroups | None) -> RecordName:
+    """The name of the record of a work item."""
+    return RecordName(shard_hash(shard.key), row_groups, _digest(shard.version, str(shard.size))[:16])
+
+
+def shard_hash(key: str) -> str:
+    """How record names call the shard with this key: 24 hexadecimal digits."""
+    return _digest(key)[:24]
+
+
+def list_names(generation: Objects) -> list[RecordName]:
+    """Names of all records, from one listing; other objects in the ledger's folder are ignored."""
+    return [name for info in generation.list(LEDGER) if (name := _parse(info.key)) is not None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished work item: what it read, what it wrote, and with what.
+
+    `row_groups` is None for a whole shard. `duplicate_ids` counts rows whose id an earlier row of the item has (None:
+    too many rows to tell). `quarantine` is the key of the rejected rows, None when there are none. Sizes are in bytes.
+    """
+
+    shard: str
+    size: int
+    version: str
+    row_groups: RowGroups | None
+    rows_in: int
+    rows_out: int
+    rows_quarantined: int
+    duplicate_ids: int | None
+    output: str
+    output_bytes: int
+    sha256: str
+    quarantine: str | None
+    adaptor_id: str
+    width: int
+    dtype: str
+    versions: dict[str, str]
+
+    @property
+    def name(self) -> RecordName:
+        """The name it is stored under."""
+        return record_name(Shard(self.shard, self.size, self.version), self.row_groups)
+
+    def to_json(self) -> bytes:
+        """Its file: indented, keys in the order of the fields."""
+        return json.dumps(dataclasses.asdict(self), indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, content: bytes | str, where: str = "record") -> Record:
+        """Read a record back; `InputError` naming `where` when it is damaged."""
+        try:
+            fields: dict[str, Any] = json.loads(content)
+            run = fields.pop("row_groups")
+            record = cls(row_groups=None if run is None else RowGroups(**run), **fields)
+            _ = record.name
+        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+            raise InputError(
+                f"{where} is not a record of this version ({problem}): delete it and run compress again"
+            ) from problem
+        return record
+
+
+def read_record(generation: Objects, name: RecordName) -> Record:
+    """The record of this name; `InputError` when it is absent, damaged or stands under a name that is not its own."""
+    where = f"{generation.uri}/{name.key}"
+    record = Record.from_json(generation.read(name.key), where)
+    if record.name != name:
+        raise InputError(f"{where} describes {record.shard} under another name: delete it and run compress again")
+    return record
+
+
+def commit(generation: Objects, record: Record) -> Record:
+    """Make the work item count. Returns the record that stands: ours, or that of another attempt that came first."""
+    if generation.put_new(record.name.key, record.to_json()):
+        return record
+    return read_record(generation, record.name)
+
+
+def retire(generation: Objects, record: Record) -> None:
+    """Remove a work item: first the record, so that it does not exist any more, then what it wrote."""
+    generation.delete(record.name.key)
+    generation.delete(record.output)
+    if record.quarantine is not None:
+        generation.delete(record.quarantine)
+
+
+def output_keys(generation: Objects) -> Iterator[str]:
+    """Keys of all Parquet files below `data/`, with or without a record."""
+    return (info.key for info in generation.list(DATA) if info.key.endswith(".parquet"))
+
+
+def _parse(key: str) -> RecordName | None:
+    found = _NAME.fullmatch(key.removeprefix(LEDGER))
+    if found is None:
+        return None
+    shard, kind, start, stop, total, version = found.groups()
+    return RecordName(shard, None if kind == "all" else RowGroups(int(start), int(stop), int(total)), version)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,189 @@
+"""What is left to do: a pure function of the store's listing, the ledger's listing and the options.
+
+A work item is a shard, or a run of row groups of a shard that is larger than `split_bytes`. Done is what has a record
+of the shard's present version and an output. Runs that are done stay as they were cut, whatever `split_bytes` is now.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from adaptor.errors import InputError
+from jobs.store.ledger import RecordName, RowGroups, output_key, record_name, shard_hash
+from jobs.store.shards import Footer, Shard
+
+
+@dataclass(frozen=True)
+class WorkItem:
+    """A shard, or a run of its row groups, with what its commit replaces.
+
+    `input_bytes` is its share of the file. `stale_records` are deleted before the new output is written,
+    `stale_outputs` after its record: they belong to an earlier version of the shard and are no output of the present one.
+    """
+
+    shard: Shard
+    row_groups: RowGroups | None
+    input_bytes: int
+    stale_records: tuple[str, ...] = ()
+    stale_outputs: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> RecordName:
+        """Name of its record."""
+        return record_name(self.shard, self.row_groups)
+
+    @property
+    def output(self) -> str:
+        """Key of its output."""
+        return output_key(self.shard.key, self.row_groups)
+
+    @property
+    def title(self) -> str:
+        """How messages call it."""
+        run = self.row_groups
+        return self.shard.key if run is None else f"{self.shard.key} (row groups {run.start} to {run.stop - 1})"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`todo`, longest first; `done` work items; records that are `void` (their output is gone) and keys of `leftovers`
+    (superseded records and outputs), both to be deleted; records of shards that were `removed` from the store."""
+
+    todo: tuple[WorkItem, ...]
+    done: tuple[WorkItem, ...]
+    void: tuple[RecordName, ...]
+    leftovers: tuple[str, ...]
+    removed: tuple[RecordName, ...]
+
+
+def undecided(shards: Iterable[Shard], recorded: Iterable[RecordName], split_bytes: int) -> list[Shard]:
+    """The shards whose footer is needed to plan: larger than `split_bytes` bytes and not done as a whole."""
+    whole = {(name.shard, name.version) for name in recorded if name.row_groups is None}
+    names = ((shard, record_name(shard, None)) for shard in shards if shard.size > split_bytes)
+    return [shard for shard, name in names if (name.shard, name.version) not in whole]
+
+
+def plan(
+    shards: Sequence[Shard],
+    recorded: Iterable[RecordName],
+    outputs: Collection[str],
+    footers: Mapping[str, Footer],
+    split_bytes: int,
+) -> Plan:
+    """Compare the store with the ledger.
+
+    `outputs` are the keys that exist below `data/`; `footers` by shard key, for the shards of `undecided`. `InputError`
+    when a run of a split shard would have the output key of another shard.
+    """
+    by_shard: dict[str, list[RecordName]] = defaultdict(list)
+    for name in recorded:
+        by_shard[name.shard].append(name)
+    todo: list[WorkItem] = []
+    done: list[WorkItem] = []
+    void: list[RecordName] = []
+    leftovers: list[str] = []
+    for shard in shards:
+        names = by_shard.pop(shard_hash(shard.key), [])
+        version = record_name(shard, None).version
+        valid = [n for n in names if n.version == version and output_key(shard.key, n.row_groups) in outputs]
+        gone = [n for n in names if n.version == version and n not in valid]
+        kept = _disjoint([name.row_groups for name in valid])
+        stale = [n for n in names if n not in gone and not (n in valid and n.row_groups in kept)]
+        sizes = _group_sizes(shard, footers.get(shard.key))
+        done_here = [_item(shard, run, sizes) for run in kept]
+        todo_here = [_item(shard, run, sizes) for run in _missing(kept, sizes, split_bytes)]
+        current = {item.output for item in (*done_here, *todo_here)}
+        records = tuple(name.key for name in stale)
+        files = tuple(sorted({output_key(shard.key, name.row_groups) for name in stale} - current))
+        todo += [replace(item, stale_records=records, stale_outputs=files) for item in todo_here]
+        done += done_here
+        void += gone
+        if not todo_here:
+            leftovers += (*records, *files)
+    _check_outputs_differ(shards, (*todo, *done))
+    todo.sort(key=lambda item: (-item.input_bytes, item.output))
+    return Plan(
+        tuple(todo), tuple(done), tuple(void), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns)
+    )
+
+
+def blocks(items: Sequence[WorkItem], most: int) -> list[list[WorkItem]]:
+    """Deal the items, longest first, into at most `most` groups of nearly equal size."""
+    count = min(most, len(items))
+    return [list(items[first::count]) for first in range(count)]
+
+
+def orphans(outputs: Iterable[str], known: Collection[str]) -> list[str]:
+    """The outputs that no work item and no record accounts for: a killed run of an earlier version left them."""
+    return sorted(set(outputs) - set(known))
+
+
+def _disjoint(runs: Sequence[RowGroups | None]) -> list[RowGroups | None]:
+    """The runs to rely on: a whole shard before any run, otherwise runs of one `total` that do not overlap."""
+    if not runs or None in runs:
+        return [None] if runs else []
+    kept: list[RowGroups | None] = []
+    end = 0
+    ordered = sorted(run for run in runs if run is not None)
+    for run in ordered:
+        if run.total == ordered[0].total and end <= run.start < run.stop <= run.total:
+            kept.append(run)
+            end = run.stop
+    return kept
+
+
+def _missing(kept: Sequence[RowGroups | None], sizes: Sequence[int], split_bytes: int) -> list[RowGroups | None]:
+    """What the kept runs leave open: the gaps between them, cut to `split_bytes`; the whole shard if none are kept."""
+    if None in kept:
+        return []
+    runs = [run for run in kept if run is not None]
+    if not runs:
+        cuts = _cut(sizes, 0, len(sizes), split_bytes)
+        return [None] if len(cuts) <= 1 else [*cuts]
+    total = runs[0].total
+    edges = [0, *(edge for run in runs for edge in (run.start, run.stop)), total]
+    gaps = [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
+    if len(sizes) != total:  # the shard is not large any more by today's `split_bytes`: its footer was not read
+        return [RowGroups(start, stop, total) for start, stop in gaps]
+    return [run for start, stop in gaps for run in _cut(sizes, start, stop, split_bytes)]
+
+
+def _cut(sizes: Sequence[int], start: int, stop: int, split_bytes: int) -> list[RowGroups]:
+    """Runs of at most `split_bytes` (at least one row group each); a cut never depends on what stands before it."""
+    runs: list[RowGroups] = []
+    first, held = start, 0
+    for index in range(start, stop):
+        if index > first and held + sizes[index] > split_bytes:
+            runs.append(RowGroups(first, index, len(sizes)))
+            first, held = index, 0
+        held += sizes[index]
+    return [*runs, RowGroups(first, stop, len(sizes))] if first < stop else runs
+
+
+def _group_sizes(shard: Shard, footer: Footer | None) -> list[int]:
+    """Bytes of each row group in the file, estimated from the share of its uncompressed size; [] without a footer."""
+    if footer is None:
+        return []
+    total = sum(footer.row_group_bytes) or 1
+    return [shard.size * size // total for size in footer.row_group_bytes]
+
+
+def _item(shard: Shard, run: RowGroups | None, sizes: Sequence[int]) -> WorkItem:
+    if run is None:
+        return WorkItem(shard, None, shard.size)
+    known = len(sizes) == run.total
+    size = sum(sizes[run.start : run.stop]) if known else shard.size * (run.stop - run.start) // max(1, run.total)
+    return WorkItem(shard, run, size)
+
+
+def _check_outputs_differ(shards: Sequence[Shard], items: Iterable[WorkItem]) -> None:
+    keys = {shard.key for shard in shards}
+    for item in items:
+        if item.row_groups is not None and item.output.removeprefix("data/") in keys:
+            other = item.output.removeprefix("data/")
+            raise InputError(
+                f"shards {item.shard.key} and {other} would share the output {item.output}: rename one of them, "
+                "or raise reading.split_bytes"
+            )
