@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from adaptor.recipes import fill
 from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
@@ -164,6 +165,10 @@ class VerifyConfig(Settings):
     """Where it runs."""
 
 
+_SECRET_NAME = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
+_LOGIN_IN_URL = re.compile(r"://[^/@\s]+@")
+
+
 class SubmissionSection(Settings):
     """The job to send."""
 
@@ -171,22 +176,58 @@ class SubmissionSection(Settings):
     """Command to run on the cluster."""
     config: str
     """Its YAML file; it is checked here before anything is sent."""
-    overrides: dict[str, str] = {}
+    overrides: dict[str, str] = Field(default={})
     """Fields to override in it, as `section.field: value`."""
     address: str = "http://127.0.0.1:8265"
-    """Address of the cluster's dashboard (Jobs API)."""
+    """Address of the cluster's dashboard (Jobs API), as `http://host:port` or `https://host:port`."""
+    allow_unauthenticated: bool = False
+    """Send also to a cluster beyond this machine that asks for no token (anybody who reaches it can run code on it)."""
     job_id: str | None = None
-    """Name of the job; submitting a name twice follows the running job instead of starting another. Null: made from the
-    config."""
+    """Name of the job; submitting a name twice follows the running job instead of starting another. Null: made from
+    what is sent."""
     pip: tuple[str, ...] = ()
     """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
-    environment: dict[str, str] = {}
-    """Environment variables of the job; refused when a name looks like a secret (use roles or the nodes'
+    environment: dict[str, str] = Field(default={})
+    """Environment variables of the job; refused when a name or value looks like a secret (use roles or the nodes'
     environment)."""
     follow: bool = True
     """Print the job's log until it ends and exit with its status; false returns once the job is queued."""
     entrypoint_cpus: float = Field(default=0, ge=0)
     """CPUs reserved for the driver of the job."""
+
+    @field_validator("address")
+    @classmethod
+    def _address_is_a_server(cls, address: str) -> str:
+        if not re.fullmatch(r"https?://[^/@\s]+/?", address):
+            raise ValueError("must be the dashboard's address, http://host:port or https://host:port")
+        return address
+
+    @field_validator("job_id")
+    @classmethod
+    def _job_id_fits_a_url(cls, job_id: str | None) -> str | None:
+        if job_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", job_id):
+            raise ValueError(
+                "must be letters, digits, dots, dashes and underscores, up to 128, a letter or digit first"
+            )
+        return job_id
+
+    @field_validator("environment")
+    @classmethod
+    def _no_secrets(cls, environment: dict[str, str]) -> dict[str, str]:
+        for name, value in environment.items():
+            if _SECRET_NAME.search(name) or _LOGIN_IN_URL.search(value):
+                raise ValueError(
+                    f"{name} looks like a secret, and everybody on the cluster can read a job's environment: give the "
+                    "nodes a role, or set it where they start (a Kubernetes secret, the instance's environment)"
+                )
+        return environment
+
+    @field_validator("pip")
+    @classmethod
+    def _no_logins(cls, requirements: tuple[str, ...]) -> tuple[str, ...]:
+        if any(_LOGIN_IN_URL.search(requirement) for requirement in requirements):
+            raise ValueError("a requirement holds a user name or password: put the packages into the image instead")
+        return requirements
 
 
 class SubmitConfig(Settings):

@@ -1,0 +1,151 @@
+"""Sends a job to a running cluster through Ray's Jobs API.
+
+1. `reach` looks at the cluster before anything secret is sent: is it there, does it ask for a token, is it our Ray?
+2. `send` starts the job, or finds the running job of that name.
+3. `cluster.following.follow` prints its log until it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cluster.credentials import WHERE, environment, mode_for_existing_cluster
+from cluster.errors import ClusterError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+LOGGER = logging.getLogger(__name__)
+
+#: Longest wait for the first answer of the cluster.
+PROBE_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is sent: a command line, the folder it runs in, and what its nodes need."""
+
+    name: str
+    entrypoint: str
+    working_dir: Path
+    pip: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    cpus: float = 0
+
+
+@contextmanager
+def reach(address: str, allow_unauthenticated: bool = False) -> Iterator[JobSubmissionClient]:
+    """Hold a client of the cluster whose dashboard is at `address` (`http[s]://host:port`).
+
+    Raises `ClusterError` when nothing answers, the token is missing or wrong, the Ray versions differ, or a cluster
+    beyond this machine lets everybody in: whoever reaches its port runs code on it.
+    """
+    open_to_all = _probe(address)
+    where = urlsplit(address)
+    beyond = where.hostname not in {"localhost", "127.0.0.1", "::1"}
+    if open_to_all and beyond and not allow_unauthenticated:
+        raise ClusterError(
+            f"the Ray cluster at {address} asks for no token: anybody who reaches it can run code on it. Start it with "
+            "RAY_AUTH_MODE=token, or accept the risk with --submission.allow_unauthenticated true"
+        )
+    if not open_to_all and beyond and where.scheme == "http":
+        LOGGER.warning("the token travels unencrypted to %s: use https or an SSH tunnel to 127.0.0.1", address)
+    with environment({} if open_to_all else mode_for_existing_cluster()):
+        yield _client(address)
+
+
+def _probe(address: str) -> bool:
+    """Ask for the version without a token; returns whether the cluster answers everybody."""
+    import requests
+
+    try:
+        reply = requests.get(f"{address.rstrip('/')}/api/version", timeout=PROBE_SECONDS, allow_redirects=False)
+        is_ray = reply.status_code in (401, 403) or "ray_version" in reply.json()
+    except requests.exceptions.JSONDecodeError:
+        is_ray = False
+    except requests.exceptions.RequestException as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address} ({type(error).__name__}). submission.address is the address of its "
+            "dashboard (port 8265 unless changed), which listens on the head node only: forward that port"
+        ) from error
+    if not is_ray:
+        raise ClusterError(
+            f"{address} answers, but not as a Ray dashboard (status {reply.status_code}): check the address"
+        )
+    return reply.status_code == 200
+
+
+def _client(address: str) -> JobSubmissionClient:
+    import ray
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        client = JobSubmissionClient(address)
+    except AuthenticationError as error:
+        known = "no token was sent" if "Missing" in str(error) else "the token is not the cluster's"
+        raise ClusterError(
+            f"the Ray cluster at {address} refused us: {known}. The token comes from {WHERE}; "
+            "RAY_AUTH_MODE must be `token` or unset"
+        ) from error
+    except (OSError, RuntimeError) as error:
+        raise ClusterError(f"the Ray cluster at {address} does not take jobs: {error}") from error
+    theirs = client._server_ray_version
+    if theirs != ray.__version__:
+        raise ClusterError(
+            f"the cluster runs Ray {theirs}, this program needs {ray.__version__} on both sides: "
+            "use the image built from cluster/Dockerfile, or the matching release of this program"
+        )
+    return client
+
+
+def send(client: JobSubmissionClient, job: Job) -> bool:
+    """Start the job; returns False when a job of that name is running already (then nothing is sent).
+
+    Raises `ClusterError` when a job of that name has ended (Ray uses a name once), or the cluster refuses the job.
+    """
+    earlier = details(client, job.name)
+    if earlier is None:
+        try:
+            _submit(client, job)
+        except (OSError, RuntimeError) as error:
+            earlier = details(client, job.name)  # somebody may have sent the same job a moment before us
+            if earlier is None:
+                raise ClusterError(f"the cluster refused the job {job.name}: {error}") from error
+        else:
+            return True
+    if earlier.status.is_terminal():
+        raise ClusterError(
+            f"the job {job.name} has already run on this cluster (it {earlier.status.value.lower()}), and Ray uses a "
+            f"name only once. To run it again, name it anew: --submission.job_id {job.name}-2"
+        )
+    return False
+
+
+def _submit(client: JobSubmissionClient, job: Job) -> None:
+    # Without a buffer of its own the job's log arrives line by line.
+    runtime_env = {"working_dir": str(job.working_dir), "env_vars": {"PYTHONUNBUFFERED": "1"} | job.variables}
+    client.submit_job(
+        entrypoint=job.entrypoint,
+        submission_id=job.name,
+        runtime_env=runtime_env | ({"pip": list(job.pip)} if job.pip else {}),
+        entrypoint_num_cpus=job.cpus,
+    )
+
+
+def details(client: JobSubmissionClient, name: str) -> JobDetails | None:
+    """What the cluster knows about a job, None when it knows no such job."""
+    try:
+        return client.get_job_info(name)
+    except RuntimeError as error:
+        if "404" in str(error):
+            return None
+        raise ClusterError(f"the cluster did not say how the job {name} is doing: {error}") from error
+    except OSError as error:
+        raise ClusterError(f"the cluster did not say how the job {name} is doing: {type(error).__name__}") from error

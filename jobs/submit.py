@@ -1,0 +1,131 @@
+"""`matryoshka submit`: the same command, run by a Ray cluster instead of this machine.
+
+1. Check the command's own configuration here, with all its rules, and what makes no sense on a cluster.
+2. Stage our code and the resolved configuration in a temporary folder (`jobs.staging`); data never travels.
+3. Send it (`cluster.submission`), print its log and take over how it ended (`cluster.following`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from adaptor.errors import InputError
+from cluster.following import follow
+from cluster.submission import Job, reach, send
+from jobs.config.commands import (
+    CompressConfig,
+    EvaluateConfig,
+    FitConfig,
+    SubmissionSection,
+    SubmitConfig,
+    VerifyConfig,
+)
+from jobs.config.loader import load, resolved
+from jobs.staging import CONFIG_NAME, stage
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "fit": FitConfig,
+    "compress": CompressConfig,
+    "evaluate": EvaluateConfig,
+    "verify": VerifyConfig,
+}
+#: Exit status after Ctrl-C, as shells have it.
+INTERRUPTED = 130
+
+
+def run(config: SubmitConfig) -> int:
+    """Send the job and, unless told otherwise, follow it. Log to stdout, everything else to stderr.
+
+    Returns 0 when the job succeeded (or was queued, with `follow: false`), 1 when it failed or was stopped, 130 after
+    Ctrl-C, which leaves the job running. Raises `InputError` before anything is sent, `ClusterError` after that.
+    """
+    section = config.submission
+    command_config = _checked(section)
+    with tempfile.TemporaryDirectory(prefix="matryoshka-submit-") as folder:
+        code = stage(Path(folder), resolved(command_config))
+        job = Job(
+            name=section.job_id or _name(section, code),
+            entrypoint=f"python -m jobs {section.command} {CONFIG_NAME}",
+            working_dir=Path(folder),
+            pip=section.pip,
+            variables=section.environment,
+            cpus=section.entrypoint_cpus,
+        )
+        with reach(section.address, section.allow_unauthenticated) as client:
+            sent = send(client, job)
+            _say(f"job {job.name} " + ("is sent" if sent else "is running already: following it, nothing new was sent"))
+            if section.follow:
+                return _follow(client, job.name, section.address)
+    _say(_how_to(job.name, section.address))
+    return 0
+
+
+def _checked(section: SubmissionSection) -> BaseModel:
+    """The configuration of the command itself. Raises `InputError` listing all that is wrong with it."""
+    config = load(SCHEMAS[section.command], Path(section.config), section.overrides.items())
+    relative = [
+        f"  {path}: {uri!r}"
+        for path, uri in _uris(config.model_dump(mode="json"))
+        if "://" not in uri and not _rooted(uri)
+    ]
+    if relative:
+        raise InputError(
+            f"{section.config} cannot be submitted: on the cluster there is no folder that these relative paths could "
+            "start from; give s3:// URIs, or absolute paths of a disk that all nodes share\n" + "\n".join(relative)
+        )
+    return config
+
+
+def _rooted(path: str) -> bool:
+    return PurePosixPath(path).is_absolute()
+
+
+def _uris(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Every `uri` field below `values`, with its dotted name."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _uris(value, f"{above}{key}.")
+        elif key == "uri" and value is not None:
+            yield f"{above}{key}", str(value)
+
+
+def _name(section: SubmissionSection, code: str) -> str:
+    """A name that is the same exactly when the same job is sent again."""
+    parts = [code, section.pip, section.environment, section.entrypoint_cpus]
+    return f"matryoshka-{section.command}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+def _follow(client: JobSubmissionClient, name: str, address: str) -> int:
+    try:
+        ending = follow(client, name, _print)
+    except KeyboardInterrupt:
+        _say(f"no longer following; the job goes on. {_how_to(name, address)}")
+        return INTERRUPTED
+    how = ending.status.lower() + (f" (exit status {ending.exit_code})" if ending.exit_code is not None else "")
+    reason = f": {ending.message}" if ending.message and not ending.succeeded else ""
+    _say(f"job {name} {how}{reason}")
+    return 0 if ending.succeeded else 1
+
+
+def _how_to(name: str, address: str) -> str:
+    return f"Follow it: submit it again. Stop it: RAY_AUTH_MODE=token ray job stop --address {address} {name}"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
