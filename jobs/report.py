@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from jobs.methods import ORIGINAL, Column
 from jobs.report_figures import curve
-from jobs.report_words import METHOD_NAMES, METRIC_MEANINGS, METRIC_NAMES, Results, headline, verdicts
+from jobs.report_words import METHOD_NAMES, METRIC_MEANINGS, METRIC_NAMES, Results, headline, percent, verdicts
 from jobs.scoring import RETRIEVAL
 
 _LARGE = (8.6, 3.7)
-_SMALL = (4.1, 2.5)
+_SMALL = (3.3, 2.1)
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,7 @@ def render(facts: Facts, results: Results) -> str:
         facts=facts,
         headline=said,
         verdicts=verdicts(results),
-        kept=[
-            (METHOD_NAMES.get(m, m), m, f"{100 * share:.0f}", min(share, 1.0) * 100) for m, share in said.kept.items()
-        ],
+        kept=[(METHOD_NAMES.get(m, m), m, percent(share), min(share, 1.0) * 100) for m, share in said.shares],
         main=_chart(results, results.main, _LARGE),
         groups=[
             ("Retrieval", [_chart(results, metric, _SMALL) for metric in others if metric in RETRIEVAL]),

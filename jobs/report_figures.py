@@ -67,8 +67,8 @@ def curve(results: Results, metric: str, size: tuple[float, float]) -> str:
 
 
 def _draw(axes: Axes, results: Results, metric: str) -> None:
-    full = results.original(metric)
-    axes.axhline(full.value, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
+    if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
+        axes.axhline(results.original(metric).value, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
     order = sorted(results.methods, key=lambda method: method == "adaptor")
     for method in order:
         records = [results.by_key[Column(method, width), metric] for width in results.widths]
@@ -78,7 +78,7 @@ def _draw(axes: Axes, results: Results, metric: str) -> None:
             [record.ci_low for record in records],
             [record.ci_high for record in records],
             color=colour,
-            alpha=0.2 if bold else 0.12,
+            alpha=0.18 if bold else 0.1,
             linewidth=0,
         )
         axes.plot(
@@ -87,7 +87,7 @@ def _draw(axes: Axes, results: Results, metric: str) -> None:
             color=colour,
             linewidth=2.0 if bold else 1.3,
             marker=_MARKERS.get(method, "D"),
-            markersize=4.6 if bold else 4.0,
+            markersize=4.6 if bold else 4.2,
             markeredgecolor=_PAPER,
             markeredgewidth=0.7,
             zorder=4 if bold else 3,
@@ -109,7 +109,7 @@ def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05
     axes.set_ylim(0 if low < 0.4 * high else low - room, high + room)
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="y", color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3, width=0.6, pad=3)

@@ -33,8 +33,13 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     )
     said = headline(results)
     console.print(said.sentence, style="bold")
+    full = results.original(results.main)
+    interval = f"[{full.ci_low:.3f}, {full.ci_high:.3f}]"
+    console.print(f"Full width ({results.dim:,}): {METRIC_NAMES[results.main]} {full.value:.3f} {interval}")
+    console.print()
     for widths in _pages(results.widths):
         console.print(_table(results, widths))
+    console.print()
     for sentence in verdicts(results):
         console.print(sentence)
     console.print("95% intervals over queries; better or worse = the paired interval excludes 0", style="dim")
@@ -48,32 +53,25 @@ def _pages(widths: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _table(results: Results, widths: Sequence[int]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    full = results.original(results.main)
-    table.add_column(METRIC_NAMES[results.main], no_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="")
+    table.add_column("", no_wrap=True)
+    table.add_column("dimensions", no_wrap=True, style="dim")
     for width in widths:
         table.add_column(str(width), justify="right", no_wrap=True)
-    table.title = f"{METRIC_NAMES[results.main]}; full width {full.value:.3f} [{full.ci_low:.3f}, {full.ci_high:.3f}]"
-    table.title_justify = "left"
-    table.title_style = ""
-    for method in results.methods:
-        bold = "bold" if method == ADAPTOR else ""
-        table.add_row(
-            Text(METHOD_NAMES.get(method, method), bold), *_values(results, method, widths, results.main, bold)
-        )
-    for bound, label in (("ci_low", "  95% from"), ("ci_high", "  to")):
-        numbers = [getattr(results.by_key[Column(ADAPTOR, width), results.main], bound) for width in widths]
-        table.add_row(Text(label, "dim"), *(Text(f"{number:.3f}", "dim") for number in numbers))
-    for metric in results.metrics:
-        if metric != results.main:
+    for metric in (results.main, *(metric for metric in results.metrics if metric != results.main)):
+        for method in results.methods:
+            _add_row(table, results, (method, metric), widths)
+        if metric == results.main:
+            for bound, label in (("ci_low", "95% from"), ("ci_high", "to")):
+                numbers = [getattr(results.by_key[Column(ADAPTOR, width), metric], bound) for width in widths]
+                table.add_row("", label, *(Text(f"{number:.3f}", "dim") for number in numbers))
             table.add_section()
-            table.add_row(Text(METRIC_NAMES[metric], "italic"))
-            for method in results.methods:
-                bold = "bold" if method == ADAPTOR else ""
-                name = Text("  " + METHOD_NAMES.get(method, method), bold)
-                table.add_row(name, *_values(results, method, widths, metric, bold))
     return table
 
 
-def _values(results: Results, method: str, widths: Sequence[int], metric: str, style: str) -> list[Text]:
-    return [Text(f"{results.value(method, width, metric):.3f}", style) for width in widths]
+def _add_row(table: Table, results: Results, key: tuple[str, str], widths: Sequence[int]) -> None:
+    method, metric = key
+    style = "bold" if method == ADAPTOR else ""
+    name = METRIC_NAMES[metric] if method == results.methods[0] else ""
+    numbers = [Text(f"{results.value(method, width, metric):.3f}", style) for width in widths]
+    table.add_row(Text(name, "bold"), Text(METHOD_NAMES.get(method, method), style), *numbers)

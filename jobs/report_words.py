@@ -84,10 +84,11 @@ class Results:
         return self.by_key[Column(ORIGINAL, self.dim), metric]
 
     def best(self, width: int, metric: str) -> set[str]:
-        """Methods that are best at a width, to the three digits that are shown."""
+        """Methods that are best at a width, to the three digits that are shown; none where all are equal."""
         shown = {method: round(self.value(method, width, metric), 3) for method in self.methods}
         top = min(shown.values()) if metric.endswith("_distance") else max(shown.values())
-        return {method for method, value in shown.items() if value == top}
+        best = {method for method, value in shown.items() if value == top}
+        return best if len(best) < len(shown) else set()
 
 
 def main_metric(metrics: Sequence[str]) -> str:
@@ -103,6 +104,11 @@ class Headline:
     width: int
     kept: dict[str, float]
 
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """Method and share kept, the best first."""
+        return sorted(self.kept.items(), key=lambda item: -round(item[1], 2))
+
 
 def headline(results: Results) -> Headline:
     """Speak about the smallest width at which the adaptor keeps 90% of the main measure, else the widest below d."""
@@ -117,10 +123,10 @@ def headline(results: Results) -> Headline:
     share = {m: {w: results.value(m, w, results.main) / full for w in short} for m in results.methods}
     width = next((w for w in short if share[ADAPTOR][w] >= KEPT), short[-1])
     kept = {method: share[method][width] for method in (ADAPTOR, *(m for m in results.methods if m != ADAPTOR))}
-    others = ", ".join(f"{_in_text(m)} {_percent(kept[m])}" for m in kept if m != ADAPTOR)
-    verb = f"keeps {_percent(kept[ADAPTOR])} of {METRIC_NAMES[results.main]}"
+    others = ", ".join(f"{_in_text(m)} {percent(kept[m])}" for m in kept if m != ADAPTOR)
+    verb = f"keeps {percent(kept[ADAPTOR])} of {METRIC_NAMES[results.main]}"
     if results.main not in RETRIEVAL:
-        verb = f"finds {_percent(kept[ADAPTOR])} of the true ten nearest neighbours"
+        verb = f"finds {percent(kept[ADAPTOR])} of the true ten nearest neighbours"
     text = f"At {width:,} of {results.dim:,} dimensions{_smaller(results.dim, width)} the adaptor {verb}; {others}."
     return Headline(text, width, kept)
 
@@ -154,8 +160,8 @@ def describe(results: Results, metric: str) -> str:
     return " ".join(lines)
 
 
-def _percent(share: float) -> str:
-    # Never rounded up to a perfect score.
+def percent(share: float) -> str:
+    """A share as whole percents; never rounded up to 100%."""
     return f"{min(round(100 * share), 99) if share < 1 else round(100 * share)}%"
 
 
