@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pyarrow.fs as pafs
 
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
 
 #: Most bytes that `Objects.read` takes into memory unless told otherwise (records, artefacts, reports; never shards).
@@ -95,7 +95,7 @@ class Objects(ABC):
         try:
             self.put(key, b"probe")
             self.delete(key)
-        except InputError as error:
+        except (InputError, RunError) as error:
             raise InputError(f"output {self.uri} is not writable: {error}") from error
 
 

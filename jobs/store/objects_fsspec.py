@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,8 +68,10 @@ class FsspecObjects(Objects):
         yield from (info for info in infos if info.key.startswith(prefix))
 
     def _info(self, key: str, info: dict[str, Any]) -> ObjectInfo:
-        version = next((str(info[name]) for name in _VERSIONS if info.get(name) is not None), "")
-        return ObjectInfo(key, int(info.get("size") or 0), version)
+        version = next((info[name] for name in _VERSIONS if info.get(name) is not None), "")
+        if isinstance(version, datetime):  # some drivers list seconds and look up datetimes
+            version = version.timestamp()
+        return ObjectInfo(key, int(info.get("size") or 0), str(version))
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and version now; None when absent."""

@@ -1,0 +1,90 @@
+"""What only a local disk can get wrong: links, leftovers, places that cannot be written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from adaptor.errors import InputError, RunError
+from jobs.config.sections import FilesystemOptions
+from jobs.store import objects_local
+from jobs.store.objects import Objects, open_objects
+
+
+def _open(path: Path | str) -> Objects:
+    return open_objects(str(path), FilesystemOptions())
+
+
+def test_file_uris_are_paths(tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    _open(folder.as_uri()).put("x", b"1")
+    assert (folder / "x").read_bytes() == b"1"
+
+
+def test_relative_paths_do_not_follow_a_later_chdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    objects = _open("store")
+    monkeypatch.chdir("/")
+    objects.put("x", b"1")
+    assert (tmp_path / "store" / "x").exists()
+
+
+def test_linked_folders_are_listed_and_loops_end(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.parquet").write_bytes(b"1")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "linked").symlink_to(tmp_path / "elsewhere")
+    (store / "loop").symlink_to(store)
+    (store / "dangling.parquet").symlink_to(tmp_path / "nothing")
+    assert [info.key for info in _open(store).list()] == ["linked/b.parquet"]
+
+
+def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = _open(tmp_path)
+    objects.put("x", b"old")
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(objects_local.os, "fsync", full)
+    with pytest.raises(RunError, match="x could not be written: No space left on device"):
+        objects.put("x", b"new")
+    assert os.listdir(tmp_path) == ["x"]
+    assert objects.read("x") == b"old"
+
+
+def test_leftovers_of_a_kill_are_not_listed(tmp_path: Path) -> None:
+    (tmp_path / ".tmp-0123").write_bytes(b"half")
+    assert list(_open(tmp_path).list()) == []
+
+
+def test_output_below_a_file_is_not_writable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InputError, match=r"output .*file/out is not writable: .*Not a directory"):
+        _open(tmp_path / "file" / "out").check_writable()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_output_without_permission_is_not_writable(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match=r"is not writable: .*Permission denied"):
+        _open(tmp_path / "out").check_writable()
+
+
+def test_output_on_a_read_only_filesystem_is_not_writable() -> None:
+    with pytest.raises(InputError, match="output /proc/matryoshka is not writable"):
+        _open("/proc/matryoshka").check_writable()
+
+
+def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(b"")
+    with pytest.raises(InputError, match="is a file, not a folder"):
+        list(_open(tmp_path / "store").list())
+
+
+def test_unknown_scheme() -> None:
+    with pytest.raises(InputError, match=r"uri nosuch://x cannot be opened"):
+        _open("nosuch://x")
