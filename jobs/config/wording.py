@@ -36,6 +36,7 @@ _WORDS = {
 #: Shortens while it writes: a value may be huge.
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxstring, _REPR.maxother = 3, 6, 4, 80, 80
+_LOGIN = re.compile(r"://[^/@\s]+@")
 _SECRET = re.compile(r"secret|token|passw|access_?key|api_?key", re.IGNORECASE)
 
 
@@ -61,7 +62,7 @@ def shown(name: str, value: Any) -> str:
         return "a value that is not shown"
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
-    return _REPR.repr(value)
+    return _LOGIN.sub("://…@", _REPR.repr(value))
 
 
 def near(wrong: str, known: Collection[str], lead: str = "") -> str:
