@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 import threading
 import time
@@ -100,7 +101,8 @@ def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
 
 
 def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
-    with Progress("fit", total=config.training.steps, unit="steps") as progress:
+    stages = [config.training.steps, config.training.supervised_steps if config.queries is not None else 0]
+    with Progress("fit", total=sum(stages), unit="steps") as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
         widths = _widths(config, dim)
@@ -113,7 +115,7 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
         prepared = prepare(config, shards, sample, progress.note)
         form, state = _train(config, prepared, widths, output, fingerprint, progress)
-        described = _describe(config, sample, widths, fingerprint)
+        described = _describe(config, sample, widths, state, fingerprint)
         tensors = fold(form, prepared.start, prepared.scale)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(
@@ -171,7 +173,7 @@ def _train(
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
     )
-    with _shown(board, progress):
+    with _shown(board, progress, config.training.steps):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
@@ -193,8 +195,8 @@ def _gpus(count: float) -> dict[str, float]:
 
 
 @contextmanager
-def _shown(board: Any, progress: Progress) -> Iterator[None]:
-    """Show the first worker's looks while the block runs."""
+def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
+    """Show the first worker's looks while the block runs; the second stage counts on from `first_stage` steps."""
     ended = threading.Event()
 
     def poll() -> None:
@@ -204,8 +206,9 @@ def _shown(board: Any, progress: Progress) -> Iterator[None]:
             if not last:
                 continue
             progress.set(stage=last["stage"], loss=last["loss"], held_out=last["score"], best=last["best_score"])
-            progress.advance(max(0, int(last["step"]) - done))
-            done = max(done, int(last["step"]))
+            step = int(last["step"]) + (first_stage if last["stage"] == 2 else 0)
+            progress.advance(max(0, step - done))
+            done = max(done, step)
 
     watcher = threading.Thread(target=poll, daemon=True)
     watcher.start()
@@ -216,7 +219,9 @@ def _shown(board: Any, progress: Progress) -> Iterator[None]:
         watcher.join()
 
 
-def _describe(config: FitConfig, sample: Sample, widths: tuple[int, ...], fingerprint: str) -> dict[str, Any]:
+def _describe(
+    config: FitConfig, sample: Sample, widths: tuple[int, ...], state: State, fingerprint: str
+) -> dict[str, Any]:
     found = sample.moments
     sections = {"adaptor", "loss", "training", "mining"}
     mean = found.total / found.rows
@@ -229,6 +234,11 @@ def _describe(config: FitConfig, sample: Sample, widths: tuple[int, ...], finger
         "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
         "settings": config.model_dump(mode="json", include=sections, exclude=_WITHOUT_EFFECT),
         "supervised": config.queries is not None,
+        "held_out_score": {
+            "stage": state.stage,
+            "start": _number(state.first_score),
+            "best": _number(state.best_score),
+        },
         "data": {"fingerprint": fingerprint, "store_rows": sample.store_rows, "sampled_rows": found.rows},
         "statistics": {
             "mean_length": round(float((mean @ mean) ** 0.5), 6),
@@ -237,6 +247,10 @@ def _describe(config: FitConfig, sample: Sample, widths: tuple[int, ...], finger
         },
         "versions": versions(),
     }
+
+
+def _number(score: float) -> float | None:
+    return round(score, 6) if math.isfinite(score) else None
 
 
 @ray.remote

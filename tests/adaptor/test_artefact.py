@@ -1,0 +1,151 @@
+"""The artefact: identity, damage, bad input, and a transform that keeps unit vectors unit vectors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import adaptor
+from adaptor import InputError
+from adaptor.artefact import DOCUMENT, FILES, PCA, WEIGHTS, build, from_files
+
+DIM = 12
+
+
+def description(**changes: Any) -> dict[str, Any]:
+    about = {"dim": DIM, "widths": [4, DIM], "metric": "cosine", "form": "linear", "unit_input": True}
+    return {**about, "recipe": {"name": "default", "version": 1}, "settings": {"seed": 0}, "evidence": [], **changes}
+
+
+def matrix(seed: int = 0) -> Any:
+    return np.random.default_rng(seed).normal(size=(DIM, DIM)).astype(np.float32)
+
+
+def example(**changes: Any) -> adaptor.Adaptor:
+    return build(description(**changes), {"linear": matrix()}, matrix(1))
+
+
+def test_written_and_read_it_is_the_same(tmp_path: Path) -> None:
+    made = example()
+    for name, content in made.to_files().items():
+        (tmp_path / name).write_bytes(content)
+    read = adaptor.load(tmp_path)
+    assert read.adaptor_id == made.adaptor_id
+    assert (read.dim, read.widths, read.metric, read.form, read.unit_input) == (DIM, (4, DIM), "cosine", "linear", True)
+    assert np.array_equal(read.transform(matrix(2), 4), made.transform(matrix(2), 4))
+    assert np.array_equal(read.rotation, matrix(1))
+    assert read.to_files() == made.to_files()
+
+
+def test_the_id_follows_weights_and_settings_and_nothing_else() -> None:
+    one = example().adaptor_id
+    assert example(evidence=[{"value": 1}], versions={"numpy": "9"}).adaptor_id == one
+    assert example(settings={"seed": 1}).adaptor_id != one
+    assert example(metric="dot").adaptor_id != one
+    other = matrix()
+    other[0, 0] = np.nextafter(other[0, 0], np.float32(np.inf))
+    assert build(description(), {"linear": other}, matrix(1)).adaptor_id != one
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_anywhere_is_found(name: str) -> None:
+    files = example().to_files()
+    survived = []
+    for place in range(len(files[name])):
+        for flip in (1, 32, 128):
+            content = bytearray(files[name])
+            content[place] ^= flip
+            try:
+                from_files({**files, name: bytes(content)})
+            except InputError:
+                continue
+            survived.append((place, flip))
+    # White space between JSON tokens is the only thing that may change: it says nothing.
+    if name == DOCUMENT:
+        document = json.loads(files[name])
+        survived = [(p, f) for p, f in survived if not _same_document(files[name], p, f, document)]
+    assert survived == []
+
+
+def _same_document(content: bytes, place: int, flip: int, document: Any) -> bool:
+    changed = bytearray(content)
+    changed[place] ^= flip
+    return bool(json.loads(bytes(changed)) == document)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_or_cut_file_is_named(name: str) -> None:
+    files = example().to_files()
+    with pytest.raises(InputError, match=f"{name}.*missing"):
+        from_files({k: v for k, v in files.items() if k != name})
+    with pytest.raises(InputError, match=name.replace(".", r"\.")):
+        from_files({**files, name: files[name][:-7]})
+
+
+def test_files_of_two_adaptors_do_not_mix() -> None:
+    other = build(description(), {"linear": matrix(9)}, matrix(8)).to_files()
+    for name in (WEIGHTS, PCA, DOCUMENT):
+        with pytest.raises(InputError, match="damaged or was changed"):
+            from_files({**example().to_files(), name: other[name]})
+
+
+def test_tensors_that_do_not_fit_the_form_are_refused() -> None:
+    with pytest.raises(InputError, match="do not fit together"):
+        from_files(build(description(form="mlp"), {"linear": matrix()}, matrix()).to_files())
+    with pytest.raises(InputError, match=r"linear is float32 \(12, 12\), expected float32 \(13, 13\)"):
+        from_files(build(description(dim=13), {"linear": matrix()}, matrix()).to_files())
+
+
+@pytest.mark.parametrize(
+    ("vectors", "width", "message"),
+    [
+        (np.zeros((2, 5)), 4, r"shape \(2, 5\), but this adaptor takes \(n, 12\)"),
+        (np.zeros(DIM), 4, r"shape \(12,\)"),
+        (np.ones((2, DIM)), 13, "width is 13, but this adaptor gives 1 to 12"),
+        (np.ones((2, DIM)), 0, "width is 0"),
+        (np.array([[1.0] * DIM, [np.nan] * DIM]), 4, "row 1 holds NaN"),
+        (np.full((1, DIM), np.inf), 4, "row 0 holds NaN, infinity"),
+    ],
+)
+def test_bad_input_is_named(vectors: Any, width: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        example().transform(vectors, width)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, DIM), st.integers(0, 99), st.floats(-12, 12), st.sampled_from([np.float16, np.float32, np.float64])
+)
+def test_rows_keep_length_one_whatever_their_scale_and_type(width: int, seed: int, exponent: float, kind: Any) -> None:
+    e = matrix(seed) * np.float64(10) ** (exponent if kind is not np.float16 else exponent / 6)
+    short = example().transform(e.astype(kind), width)
+    assert short.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(short.astype(np.float64), axis=1), 1, atol=1e-6)
+
+
+def test_a_zero_row_stays_zero_and_blocks_do_not_show() -> None:
+    e = np.random.default_rng(0).normal(size=(9000, DIM)).astype(np.float32)
+    e[8500] = 0
+    short = example().transform(e, 4)
+    assert (short[8500] == 0).all()
+    np.testing.assert_allclose(short[4000:4200], example().transform(e[4000:4200], 4), atol=1e-6)
+    assert example().transform(e[:0], 4).shape == (0, 4)
+
+
+def test_importing_and_using_it_needs_no_torch() -> None:
+    code = (
+        "import sys, numpy as np, adaptor; from adaptor.artefact import build\n"
+        f"a = build({description()!r}, {{'linear': np.eye(12, dtype=np.float32)}}, np.eye(12))\n"
+        "a.transform(np.ones((3, 12)), 4)\n"
+        "print([m for m in ('torch', 'ray', 'faiss', 'pyarrow') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,117 @@
+"""Each loss term against loops in numpy float64, for every metric and all widths at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adaptor import losses
+from adaptor.settings import Metric
+
+WIDTHS = (2, 3, 7, 12)
+METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def similarity(a: Any, b: Any, metric: Metric) -> float:
+    a, b = a.double().numpy(), b.double().numpy()
+    if metric == "cosine":
+        return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+    return float(a @ b) if metric == "dot" else -float(((a - b) ** 2).sum())
+
+
+def table(left: Any, right: Any, metric: Metric) -> Any:
+    return np.array([[[similarity(a[:w], b[:w], metric) for b in right] for a in left] for w in WIDTHS])
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_prefix_similarities_of_all_widths(metric: Metric) -> None:
+    left, right = draw(4, 12), draw(5, 12, seed=1)
+    found = losses.prefix_similarities(left, right, WIDTHS, metric)
+    np.testing.assert_allclose(found.numpy(), table(left, right, metric), atol=2e-5)
+
+
+def test_prefix_similarities_of_a_zero_prefix_are_zero_and_have_a_gradient() -> None:
+    left = torch.zeros(1, 12, requires_grad=True)
+    found = losses.prefix_similarities(left, draw(2, 12), WIDTHS, "cosine")
+    found.sum().backward()  # type: ignore[no-untyped-call]
+    assert found.abs().max() == 0
+    assert left.grad is not None
+    assert torch.isfinite(left.grad).all()
+
+
+def test_listwise_is_the_divergence_of_the_rankings() -> None:
+    teacher, student = draw(3, 6) / 5, draw(len(WIDTHS), 3, 6, seed=1) / 5
+    scale, tau = torch.tensor([20.0, 10.0, 5.0, 1.0]), 0.05
+    hidden = torch.zeros(3, 6, dtype=torch.bool)
+    hidden[0, 2] = hidden[2, 5] = True
+    expected = 0.0
+    for i in range(3):
+        seen = ~hidden[i].numpy()
+        t = np.exp(teacher[i].double().numpy()[seen] / tau)
+        for w in range(len(WIDTHS)):
+            s = np.exp(student[w, i].double().numpy()[seen] * float(scale[w]))
+            expected += float((t / t.sum() * np.log((t / t.sum()) / (s / s.sum()))).sum()) / 3
+    assert float(losses.listwise(teacher, student, scale, hidden, tau)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_listwise_of_the_teacher_itself_is_zero() -> None:
+    teacher = draw(3, 6)
+    nothing = torch.zeros(3, 6, dtype=torch.bool)
+    found = losses.listwise(teacher, teacher[None], torch.tensor([20.0]), nothing, 0.05)
+    assert float(found) == pytest.approx(0, abs=1e-5)
+
+
+def test_similarity_change_counts_only_the_marked_pairs() -> None:
+    full, prefixes = draw(3, 5), draw(2, 3, 5, seed=1)
+    counted = torch.from_numpy(np.random.default_rng(2).random((3, 5)) < 0.5)
+    expected = sum(
+        abs(float(full[i, j]) - float(prefixes[w, i, j]))
+        for w in range(2)
+        for i in range(3)
+        for j in range(5)
+        if counted[i, j]
+    )
+    assert float(losses.similarity_change(full, prefixes, counted)) == pytest.approx(expected / 3, rel=1e-5)
+
+
+def test_reconstruction_is_the_mean_length_of_the_change() -> None:
+    a, b = draw(4, 6), draw(4, 6, seed=1)
+    expected = np.abs(a.double().numpy() - b.double().numpy()).sum(1).mean()
+    assert float(losses.reconstruction(a, b)) == pytest.approx(float(expected), rel=1e-6)
+
+
+GRADES = torch.tensor([[2.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0]])
+
+
+def test_ranking_is_the_papers_sum() -> None:
+    s = draw(2, 3, 4)
+    expected = 0.0
+    for w in range(2):
+        for i in range(3):
+            for j in range(4):
+                for k in range(4):
+                    gain = float(GRADES[i, j] - GRADES[i, k])
+                    if gain > 0:
+                        expected += gain * np.log1p(np.exp(float(s[w, i, k] - s[w, i, j])))
+    assert float(losses.ranking(s, GRADES)) == pytest.approx(expected / 3, rel=1e-5)
+
+
+def test_contrastive_sets_each_positive_against_the_negatives_only() -> None:
+    s, tau = draw(2, 3, 4) / 3, 0.05
+    expected = 0.0
+    for w in range(2):
+        for i in range(3):
+            negatives = sum(np.exp(float(s[w, i, k]) / tau) for k in range(4) if GRADES[i, k] == 0)
+            total = float(GRADES[i].sum())
+            for j in range(4):
+                if GRADES[i, j] > 0:
+                    own = np.exp(float(s[w, i, j]) / tau)
+                    expected += float(GRADES[i, j]) / total * -np.log(own / (own + negatives))
+    assert float(losses.contrastive(s, GRADES, tau)) == pytest.approx(expected / 3, rel=1e-4)

@@ -1,0 +1,119 @@
+"""The forms: where they start, what they keep, and that folding them changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adaptor.artefact import build, unit_rows
+from adaptor.model import Form, Orthogonal, fold, free_widths, freed, new_form
+from adaptor.settings import ModelSettings
+from adaptor.torch_transform import on_device
+
+DIM = 20
+
+
+def random_rotation(seed: int = 0) -> Any:
+    return np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0].astype(np.float32)
+
+
+def trained(kind: str, leading: int | None = 8) -> Form:
+    """A form with weights as after some training."""
+    form = new_form(ModelSettings.model_validate({"form": kind, "leading": leading, "hidden": 7}), DIM, seed=3)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in form.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    return form
+
+
+def artefact(form: Form, start: Any, metric: str = "cosine", scale: float = 1.0) -> Any:
+    kind = type(form).__name__.lower().replace("residual", "mlp")
+    about = {
+        "dim": DIM,
+        "widths": [4, DIM],
+        "metric": metric,
+        "form": kind,
+        "unit_input": True,
+        "recipe": {},
+        "settings": {},
+    }
+    return build(about, fold(form, start, scale), start)
+
+
+def rows(count: int = 50) -> Any:
+    return np.random.default_rng(7).normal(size=(count, DIM)).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+def test_an_untrained_form_is_the_identity(kind: str) -> None:
+    z = torch.from_numpy(rows())
+    form = new_form(ModelSettings.model_validate({"form": kind, "leading": 8}), DIM, seed=0)
+    out = form(z)
+    assert torch.allclose(out, z[:, : out.shape[1]], atol=1e-6)
+
+
+def test_the_seed_decides_the_perceptron_and_leaves_torchs_own_seed_alone() -> None:
+    settings = ModelSettings(form="mlp", hidden=5)
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first, again, other = (new_form(settings, DIM, seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.equal(first["inner.weight"], again["inner.weight"])
+    assert not torch.equal(first["inner.weight"], other["inner.weight"])
+
+
+def test_an_orthogonal_form_keeps_every_full_width_inner_product() -> None:
+    start, e = random_rotation(), rows()
+    full = artefact(trained("orthogonal", None), start, "dot").transform(e, DIM)
+    np.testing.assert_allclose(full @ full.T, e @ e.T, atol=2e-4)
+
+
+def test_an_orthogonal_form_scores_like_its_start_from_leading_on() -> None:
+    start, e = random_rotation(), unit_rows(rows())
+    fitted = artefact(trained("orthogonal", 8), start)
+    for width in (8, 9, 15, DIM):
+        ours, pca = fitted.transform(e, width), unit_rows((e @ start)[:, :width])
+        np.testing.assert_allclose(ours @ ours.T, pca @ pca.T, atol=1e-5)
+    ours, pca = fitted.transform(e, 4), unit_rows((e @ start)[:, :4])
+    assert np.abs(ours @ ours.T - pca @ pca.T).max() > 0.1  # below it, it is free to differ
+
+
+def test_free_widths_are_those_that_training_can_change() -> None:
+    assert free_widths(trained("orthogonal", 8), (4, 8, 16)) == (4,)
+    assert free_widths(trained("linear"), (4, 8, 16)) == (4, 8, 16)
+
+
+def test_leading_wider_than_the_store_means_all_of_it() -> None:
+    form = new_form(ModelSettings(leading=128), DIM, 0)
+    assert isinstance(form, Orthogonal)
+    assert form.leading == DIM
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+def test_freed_starts_where_the_first_stage_ended(kind: str) -> None:
+    z = torch.from_numpy(rows())
+    form = trained(kind)
+    before, after = form(z), freed(form, DIM)(z)
+    assert torch.allclose(before, after[:, : before.shape[1]], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("width", [1, 5, 8, DIM])
+def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, width: int) -> None:
+    start, e, scale = random_rotation(), rows(), 1.0 if metric == "cosine" else 2.5
+    form = trained(kind)
+    z = torch.from_numpy((unit_rows(e) if metric == "cosine" else e / np.float32(scale)) @ start)
+    with torch.no_grad():
+        out = form(z)
+    expected = torch.cat([out, z[:, out.shape[1] :]], dim=1)[:, :width].double().numpy() * scale
+    if metric == "cosine":
+        expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    fitted = artefact(form, start, metric, scale)
+    np.testing.assert_allclose(fitted.transform(e, width), expected, atol=1e-5)
+    np.testing.assert_allclose(on_device(fitted, width, "cpu")(e), fitted.transform(e, width), atol=1e-5)
