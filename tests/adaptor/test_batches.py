@@ -1,0 +1,81 @@
+"""Which rows a step works on: a function of (seed, stage, step), dealt to workers without loss or repetition."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from adaptor.batches import World, anchor_rows, query_rows
+from adaptor.settings import LossSettings, TrainingSettings
+from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
+
+TRAINING = TrainingSettings(batch=10, candidates=15)
+LOSS = LossSettings(pairwise=1)
+
+
+def data() -> TrainingSet:
+    draw = np.random.default_rng(0)
+    corpus = draw.normal(size=(60, 4)).astype(np.float32)
+    neighbours = np.stack([draw.choice(np.delete(np.arange(50), i), 3, replace=False) for i in range(50)])
+    neighbours[7, 2] = -1
+    labels = Labels(
+        np.array([0, 0, 1, 2, 4, 4]), np.array([3, 55, 8, 3, 59, 1]), np.array([2, 1, 1, 3, 1, 2], np.float32)
+    )
+    mined = draw.integers(10, 50, size=(5, 30))
+    mined[3, 5:] = -1
+    supervision = Supervision(corpus[:5], labels, mined, corpus[5:7], labels.of(np.array([0, 1])))
+    return TrainingSet(corpus, 50, neighbours, corpus[:2], neighbours[:2], 50, supervision)
+
+
+def test_workers_share_a_step_exactly() -> None:
+    alone = anchor_rows(data(), LOSS, TRAINING, (1, 5), World())
+    parts = [anchor_rows(data(), LOSS, TRAINING, (1, 5), World(r, 3)) for r in range(3)]
+    assert sorted(np.concatenate([p.anchors for p in parts])) == sorted(alone.anchors)
+    assert all(np.array_equal(p.candidates, alone.candidates) for p in parts)
+    assert sum(p.share for p in parts) / 3 == 1
+
+
+def test_the_masks_say_what_each_pair_is() -> None:
+    rows = anchor_rows(data(), LOSS, TRAINING, (1, 0), World())
+    for i, anchor in enumerate(rows.anchors):
+        for j, candidate in enumerate(rows.candidates):
+            assert rows.itself[i, j] == (anchor == candidate)
+            assert rows.neighbour[i, j] == (candidate in data().neighbours[anchor])
+            assert rows.batch[i, j] == (candidate in rows.anchors)
+    assert len(set(rows.candidates)) == len(rows.candidates)
+    assert rows.candidates.min() >= 0
+    assert set(rows.anchors) <= set(rows.candidates)
+    assert rows.candidates.max() < 50  # documents behind the anchors belong to the queries only
+
+
+def test_steps_differ_and_repeat() -> None:
+    first, again, other, seeded = (
+        anchor_rows(data(), LOSS, TRAINING.model_copy(update={"seed": seed}), key, World()).anchors.tolist()
+        for seed, key in ((0, (1, 3)), (0, (1, 3)), (0, (2, 3)), (1, (1, 3)))
+    )
+    assert first == again
+    assert first != other
+    assert first != seeded
+
+
+def test_queries_see_their_grades_and_no_positive_is_lost() -> None:
+    work = data()
+    assert work.supervision is not None
+    labels = work.supervision.labels
+    graded = {(q, d): g for q, d, g in zip(labels.queries, labels.documents, labels.grades, strict=True)}
+    for rank in range(2):
+        rows = query_rows(work, work.supervision, TRAINING, (2, 1), World(rank, 2))
+        assert rows.documents.min() >= 0
+        for i, query in enumerate(rows.queries):
+            for j, document in enumerate(rows.documents):
+                assert rows.grades[i, j] == graded.get((query, document), 0)
+            assert rows.grades[i].sum() == labels.grades[labels.queries == query].sum()
+
+
+def test_held_out_rows_are_apart_and_drawn_by_the_seed() -> None:
+    training, held = hold_out(1000, 0.1, 3)
+    assert sorted([*training, *held]) == list(range(1000))
+    assert len(held) == 100
+    assert held.tolist() != sorted(held)  # random order: any first part is a sample
+    assert hold_out(1000, 0.1, 3)[1].tolist() == held.tolist()
+    assert hold_out(1000, 0.1, 4)[1].tolist() != held.tolist()
+    assert len(hold_out(10**6, 0.5, 0)[1]) == 2000

@@ -1,0 +1,90 @@
+"""PCA, label-free quality and the evidence, each against its textbook definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adaptor.artefact import build, unit_rows
+from adaptor.evidence import evidence, shortened
+from adaptor.pca import merge_moments, moments, rotation
+from adaptor.quality import overlap_at_k, pairwise_distance, similarities, topk_distance
+
+
+def vectors(rows: int = 300, dim: int = 10, seed: int = 0) -> Any:
+    draw = np.random.default_rng(seed)
+    return (draw.normal(size=(rows, dim)) * np.linspace(2, 0.2, dim) + 0.5).astype(np.float32)
+
+
+def test_the_rotation_is_that_of_the_uncentred_singular_vectors() -> None:
+    e = vectors()
+    found = rotation(moments(e, "dot"))
+    _, _, expected = np.linalg.svd(e.astype(np.float64))
+    np.testing.assert_allclose(np.abs(np.sum(found * expected.T, axis=0)), 1, atol=1e-6)
+    np.testing.assert_allclose(found.T.astype(np.float64) @ found, np.eye(10), atol=1e-6)
+    assert (found[np.abs(found).argmax(axis=0), np.arange(10)] > 0).all()
+
+
+def test_cosine_takes_unit_rows_but_reports_the_lengths_as_they_are() -> None:
+    e = vectors()
+    found, unit = moments(e, "cosine"), moments(unit_rows(e), "dot")
+    np.testing.assert_allclose(found.outer, unit.outer, rtol=1e-6)
+    lengths = np.linalg.norm(e.astype(np.float64), axis=1)
+    assert (found.shortest, found.longest) == pytest.approx((lengths.min(), lengths.max()), rel=1e-6)
+
+
+def test_moments_of_blocks_add_up() -> None:
+    e = vectors()
+    whole = moments(e, "dot")
+    merged = merge_moments([moments(part, "dot") for part in np.array_split(e, 7)])
+    assert merged.rows == whole.rows
+    np.testing.assert_allclose(merged.outer, whole.outer, rtol=1e-12)
+    np.testing.assert_allclose(merged.total, e.astype(np.float64).sum(0), rtol=1e-12)
+    assert (merged.shortest, merged.longest) == (whole.shortest, whole.longest)
+
+
+def test_overlap_counts_common_neighbours_whatever_their_order() -> None:
+    truth = np.array([[1, 2, 3], [4, 5, 6], [7, -1, -1], [-1, -1, -1]])
+    found = np.array([[3, 1, 9], [6, 5, 4], [8, 7, -1], [1, 2, 3]])
+    assert overlap_at_k(truth, found, 3).tolist() == pytest.approx([2 / 3, 1, 1, 1])
+    assert overlap_at_k(truth, found, 1).tolist() == [0, 0, 0, 1]
+
+
+def test_distances_are_mean_absolute_changes_of_similarity() -> None:
+    full, short = vectors(20), vectors(20)[:, :4]
+    for metric in ("cosine", "dot", "l2"):
+        change = np.abs(similarities(full, full, metric) - similarities(short, short, metric))
+        expected = [np.delete(change[i], i).mean() for i in range(20)]
+        np.testing.assert_allclose(pairwise_distance(full, short, metric), expected, rtol=1e-4, atol=1e-6)
+    truth = np.array([[0.9, 0.5, -np.inf]], np.float32)
+    assert topk_distance(truth, np.array([[0.8, 0.2, 7]], np.float32)) == pytest.approx([0.2])
+
+
+def test_evidence_of_pca_as_adaptor_equals_pca_and_full_width_is_perfect() -> None:
+    e = vectors(400)
+    pca = rotation(moments(e, "cosine"))
+    about = {
+        "dim": 10,
+        "widths": [3, 10],
+        "metric": "cosine",
+        "form": "linear",
+        "unit_input": False,
+        "recipe": {},
+        "settings": {},
+    }
+    fitted = build(about, {"linear": pca}, pca)
+    records = {(r["method"], r["width"], r["metric"]): r["value"] for r in evidence(fitted, e[:50], e[50:])}
+    for metric in ("overlap@10", "pairwise_distance", "topk_distance"):
+        assert records["adaptor", 3, metric] == pytest.approx(records["pca", 3, metric], abs=1e-6)
+        perfect = 1.0 if metric == "overlap@10" else 0.0
+        assert records["truncation", 10, metric] == pytest.approx(perfect, abs=1e-5)
+    # independent: truncation's overlap by sorting cosines
+    unit = unit_rows(e)
+    full = np.argsort(-(unit[:50] @ unit[50:].T), axis=1)[:, :10]
+    cut = unit_rows(e[:, :3])
+    near = np.argsort(-(cut[:50] @ cut[50:].T), axis=1)[:, :10]
+    expected = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(full, near, strict=True)])
+    assert records["truncation", 3, "overlap@10"] == pytest.approx(expected, abs=1e-6)
+    assert shortened(fitted, "truncation", e, 3).shape == (400, 3)

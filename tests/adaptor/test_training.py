@@ -1,0 +1,199 @@
+"""The loop: learns, stops, continues as if never stopped, and does the same with two workers as with one."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from adaptor.artefact import unit_rows
+from adaptor.batches import World, anchor_rows, query_rows
+from adaptor.losses import prefix_similarities
+from adaptor.model import new_form
+from adaptor.neighbours import top_k
+from adaptor.objective import Objective, Trainee
+from adaptor.pca import moments, rotation
+from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
+from adaptor.training import Job, Look, State, learning_rate, train
+from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out, started
+
+DIM, WIDTHS = 32, (4, 8, 16, 32)
+MODEL = ModelSettings(leading=16)
+TRAINING = TrainingSettings(
+    steps=60, learning_rate=1e-2, supervised_steps=30, batch=32, candidates=64, evaluate_every=20
+)
+
+
+def training_set(supervised: bool = False) -> TrainingSet:
+    """Small clusters that lie mostly in directions of little variance: PCA keeps what tells the least."""
+    draw = np.random.default_rng(0)
+    centres = draw.normal(size=(90, DIM)) * np.r_[np.full(6, 0.1), np.full(10, 0.5), np.full(DIM - 16, 0.02)]
+    noise = draw.normal(size=(900, DIM)) * np.r_[np.full(6, 0.6), np.full(10, 0.05), np.full(DIM - 16, 0.02)]
+    cluster = draw.integers(0, 90, 900)
+    vectors = unit_rows((centres[cluster] + noise).astype(np.float32))
+    start = rotation(moments(vectors, "cosine"))
+    training, held = hold_out(len(vectors), 0.2, 0)
+    corpus, held_out = vectors[training], vectors[held]
+    numbers = np.arange(len(corpus))
+    turned = [started(v, start, 1.0, "cosine") for v in (corpus, held_out)]
+    mined = top_k(corpus, corpus, numbers, 5, "cosine", numbers).ids
+    truth = top_k(held_out, corpus, numbers, 10, "cosine").ids
+    data = TrainingSet(turned[0], len(corpus), mined, turned[1], truth, len(corpus))
+    if not supervised:
+        return data
+    queries, held_queries = turned[1][:100], turned[1][100:]
+    # Relevant = of the same cluster, which the cosine of these noisy vectors hardly shows.
+    same = cluster[held][:, None] == cluster[training][None, :]
+    labels, held_labels = (
+        Labels(rows, documents, (1.0 + documents % 2).astype(np.float32))
+        for rows, documents in (np.nonzero(same[:100]), np.nonzero(same[100:]))
+    )
+    return replace(data, supervision=Supervision(queries, labels, truth[:100, 7:], held_queries, held_labels))
+
+
+def job(**changes: Any) -> Job:
+    settings = {
+        "data": training_set(),
+        "loss": LossSettings(),
+        "training": TRAINING,
+        "metric": "cosine",
+        "widths": WIDTHS,
+    }
+    return Job(**{**settings, **changes})
+
+
+def run(work: Job, model: ModelSettings = MODEL, stage: int = 1) -> tuple[Any, State, list[Look]]:
+    form, state, looks = new_form(model, DIM, 0), State(stage), list[Look]()
+    train(form, work, state, lambda look: looks.append(replace(look, state=copy.deepcopy(look.state))))
+    return form, state, looks
+
+
+def test_it_learns_what_pca_does_not_know() -> None:
+    _, state, looks = run(job())
+    assert [look.state.step for look in looks] == [0, 20, 40, 60]
+    assert looks[-1].finished
+    assert state.best_score > state.first_score + 0.02
+    assert looks[-1].loss < looks[1].loss
+
+
+def test_the_best_weights_are_kept_and_never_worse_than_the_start() -> None:
+    wild = job(training=TRAINING.model_copy(update={"learning_rate": 3.0, "schedule": "constant"}))
+    form, state, looks = run(wild, MODEL.model_copy(update={"form": "linear"}))
+    assert looks[-1].score < state.best_score == max(look.score for look in looks)
+    assert state.best_score >= state.first_score
+    kept = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
+    assert all(torch.equal(kept[k], v) for k, v in form.state_dict().items())
+
+
+def test_patience_ends_a_stage_that_does_not_improve() -> None:
+    stale = job(training=TRAINING.model_copy(update={"learning_rate": 1e-9, "patience": 20, "steps": 500}))
+    _, state, looks = run(stale)
+    assert looks[-1].finished
+    assert state.step <= state.best_step + 20 < 500
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("form", ["orthogonal", "linear", "mlp"])
+def test_continued_from_any_look_it_ends_with_the_same_bits(form: str, stage: int) -> None:
+    model = MODEL.model_copy(update={"form": form, "hidden": 8})
+    work = job(data=training_set(supervised=stage == 2))
+    expected, _, looks = run(work, model, stage)
+    for look in looks[:-1]:
+        again = new_form(model, DIM, 99)  # other first weights: they must come from the state
+        train(again, work, copy.deepcopy(look.state), lambda _: None)
+        assert all(torch.equal(a, b) for a, b in zip(again.parameters(), expected.parameters(), strict=True))
+
+
+def test_supervised_stage_finds_the_labelled_documents() -> None:
+    model = MODEL.model_copy(update={"form": "linear"})
+    _, state, _ = run(job(data=training_set(supervised=True)), model, stage=2)
+    assert state.best_score > state.first_score
+
+
+@pytest.mark.parametrize("name", ["topk", "pairwise", "reconstruction", "ranking"])
+def test_every_term_of_the_paper_trains_alone(name: str) -> None:
+    loss = LossSettings.model_validate({"listwise": 0, "contrastive": 0, name: 1})
+    model = ModelSettings(form="mlp", hidden=8, start="identity")
+    _, _, looks = run(job(loss=loss, data=training_set(supervised=True)), model, stage=2)
+    assert np.isfinite([look.loss for look in looks]).all()
+    last = looks[-1].state.tensors
+    moved = float(last["now.form.outer.weight"].abs().max()) > 0
+    assert moved == (name != "reconstruction")  # f = 0 is where reconstruction is best
+
+
+def test_nothing_to_train_is_no_step() -> None:
+    form, state, looks = run(job(widths=(16, 32)))  # an orthogonal form cannot change these
+    assert (state.step, looks) == (0, [])
+    assert float(form.generator.detach().abs().max()) == 0
+
+
+def test_learning_rate_falls_to_zero_or_stays() -> None:
+    assert learning_rate(TRAINING, 0, 100) == pytest.approx(1e-2)
+    assert learning_rate(TRAINING, 50, 100) == pytest.approx(5e-3)
+    assert learning_rate(TRAINING, 100, 100) == pytest.approx(0)
+    assert learning_rate(TRAINING.model_copy(update={"schedule": "constant"}), 99, 100) == 1e-2
+
+
+def _worker(rank: int, size: int, folder: str) -> None:
+    """One gloo process of a data-parallel run."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size)
+
+    def agree(finished: bool) -> bool:
+        word = torch.tensor([finished])
+        torch.distributed.broadcast(word, 0)
+        return bool(word)
+
+    wrap = torch.nn.parallel.DistributedDataParallel
+    gentle = TRAINING.model_copy(update={"learning_rate": 1e-3})
+    form, _, _ = run(job(training=gentle, world=World(rank, size), wrap=wrap, agree=agree))
+    if rank == 0:
+        np.save(f"{folder}/{size}.npy", form.rotation().detach().numpy())
+    torch.distributed.destroy_process_group()
+
+
+def test_three_workers_learn_what_one_learns(tmp_path: Path) -> None:
+    # 32 anchors do not split evenly over 3: each worker's mean is weighted by its share.
+    workers = [
+        multiprocessing.get_context("spawn").Process(target=_worker, args=(r, 3, str(tmp_path))) for r in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    alone, _, _ = run(job(training=TRAINING.model_copy(update={"learning_rate": 1e-3})))
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    # Adam turns the last bits of a sum into whole steps where a gradient is near zero: equal in effect, not in bits.
+    together = torch.from_numpy(np.load(tmp_path / "3.npy"))
+    data = training_set()
+    z = torch.from_numpy(data.corpus[:200, :16])
+    with torch.no_grad():
+        gap = prefix_similarities(z @ together, z @ together, (4, 8), "cosine") - prefix_similarities(
+            alone(z), alone(z), (4, 8), "cosine"
+        )
+    assert float(gap.abs().max()) < 0.05
+    assert float(gap.abs().mean()) < 0.005
+
+
+def test_the_gradient_does_not_depend_on_the_number_of_workers() -> None:
+    data, loss = training_set(supervised=True), LossSettings(topk=1, pairwise=1, reconstruction=1, ranking=1)
+    assert data.supervision is not None
+    objective = Objective(loss, WIDTHS, "cosine")
+    corpus, queries = torch.from_numpy(data.corpus), torch.from_numpy(data.supervision.queries)
+    gradients = []
+    for size in (1, 2, 3):
+        trainee = Trainee(new_form(ModelSettings(form="linear"), DIM, 0), WIDTHS, 0.05)
+        for rank in range(size):
+            world = World(rank, size)
+            rows = anchor_rows(data, loss, TRAINING, (2, 4), world)
+            asked = query_rows(data, data.supervision, TRAINING, (2, 4), world)
+            torch.autograd.backward(objective(trainee, corpus, queries, rows, asked) / size)
+        gradients.append(torch.cat([p.grad.flatten() for p in trainee.parameters() if p.grad is not None]))
+    for other in gradients[1:]:
+        assert torch.allclose(other, gradients[0], rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))
