@@ -81,12 +81,12 @@ def _notes(
     unjudged = [query for query in query_ids if query not in qrels]
     doubled = sorted(name for name, found in rows_of.items() if len(found) > 1)
     return [
-        f"{len(names):,} {what}: {_examples(names)}"
+        f"{what}: {len(names):,} ({_examples(names)})"
         for names, what in (
-            (absent, "document ids in the qrels are not in the store; relevant ones count as missed"),
-            (strangers, "query ids in the qrels are not among the queries; their judgments are not used"),
-            (unjudged, "queries have no judgment and are left out of the retrieval measures"),
-            (doubled, "judged ids occur more than once in the store; the better rank counts"),
+            (absent, "document ids of the qrels that are not in the store, relevant ones count as missed"),
+            (strangers, "query ids of the qrels that are not among the queries, their judgments are not used"),
+            (unjudged, "queries without a judgment, left out of the retrieval measures"),
+            (doubled, "judged ids that occur more than once in the store, the better rank counts"),
         )
         if names
     ]

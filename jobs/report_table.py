@@ -15,9 +15,8 @@ from jobs.methods import Column
 from jobs.report import Facts
 from jobs.report_words import ADAPTOR, METHOD_NAMES, METRIC_NAMES, Results, headline, verdicts
 
-#: Columns of text; wider ladders are cut into several tables.
-_WIDTH = 100
-_WIDTHS_PER_TABLE = 9
+#: Columns of text, of the names at the left of a table, and of one number; wider ladders take several tables.
+_WIDTH, _NAMES, _NUMBER = 100, 31, 7
 
 
 def print_results(results: Results, facts: Facts, out: TextIO) -> None:
@@ -37,7 +36,7 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     interval = f"[{full.ci_low:.3f}, {full.ci_high:.3f}]"
     console.print(f"Full width ({results.dim:,}): {METRIC_NAMES[results.main]} {full.value:.3f} {interval}")
     console.print()
-    for widths in _pages(results.widths):
+    for widths in _pages(results.widths, max(1, (console.width - _NAMES) // _NUMBER)):
         console.print(_table(results, widths))
     console.print()
     for sentence in verdicts(results):
@@ -45,15 +44,15 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     console.print("95% intervals over queries; better or worse = the paired interval excludes 0", style="dim")
 
 
-def _pages(widths: Sequence[int]) -> Iterator[Sequence[int]]:
-    pages = -(-len(widths) // _WIDTHS_PER_TABLE)
+def _pages(widths: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    pages = -(-len(widths) // most)
     size = -(-len(widths) // pages)
     for start in range(0, len(widths), size):
         yield widths[start : start + size]
 
 
 def _table(results: Results, widths: Sequence[int]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False, header_style="")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="")
     table.add_column("", no_wrap=True)
     table.add_column("dimensions", no_wrap=True, style="dim")
     for width in widths:
