@@ -27,10 +27,10 @@ from jobs.progress import Progress
 from jobs.report import Facts, render
 from jobs.report_table import print_results
 from jobs.report_words import ADAPTOR, Results, main_metric
-from jobs.sample import dimension, read_footers
+from jobs.sample import dimension
 from jobs.scoring import DEPTH, Scores, compare, make_records, retrieval_scores
 from jobs.store.objects import Objects, open_objects
-from jobs.store.shards import Shard, list_shards
+from jobs.store.shards import Shard, list_shards, read_footer
 from jobs.store.tables import Queries, read_qrels, read_queries
 from jobs.store_search import Found, Search
 from jobs.store_tasks import search_store
@@ -60,14 +60,14 @@ def run(config: EvaluateConfig) -> int:
     output.check_writable()
     adaptor = _load_adaptor(config)
     widths = _widths(config, adaptor)
+    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    _check_dimension(config, adaptor, shards)
     queries = read_queries(config.queries, adaptor.dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
-    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
     cluster = config.cluster
     with connect(
         cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
     ):
-        _check_dimension(config, adaptor, shards)
         measured = _measure(config, adaptor, widths, shards, (queries, qrels))
     results = _results(config, measured.scores)
     facts = _facts(config, adaptor, measured, results)
@@ -118,7 +118,9 @@ def _widths(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:
 
 
 def _check_dimension(config: EvaluateConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
-    dim = dimension(config.store, shards[:1], read_footers(config.store, shards[:1]))
+    objects = open_objects(config.store.uri, config.store.filesystem)
+    first = next((s, f) for s in shards if (f := read_footer(objects, s, config.store)).rows or s is shards[-1])
+    dim = dimension(config.store, [first[0]], [first[1]])
     if dim != adaptor.dim:
         raise InputError(
             f"the adaptor in {config.adaptor.uri} takes {adaptor.dim} dimensions, the vectors of {config.store.uri} "
