@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from cluster.credentials import WHERE, environment, mode_for_existing_cluster
 from cluster.errors import ClusterError
+from cluster.session import quiet
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -86,10 +87,11 @@ def _client(address: str) -> JobSubmissionClient:
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
+    quiet()
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
-        known = "no token was sent" if "Missing" in str(error) else "the token is not the cluster's"
+        known = "the token is not the cluster's" if "nvalid" in str(error) else "no token was found here"
         raise ClusterError(
             f"the Ray cluster at {address} refused us: {known}. The token comes from {WHERE}; "
             "RAY_AUTH_MODE must be `token` or unset"

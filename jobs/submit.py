@@ -20,26 +20,13 @@ from pydantic import BaseModel
 from adaptor.errors import InputError
 from cluster.following import follow
 from cluster.submission import Job, reach, send
-from jobs.config.commands import (
-    CompressConfig,
-    EvaluateConfig,
-    FitConfig,
-    SubmissionSection,
-    SubmitConfig,
-    VerifyConfig,
-)
-from jobs.config.loader import load, resolved
+from jobs.config.commands import SubmissionSection, SubmitConfig
+from jobs.config.loader import SCHEMAS, load, resolved
 from jobs.staging import CONFIG_NAME, stage
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-SCHEMAS: dict[str, type[BaseModel]] = {
-    "fit": FitConfig,
-    "compress": CompressConfig,
-    "evaluate": EvaluateConfig,
-    "verify": VerifyConfig,
-}
 #: Exit status after Ctrl-C, as shells have it.
 INTERRUPTED = 130
 
