@@ -42,11 +42,10 @@ class Draft:
             return ""
         if path in self._flagged:
             return "command line"
-        line = self.file.line(path)
+        from_flags = any(flag[: len(path)] == path for flag in self._flagged)
+        line = self.file.lines.get(path) if from_flags else self.file.line(path)
         places = [f"{self.file.name}, line {line}"] if line else []
-        if any(flag[: len(path)] == path for flag in self._flagged):
-            places.append("command line")
-        return " and ".join(places)
+        return " and ".join(places + ["command line"] * from_flags)
 
     def _settle_types(self) -> None:
         """Undo what YAML read into values: the numbers of a text mapping are text, and `true` is not the number 1."""

@@ -64,7 +64,10 @@ def read(path: Path) -> YamlFile:
 def _place(problem: yaml.MarkedYAMLError) -> str:
     mark = problem.problem_mark or problem.context_mark
     where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return where + " ".join(text for text in (problem.context, problem.problem) if text)
+    context = problem.context
+    if context and problem.context_mark:
+        context += f" from line {problem.context_mark.line + 1} on:"
+    return where + " ".join(text for text in (context, problem.problem) if text)
 
 
 class _Keys:

@@ -1,0 +1,162 @@
+"""The command as a person or a cluster starts it: what it prints where, its exit status, what it leaves unimported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from adaptor import InputError, RunError
+from cluster.errors import ClusterError
+from jobs import __main__ as cli
+from jobs.config.fields import fields_of
+from jobs.config.loader import SCHEMAS
+from jobs.version import VERSION
+
+FIT = ["fit", "--store.uri", "in", "--output.uri", "out"]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "jobs", *arguments], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("verb", SCHEMAS)
+def test_help_of_a_verb_lists_every_field(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([verb, "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    for field in fields_of(SCHEMAS[verb]):
+        assert field.doc, f"{field.name} has no docstring"
+        assert field.shape == "section" or f"--{field.name}" in said
+        assert all(choice in said for choice in field.choices)
+    assert "(required)" in said
+
+
+def test_help_and_a_configuration_error_need_neither_torch_nor_ray_and_less_than_a_second() -> None:
+    program = textwrap.dedent("""
+        import sys
+        from jobs.__main__ import main
+        assert main(["fit", "--help"]) == 0 and main(["fit"]) == 2
+        heavy = {"torch", "ray", "pyarrow", "faiss", "pandas", "matplotlib"} & set(sys.modules)
+        sys.exit(f"imported: {heavy}" if heavy else 0)
+    """)
+    # The fastest of three: the machine may be busy.
+    spent = []
+    for _ in range(3):
+        started = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        spent.append(time.perf_counter() - started)
+        assert done.returncode == 0, done.stderr
+    assert min(spent) < 1
+
+
+def test_version_and_usage() -> None:
+    assert run("--version").stdout == f"matryoshka {VERSION}\n"
+    helped = run("--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert all(f"  {verb} " in helped.stdout for verb in SCHEMAS)
+    alone = run()
+    assert (alone.returncode, alone.stdout, alone.stderr) == (2, "", helped.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fti"], "matryoshka: there is no command 'fti' (did you mean fit?); commands: fit, compress"),
+        (["--verbose"], "matryoshka: there is no command '--verbose'; commands: fit"),
+        (["fit", "none.yaml"], "matryoshka fit: none.yaml cannot be read: No such file or directory"),
+        (["fit", "a.yaml", "b.yaml"], "matryoshka fit: takes one configuration file, got a.yaml, b.yaml"),
+        (["verify", "--store.uri"], "matryoshka verify: the command line cannot be used, 5 problems:\n  --store.uri:"),
+    ],
+)
+def test_what_cannot_be_used_is_said_without_a_traceback(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(said)
+
+
+class Verb:
+    """Stands for a verb's module: `run` does what the test wants."""
+
+    def __init__(self, outcome: int | BaseException) -> None:
+        self.outcome = outcome
+
+    def run(self, config: object) -> int:
+        """Return the status or raise the exception."""
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        return self.outcome
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "said"),
+    [
+        (0, 0, ""),
+        (1, 1, ""),
+        (InputError("no store at x"), 2, "matryoshka fit: no store at x\n"),
+        (RunError("3 shards failed"), 1, "matryoshka fit: 3 shards failed\n"),
+        (ClusterError("2 CPUs are needed"), 1, "matryoshka fit: 2 CPUs are needed\n"),
+        (KeyboardInterrupt(), 130, "matryoshka fit: interrupted; run the same command again to finish\n"),
+        (SystemExit(15), 130, "matryoshka fit: interrupted; run the same command again to finish\n"),
+    ],
+)
+def test_exit_status(
+    outcome: int | BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "import_module", lambda name: Verb(outcome))
+    assert cli.main(FIT) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "import_module", lambda name: Verb(KeyError("ours")))
+    with pytest.raises(KeyError, match="ours"):
+        cli.main(FIT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_interrupts_with_one_line(number: signal.Signals) -> None:
+    program = textwrap.dedent("""
+        import sys, time
+        from jobs import __main__ as cli
+        class Slow:
+            def run(self, config):
+                print("running", flush=True)
+                time.sleep(60)
+        cli.import_module = lambda name: Slow()
+        sys.exit(cli.main(sys.argv[1:]))
+    """)
+    command = [sys.executable, "-c", program, *FIT]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        os.kill(process.pid, number)
+        _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, "matryoshka fit: interrupted; run the same command again to finish\n")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "jobs", "fit", "--help"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_every_verb_has_a_module_with_a_documented_run(root: Path) -> None:
+    for verb, (_, module) in cli.COMMANDS.items():
+        source = (root / (module.replace(".", "/") + ".py")).read_text()
+        assert "\ndef run(config: " in source, verb

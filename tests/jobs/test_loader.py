@@ -1,0 +1,185 @@
+"""What a user may write in a file and on the command line, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adaptor import InputError
+from jobs.config.commands import CompressConfig, FitConfig, SubmitConfig
+from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
+
+FIT = "store: {uri: in}\noutput: {uri: out}\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def _write(text: str, name: str = "fit.yaml") -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return _write
+
+
+def problems(schema: Any, file: Path | None, *arguments: str) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        load(schema, file, split_arguments(arguments)[1])
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def fit(file: Path | None, *arguments: str) -> FitConfig:
+    return load(FitConfig, file, split_arguments(arguments)[1])
+
+
+def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> None:
+    path = write(
+        "store: {uri: in, metrik: cosine}\n"
+        "training:\n"
+        "  steps: fast\n"
+        "  step: 10\n"
+        "  batch: true\n"
+        "adaptor: {form: tree, widths: [64, 32]}\n"
+        "queries: {uri: q}\n"
+    )
+    found = problems(FitConfig, path, "--training.learning_rat", "1", "--cluster.workers", "two", "--mining.held_out=2")
+    assert sorted(found) == sorted(
+        [
+            f"store.metrik: there is no such field (did you mean metric?), got 'cosine' ({path}, line 1)",
+            f"training.steps: must be a whole number, got 'fast' ({path}, line 3)",
+            f"training.step: there is no such field (did you mean steps?), got 10 ({path}, line 4)",
+            f"training.batch: must be a number, got true ({path}, line 5)",
+            f"adaptor.form: must be one of: orthogonal, linear, mlp, got 'tree' ({path}, line 6)",
+            f"adaptor: widths must be positive and strictly ascending, got [64, 32] ({path}, line 6)",
+            "--training.learning_rat: there is no such field (did you mean --training.learning_rate?) (command line)",
+            "cluster.workers: must be a whole number, got 'two' (command line)",
+            "mining.held_out: must be below 0.9, got '2' (command line)",
+            "output.uri: is required: Folder or prefix; created when absent",
+            "queries and qrels go together: give both (supervised) or neither (unsupervised)",
+        ]
+    )
+
+
+def test_without_a_file_flags_alone_are_a_configuration() -> None:
+    config = fit(None, "--store.uri", "s3://b/v", "--output.uri=out=1", "--training.steps", "7")
+    assert (config.store.uri, config.output.uri, config.training.steps) == ("s3://b/v", "out=1", 7)
+
+
+def test_without_anything_each_required_field_is_named() -> None:
+    assert [line.split(":")[0] for line in problems(CompressConfig, None)] == [
+        "store.uri",
+        "adaptor.uri",
+        "adaptor.width",
+        "output.uri",
+    ]
+
+
+def test_a_flag_wins_over_the_file(write: Any) -> None:
+    assert fit(write(FIT + "training: {steps: 5, batch: 9}\n"), "--training.steps", "6").training.steps == 6
+    assert fit(write(FIT + "training: {steps: 5, batch: 9}\n"), "--training.steps", "6").training.batch == 9
+
+
+@pytest.mark.parametrize("text", ["16,32,64", "[16, 32, 64]", " 16, 32,64,"])
+def test_lists_on_the_command_line(write: Any, text: str) -> None:
+    assert fit(write(FIT), "--adaptor.widths", text).adaptor.widths == (16, 32, 64)
+
+
+def test_a_list_in_yaml_and_a_bad_item_in_one(write: Any) -> None:
+    path = write(FIT + "adaptor: {widths: [16, 32]}\n")
+    assert fit(path).adaptor.widths == (16, 32)
+    assert problems(FitConfig, path, "--adaptor.widths", "16,x") == [
+        "adaptor.widths: must be a whole number, got ['16', 'x'] (command line)"
+    ]
+
+
+def test_null_empties_what_may_be_empty_and_is_text_elsewhere(write: Any) -> None:
+    config = fit(write(FIT + "adaptor: {leading: 64}\n"), "--adaptor.leading", "null", "--store.uri", "null")
+    assert config.adaptor.leading is None
+    assert config.store.uri == "null"
+
+
+def test_text_fields_take_the_text_as_it_is(write: Any) -> None:
+    path = write(FIT + "queries: {uri: q, split: 2024-01-01}\nqrels: {uri: r, split: no}\n")
+    config = fit(path, "--store.id_column", "1e3", "--store.vector_column=true")
+    assert (config.store.id_column, config.store.vector_column) == ("1e3", "true")
+    assert config.queries is not None
+    assert config.queries.split == "2024-01-01"
+    assert config.qrels is not None
+    assert config.qrels.split == "no"
+
+
+def test_optional_sections_can_be_made_and_dropped_by_flags(write: Any) -> None:
+    path = write(FIT + "queries: null\nqrels: {uri: r}\n")
+    assert fit(path, "--queries.uri", "q").queries is not None
+    assert fit(path, "--qrels", "null").qrels is None
+    again = fit(path, "--qrels.uri", "s", "--qrels", "null", "--queries.uri", "q").qrels
+    assert again is not None
+    assert again.uri == "s"
+
+
+def test_keys_of_a_mapping_may_hold_dots(write: Any) -> None:
+    path = write(
+        "submission: {command: fit, config: fit.yaml, overrides: {training.steps: 5, adaptor.widths: [16, 32]}}"
+    )
+    flags = split_arguments(["--submission.overrides.training.seed", "1", "--submission.environment.A_B=c"])[1]
+    submission = load(SubmitConfig, path, flags).submission
+    assert submission.overrides == {"training.steps": "5", "adaptor.widths": "16,32", "training.seed": "1"}
+    assert submission.environment == {"A_B": "c"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--training.steps"], "--training.steps: needs a value"),
+        (["--training.steps", "--training.seed", "1"], "--training.steps: needs a value"),
+        (["--training.seed", "1", "--training.seed", "2"], "--training.seed: is given twice"),
+        (["--training", "5"], "--training: holds further fields; name one"),
+        (["--steps", "5"], "--steps: there is no such field (did you mean --training.steps?)"),
+        (["--", "5"], "--: there is no such field (command line)"),
+        (["--training.steps", "-1"], "training.steps: must be at least 0, got '-1' (command line)"),
+        (["--training.learning_rate", "nan"], "training.learning_rate: must be a finite number, got 'nan'"),
+        (["--store.filesystem.role_arn", "x"], "store.filesystem: role_arn and credentials: role go together"),
+    ],
+)
+def test_flags_that_cannot_be_used(write: Any, arguments: list[str], said: str) -> None:
+    (problem,) = problems(FitConfig, write(FIT), *arguments)
+    assert problem.startswith(said)
+    assert problem.endswith("(command line)")
+
+
+def test_a_section_that_is_none_is_refused_even_when_flags_name_its_fields(write: Any) -> None:
+    (problem,) = problems(FitConfig, write(FIT + "training: 5\n"), "--training.steps", "3")
+    assert problem.startswith("training: must be a section of fields, got 5")
+
+
+def test_what_looks_like_a_secret_is_not_repeated(write: Any) -> None:
+    found = problems(FitConfig, write(FIT + "aws_secret_access_key: hunter2\n"), "--store.uri", "x")
+    assert "hunter2" not in found[0]
+    found = problems(FitConfig, write(FIT + "uri: s3://me:hunter2@bucket\n"))
+    assert "hunter2" not in found[0]
+
+
+def test_the_recipe_fills_only_what_is_not_given(write: Any) -> None:
+    config = fit(write(FIT), "--adaptor.recipe", "paper", "--training.steps", "9")
+    assert (config.adaptor.form, config.training.steps, config.training.candidates) == ("mlp", 9, 0)
+
+
+@pytest.mark.parametrize("verb", SCHEMAS)
+def test_the_resolved_configuration_is_a_configuration(verb: str, root: Path, tmp_path: Path) -> None:
+    config = load(SCHEMAS[verb], root / "configs" / f"{verb}.yaml")
+    (tmp_path / "config.json").write_text(resolved(config), encoding="utf-8")
+    assert load(SCHEMAS[verb], tmp_path / "config.json") == config
+    assert json.loads(resolved(config)) == config.model_dump(mode="json")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    config = fit(None, "--store.uri", "in", f"--output.uri={text}")
+    path = tmp_path_factory.mktemp("round") / "config.json"
+    path.write_text(resolved(config), encoding="utf-8")
+    assert fit(path) == config
