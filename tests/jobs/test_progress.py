@@ -92,7 +92,12 @@ def test_on_a_terminal_the_line_redraws_itself_and_the_last_state_stays(monkeypa
 
 def test_many_threads_count_right() -> None:
     with Progress("compress", total=4000, stream=io.StringIO()) as progress:
-        threads = [threading.Thread(target=lambda: [progress.advance(vectors=2) for _ in range(500)]) for _ in range(8)]
+
+        def count() -> None:
+            for _ in range(500):
+                progress.advance(vectors=2)
+
+        threads = [threading.Thread(target=count) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
