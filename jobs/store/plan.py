@@ -20,7 +20,7 @@ class WorkItem:
     """A shard, or a run of its row groups, with what its commit replaces.
 
     `input_bytes` is its share of the file. `stale_records` are deleted before the new output is written,
-    `stale_outputs` after its record: they belong to an earlier version of the shard and are no output of the present one.
+    `stale_outputs` after its record: they belong to an earlier version of the shard and are none of the present one.
     """
 
     shard: Shard

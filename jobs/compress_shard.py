@@ -1,0 +1,175 @@
+"""One work item, from its row groups to its record: read → shorten → write, then the commit.
+
+Vectors never leave the process: a worker is told what to do in a few strings, opens store, output and artefact itself,
+and answers with a record.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from adaptor.errors import InputError
+from jobs.config.commands import CompressConfig
+from jobs.generation import describe, open_adaptor, open_generation, stamps
+from jobs.shortening import aligned, open_shortener
+from jobs.store.fingerprints import Fingerprints, fingerprints
+from jobs.store.ledger import Record, commit, quarantine_key, read_record
+from jobs.store.objects import open_objects
+from jobs.store.output import Layout, ShardWriter, Written, publish, short_array, short_field, short_schema
+from jobs.store.plan import WorkItem
+from jobs.store.quarantine import Quarantine
+from jobs.store.read_ahead import read_ahead
+from jobs.store.scratch import scratch_folder
+from jobs.store.shards import Footer, read_footer, unchanged
+from jobs.store.vectors import Batch, read_batches
+from jobs.summary import versions
+
+#: Rows of one work item up to which doubled ids are counted (8 bytes of memory each).
+_COUNTED_IDS = 4 << 20
+
+
+class ShardCompressor:
+    """Everything that one worker needs, opened from the configuration: store, generation, adaptor."""
+
+    def __init__(self, config: CompressConfig) -> None:
+        self._config = config
+        self._store = open_objects(config.store.uri, config.store.filesystem)
+        output, width = config.output, config.adaptor.width
+        adaptor = open_adaptor(config.adaptor, config.store)
+        self._generation = open_generation(output, adaptor, width)
+        self._description = describe(config.store, adaptor, width, output)
+        self._shorten = open_shortener(adaptor, width, config.cluster.gpus_per_worker > 0)
+        self._layout = Layout(output.row_group_rows, output.compression, config.store.vector_column)
+        self._versions = versions()
+
+    def compress(self, item: WorkItem) -> Record:
+        """Do one work item and commit it. Raises `InputError` for data that stops the job, `RunError` for outages."""
+        column, dtype = self._config.store.vector_column, self._config.output.dtype
+        footer = read_footer(self._store, item.shard, self._config.store)
+        short = short_field(footer.schema.field(column), self._config.adaptor.width, dtype)
+        stamped = stamps(self._description, item.shard.key, item.shard.version)
+        schema = short_schema(footer.schema, column, short, stamped)
+        rows, groups = aligned(self._config.reading.batch_rows), self._row_groups(item, footer)
+        ids = _IdCounter()
+        with (
+            scratch_folder() as folder,
+            ShardWriter(folder / "output", schema, self._layout) as writer,
+            Quarantine(folder / "rejected", footer.schema, column) as quarantine,
+        ):
+            for batch in read_ahead(read_batches(self._store, item.shard, groups, rows)):
+                vectors, reasons = self._shorten(batch.table.column(column))
+                reasons = self._judge(item, batch, reasons)
+                if reasons:
+                    quarantine.add(batch, reasons)
+                good = _usable(_with_vectors(batch.table, schema, column, short_array(vectors, dtype)), reasons)
+                ids.add(good.column(self._config.store.id_column))
+                writer.write(good)
+            return self._commit(item, folder, (writer.finish(), quarantine.finish()), ids.doubled())
+
+    def committed(self, item: WorkItem) -> Record | None:
+        """The record of this work item, when another attempt has already finished it."""
+        name = item.record
+        return None if self._generation.stat(name.key) is None else read_record(self._generation, name)
+
+    def _row_groups(self, item: WorkItem, footer: Footer) -> range:
+        total, run = len(footer.row_group_rows), item.row_groups
+        if run is None:
+            return range(total)
+        if run.total != total:
+            raise InputError(
+                f"{self._store.uri}: {item.shard.key} has {total} row groups, {run.total} were planned: "
+                "it changed, run the command again"
+            )
+        return range(run.start, run.stop)
+
+    def _judge(self, item: WorkItem, batch: Batch, reasons: dict[int, str]) -> dict[int, str]:
+        """All reasons of a batch, null ids included; ends the job when bad rows are to stop it."""
+        ids = batch.table.column(self._config.store.id_column)
+        if ids.null_count:
+            missing = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))
+            reasons = reasons | {int(row): "null id" for row in missing}
+        if reasons and self._config.reading.bad_rows == "stop":
+            row = min(reasons)
+            raise InputError(
+                f"{self._store.uri}: {item.shard.key}, row group {batch.row_group}, row {batch.first_row + row} "
+                f"(id {ids[row].as_py()!r}): {reasons[row]}; repair the row, or set reading.bad_rows: quarantine"
+            )
+        return reasons
+
+    def _commit(
+        self, item: WorkItem, folder: Path, files: tuple[Written, Written | None], doubled_ids: int | None
+    ) -> Record:
+        """Publish the files and then the record. The ledger tells the truth at every moment: what no longer holds is
+        struck off before its output is replaced, and a record appears only when all that it names is in place."""
+        generation, where = self._generation, quarantine_key(item.output)
+        output, rejected = files
+        unchanged(self._store, item.shard)
+        for key in item.stale_records:
+            generation.delete(key)
+        if rejected is None:
+            generation.delete(where)
+        else:
+            publish(generation, where, folder / "rejected", rejected)
+        publish(generation, item.output, folder / "output", output)
+        rows_quarantined = 0 if rejected is None else rejected.rows
+        record = Record(
+            shard=item.shard.key,
+            size=item.shard.size,
+            version=item.shard.version,
+            row_groups=item.row_groups,
+            rows_in=output.rows + rows_quarantined,
+            rows_out=output.rows,
+            rows_quarantined=rows_quarantined,
+            duplicate_ids=doubled_ids,
+            output=item.output,
+            output_bytes=output.bytes,
+            sha256=output.sha256,
+            quarantine=None if rejected is None else where,
+            adaptor_id=str(self._description["adaptor_id"]),
+            width=self._config.adaptor.width,
+            dtype=self._config.output.dtype,
+            versions=self._versions,
+        )
+        record = commit(generation, record)
+        for key in item.stale_outputs:
+            generation.delete(key)
+            generation.delete(quarantine_key(key))
+        return record
+
+
+class _IdCounter:
+    """Counts rows whose id came before, as long as that takes little memory."""
+
+    def __init__(self) -> None:
+        self._prints: list[Fingerprints] | None = []
+        self._rows = 0
+
+    def add(self, ids: pa.Array) -> None:
+        self._rows += len(ids)
+        if self._rows > _COUNTED_IDS:
+            self._prints = None
+        if self._prints is not None:
+            self._prints.append(fingerprints(ids))
+
+    def doubled(self) -> int | None:
+        if self._prints is None:
+            return None
+        return self._rows - len(np.unique(np.concatenate([np.empty(0, np.uint64), *self._prints])))
+
+
+def _with_vectors(table: pa.RecordBatch, schema: pa.Schema, column: str, vectors: pa.Array) -> pa.RecordBatch:
+    """The batch with the vector column replaced, all others untouched."""
+    columns = [vectors if name == column else table.column(index) for index, name in enumerate(schema.names)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _usable(table: pa.RecordBatch, reasons: dict[int, str]) -> pa.RecordBatch:
+    """The batch without its rejected rows."""
+    if not reasons:
+        return table
+    good = np.ones(table.num_rows, bool)
+    good[list(reasons)] = False
+    return table.filter(pa.array(good))

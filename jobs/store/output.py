@@ -1,0 +1,162 @@
+"""One output file: batches stream into a local scratch file while the caller works on, then it is published whole.
+
+The bytes depend on the rows, the schema and the options only: row groups are cut by row count, whatever the batches
+were, and nothing that varies (times, hosts) is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptor.artefact import Floats
+from adaptor.errors import RunError
+from jobs.store.objects import Objects
+
+#: What every footer key of ours begins with.
+STAMP = b"matryoshka."
+#: Arrow types of the stored numbers, by the name that the configuration gives them.
+NUMBERS = {"float32": pa.float32(), "float16": pa.float16()}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is written: rows per row group, Parquet compression, and the column of vectors (plain pages, no
+    statistics: they cost time and say nothing)."""
+
+    row_group_rows: int
+    compression: str
+    vector_column: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A finished file: its rows, its size in bytes and the SHA-256 of its content."""
+
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def short_field(field: pa.Field, width: int, dtype: str) -> pa.Field:
+    """The vector column of the output: `fixed_size_list<dtype>[width]`; name, nullability and metadata stay."""
+    kept = {key: value for key, value in (field.metadata or {}).items() if not key.startswith(b"ARROW:extension")}
+    return pa.field(field.name, pa.list_(NUMBERS[dtype], width), field.nullable, kept or None)
+
+
+def short_schema(schema: pa.Schema, column: str, short: pa.Field, stamps: dict[str, str]) -> pa.Schema:
+    """The schema of the output: `short` in place of `column`, all else as it was, `stamps` added to the footer."""
+    index = schema.get_field_index(column)
+    stamped = {STAMP + name.encode(): value.encode() for name, value in stamps.items()}
+    return schema.set(index, short).with_metadata({**(schema.metadata or {}), **stamped})
+
+
+def short_array(vectors: Floats, dtype: str) -> pa.FixedSizeListArray:
+    """float32 (n, m) as an Arrow column. float16 rounds to nearest; what lies beyond its range becomes its extreme."""
+    if dtype == "float16":
+        limit = np.finfo(np.float16).max
+        vectors = np.clip(vectors, -limit, limit).astype(np.float16)
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+
+
+class ShardWriter:
+    """Writes record batches of one schema to a local Parquet file. Use it as a context manager.
+
+    A thread encodes one row group while the caller fills the next, so two row groups are held at most.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, layout: Layout) -> None:
+        self._path, self._schema, self._layout = path, schema, layout
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = self._total = 0
+        self._encoding: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        """Create the file."""
+        leaves = _payload_leaves(self._schema, self._layout.vector_column)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
+        self._file: Any = pq.ParquetWriter(
+            str(self._path),
+            self._schema,
+            compression=self._layout.compression,
+            use_dictionary=leaves or False,
+            write_statistics=leaves or False,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """Stop the thread and close the file, finished or not."""
+        self._thread.shutdown(wait=True)
+        self._file.close()
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows; full row groups go to the thread."""
+        start = 0
+        while start < batch.num_rows:
+            take = min(batch.num_rows - start, self._layout.row_group_rows - self._rows)
+            self._waiting.append(batch.slice(start, take))
+            self._rows += take
+            start += take
+            if self._rows == self._layout.row_group_rows:
+                self._encode()
+
+    def finish(self) -> Written:
+        """Write what is left and the footer. Raises `RunError` when the scratch disk is full."""
+        if self._rows:
+            self._encode()
+        self._settle()
+        try:
+            self._file.close()
+        except OSError as problem:
+            raise _scratch_failed(self._path, problem) from problem
+        with open(self._path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Written(self._total, self._path.stat().st_size, digest)
+
+    def _encode(self) -> None:
+        self._settle()
+        table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
+        self._encoding = self._thread.submit(self._file.write_table, table, max(1, self._rows))
+        self._total += self._rows
+        self._waiting, self._rows = [], 0
+
+    def _settle(self) -> None:
+        if self._encoding is None:
+            return
+        try:
+            self._encoding.result()
+        except OSError as problem:
+            raise _scratch_failed(self._path, problem) from problem
+        self._encoding = None
+
+
+def publish(objects: Objects, key: str, local: Path, written: Written) -> None:
+    """Upload a finished file as one object and check that it arrived whole; `RunError` when it did not."""
+    objects.put_file(key, local)
+    there = objects.stat(key)
+    if there is None or there.size != written.bytes:
+        found = "no object" if there is None else f"{there.size} bytes"
+        raise RunError(f"{objects.uri}/{key}: {written.bytes} bytes were written, {found} arrived: run compress again")
+
+
+def _payload_leaves(schema: pa.Schema, vector_column: str) -> list[str]:
+    """Parquet paths of all leaf columns but those of the vector column, taken from an empty file of this schema."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    paths = [parquet.column(index).path for index in range(len(parquet))]
+    return [path for path in paths if path != vector_column and not path.startswith(f"{vector_column}.")]
+
+
+def _scratch_failed(path: Path, problem: OSError) -> RunError:
+    return RunError(f"scratch file {path} could not be written ({problem}): free space there or set TMPDIR")

@@ -1,0 +1,118 @@
+"""A small store with an adaptor beside it, and what a compress run over it left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptor.artefact import Adaptor, Floats
+from jobs import compress
+from jobs.config.commands import CompressConfig, VerifyConfig
+from jobs.generation import open_generation
+from jobs.store.ledger import Record, list_names, read_record
+from jobs.store.objects import Objects
+from tests.jobs.evaluate_inputs import make_adaptor, save_adaptor
+
+DIM, WIDTH = 12, 5
+
+
+def vectors(rows: int, seed: int = 0) -> Floats:
+    """(rows, DIM) float32 of length about 3."""
+    return np.random.default_rng(seed).normal(size=(rows, DIM)).astype(np.float32)
+
+
+def lists(rows: Iterable[Any], kind: pa.DataType | None = None) -> pa.Array:
+    """A vector column from rows of numbers or None."""
+    return pa.array([None if row is None else list(row) for row in rows], kind or pa.list_(pa.float32()))
+
+
+def table(rows: int, seed: int, prefix: str = "row") -> pa.Table:
+    """`rows` rows with ids of their own and payload columns of several types."""
+    counting = range(rows)
+    return pa.table(
+        {
+            "payload": pa.array([{"n": row, "tags": ["a"] * (row % 3)} for row in counting]),
+            "id": [f"{prefix}-{seed}-{row}" for row in counting],
+            "vector": lists(vectors(rows, seed)),
+            "price": pa.array([Decimal(row) / 4 for row in counting], pa.decimal128(20, 2)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Folders `store`, `adaptor` and `output` below `root`."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Folder of the shards."""
+        return self.root / "store"
+
+    @cached_property
+    def adaptor(self) -> Adaptor:
+        """The adaptor that `set_adaptor` made."""
+        return self.set_adaptor()
+
+    def set_adaptor(self, seed: int = 9, **options: Any) -> Adaptor:
+        """Make (another) adaptor and save it."""
+        adaptor = make_adaptor(vectors(200, seed), (4, 8), **options)
+        save_adaptor(adaptor, self.root / "adaptor")
+        self.__dict__["adaptor"] = adaptor
+        return adaptor
+
+    def put(self, key: str, content: pa.Table, row_group_rows: int = 10) -> Path:
+        """Write a shard."""
+        path = self.store / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(content, path, row_group_size=row_group_rows)
+        return path
+
+    def config(self, **sections: Any) -> CompressConfig:
+        """A configuration of compress; sections are laid over the folders here."""
+        return CompressConfig.model_validate(self._sections(sections))
+
+    def verify_config(self, **sections: Any) -> VerifyConfig:
+        """The configuration of verify for the same folders."""
+        return VerifyConfig.model_validate(self._sections(sections))
+
+    def compress(self, worker: type[Any] | None = None, **sections: Any) -> int:
+        """Run compress in this process."""
+        return compress.run(self.config(**sections), worker)
+
+    def generation(self, **sections: Any) -> Objects:
+        """The folder that such a run writes to."""
+        config = self.config(**sections)
+        return open_generation(config.output, self.adaptor, config.adaptor.width)
+
+    def records(self, **sections: Any) -> list[Record]:
+        """All records, by output key."""
+        there = self.generation(**sections)
+        return sorted((read_record(there, name) for name in list_names(there)), key=lambda record: record.output)
+
+    def output(self, key: str, **sections: Any) -> pa.Table:
+        """An output file."""
+        return pq.read_table(self.generation(**sections).path(f"data/{key}"))
+
+    def bytes_below(self, *prefixes: str, **sections: Any) -> dict[str, bytes]:
+        """Content of all objects of the generation below these prefixes."""
+        there = self.generation(**sections)
+        return {info.key: there.read(info.key) for prefix in prefixes for info in there.list(prefix)}
+
+    def _sections(self, given: dict[str, Any]) -> dict[str, Any]:
+        assert self.adaptor
+        folders: dict[str, dict[str, Any]] = {
+            "store": {"uri": str(self.store)},
+            "adaptor": {"uri": str(self.root / "adaptor"), "width": WIDTH},
+            "output": {"uri": str(self.root / "output"), "row_group_rows": 16},
+        }
+        return folders | {name: {**folders.get(name, {}), **section} for name, section in given.items()}
