@@ -54,11 +54,11 @@ def choose_rows(
 
 def _by_shard(rows: Integers, shard_rows: Sequence[int]) -> dict[int, Integers]:
     ends = np.cumsum(np.asarray(shard_rows, dtype=np.int64))
-    cuts = np.searchsorted(rows, ends)
-    chosen = {}
-    for shard, (stop, start) in enumerate(zip(cuts, np.concatenate(([0], cuts[:-1])), strict=True)):
+    chosen, start = {}, 0
+    for shard, stop in enumerate(np.searchsorted(rows, ends)):
         if stop > start:
             chosen[shard] = rows[start:stop] - (ends[shard] - shard_rows[shard])
+        start = stop
     return chosen
 
 
