@@ -54,7 +54,8 @@ class SmoothedRate:
 class Progress:
     """Counts of one command on their way to standard error (or `stream`). Safe to use from several threads.
 
-    `total` None means unknown: no bar and no ETA. Fields named in `rates` are also shown per second, over all the time.
+    `total` None means unknown: no bar and no ETA. Fields named in `rates` are also shown per second, over all the time;
+    so is the unit, over the last half minute.
     """
 
     title: str
@@ -64,7 +65,7 @@ class Progress:
     stream: TextIO | None = None
     clock: Callable[[], float] = time.monotonic
     done: int = field(default=0, init=False)
-    fields: dict[str, Number] = field(default_factory=dict, init=False)
+    fields: dict[str, Number | str] = field(default_factory=dict, init=False)
 
     def __enter__(self) -> Self:
         """Start the clock and show the first line at once."""
@@ -100,13 +101,14 @@ class Progress:
             self.done += count
             self._rate.add(count, self.clock())
             for name, number in numbers.items():
-                self.fields[name] = self.fields.get(name, 0) + number
+                so_far = self.fields.get(name, 0)
+                self.fields[name] = number if isinstance(so_far, str) else so_far + number
         self._log_if_due()
 
-    def set(self, **numbers: Number) -> None:
+    def set(self, **values: Number | str) -> None:
         """Show these fields with these values from now on."""
         with self._lock:
-            self.fields.update(numbers)
+            self.fields.update(values)
         self._log_if_due()
 
     def note(self, text: str) -> None:
@@ -128,6 +130,8 @@ class Progress:
     def _times(self) -> list[str]:
         now = self.clock()
         times = [f"{duration(now - self._started)} elapsed"]
+        if self.unit in self.rates:
+            times.append(f"{_three_digits(self._rate.at(now))} {self.unit}/s")
         if self.total is not None and self.done < self.total:
             rate = self._rate.at(now)
             times.append(f"ETA {duration((self.total - self.done) / rate) if rate > 0 else '?'}")
@@ -138,11 +142,11 @@ class Progress:
             fields = dict(self.fields)
         elapsed = self.clock() - self._started
         figures = []
-        for name, number in fields.items():
+        for name, value in fields.items():
             label = "GB" if name == "gb" else name.replace("_", " ")
-            figures.append(f"{label} {quantity(number)}")
-            if name in self.rates and elapsed > 0:
-                figures.append(f"{label}/s {quantity(float(f'{number / elapsed:.3g}'))}")
+            figures.append(f"{label} {value if isinstance(value, str) else quantity(value)}")
+            if name in self.rates and elapsed > 0 and not isinstance(value, str):
+                figures.append(f"{label}/s {_three_digits(value / elapsed)}")
         return figures
 
     def _picture(self) -> Group:
@@ -175,6 +179,10 @@ def duration(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600}h{whole % 3600 // 60:02}m"
     return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+
+
+def _three_digits(rate: float) -> str:
+    return quantity(float(f"{rate:.3g}"))
 
 
 def quantity(number: Number) -> str:

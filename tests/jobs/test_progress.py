@@ -69,6 +69,17 @@ def test_a_failure_is_not_called_finished() -> None:
     assert stream.getvalue().splitlines()[-1].startswith("fit stopped: 0/2 items")
 
 
+def test_the_unit_has_a_rate_when_asked_for_and_fields_may_be_text() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with Progress("fit", total=100, unit="steps", rates=("steps",), stream=stream, clock=clock) as progress:
+        progress.set(stage="supervised")
+        clock.now += 4
+        progress.advance(50)
+    assert stream.getvalue().splitlines()[-1] == (
+        "fit finished: 50/100 steps · 4s elapsed · 12.5 steps/s · ETA 4s · stage supervised"
+    )
+
+
 def test_without_a_total_there_is_no_eta() -> None:
     stream = io.StringIO()
     with Progress("list", unit="objects", stream=stream, clock=Clock()) as progress:
