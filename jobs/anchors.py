@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import ray
 
-from adaptor.artefact import Floats
+from adaptor.artefact import Adaptor, Floats
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from jobs.config.sections import StoreSection
@@ -16,7 +16,7 @@ from jobs.sample import read_footers
 from jobs.store.objects import open_objects
 from jobs.store.sampling import choose_rows, read_rows
 from jobs.store.shards import Shard
-from jobs.store_search import SHARD_STRIDE
+from jobs.store_search import SHARD_STRIDE, wrong_lengths
 
 #: Row groups that the anchors come from at most: each costs a read.
 _ROW_GROUPS = 1024
@@ -31,7 +31,7 @@ class Anchors:
     vectors: Floats
 
 
-def draw_anchors(store: StoreSection, shards: list[Shard], dim: int, count: int, seed: int) -> Anchors:
+def draw_anchors(store: StoreSection, shards: list[Shard], adaptor: Adaptor, count: int, seed: int) -> Anchors:
     """Draw about `count` rows uniformly over all shards; the same for any cluster. Unusable rows are left out.
 
     Raises InputError when fewer than two are usable: similarities are compared between anchors.
@@ -40,7 +40,7 @@ def draw_anchors(store: StoreSection, shards: list[Shard], dim: int, count: int,
     chosen = sorted(choose_rows([f.row_group_rows for f in footers], count, _ROW_GROUPS, seed).items())
     drawn = [(place, shards[place], rows) for place, rows in chosen]
     groups = [drawn[i : i + _SHARDS_PER_TASK] for i in range(0, len(drawn), _SHARDS_PER_TASK)]
-    parts: list[Anchors] = ray.get([_read_anchors.remote(store, group, dim) for group in groups])
+    parts: list[Anchors] = ray.get([_read_anchors.remote(store, group, adaptor) for group in groups])
     names = np.concatenate([np.empty(0, np.int64), *(part.names for part in parts)])
     if len(names) < 2:
         raise InputError(f"store {store.uri}: {len(names)} usable rows to serve as queries, at least 2 are needed")
@@ -48,14 +48,14 @@ def draw_anchors(store: StoreSection, shards: list[Shard], dim: int, count: int,
 
 
 @ray.remote
-def _read_anchors(store: StoreSection, group: Sequence[tuple[int, Shard, Ids]], dim: int) -> Anchors:
+def _read_anchors(store: StoreSection, group: Sequence[tuple[int, Shard, Ids]], adaptor: Adaptor) -> Anchors:
     objects = open_objects(store.uri, store.filesystem)
     names: list[Ids] = []
     vectors: list[Floats] = []
     for place, shard, rows in group:
-        _, found, reasons = read_rows(objects, shard, store, rows, dim)
+        _, found, reasons = read_rows(objects, shard, store, rows, adaptor.dim)
         usable = np.ones(len(found), bool)
-        usable[list(reasons)] = False
+        usable[list(reasons | wrong_lengths(found, adaptor))] = False
         names.append(rows[usable] + place * SHARD_STRIDE)
         vectors.append(found[usable])
     return Anchors(np.concatenate(names), np.concatenate(vectors))

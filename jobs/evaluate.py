@@ -13,13 +13,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from cluster.session import connect
 from jobs.anchors import draw_anchors
 from jobs.config.commands import EvaluateConfig
 from jobs.config.loader import resolved
+from jobs.evaluate_checks import check_dimension, chosen_widths, open_adaptor
 from jobs.geometry import geometry_scores
 from jobs.judgments import judged_documents, match
 from jobs.methods import Column
@@ -27,18 +28,15 @@ from jobs.progress import Progress
 from jobs.report import Facts, render
 from jobs.report_table import print_results
 from jobs.report_words import ADAPTOR, Results, main_metric
-from jobs.sample import dimension
 from jobs.scoring import DEPTH, Scores, compare, make_records, retrieval_scores
 from jobs.store.objects import Objects, open_objects
-from jobs.store.shards import Shard, list_shards, read_footer
+from jobs.store.shards import Shard, list_shards
 from jobs.store.tables import Queries, read_qrels, read_queries
 from jobs.store_search import Found, Search
 from jobs.store_tasks import search_store
 from jobs.summary import write_summary
 
 METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.json"
-#: Largest file of an artefact, bytes.
-_ARTEFACT_LIMIT = 4 << 30
 
 Qrels = Mapping[str, Mapping[str, int]]
 
@@ -58,10 +56,10 @@ def run(config: EvaluateConfig) -> int:
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    adaptor = _load_adaptor(config)
-    widths = _widths(config, adaptor)
+    adaptor = open_adaptor(config)
+    widths = chosen_widths(config, adaptor)
     shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
-    _check_dimension(config, adaptor, shards)
+    check_dimension(config, adaptor, shards)
     queries = read_queries(config.queries, adaptor.dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
     cluster = config.cluster
@@ -92,42 +90,6 @@ def run(config: EvaluateConfig) -> int:
     return 0
 
 
-def _load_adaptor(config: EvaluateConfig) -> Adaptor:
-    section = config.adaptor
-    objects = open_objects(section.uri, section.filesystem)
-    there = [name for name in FILES if objects.stat(name) is not None]
-    adaptor = from_files({name: objects.read(name, limit=_ARTEFACT_LIMIT) for name in there}, section.uri)
-    if adaptor.metric != config.store.metric:
-        raise InputError(
-            f"store.metric is {config.store.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
-            f"set store.metric: {adaptor.metric} if that is how the store is searched, or fit an adaptor for "
-            f"{config.store.metric}"
-        )
-    return adaptor
-
-
-def _widths(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:
-    widths = config.evaluation.widths
-    if widths is None:
-        return adaptor.widths
-    if not widths or not all(1 <= width <= adaptor.dim for width in widths):
-        raise InputError(
-            f"evaluation.widths is {list(widths)}: give widths from 1 to {adaptor.dim}, the dimension of the adaptor"
-        )
-    return tuple(sorted(set(widths)))
-
-
-def _check_dimension(config: EvaluateConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
-    objects = open_objects(config.store.uri, config.store.filesystem)
-    first = next((s, f) for s in shards if (f := read_footer(objects, s, config.store)).rows or s is shards[-1])
-    dim = dimension(config.store, [first[0]], [first[1]])
-    if dim != adaptor.dim:
-        raise InputError(
-            f"the adaptor in {config.adaptor.uri} takes {adaptor.dim} dimensions, the vectors of {config.store.uri} "
-            f"have {dim}: give the adaptor that was fitted on this store"
-        )
-
-
 def _measure(
     config: EvaluateConfig,
     adaptor: Adaptor,
@@ -139,7 +101,7 @@ def _measure(
     exclude: Ids | None = None
     evaluation = config.evaluation
     if queries is None:
-        anchors = draw_anchors(config.store, shards, adaptor.dim, evaluation.anchors, evaluation.seed)
+        anchors = draw_anchors(config.store, shards, adaptor, evaluation.anchors, evaluation.seed)
         vectors, exclude, query_ids = anchors.vectors, anchors.names, []
     else:
         vectors, query_ids = queries.vectors, queries.ids

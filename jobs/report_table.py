@@ -26,7 +26,7 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     judged = "" if facts.judged is None else f" ({facts.judged:,} judged)"
     queries = "anchors" if facts.anchors else "queries"
     console.print(
-        f"{facts.set}: {facts.rows:,} vectors of {facts.dim:,} dimensions, {facts.queries:,} {queries}{judged}, "
+        f"{facts.set}: {facts.rows:,} vectors x {facts.dim:,}, {facts.queries:,} {queries}{judged}, "
         f"{facts.metric}, adaptor {facts.adaptor_id[:12]}",
         style="dim",
     )

@@ -21,6 +21,7 @@ from adaptor.artefact import Adaptor, Floats, from_files
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
 from jobs.config.sections import StoreSection
 from jobs.methods import ORIGINAL, Column, shorten
+from jobs.shortening import LENGTH_TOLERANCE
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, read_footer, unchanged
 from jobs.store.vectors import decode, read_batches
@@ -81,9 +82,7 @@ def search_shards(search: Search, shards: Sequence[tuple[int, Shard]]) -> Found:
     objects = open_objects(search.store.uri, search.store.filesystem)
     judged_ids = pa.array(search.judged_ids, pa.string())
     batches = (
-        batch
-        for place, shard in shards
-        for batch in _read(objects, place, shard, search.store, (adaptor.dim, judged_ids))
+        batch for place, shard in shards for batch in _read(objects, place, shard, search.store, (adaptor, judged_ids))
     )
     found: Found | None = None
     for block in _gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.dim))):
@@ -110,16 +109,17 @@ def join(one: Found, other: Found) -> Found:
 
 
 def _read(
-    objects: Objects, place: int, shard: Shard, store: StoreSection, expected: tuple[int, pa.Array]
+    objects: Objects, place: int, shard: Shard, store: StoreSection, known: tuple[Adaptor, pa.Array]
 ) -> Iterator[_Block]:
-    dim, judged_ids = expected
+    adaptor, judged_ids = known
     footer = read_footer(objects, shard, store)
     first_rows = np.cumsum((0, *footer.row_group_rows)) + place * SHARD_STRIDE
     every = range(len(footer.row_group_rows))
     for batch in read_batches(objects, shard, every, _READ_ROWS, [store.id_column, store.vector_column]):
         ids = pc.cast(batch.table.column(store.id_column), pa.string())
-        decoded = decode(batch.table.column(store.vector_column), dim)
+        decoded = decode(batch.table.column(store.vector_column), adaptor.dim)
         reasons = {int(row): "null id" for row in np.flatnonzero(pc.is_null(ids))} | decoded.reasons
+        reasons = wrong_lengths(decoded.vectors, adaptor) | reasons
         names = np.arange(len(ids), dtype=np.int64) + first_rows[batch.row_group] + batch.first_row
         judged: dict[str, list[int]] = {}
         for row in np.flatnonzero(pc.is_in(ids, judged_ids).to_numpy(zero_copy_only=False)) if len(judged_ids) else ():
@@ -130,6 +130,16 @@ def _read(
         vectors = decoded.vectors if usable.all() else decoded.vectors[usable]
         yield _Block(names[usable], vectors, judged, Counter(reasons.values()))
     unchanged(objects, shard)
+
+
+def wrong_lengths(vectors: Floats, adaptor: Adaptor) -> dict[int, str]:
+    """Rows of (n, d) that compress would refuse for their length: too long for float32, or not 1 where it must be."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    reasons = {int(row): "overflow" for row in np.flatnonzero(~np.isfinite(lengths))}
+    if adaptor.unit_input and adaptor.metric != "cosine":
+        off = np.isfinite(lengths) & (np.abs(lengths - 1) > LENGTH_TOLERANCE)
+        reasons |= {int(row): "length (expected 1)" for row in np.flatnonzero(off)}
+    return reasons
 
 
 def _gather(batches: Iterator[_Block], block_rows: int) -> Iterator[_Block]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayTaskError, WorkerCrashedError
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from adaptor.errors import InputError, RunError
 from cluster.settings import ClusterSection
@@ -75,6 +75,6 @@ def _result(reference: Any) -> Found:
         if isinstance(problem.cause, InputError | RunError):
             raise problem.cause from None
         raise
-    except WorkerCrashedError as problem:
+    except (OutOfMemoryError, WorkerCrashedError) as problem:
         raise RunError(f"a worker died again and again while it searched the store: {problem}") from problem
     return part

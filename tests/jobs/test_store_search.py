@@ -120,15 +120,16 @@ def test_ties_go_to_the_earlier_row_and_an_anchor_never_finds_itself(tmp_path: P
 def test_unusable_rows_are_counted_and_never_found(tmp_path: Path) -> None:
     vectors = some_vectors(30)
     rows = [row.tolist() for row in vectors]
-    rows[3], rows[4], rows[5] = None, [float("nan")] * DIM, [1.0, 2.0]
+    rows[3], rows[4], rows[5], rows[7] = None, [float("nan")] * DIM, [1.0, 2.0], [1e30] * DIM
     ids = [None if row == 6 else f"doc-{row}" for row in range(30)]
     save_vectors(tmp_path / "a.parquet", ids, rows)
     spec = new_search(str(tmp_path), make_adaptor(vectors, WIDTHS), vectors[[3]], depth=100)
     found = search(spec)
     assert found.rows == 30
-    assert found.left_out == {"null vector": 1, "NaN": 1, "wrong length 2 (expected 12)": 1, "null id": 1}
+    reasons = ["null vector", "NaN", "wrong length 2 (expected 12)", "null id", "overflow"]
+    assert found.left_out == dict.fromkeys(reasons, 1)
     for neighbours in found.neighbours.values():
-        assert set(neighbours.ids[0].tolist()) == set(range(30)) - {3, 4, 5, 6} | {-1}
+        assert set(neighbours.ids[0].tolist()) == set(range(30)) - {3, 4, 5, 6, 7} | {-1}
 
 
 def test_judged_ids_are_found_wherever_they_stand(tmp_path: Path) -> None:

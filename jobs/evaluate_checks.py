@@ -1,0 +1,52 @@
+"""What evaluate requires of the adaptor before anything is read at length: that it is whole and fits the store."""
+
+from __future__ import annotations
+
+from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.errors import InputError
+from jobs.config.commands import EvaluateConfig
+from jobs.sample import dimension
+from jobs.store.objects import open_objects
+from jobs.store.shards import Shard, read_footer
+
+#: Largest file of an artefact, bytes.
+_ARTEFACT_LIMIT = 4 << 30
+
+
+def open_adaptor(config: EvaluateConfig) -> Adaptor:
+    """Load the adaptor. Raises InputError when it is damaged or was fitted for another metric than the store's."""
+    section = config.adaptor
+    objects = open_objects(section.uri, section.filesystem)
+    there = [name for name in FILES if objects.stat(name) is not None]
+    adaptor = from_files({name: objects.read(name, limit=_ARTEFACT_LIMIT) for name in there}, section.uri)
+    if adaptor.metric != config.store.metric:
+        raise InputError(
+            f"store.metric is {config.store.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
+            f"set store.metric: {adaptor.metric} if that is how the store is searched, or fit an adaptor for "
+            f"{config.store.metric}"
+        )
+    return adaptor
+
+
+def chosen_widths(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:
+    """The widths to compare, ascending: those of the config, else the trained ones. Raises InputError outside 1..d."""
+    widths = config.evaluation.widths
+    if widths is None:
+        return adaptor.widths
+    if not widths or not all(1 <= width <= adaptor.dim for width in widths):
+        raise InputError(
+            f"evaluation.widths is {list(widths)}: give widths from 1 to {adaptor.dim}, the dimension of the adaptor"
+        )
+    return tuple(sorted(set(widths)))
+
+
+def check_dimension(config: EvaluateConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
+    """Raise InputError when the vectors of the store have another dimension than the adaptor takes."""
+    objects = open_objects(config.store.uri, config.store.filesystem)
+    first = next((s, f) for s in shards if (f := read_footer(objects, s, config.store)).rows or s is shards[-1])
+    dim = dimension(config.store, [first[0]], [first[1]])
+    if dim != adaptor.dim:
+        raise InputError(
+            f"the adaptor in {config.adaptor.uri} takes {adaptor.dim} dimensions, the vectors of {config.store.uri} "
+            f"have {dim}: give the adaptor that was fitted on this store"
+        )
