@@ -17,6 +17,8 @@ from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
 
 #: Stores that publish an object only when its upload is complete; on the others a rename does that.
 _OBJECT_STORES = {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory", "hf"}
+#: Files being written, on stores with folders; `list` hides them.
+_TEMPORARY = ".tmp-"
 #: What drivers call the thing that changes with the content, best first.
 _VERSIONS = (
     "ETag",
@@ -65,7 +67,9 @@ class FsspecObjects(Objects):
         except OSError as error:
             raise RunError(f"{self.uri} cannot be listed: {error}") from error
         infos = [self._info(path[len(self._root) :].lstrip("/"), info) for path, info in found.items()]
-        yield from (info for info in infos if info.key.startswith(prefix))
+        for info in infos:
+            if info.key.startswith(prefix) and not info.key.rpartition("/")[2].startswith(_TEMPORARY):
+                yield info
 
     def _info(self, key: str, info: dict[str, Any]) -> ObjectInfo:
         version = next((info[name] for name in _VERSIONS if info.get(name) is not None), "")
@@ -128,8 +132,8 @@ class FsspecObjects(Objects):
     def _publish(self, key: str, upload: Any) -> None:
         target = self.path(key)
         direct = self._scheme in _OBJECT_STORES
-        folder, _, name = target.rpartition("/")
-        path = target if direct else f"{folder}/.tmp-{uuid4().hex}-{name}"
+        folder = target.rpartition("/")[0]
+        path = target if direct else f"{folder}/{_TEMPORARY}{uuid4().hex}"
         try:
             self._make_folder(key)
             upload(path)

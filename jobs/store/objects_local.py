@@ -84,12 +84,17 @@ class LocalObjects(Objects):
         return True
 
     def delete(self, key: str) -> None:
-        """Remove the file; absent is fine."""
+        """Remove the file, and folders that it leaves empty, as an object store would; absent is fine."""
+        path = self.path(key)
         try:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(self.path(key))
+                os.unlink(path)
         except OSError as error:
-            raise _unwritable(self.path(key), error) from error
+            raise _unwritable(path, error) from error
+        for _ in range(key.count("/")):
+            path = os.path.dirname(path)
+            with contextlib.suppress(OSError):  # not empty, or gone already
+                os.rmdir(path)
 
     def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
         target = self.path(key)
@@ -123,6 +128,9 @@ def _sync_folder(folder: str) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network mounts cannot, and need not
+            raise
     finally:
         os.close(handle)
 

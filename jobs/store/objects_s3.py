@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Files up to this size go up in one PUT; larger ones in parts of at least this size.
 PART_BYTES = 32 << 20
+#: botocore tries a request again until its reply begins; a reply that breaks off is ours to ask for again.
+_BODY_TRIES = 3
 #: S3's limit is 10,000 parts.
 _MOST_PARTS = 9_000
 
@@ -87,12 +89,18 @@ class S3Objects(Objects):
             raise InputError(
                 f"s3://{self.path(key)} has {info.size} bytes, more than the {limit} that are read at once"
             )
+        return self._body(key, _BODY_TRIES)
+
+    def _body(self, key: str, tries: int) -> bytes:
         try:
             content: bytes = self._client.cat_file(self.path(key))
         except FileNotFoundError as error:
             raise InputError(f"s3://{self.path(key)} does not exist") from error
         except Exception as error:
-            raise translated(error, f"reading s3://{self.path(key)}", self.bucket) from error
+            meaning = translated(error, f"reading s3://{self.path(key)}", self.bucket)
+            if tries > 1 and isinstance(meaning, RunError):
+                return self._body(key, tries - 1)
+            raise meaning from error
         return content
 
     def put(self, key: str, content: bytes) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from adaptor.errors import InputError, RunError
 from jobs.store.objects import Objects
-from jobs.store.shards import Shard, is_outage, open_parquet
+from jobs.store.shards import Shard, is_outage, open_parquet, unchanged
 from jobs.store.vector_types import is_vector_type
 
 Floats = npt.NDArray[np.float32]
@@ -155,7 +155,8 @@ def read_batches(
     """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
 
     `columns` None reads all, with their types unchanged. Memory is bounded by the batch and one read buffer per column,
-    not by the row group. `InputError` names the shard and row group when its data cannot be decoded.
+    not by the row group. `InputError` names the shard and row group when its data cannot be decoded or has changed,
+    `RunError` when the disk or the network failed.
     """
     with open_parquet(objects, shard.key) as file:
         for row_group in row_groups:
@@ -175,4 +176,5 @@ def read_batches(
                 where = f"{objects.uri}: {shard.key}, row group {row_group}, after row {first_row}"
                 if is_outage(error):
                     raise RunError(f"{where}: could not be read: {error}") from error
+                unchanged(objects, shard)  # a file that was replaced meanwhile looks damaged, but is not
                 raise InputError(f"{where}: the data is damaged, write the file again ({error})") from error

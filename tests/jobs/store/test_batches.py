@@ -96,6 +96,21 @@ def test_damaged_data_names_file_and_row_group(tmp_path: Path) -> None:
         _read(tmp_path, range(2), 100)
 
 
+def test_a_replaced_file_is_not_called_damaged(bucket: str, s3: S3Server, tmp_path: Path) -> None:
+    objects = open_objects(bucket, s3.options)
+    rows = 4_000
+    numbers = pa.array(np.arange(rows, dtype=np.float32).repeat(1_000))
+    content = pa.table({"vector": pa.FixedSizeListArray.from_arrays(numbers, 1_000)})
+    local = write(tmp_path / "a.parquet", content, row_group_size=rows // 2, compression="none", use_dictionary=False)
+    objects.put_file("a.parquet", local)
+    (shard,) = list_shards(objects)
+    batches = read_batches(objects, shard, range(2), 100)
+    next(batches)
+    objects.put("a.parquet", b"\xff" * shard.size)
+    with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
+        list(batches)
+
+
 def test_streaming_from_s3(bucket: str, s3: S3Server, tmp_path: Path) -> None:
     content = table(3000, dim=64)
     local = write(tmp_path / "a.parquet", content, row_group_size=1000)

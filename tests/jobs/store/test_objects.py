@@ -13,13 +13,15 @@ from jobs.store.objects import Objects, open_objects
 from tests.s3_server import S3Server
 
 
-@pytest.fixture(params=["local", "s3", "memory"])
+@pytest.fixture(params=["local", "s3", "memory", "fsspec"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, FilesystemOptions]:
     """A uri below which nothing is, and the options that reach it."""
     if request.param == "local":
         return str(tmp_path / "a b" / "zürich"), FilesystemOptions()
     if request.param == "memory":
         return f"memory://{tmp_path.name}/prefix", FilesystemOptions()
+    if request.param == "fsspec":  # a store with folders, as sftp:// is
+        return f"local://{tmp_path}/a b/zürich", FilesystemOptions()
     server: S3Server = request.getfixturevalue("s3")
     return f"{request.getfixturevalue('bucket')}/a b/zürich", server.options
 

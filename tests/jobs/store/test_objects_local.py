@@ -9,7 +9,6 @@ import pytest
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.store import objects_local
 from jobs.store.objects import Objects, open_objects
 
 
@@ -49,7 +48,7 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(objects_local.os, "fsync", full)
+    monkeypatch.setattr("jobs.store.objects_local.os.fsync", full)
     with pytest.raises(RunError, match="x could not be written: No space left on device"):
         objects.put("x", b"new")
     assert os.listdir(tmp_path) == ["x"]

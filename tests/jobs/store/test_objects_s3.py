@@ -125,6 +125,13 @@ def test_put_new_with_a_lost_reply_is_a_win(bucket: str, relay: _LosesReplies) -
     assert not objects.put_new("marker", b"theirs")
 
 
+@pytest.mark.parametrize("relay", [b"GET /"], indirect=True)
+def test_reading_through_a_lost_reply(bucket: str, s3: S3Server, relay: _LosesReplies) -> None:
+    S3Objects(bucket, s3.options).put("a", b"12345")
+    assert S3Objects(bucket, FilesystemOptions(endpoint=relay.endpoint, attempts=4)).read("a") == b"12345"
+    assert relay.lost == 1
+
+
 @pytest.mark.parametrize("relay", [b"<CompleteMultipartUpload"], indirect=True)
 def test_completion_with_a_lost_reply_is_complete(bucket: str, relay: _LosesReplies, large: Path) -> None:
     objects = S3Objects(bucket, FilesystemOptions(endpoint=relay.endpoint, attempts=4))

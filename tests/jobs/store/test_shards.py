@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,12 +22,12 @@ def _objects(folder: Path) -> Objects:
     return open_objects(str(folder), FilesystemOptions())
 
 
-def _footer(folder: Path, **section: str) -> Footer:
+def _footer(folder: Path, **section: Any) -> Footer:
     objects = _objects(folder)
     return read_footer(objects, list_shards(objects)[0], StoreSection(uri=str(folder), **section))
 
 
-def _message(folder: Path, **section: str) -> str:
+def _message(folder: Path, **section: Any) -> str:
     with pytest.raises(InputError) as caught:
         _footer(folder, **section)
     return str(caught.value)
