@@ -73,6 +73,7 @@ class Progress:
         self._started = self._logged = self.clock()
         self._rate = SmoothedRate(self._started)
         self._out = self.stream or sys.stderr
+        self._ended = False
         self._live: Live | None = None
         if self._out.isatty():
             console = Console(file=self._out)
@@ -90,10 +91,16 @@ class Progress:
     ) -> None:
         """Show the last state, whatever happened."""
         with self._lock:
+            self._ended = True
             if self._live is not None:
                 self._live.stop()
             else:
                 self._log(ended="finished" if kind is None else "stopped")
+
+    def begin(self) -> None:
+        """The work starts now: what came before (set-up) does not count in the ETA."""
+        with self._lock:
+            self._rate = SmoothedRate(self.clock())
 
     def advance(self, count: int = 1, /, **numbers: Number) -> None:
         """`count` more units are done; `numbers` are added to the fields of that name."""
@@ -132,7 +139,7 @@ class Progress:
         times = [f"{duration(now - self._started)} elapsed"]
         if self.unit in self.rates:
             times.append(f"{_three_digits(self._rate.at(now))} {self.unit}/s")
-        if self.total is not None and self.done < self.total:
+        if self.total is not None and self.done < self.total and not self._ended:
             rate = self._rate.at(now)
             times.append(f"ETA {duration((self.total - self.done) / rate) if rate > 0 else '?'}")
         return times

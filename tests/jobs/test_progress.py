@@ -58,7 +58,7 @@ def test_set_shows_the_latest_and_note_stays() -> None:
         progress.set(loss=0.123456)
     assert stream.getvalue().splitlines()[1:] == [
         "fit: checkpoint [3] kept",
-        "fit finished: 0/100 steps · 0s elapsed · ETA ? · loss 0.1235 · held out 0.61",
+        "fit finished: 0/100 steps · 0s elapsed · loss 0.1235 · held out 0.61",
     ]
 
 
@@ -76,8 +76,18 @@ def test_the_unit_has_a_rate_when_asked_for_and_fields_may_be_text() -> None:
         clock.now += 4
         progress.advance(50)
     assert stream.getvalue().splitlines()[-1] == (
-        "fit finished: 50/100 steps · 4s elapsed · 12.5 steps/s · ETA 4s · stage supervised"
+        "fit finished: 50/100 steps · 4s elapsed · 12.5 steps/s · stage supervised"
     )
+
+
+def test_the_time_before_the_work_does_not_count_in_the_eta() -> None:
+    clock, stream = Clock(), io.StringIO()
+    with Progress("fit", total=20, stream=stream, clock=clock) as progress:
+        clock.now += 1000
+        progress.begin()
+        clock.now += 10
+        progress.advance(10)
+        assert "16m50s elapsed · ETA 10s" in progress.line()
 
 
 def test_without_a_total_there_is_no_eta() -> None:
