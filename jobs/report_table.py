@@ -38,7 +38,7 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     console.print()
     for widths in _pages(results.widths, max(1, (console.width - _NAMES) // _NUMBER)):
         console.print(_table(results, widths))
-    console.print()
+        console.print()
     for sentence in verdicts(results):
         console.print(sentence)
     console.print("95% intervals over queries; better or worse = the paired interval excludes 0", style="dim")

@@ -1,5 +1,6 @@
 """The search against a brute force in float64, and the promise that no cut of the store changes it."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from adaptor.artefact import Adaptor, Floats
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.settings import Metric
+from jobs import store_search
 from jobs.config.sections import FilesystemOptions, StoreSection
 from jobs.methods import Column, columns, methods, shorten
 from jobs.store.objects import open_objects
@@ -155,6 +157,22 @@ def test_the_originals_of_the_nearest_are_kept(tmp_path: Path) -> None:
     nearest = np.unique(found.neighbours[Column("original", DIM)].ids[:, :10])
     assert np.array_equal(found.near_rows, nearest)
     assert np.array_equal(found.near_vectors, vectors[nearest])
+
+
+def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_search, "_BLOCK_BYTES", 0)  # blocks of the least number of rows
+    vectors = some_vectors(2000)
+    adaptor = make_adaptor(vectors, WIDTHS)
+    peaks = []
+    for shards in (3, 24):
+        for shard in range(shards):
+            save_vectors(tmp_path / str(shards) / f"{shard:02}.parquet", list(range(2000)), vectors.tolist())
+        spec = new_search(str(tmp_path / str(shards)), adaptor, vectors[:5])
+        tracemalloc.start()
+        assert search(spec).rows == 2000 * shards
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
 
 
 def test_a_shard_that_changes_is_refused(tmp_path: Path) -> None:
