@@ -45,11 +45,13 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """
     before = dict(os.environ)
     os.environ.update(variables)
-    reload()
+    if variables.keys() & {MODE, TOKEN}:
+        reload()
     try:
         yield
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-        reload()
+        if variables.keys() & {MODE, TOKEN}:
+            reload()

@@ -112,14 +112,10 @@ def _join(target: str) -> None:
         raise ClusterError(f"cluster.address {target!r} is not `local`, `auto` or `host:port`. {_SUBMIT}")
     try:
         ray.init(address=target, log_to_driver=_show_workers(), logging_level=logging.WARNING)
-    except AuthenticationError as error:
+    except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
-            f"the Ray cluster at {target!r} refused the token, or none was found; set {WHERE}"
-        ) from error
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(
-            f"cannot join the Ray cluster at {target!r}: {error}\nIs it running, is this machine one of its nodes, "
-            f"and do both have the same Ray and Python version? {_SUBMIT}"
+            f"cannot join the Ray cluster at {target!r}: {error}\nIs it running, is this machine one of its nodes, is "
+            f"the token its token ({WHERE}), and do both have the same Ray and Python version? {_SUBMIT}"
         ) from error
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cluster.credentials import WHERE, environment, mode_for_existing_cluster
+from cluster.credentials import MODE, WHERE, environment, mode_for_existing_cluster
 from cluster.errors import ClusterError
 from cluster.session import quiet
 
@@ -57,7 +57,8 @@ def reach(address: str, allow_unauthenticated: bool = False) -> Iterator[JobSubm
         )
     if not open_to_all and beyond and where.scheme == "http":
         LOGGER.warning("the token travels unencrypted to %s: use https or an SSH tunnel to 127.0.0.1", address)
-    with environment({} if open_to_all else mode_for_existing_cluster()):
+    # Whoever asks for no token gets none.
+    with environment({MODE: "disabled"} if open_to_all else mode_for_existing_cluster()):
         yield _client(address)
 
 

@@ -64,7 +64,12 @@ def running_head_node() -> Iterator[HeadNode]:
     command += [f"--{name}={port}" for name, port in ports.items()]
     with (folder / "start.log").open("wb") as log:
         process = subprocess.Popen(
-            command, env=environment(node), stdout=log, stderr=log, start_new_session=True, cwd=folder
+            command,
+            env=environment(node, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=folder,
         )
         try:
             _wait(node, process, folder / "start.log")
@@ -79,7 +84,7 @@ def environment(node: HeadNode | None, **more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     ray = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": node.token} if node else {}
     path = f"{BIN}{os.pathsep}{kept.get('PATH', '')}"
-    return kept | {"PATH": path, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"} | ray | more
+    return kept | {"PATH": path} | ray | more
 
 
 def _free_ports(count: int) -> list[int]:

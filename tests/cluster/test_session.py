@@ -1,0 +1,123 @@
+"""`connect` in processes of its own: it changes process-wide state of Ray, and must put everything back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.head_node import HeadNode, environment
+
+BEGIN = """
+import logging, os, signal, sys
+import psutil, ray
+from cluster.errors import ClusterError
+from cluster.session import connect
+from cluster.settings import ClusterSection
+"""
+
+
+def _python(root: Path, code: str, variables: dict[str, str] | None = None) -> tuple[str, str]:
+    """Run `code`; returns what it printed to stdout and stderr."""
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", BEGIN + code],
+        env=environment(None) if variables is None else variables,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout, ended.stderr
+
+
+def test_a_local_session_is_private_and_leaves_no_trace(root: Path, tmp_path: Path) -> None:
+    cores = len(os.sched_getaffinity(0))
+    out, err = _python(
+        root,
+        f"""
+before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+try:
+    with connect(ClusterSection(), need_cpus={cores} + 2):
+        @ray.remote
+        def chatter():
+            print("noise of a worker")
+            return os.environ["RAY_AUTH_MODE"], len(os.environ["RAY_AUTH_TOKEN"])
+        print(ray.get(chatter.remote()), ray.cluster_resources()["CPU"])
+        children = psutil.Process().children(recursive=True)
+        print(*{{c.laddr.ip for p in children for c in p.net_connections("inet") if c.status == "LISTEN"}})
+        raise KeyError("of the command")
+except KeyError:
+    pass
+print(before == dict(os.environ), handler == signal.getsignal(signal.SIGTERM), ray.is_initialized())
+print(not psutil.wait_procs(children, timeout=20)[1])
+""",
+        environment(None, HOME=str(tmp_path)),
+    )
+    auth, listening, restored, ended = out.splitlines()
+    assert auth == f"('token', 64) {cores + 2:.1f}"
+    assert set(listening.split()) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, "bound beyond the loopback interface"
+    assert restored == "True True False"
+    assert ended == "True"
+    assert err.count("\n") <= 1, "nothing but the warning about too few cores"
+    assert not list(tmp_path.rglob("*token*")), "the token is not written to disk"
+
+
+def test_a_local_cluster_without_the_gpus_is_refused(root: Path) -> None:
+    out, _ = _python(
+        root,
+        """
+try:
+    with connect(ClusterSection(), need_cpus=1, need_gpus=512): print("entered")
+except ClusterError as error:
+    print(error)
+print(ray.is_initialized())
+""",
+    )
+    assert "GPUs, this command needs 512 at once: lower cluster.workers or cluster.gpus_per_worker" in out
+    assert "entered" not in out
+    assert out.endswith("False\n")
+
+
+def test_an_open_session_is_used_and_left_open(root: Path) -> None:
+    out, _ = _python(
+        root,
+        """
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+with connect(ClusterSection(), need_cpus=2): pass
+try:
+    with connect(ClusterSection(), need_cpus=3): pass
+except ClusterError as error:
+    print(error)
+print(ray.is_initialized())
+ray.shutdown()
+""",
+        environment(None, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64),
+    )
+    assert "the cluster has 2 CPUs, this command needs 3 at once" in out
+    assert out.endswith("True\n")
+
+
+def test_addresses_that_cannot_be_joined(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
+    out, _ = _python(
+        root,
+        f"""
+for address, token in (
+    ("ray://somewhere:10001", "{head_node.token}"),
+    ("{head_node.gcs}", "{"0" * 64}"),
+    ("{head_node.gcs}", "{head_node.token}"),
+):
+    os.environ["RAY_AUTH_TOKEN"] = token
+    try:
+        with connect(ClusterSection(address=address), need_cpus=1): print("joined")
+    except ClusterError as error:
+        print(error)
+""",
+        # The head node is on the loopback interface only; Ray looks there only if told so before it is loaded.
+        environment(None, RAY_AUTH_MODE="token", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"),
+    )
+    client, *wrong, right = out.splitlines()
+    assert "matryoshka submit" in client
+    assert "is the token its token" in "".join(wrong)
+    assert right == "joined"
