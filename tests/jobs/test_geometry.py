@@ -1,9 +1,11 @@
 """Label-free scores against their definitions in float64."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from adaptor.settings import Metric
 from jobs.config.sections import FilesystemOptions, StoreSection
@@ -17,13 +19,13 @@ from tests.jobs.evaluate_inputs import make_adaptor, save_store
 DIM, WIDTHS = 10, (2, 4, 10)
 
 
-def similarities(left: np.ndarray, right: np.ndarray, metric: Metric) -> np.ndarray:
+def similarities(left: NDArray[Any], right: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
     left, right = left.astype(np.float64), right.astype(np.float64)
     if metric == "l2":
-        return -np.square(left[:, None] - right[None]).sum(axis=2)
+        return np.asarray(-np.square(left[:, None] - right[None]).sum(axis=2))
     if metric == "cosine":
         left, right = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (left, right))
-    return left @ right.T
+    return np.asarray(left @ right.T)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
