@@ -100,7 +100,9 @@ def _command(binary: Path, folder: Path, ports: list[int]) -> list[str]:
         -filer -filer.port={filer} -filer.port.grpc={filer_grpc} -filer.localSocket={folder}/filer.sock
         -s3 -s3.port={s3} -s3.port.grpc={s3_grpc} -s3.config={folder}/s3.json -s3.localSocket={folder}/s3.sock
         -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false"""
-    return [str(binary), f"-logdir={folder}", "server", *flags.split()]
+    # Where Linux has it, setpriv makes the server die with a test run that is killed.
+    dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+    return [*dies_with_us, str(binary), f"-logdir={folder}", "server", *flags.split()]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -119,7 +119,8 @@ def read_rows(
     vectors: list[pa.Array] = []
     for group in np.unique(np.searchsorted(ends, rows, side="right")):
         start = ends[group] - footer.row_group_rows[group]
-        wanted = rows[(rows >= start) & (rows < ends[group])] - start
+        low, high = np.searchsorted(rows, (start, ends[group]))
+        wanted = rows[low:high] - start
         for batch in read_batches(objects, shard, range(group, group + 1), _BATCH_ROWS, columns):
             first, last = np.searchsorted(wanted, (batch.first_row, batch.first_row + batch.table.num_rows))
             if last > first:

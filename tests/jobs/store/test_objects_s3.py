@@ -68,6 +68,23 @@ def test_an_exception_in_mid_upload_leaves_no_object(
     assert _open_uploads(objects) == []
 
 
+def test_listing_goes_on_after_the_first_page(bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = _objects(bucket, s3)
+    keys = [f"part/{number}" for number in range(5)]
+    for key in keys:
+        objects.put(key, b"1")
+    objects._client.call_s3("put_object", Bucket=objects.bucket, Key="prefix/part/marker/", Body=b"")
+    request, pages = objects._request, []
+
+    def small_pages(method: str, key: str | None = None, **fields: Any) -> Any:
+        pages.append(method)
+        return request(method, key, **fields, MaxKeys=2)
+
+    monkeypatch.setattr(objects, "_request", small_pages)
+    assert [info.key for info in objects.list("part/")] == keys
+    assert len(pages) >= 3
+
+
 class _LosesReplies:
     """A TCP relay before the server that swallows the first reply to a matching request, after the server sent it."""
 
@@ -190,6 +207,8 @@ def test_unreachable_server_is_a_failed_run(bucket: str) -> None:
     objects = S3Objects(bucket, FilesystemOptions(endpoint="http://127.0.0.1:9", attempts=2))
     with pytest.raises(RunError, match="retries included"):
         objects.stat("a")
+    with pytest.raises(RunError, match=r"a\.parquet could not be read"):
+        read_footer(objects, Shard("a.parquet", 1, ""), StoreSection(uri=bucket))
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3:///prefix", "s3://key:secret@bucket/prefix", "s3://bucket/a/../b"])

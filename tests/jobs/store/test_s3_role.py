@@ -67,6 +67,9 @@ def test_the_role_is_assumed_once_for_all_requests(
     objects = S3Objects(bucket, options)
     objects.put("a", b"1")
     assert objects.read("a") == b"1"
-    ((form, signed),) = sts.asked
-    assert form["RoleArn"] == [ROLE]
-    assert "Credential=source-key/" in signed
+    with objects.arrow.open_input_file(objects.path("a")) as file:
+        assert file.read() == b"1"
+    assert len(sts.asked) == 2  # one for each of the two clients
+    for form, signed in sts.asked:
+        assert form["RoleArn"] == [ROLE]
+        assert "Credential=source-key/" in signed
