@@ -42,10 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, RunError, ClusterError) as problem:
         print(f"{' '.join(['matryoshka', *([verb] if verb in COMMANDS else [])])}: {problem}", file=sys.stderr)
         return 2 if isinstance(problem, InputError) else 1
-    except (KeyboardInterrupt, SystemExit) as end:
-        # Ray puts a SIGTERM handler of its own in the place of ours, which exits with the signal's number.
-        if isinstance(end, SystemExit) and end.code != signal.SIGTERM:
-            raise
+    except (KeyboardInterrupt, SystemExit):
+        # Nothing of ours exits from inside: Ray turns both signals into exits, with the status 0, 1 or 15.
         print(f"matryoshka {verb}: interrupted; run the same command again to finish", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:

@@ -105,6 +105,7 @@ class Verb:
         (RunError("3 shards failed"), 1, "matryoshka fit: 3 shards failed\n"),
         (ClusterError("2 CPUs are needed"), 1, "matryoshka fit: 2 CPUs are needed\n"),
         (KeyboardInterrupt(), 130, "matryoshka fit: interrupted; run the same command again to finish\n"),
+        (SystemExit(0), 130, "matryoshka fit: interrupted; run the same command again to finish\n"),
         (SystemExit(15), 130, "matryoshka fit: interrupted; run the same command again to finish\n"),
     ],
 )
@@ -129,7 +130,8 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_interrupts_with_one_line(number: signal.Signals) -> None:
     program = textwrap.dedent("""
-        import sys, time
+        import sys
+        import time
         from jobs import __main__ as cli
         class Slow:
             def run(self, config):
