@@ -122,3 +122,13 @@ def test_read_rows_reports_bad_ones(tmp_path: Path) -> None:
     assert ids.to_pylist() == [1, 2, 3, 4]
     assert reasons == {0: "null vector", 1: "zero vector", 2: "wrong length 1 (expected 2)"}
     assert vectors.tolist() == [[0, 0], [0, 0], [0, 0], [3, 4]]
+
+
+def test_read_rows_with_ids_in_a_dictionary_per_row_group(tmp_path: Path) -> None:
+    content = table(12)
+    content = content.set_column(0, "id", content.column("id").combine_chunks().dictionary_encode())
+    write(tmp_path / "a.parquet", content, row_group_size=4)
+    objects, store = open_objects(str(tmp_path), FilesystemOptions()), StoreSection(uri=str(tmp_path))
+    ids, vectors, _ = read_rows(objects, list_shards(objects)[0], store, np.array([1, 6, 11]))
+    assert ids.to_pylist() == ["row-1", "row-6", "row-11"]
+    assert len(vectors) == 3
