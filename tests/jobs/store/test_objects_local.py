@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,26 @@ def test_output_below_a_file_is_not_writable(tmp_path: Path) -> None:
         _open(tmp_path / "file" / "out").check_writable()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_output_without_permission_is_not_writable(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+@pytest.fixture
+def not_root() -> Iterator[None]:
+    """Root may write anywhere: be somebody else for the length of the test."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+@pytest.mark.usefixtures("not_root")
+def test_places_without_permission(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    if os.geteuid() != 65534:
+        folder = tmp_path_factory.mktemp("locked")
+        folder.chmod(0)
     with pytest.raises(InputError, match=r"is not writable: .*Permission denied"):
-        _open(tmp_path / "out").check_writable()
+        _open(folder / "out").check_writable()
+    with pytest.raises(InputError, match=r"a cannot be read: Permission denied"):
+        _open(folder).read("a")
 
 
 def test_output_on_a_read_only_filesystem_is_not_writable() -> None:
