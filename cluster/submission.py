@@ -40,6 +40,11 @@ class Job:
     cpus: float = 0
 
 
+def on_this_machine(address: str) -> bool:
+    """Whether `address` is reached without a network: this machine, or the end of a tunnel that starts here."""
+    return urlsplit(address).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
 @contextmanager
 def reach(address: str, allow_unauthenticated: bool = False) -> Iterator[JobSubmissionClient]:
     """Hold a client of the cluster whose dashboard is at `address` (`http[s]://host:port`).
@@ -48,14 +53,13 @@ def reach(address: str, allow_unauthenticated: bool = False) -> Iterator[JobSubm
     beyond this machine lets everybody in: whoever reaches its port runs code on it.
     """
     open_to_all = _probe(address)
-    where = urlsplit(address)
-    beyond = where.hostname not in {"localhost", "127.0.0.1", "::1"}
+    beyond = not on_this_machine(address)
     if open_to_all and beyond and not allow_unauthenticated:
         raise ClusterError(
             f"the Ray cluster at {address} asks for no token: anybody who reaches it can run code on it. Start it with "
             "RAY_AUTH_MODE=token, or accept the risk with --submission.allow_unauthenticated true"
         )
-    if not open_to_all and beyond and where.scheme == "http":
+    if not open_to_all and beyond and address.startswith("http:"):
         LOGGER.warning("the token travels unencrypted to %s: use https or an SSH tunnel to 127.0.0.1", address)
     # Whoever asks for no token gets none.
     with environment({MODE: "disabled"} if open_to_all else mode_for_existing_cluster()):

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from adaptor.errors import InputError
 from cluster.following import follow
-from cluster.submission import Job, reach, send
+from cluster.submission import Job, on_this_machine, reach, send
 from jobs.config.commands import SubmissionSection, SubmitConfig
 from jobs.config.loader import SCHEMAS, load, resolved
 from jobs.staging import CONFIG_NAME, stage
@@ -59,32 +59,36 @@ def run(config: SubmitConfig) -> int:
 
 
 def _checked(section: SubmissionSection) -> BaseModel:
-    """The configuration of the command itself. Raises `InputError` listing all that is wrong with it."""
-    config = load(SCHEMAS[section.command], Path(section.config), section.overrides.items())
-    relative = [
-        f"  {path}: {uri!r}"
-        for path, uri in _uris(config.model_dump(mode="json"))
-        if "://" not in uri and not _rooted(uri)
-    ]
-    if relative:
+    """The configuration of the command itself, ready to travel. Raises `InputError` listing all that is wrong with it.
+
+    The job does not start in this folder, so paths below it are made absolute where the cluster may see this disk.
+    """
+    schema = SCHEMAS[section.command]
+    config = load(schema, Path(section.config), section.overrides.items())
+    values = config.model_dump(mode="json")
+    here = on_this_machine(section.address)
+    relative = list(_relative_paths(values, Path.cwd() if here else None))
+    if not relative:
+        return config
+    listing = "".join(f"\n  {name}: {path}" for name, path in relative)
+    if not here:
         raise InputError(
             f"{section.config} cannot be submitted: on the cluster there is no folder that these relative paths could "
-            "start from; give s3:// URIs, or absolute paths of a disk that all nodes share\n" + "\n".join(relative)
+            f"start from; give s3:// URIs, or absolute paths of a disk that all nodes share{listing}"
         )
-    return config
+    _say(f"relative paths start in {Path.cwd()}, which every node of the cluster must see:{listing}")
+    return schema.model_validate(values)
 
 
-def _rooted(path: str) -> bool:
-    return PurePosixPath(path).is_absolute()
-
-
-def _uris(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
-    """Every `uri` field below `values`, with its dotted name."""
+def _relative_paths(values: dict[str, Any], start: Path | None, above: str = "") -> Iterator[tuple[str, str]]:
+    """Every relative path in a `uri` below `values`, with its dotted name; with `start`, it is made absolute there."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _uris(value, f"{above}{key}.")
-        elif key == "uri" and value is not None:
-            yield f"{above}{key}", str(value)
+            yield from _relative_paths(value, start, f"{above}{key}.")
+        elif key == "uri" and isinstance(value, str) and "://" not in value and not PurePosixPath(value).is_absolute():
+            yield f"{above}{key}", value
+            if start is not None:
+                values[key] = str(start / Path(value).expanduser())
 
 
 def _name(section: SubmissionSection, code: str) -> str:

@@ -47,10 +47,26 @@ def test_overrides_reach_the_command(evaluate: Path) -> None:
 
 def test_paths_that_only_this_machine_knows_are_refused(evaluate: Path) -> None:
     with pytest.raises(InputError) as caught:
-        _checked(_section(evaluate, overrides={"store.uri": "data/store", "queries.uri": "~/q.parquet"}))
-    assert "store.uri: 'data/store'" in str(caught.value)
-    assert "queries.uri: '~/q.parquet'" in str(caught.value)
+        _checked(
+            _section(
+                evaluate,
+                address="https://cluster.example:8265",
+                overrides={"store.uri": "data/store", "queries.uri": "q.parquet"},
+            )
+        )
+    assert "store.uri: data/store" in str(caught.value)
+    assert "queries.uri: q.parquet" in str(caught.value)
     assert "output.uri" not in str(caught.value)
+
+
+def test_a_cluster_on_this_machine_may_see_its_paths(
+    evaluate: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(evaluate.parent)
+    document = _checked(_section(evaluate, overrides={"store.uri": "data/store"})).model_dump()
+    assert document["store"]["uri"] == str(evaluate.parent / "data/store")
+    assert document["output"]["uri"] == "s3://b/report"
+    assert "store.uri: data/store" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "hf_token", "DB_PASSWORD", "API_KEY"])
