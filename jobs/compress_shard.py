@@ -6,6 +6,7 @@ and answers with a record.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,9 @@ class ShardCompressor:
                 reasons = self._judge(item, batch, reasons)
                 if reasons:
                     quarantine.add(batch, reasons)
-                good = _usable(_with_vectors(batch.table, schema, column, short_array(vectors, dtype)), reasons)
-                ids.add(good.column(self._config.store.id_column))
-                writer.write(good)
+                for good in _usable(_with_vectors(batch.table, schema, column, short_array(vectors, dtype)), reasons):
+                    ids.add(good.column(self._config.store.id_column))
+                    writer.write(good)
             return self._commit(item, folder, (writer.finish(), quarantine.finish()), ids.doubled())
 
     def committed(self, item: WorkItem) -> Record | None:
@@ -166,10 +167,10 @@ def _with_vectors(table: pa.RecordBatch, schema: pa.Schema, column: str, vectors
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _usable(table: pa.RecordBatch, reasons: dict[int, str]) -> pa.RecordBatch:
-    """The batch without its rejected rows."""
-    if not reasons:
-        return table
-    good = np.ones(table.num_rows, bool)
-    good[list(reasons)] = False
-    return table.filter(pa.array(good))
+def _usable(table: pa.RecordBatch, reasons: Iterable[int]) -> Iterator[pa.RecordBatch]:
+    """The stretches of the batch between its rejected rows. Slices, as Arrow cannot filter every type of payload."""
+    start = 0
+    for row in (*sorted(reasons), table.num_rows):
+        if row > start:
+            yield table.slice(start, row - start)
+        start = row + 1

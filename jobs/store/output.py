@@ -152,7 +152,7 @@ def publish(objects: Objects, key: str, local: Path, written: Written) -> None:
 def _payload_leaves(schema: pa.Schema, vector_column: str) -> list[str]:
     """Parquet paths of all leaf columns but those of the vector column, taken from an empty file of this schema."""
     sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
+    pq.ParquetWriter(sink, schema).close()
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     paths = [parquet.column(index).path for index in range(len(parquet))]
     return [path for path in paths if path != vector_column and not path.startswith(f"{vector_column}.")]

@@ -49,14 +49,14 @@ class Quarantine:
         """Set aside rows of a batch: `reasons` maps a row of the batch to why."""
         if self._writer is None:
             self._writer = self._open.enter_context(ShardWriter(self._path, self._schema, self._layout))
-        rows = sorted(reasons)
-        columns = [
-            *batch.table.take(pa.array(rows, pa.int64())).columns,
-            pa.array([reasons[row] for row in rows], pa.string()),
-            pa.array([batch.row_group] * len(rows), pa.int64()),
-            pa.array([batch.first_row + row for row in rows], pa.int64()),
-        ]
-        self._writer.write(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        for row, reason in sorted(reasons.items()):
+            columns = [
+                *batch.table.slice(row, 1).columns,
+                pa.array([reason]),
+                pa.array([batch.row_group], pa.int64()),
+                pa.array([batch.first_row + row], pa.int64()),
+            ]
+            self._writer.write(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
     def finish(self) -> Written | None:
         """Complete the file; None when no row was rejected."""

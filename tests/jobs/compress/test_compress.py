@@ -1,4 +1,4 @@
-"""The whole store through the adaptor, on a real local Ray: each row once, payload as it was, re-runs do only the rest."""
+"""The whole store through the adaptor, on a real local Ray: each row once, payload as it was, re-runs do the rest."""
 
 from __future__ import annotations
 

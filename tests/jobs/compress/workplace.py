@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adaptor.artefact import Adaptor, Floats
-from jobs import compress
+from jobs import compress, verify
 from jobs.config.commands import CompressConfig, VerifyConfig
 from jobs.generation import open_generation
 from jobs.store.ledger import Record, list_names, read_record
@@ -89,9 +90,16 @@ class Workplace:
         """Run compress in this process."""
         return compress.run(self.config(**sections), worker)
 
+    def verify(self, **sections: Any) -> tuple[int, dict[str, Any]]:
+        """Run verify in this process: exit status and summary."""
+        status = verify.run(self.verify_config(**sections))
+        content = self.generation(**sections).read("_verify/summary.json")
+        summary: dict[str, Any] = json.loads(content)
+        return status, summary
+
     def generation(self, **sections: Any) -> Objects:
         """The folder that such a run writes to."""
-        config = self.config(**sections)
+        config = self.config(**{name: part for name, part in sections.items() if name != "verification"})
         return open_generation(config.output, self.adaptor, config.adaptor.width)
 
     def records(self, **sections: Any) -> list[Record]:

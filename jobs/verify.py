@@ -1,0 +1,199 @@
+"""`matryoshka verify`: is a generation complete, whole and right? Trusts neither the ledger nor the files.
+
+1. Listings: store against ledger against files (`jobs.verify_checks`). 2. Every output against its record and its
+source, streamed by Ray tasks (`jobs.verify_item`). 3. Ids across shards. 4. A list of checks, and the exit status.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from adaptor.errors import InputError, RunError
+from cluster.session import connect
+from jobs.config.commands import VerifyConfig
+from jobs.generation import check_description, describe, open_adaptor, open_generation
+from jobs.progress import Progress
+from jobs.store.fingerprints import doubled
+from jobs.store.ledger import Record, list_names, output_keys, read_record
+from jobs.store.objects import Objects, open_objects
+from jobs.store.sampling import choose_rows
+from jobs.store.shards import list_shards
+from jobs.summary import write_summary
+from jobs.verify_checks import CLAIMS, COVERAGE, SAMPLE, UNIQUE, Coverage, Finding, cover, match_files
+
+_READING_THREADS = 16
+_MOST_ROW_GROUPS = 4096
+_SHOWN = 10
+_NAMED_IDS = 10
+_LISTED = 1000
+
+
+def run(config: VerifyConfig) -> int:
+    """Check the generation and print the result; 0 when every check holds, 1 otherwise.
+
+    Raises `InputError` when there is no generation, or artefact, store and configuration do not fit together.
+    """
+    started = time.time()
+    adaptor = open_adaptor(config.adaptor, config.store)
+    generation = open_generation(config.output, adaptor, config.adaptor.width)
+    check_description(generation, describe(config.store, adaptor, config.adaptor.width, config.output))
+    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    records, findings = _read_ledger(generation)
+    covered = cover(shards, records, config.output.removed == "keep")
+    outputs = set(output_keys(generation))
+    findings += covered.findings + match_files(records, outputs)
+    rows, more, unchecked = _check_items(config, covered, outputs)
+    findings += more
+    kept = len({record.shard for record in covered.kept})
+    numbers = {
+        "status": "failed" if findings else "complete",
+        "adaptor_id": adaptor.adaptor_id,
+        "shards": len(shards),
+        "shards_removed_and_kept": kept,
+        "work_items": len(records),
+        "rows": rows,
+        "rows_quarantined": sum(record.rows_quarantined for record in records),
+        "checks": {check: _state(check, findings, unchecked) for check in CLAIMS},
+        "findings": [vars(finding) for finding in findings[:_LISTED]],
+    }
+    _report(generation, numbers, findings, unchecked)
+    write_summary(open_objects(f"{generation.uri}/_verify", config.output.filesystem), "verify", numbers, started)
+    return 1 if findings else 0
+
+
+def _read_ledger(generation: Objects) -> tuple[list[Record], list[Finding]]:
+    names = list_names(generation)
+    findings: list[Finding] = []
+
+    def read(name: Any) -> Record | None:
+        try:
+            return read_record(generation, name)
+        except InputError as problem:
+            findings.append(Finding(COVERAGE, name.key, str(problem)))
+            return None
+
+    with ThreadPoolExecutor(_READING_THREADS) as threads:
+        records = [record for record in threads.map(read, names) if record is not None]
+    return sorted(records, key=lambda record: record.output), findings
+
+
+def _check_items(
+    config: VerifyConfig, covered: Coverage, outputs: set[str]
+) -> tuple[int, list[Finding], dict[str, str]]:
+    """Check every output that exists: rows in all, findings, and which checks were not done and why."""
+    current = [record for record in covered.current if record.output in outputs]
+    kept = [record for record in covered.kept if record.output in outputs]
+    sizes = [[record.rows_out] for record in current]
+    sampled = choose_rows(sizes, config.verification.sample_rows, _MOST_ROW_GROUPS, config.verification.seed)
+    total = sum(record.rows_out for record in (*current, *kept))
+    wants_ids = total <= config.verification.unique_ids_up_to
+    unchecked = {} if config.verification.sample_rows else {SAMPLE: "verification.sample_rows is 0"}
+    if not wants_ids:
+        most = config.verification.unique_ids_up_to
+        unchecked[UNIQUE] = f"{total:,} rows, verification.unique_ids_up_to is {most:,}"
+    cluster = config.cluster
+    workers = max(1, min(cluster.workers, len(current) + len(kept)))
+    with connect(cluster, workers * cluster.cpus_per_worker):
+        from jobs.verify_subject import Task
+
+        tasks = [Task(record, True, sampled.get(i, ()), wants_ids) for i, record in enumerate(current)]
+        tasks += [Task(record, False, (), wants_ids) for record in kept]
+        return *_run_tasks(config, tasks, total if wants_ids else 0), unchecked
+
+
+def _run_tasks(config: VerifyConfig, tasks: Sequence[Any], id_rows: int) -> tuple[int, list[Finding]]:
+    from jobs.verify_item import check_item, find_ids
+
+    rows, filled, findings = 0, 0, []
+    prints = np.empty(id_rows, np.uint64)
+    with Progress("verify", total=len(tasks), unit="work items", rates=("vectors",)) as progress:
+        for report in _in_flight(config, check_item, tasks):
+            rows += report.rows
+            findings += report.findings
+            count = min(len(report.prints), len(prints) - filled)
+            prints[filled : filled + count] = report.prints[:count]
+            filled += count
+            progress.advance(vectors=report.rows, findings=len(report.findings))
+    prints = prints[:filled]
+    prints.sort()
+    twice = doubled(prints)
+    if len(twice):
+        names: dict[str, int] = {}
+        arguments = [(task.record, twice[:_NAMED_IDS]) for task in tasks]
+        for ids in _in_flight(config, lambda config_json, pair: find_ids(config_json, *pair), arguments):
+            for name in ids:
+                names[name] = names.get(name, 0) + 1
+        shown = ", ".join(f"{name!r} ({count} times)" for name, count in sorted(names.items()) if count > 1)
+        findings.append(
+            Finding(
+                UNIQUE,
+                "all outputs",
+                f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the store itself has "
+                "them twice (verification.unique_ids_up_to: 0 leaves this check out)",
+            )
+        )
+    return rows, findings
+
+
+def _in_flight(config: VerifyConfig, function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
+    """Results of a function of (configuration, argument) as Ray tasks, as many at a time as there are workers."""
+    import ray
+    from ray.exceptions import RayTaskError, WorkerCrashedError
+
+    cluster = config.cluster
+    task = ray.remote(num_cpus=cluster.cpus_per_worker, max_retries=2)(function)
+    told = config.model_dump_json()
+    waiting = iter(arguments)
+    running: set[Any] = set()
+    try:
+        while True:
+            while len(running) < cluster.workers and (argument := next(waiting, None)) is not None:
+                running.add(task.remote(told, argument))
+            if not running:
+                return
+            ready, _ = ray.wait(list(running), num_returns=1)
+            running.remove(ready[0])
+            yield ray.get(ready[0])
+    except RayTaskError as problem:
+        if isinstance(problem.cause, InputError | RunError):
+            raise problem.cause from None
+        raise
+    except WorkerCrashedError as problem:
+        raise RunError(f"a worker died again and again while it checked the outputs: {problem}") from problem
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+
+
+def _state(check: str, findings: Sequence[Finding], unchecked: dict[str, str]) -> str:
+    if any(finding.check == check for finding in findings):
+        return "FAILED"
+    return "not checked" if check in unchecked else "ok"
+
+
+def _report(
+    generation: Objects, numbers: dict[str, Any], findings: Sequence[Finding], unchecked: dict[str, str]
+) -> None:
+    lines = [generation.uri]
+    for check, claim in CLAIMS.items():
+        lines.append(
+            f"{numbers['checks'][check]:<12}{claim}" + (f" ({unchecked[check]})" if check in unchecked else "")
+        )
+        mine = [finding for finding in findings if finding.check == check]
+        lines += [f"{'':<14}{finding.where}: {finding.problem}" for finding in mine[:_SHOWN]]
+        if len(mine) > _SHOWN:
+            lines.append(f"{'':<14}… and {len(mine) - _SHOWN:,} more, see _verify/summary.json")
+    kept = numbers["shards_removed_and_kept"]
+    if kept:
+        lines.append(f"{kept:,} shards have left the store and their outputs were kept (output.removed: keep)")
+    lines.append(
+        f"{'all checks hold' if not findings else f'{len(findings):,} findings'}: {numbers['shards']:,} shards, "
+        f"{numbers['rows']:,} rows, {numbers['rows_quarantined']:,} in quarantine"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
