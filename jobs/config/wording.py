@@ -11,6 +11,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 _WORDS = {
+    "invalid_key": "there is no such field",
     "string_pattern_mismatch": "must match the pattern {pattern}",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
