@@ -24,7 +24,7 @@ from ray.train.torch import TorchTrainer
 from adaptor.artefact import DOCUMENT, FILES, Adaptor, Floats, build, from_files
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
-from adaptor.model import Form, fold, freed, new_form
+from adaptor.model import Form, fold, free_widths, freed, new_form
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.settings import WIDTH_LADDER
 from adaptor.training import State
@@ -146,6 +146,12 @@ def _train(
     progress: Progress,
 ) -> tuple[Form, State]:
     """Train on the cluster; the form with its best weights, and where training ended."""
+    form = new_form(config.adaptor, prepared.data.corpus.shape[1], config.training.seed)
+    if prepared.data.supervision is None and not (config.training.steps and free_widths(form, widths)):
+        progress.note(
+            "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
+        )
+        return form, State(stage=1)
     cluster, board = config.cluster, ray.remote(num_cpus=0)(Board).remote()
     assignment = Assignment(
         ray.put(prepared.data),
@@ -173,18 +179,18 @@ def _train(
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
     )
+    if any(True for _ in output.list(f"{_WORK}/{fingerprint[:32]}/")):
+        progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
     with _shown(board, progress, config.training.steps):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
             raise RunError(f"training failed after {cluster.max_failures} restarts: {failure}") from failure
-    dim = prepared.data.corpus.shape[1]
-    form = new_form(config.adaptor, dim, config.training.seed)
-    if result.checkpoint is None:  # nothing to train: no steps asked for, or no width that the form can change
-        return form, State(stage=1)
+    if result.checkpoint is None:
+        raise RunError("training ended without a checkpoint; see the Ray Train logs of this session and run again")
     with result.checkpoint.as_directory() as folder:
         state = load_state(Path(folder))
-    form = freed(form, dim) if state.stage == 2 else form
+    form = freed(form, prepared.data.corpus.shape[1]) if state.stage == 2 else form
     best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     form.load_state_dict(best)
     return form, state

@@ -1,0 +1,190 @@
+"""Fit on a real Ray: what it writes, that a second run has nothing to do, and every input that it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import adaptor
+from adaptor.artefact import unit_rows
+from adaptor.errors import InputError
+from adaptor.training_set import hold_out
+from jobs import fit
+from jobs.fit_data import prepare
+from jobs.sample import draw, read_footers
+from jobs.store.objects import open_objects
+from jobs.store.shards import list_shards
+from tests.jobs.fit_inputs import DIM, clustered, config, store, supervision, write
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: None) -> Path:
+    out = tmp_path_factory.mktemp("fitted")
+    assert fit.run(config(folder, out)) == 0
+    return out
+
+
+def evidence(out: Path, metric: str = "overlap@10") -> dict[tuple[str, int], float]:
+    records = adaptor.load(out).document["evidence"]
+    return {(r["method"], r["width"]): r["value"] for r in records if r["metric"] == metric}
+
+
+def test_the_artefact_carries_evidence_that_it_beats_pca_and_equals_it_where_it_must(fitted: Path) -> None:
+    found = evidence(fitted)
+    assert {m for m, _ in found} == {"truncation", "pca", "adaptor"}
+    assert np.mean([found["adaptor", w] - found["pca", w] for w in (4, 8)]) > 0.02
+    assert found["adaptor", 16] == pytest.approx(found["pca", 16], abs=0.01)
+    assert found["adaptor", 32] == found["truncation", 32] == pytest.approx(1, abs=0.01)
+
+
+def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
+    names = {p.name for p in fitted.iterdir()}
+    assert names == {"adaptor.json", "adaptor.safetensors", "pca.safetensors", "config.json", "summary.json"}
+    summary = json.loads((fitted / "summary.json").read_text())
+    assert summary["adaptor_id"] == adaptor.load(fitted).adaptor_id
+    assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
+    assert json.loads((fitted / "config.json").read_text())["store"]["uri"] == str(folder)
+
+
+def test_the_rotation_is_that_of_the_whole_store(fitted: Path) -> None:
+    vectors, _ = clustered()
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64)
+    _, _, expected = np.linalg.svd(unit)
+    found = adaptor.load(fitted).rotation
+    np.testing.assert_allclose(np.abs((found * expected.T).sum(0))[:16], 1, atol=1e-4)
+
+
+def test_a_second_run_has_nothing_to_do(fitted: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (fitted / "adaptor.json").read_bytes()
+    assert fit.run(config(folder, fitted, cluster={"workers": 2}, mining={"shards": 5})) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert (fitted / "adaptor.json").read_bytes() == before
+
+
+def test_another_config_or_store_does_not_overwrite(fitted: Path, folder: Path) -> None:
+    with pytest.raises(InputError, match="fitted with another config"):
+        fit.run(config(folder, fitted, training={"seed": 1}))
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_adaptor_and_shards_do_not_matter(
+    fitted: Path, folder: Path, tmp_path: Path
+) -> None:
+    fit.run(config(folder, tmp_path, mining={"shards": 5}))
+    assert adaptor.load(tmp_path).adaptor_id == adaptor.load(fitted).adaptor_id
+    assert (tmp_path / "adaptor.safetensors").read_bytes() == (fitted / "adaptor.safetensors").read_bytes()
+
+
+def test_two_workers_learn_what_one_learns(fitted: Path, folder: Path, tmp_path: Path) -> None:
+    fit.run(config(folder, tmp_path, cluster={"workers": 2}))
+    one, two = adaptor.load(fitted), adaptor.load(tmp_path)
+    assert (fitted / "pca.safetensors").read_bytes() == (tmp_path / "pca.safetensors").read_bytes()
+    vectors, _ = clustered()
+    a, b = one.transform(vectors, 8), two.transform(vectors, 8)
+    assert np.abs(a @ a.T - b @ b.T).mean() < 0.01
+    assert evidence(tmp_path)["adaptor", 8] == pytest.approx(evidence(fitted)["adaptor", 8], abs=0.02)
+
+
+def test_labels_move_the_relevant_documents_up(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit.run(config(folder, tmp_path / "out", **supervision(tmp_path)))
+    document = adaptor.load(tmp_path / "out").document
+    assert document["supervised"]
+    assert document["form"] == "linear"
+    assert document["held_out_score"]["stage"] == 2
+    assert document["held_out_score"]["best"] > document["held_out_score"]["start"]
+    assert "labelled queries" in capsys.readouterr().err
+
+
+def test_labelled_documents_outside_the_sample_are_read_from_the_store(folder: Path, tmp_path: Path) -> None:
+    settings = config(folder, tmp_path / "out", mining={"sample_rows": 100, "shards": 3}, **supervision(tmp_path))
+    shards = list_shards(open_objects(str(folder), settings.store.filesystem))
+    footers = read_footers(settings.store, shards)
+    sample = draw(settings, shards, footers, DIM)
+    assert (sample.store_rows, len(sample.vectors), len(set(sample.ids))) == (600, 100, 100)
+    prepared = prepare(settings, shards, sample, print)
+    labels = prepared.data.supervision
+    assert labels is not None
+    wanted = set(pq.read_table(tmp_path / "qrels.parquet")["doc_id"].to_pylist()) - {"doc-of-no-store"}
+    trained = len(prepared.data.corpus) - prepared.data.anchors
+    assert trained == len(wanted - {sample.ids[i] for i in hold_out(100, 0.1, 0)[0]})
+    # The labels point at the right rows: of the query's own cluster, whose centre their mean is near.
+    vectors, cluster = clustered()
+    asked, query_cluster = clustered(80, seed=1)
+    turned = unit_rows(vectors) @ prepared.start
+    for query, document in zip(labels.labels.queries, labels.labels.documents, strict=True):
+        row = int(np.abs(turned - prepared.data.corpus[document]).sum(1).argmin())
+        number = int(np.abs(unit_rows(asked) @ prepared.start - labels.queries[query]).sum(1).argmin())
+        assert cluster[row] == query_cluster[number]
+
+
+@pytest.mark.parametrize("metric", ["dot", "l2"])
+def test_without_steps_other_metrics_keep_their_full_width_scores(folder: Path, tmp_path: Path, metric: str) -> None:
+    fit.run(config(folder, tmp_path, store={"metric": metric}, training={"steps": 0}))
+    vectors, _ = clustered(50)
+    full = adaptor.load(tmp_path).transform(vectors, DIM)
+    np.testing.assert_allclose(full @ full.T, vectors @ vectors.T, atol=1e-4)
+    assert not adaptor.load(tmp_path).unit_input
+
+
+@pytest.mark.slow
+def test_the_paper_recipe_runs(folder: Path, tmp_path: Path) -> None:
+    fit.run(config(folder, tmp_path, adaptor={"recipe": "paper", "form": "mlp", "leading": None, "hidden": 16}))
+    document = adaptor.load(tmp_path).document
+    assert (document["form"], document["recipe"]) == ("mlp", {"name": "paper", "version": 1})
+    assert document["settings"]["loss"]["pairwise"] == 1
+    assert document["settings"]["loss"]["listwise"] == 0
+
+
+def test_a_bad_row_stops_the_fit_and_is_named_or_is_left_out_and_counted(tmp_path: Path) -> None:
+    store(tmp_path / "store")
+    vectors, _ = clustered(30)
+    bad: list[Any] = [*vectors, None, [np.nan] * DIM, [0.0] * DIM, [1.0] * 5]
+    write(tmp_path / "store" / "part-9.parquet", [f"x{i}" for i in range(34)], bad)
+    with pytest.raises(InputError, match=r"part-9\.parquet, row 30: null vector \(and 3 more.*mining\.bad_rows: skip"):
+        fit.run(config(tmp_path / "store", tmp_path / "out"))
+    fit.run(config(tmp_path / "store", tmp_path / "out", mining={"bad_rows": "skip"}, training={"steps": 0}))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["sampled_rows"], summary["left_out_rows"]) == (630, 4)
+
+
+def test_refused_inputs(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"adaptor\.widths: 64 is more than the store's dimension 32"):
+        fit.run(config(folder, tmp_path / "a", adaptor={"widths": [8, 64]}))
+    write(tmp_path / "tiny" / "a.parquet", ["a", "b"], clustered(2)[0])
+    with pytest.raises(InputError, match="2 usable rows in the sample, at least 20"):
+        fit.run(config(tmp_path / "tiny", tmp_path / "b"))
+    with pytest.raises(InputError, match="does not exist or holds no"):
+        fit.run(config(tmp_path / "nowhere", tmp_path / "c"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match="file"):
+        fit.run(config(folder, tmp_path / "file"))
+    write(tmp_path / "mixed" / "a.parquet", [f"a{i}" for i in range(30)], clustered(30)[0])
+    write(tmp_path / "mixed" / "b.parquet", [f"b{i}" for i in range(30)], clustered(30)[0][:, :20])
+    with pytest.raises(InputError, match=r"b\.parquet, row 0: wrong length 20 \(expected 32\)"):
+        fit.run(config(tmp_path / "mixed", tmp_path / "d"))
+
+
+def test_refused_labels(folder: Path, tmp_path: Path) -> None:
+    sections = supervision(tmp_path)
+    write(tmp_path / "short.parquet", ["q0"], clustered(1)[0][:, :20])
+    with pytest.raises(InputError, match="20"):
+        fit.run(config(folder, tmp_path / "a", **{**sections, "queries": {"uri": str(tmp_path / "short.parquet")}}))
+    other = store(tmp_path / "other", rows=100)
+    for path in other.glob("*.parquet"):
+        write(path, [f"unknown-{path.stem}-{i}" for i in range(33)], clustered(33)[0])
+    with pytest.raises(InputError, match=r"0 queries of .* have a relevant document in the store"):
+        fit.run(config(other, tmp_path / "b", **sections))
