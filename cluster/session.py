@@ -15,6 +15,8 @@ import logging
 import os
 import secrets
 import signal
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +32,13 @@ _SUBMIT = (
     "cluster.address: local runs it here."
 )
 
-_QUIET = {"RAY_DATA_LOG_LEVEL": "WARNING", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {
+    "RAY_DATA_LOG_LEVEL": "WARNING",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # The native side says E about every actor pool of Ray Data (issue 53727); what matters also comes as an exception.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
 # Where Ray believes that only one machine is supported it binds all to 127.0.0.1; `_node_ip_address` does not do it.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
@@ -51,12 +59,16 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
         return
     target = os.environ.get("RAY_ADDRESS") or section.address
     local = target == "local"
-    with environment(_QUIET | (_own_cluster() if local else mode_for_existing_cluster())), _sigterm_restored():
+    with (
+        environment(_quiet_variables() | (_own_cluster() if local else mode_for_existing_cluster())),
+        _sigterm_restored(),
+    ):
         try:
-            if local:
-                _start(need_cpus)
-            else:
-                _join(target)
+            with _greeting_dropped():
+                if local:
+                    _start(need_cpus)
+                else:
+                    _join(target)
             quiet()
             _require(need_cpus, need_gpus)
             yield
@@ -68,6 +80,32 @@ def quiet() -> None:
     """Keep Ray's loggers in this process to warnings, whatever level Ray gave them."""
     for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Ray Data warns that its own progress bars are off whenever they are: ours are on.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+
+
+def _quiet_variables() -> dict[str, str]:
+    """What keeps Ray silent, less what the user has set; nothing at all where the user wants to see everything."""
+    return {} if _show_workers() else {name: value for name, value in _QUIET.items() if name not in os.environ}
+
+
+@contextmanager
+def _greeting_dropped() -> Iterator[None]:
+    """Drop the native line "Set ray log level …" from stderr (file descriptor 2); all else is passed on afterwards."""
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if b"Set ray log level" not in line:
+                    os.write(2, line)
 
 
 def _own_cluster() -> dict[str, str]:

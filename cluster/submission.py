@@ -93,6 +93,8 @@ def _client(address: str) -> JobSubmissionClient:
     from ray.job_submission import JobSubmissionClient
 
     quiet()
+    for chatty in ("dashboard_sdk", "job.sdk"):  # these set their own level
+        logging.getLogger(f"ray.dashboard.modules.{chatty}").setLevel(logging.WARNING)
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
