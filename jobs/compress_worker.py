@@ -113,7 +113,7 @@ def stream_results(
     counter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
     attempts = counter.options(scheduling_strategy=here).remote()
     context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
+    context.enable_progress_bars = context.print_on_execution_start = False
     results = ray.data.from_arrow(tables).map_batches(
         worker,
         fn_constructor_args=(config.model_dump_json(), attempts),

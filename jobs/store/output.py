@@ -7,7 +7,9 @@ were, and nothing that varies (times, hosts) is written.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -83,13 +85,14 @@ class ShardWriter:
         """Create the file."""
         leaves = _payload_leaves(self._schema, self._layout.vector_column)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
-        self._file: Any = pq.ParquetWriter(
-            str(self._path),
-            self._schema,
-            compression=self._layout.compression,
-            use_dictionary=leaves or False,
-            write_statistics=leaves or False,
-        )
+        with _scratch_errors(self._path):
+            self._file: Any = pq.ParquetWriter(
+                str(self._path),
+                self._schema,
+                compression=self._layout.compression,
+                use_dictionary=leaves or False,
+                write_statistics=leaves or False,
+            )
         return self
 
     def __exit__(
@@ -97,7 +100,11 @@ class ShardWriter:
     ) -> None:
         """Stop the thread and close the file, finished or not."""
         self._thread.shutdown(wait=True)
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError:
+            if kind is None:  # otherwise the first problem is the one to tell
+                raise
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows; full row groups go to the thread."""
@@ -115,10 +122,8 @@ class ShardWriter:
         if self._rows:
             self._encode()
         self._settle()
-        try:
+        with _scratch_errors(self._path):
             self._file.close()
-        except OSError as problem:
-            raise _scratch_failed(self._path, problem) from problem
         with open(self._path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Written(self._total, self._path.stat().st_size, digest)
@@ -131,13 +136,10 @@ class ShardWriter:
         self._waiting, self._rows = [], 0
 
     def _settle(self) -> None:
-        if self._encoding is None:
-            return
-        try:
-            self._encoding.result()
-        except OSError as problem:
-            raise _scratch_failed(self._path, problem) from problem
-        self._encoding = None
+        if self._encoding is not None:
+            with _scratch_errors(self._path):
+                self._encoding.result()
+            self._encoding = None
 
 
 def publish(objects: Objects, key: str, local: Path, written: Written) -> None:
@@ -158,5 +160,11 @@ def _payload_leaves(schema: pa.Schema, vector_column: str) -> list[str]:
     return [path for path in paths if path != vector_column and not path.startswith(f"{vector_column}.")]
 
 
-def _scratch_failed(path: Path, problem: OSError) -> RunError:
-    return RunError(f"scratch file {path} could not be written ({problem}): free space there or set TMPDIR")
+@contextmanager
+def _scratch_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise RunError(
+            f"scratch file {path} could not be written ({problem}): free space there or set TMPDIR"
+        ) from problem

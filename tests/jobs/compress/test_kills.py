@@ -1,0 +1,106 @@
+"""SIGKILL wherever it hurts: the re-run completes, and its bytes are those of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jobs.compress_worker import CompressShards
+from jobs.store.ledger import LEDGER, Record
+from jobs.store.plan import WorkItem
+from tests.jobs.compress.workplace import Workplace, table
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+DRIVER = """
+import sys
+from jobs import compress
+from jobs.config.commands import CompressConfig
+sys.exit(compress.run(CompressConfig.model_validate_json(sys.argv[1])))
+"""
+
+
+def undisturbed(workplace: Workplace) -> dict[str, bytes]:
+    """Outputs and records of a run that nobody disturbs, in another place."""
+    output = {"uri": str(workplace.root / "undisturbed")}
+    assert workplace.compress(output=output) == 0
+    return workplace.bytes_below("data/", LEDGER, output=output)
+
+
+@pytest.mark.parametrize("moment", ["at the start", "between output and record"])
+def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, moment: str) -> None:
+    mark = str(tmp_path / "killed")
+
+    class Dying(CompressShards):
+        def compress(self, item: WorkItem) -> Record:
+            import jobs.compress_shard as shard
+
+            def die(*_: object) -> Record:
+                Path(mark).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+                raise AssertionError
+
+            if item.shard.key == "a.parquet" and not os.path.exists(mark):
+                if moment == "at the start":
+                    die()
+                vars(shard)["commit"] = die
+            return super().compress(item)
+
+    assert workplace.compress(Dying) == 0
+    assert os.path.exists(mark)
+    assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
+
+
+def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    class Poisoned(CompressShards):
+        def compress(self, item: WorkItem) -> Record:
+            if item.shard.key == "sub/b.parquet":
+                os._exit(1)
+            return super().compress(item)
+
+    assert workplace.compress(Poisoned, reading={"attempts": 2}) == 1
+    summary = json.loads(workplace.generation().read("summary.json"))
+    assert [failure["shard"] for failure in summary["failed"]] == ["sub/b.parquet"]
+    assert "sub/b.parquet killed its worker 2 times" in capsys.readouterr().out
+    assert [record.shard for record in workplace.records()] == ["a.parquet", "sub/c.parquet"]
+    assert workplace.compress() == 0
+    assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_driver_leaves_what_is_done_and_nothing_half_done(workplace: Workplace, root: Path) -> None:
+    for number in range(60):
+        workplace.put(f"more/{number:02}.parquet", table(200, seed=100 + number))
+    arguments = [sys.executable, "-c", DRIVER, workplace.config().model_dump_json()]
+    driver = subprocess.Popen(arguments, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
+    try:
+        deadline = time.monotonic() + 120
+        while len(workplace.bytes_below(LEDGER)) < 3:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        started = psutil.Process(driver.pid).children(recursive=True)
+        actors = [process for process in started if "MapWorker" in process.name()]
+        assert actors
+    finally:
+        driver.kill()
+        driver.wait()
+    _, alive = psutil.wait_procs(actors, timeout=60)
+    for process in psutil.wait_procs(started, timeout=1)[1]:  # agents of Ray itself may outlive their node
+        process.kill()
+    assert not alive
+    done = workplace.bytes_below(LEDGER)
+    assert len(done) < 63
+    assert workplace.compress() == 0
+    finished = workplace.bytes_below("data/", LEDGER)
+    assert finished == undisturbed(workplace)
+    assert done.items() <= finished.items()
+    assert workplace.verify()[0] == 0
