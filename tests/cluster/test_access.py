@@ -60,7 +60,7 @@ def _reach(root: Path, address: str, allow_unauthenticated: bool = False, **vari
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
         check=True,
     ).stdout
 

@@ -26,7 +26,7 @@ def _python(root: Path, code: str, variables: dict[str, str] | None = None) -> t
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=100,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout, ended.stderr

@@ -45,7 +45,7 @@ def _send(
 
 
 def _output(process: subprocess.Popen[str]) -> str:
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=100)[0]
 
 
 def test_log_and_status_of_a_job_that_succeeds(root: Path, head_node: HeadNode, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def _submit(root: Path, node: HeadNode, *arguments: str) -> subprocess.Popen[str
 
 
 def _quietly(command: list[str], node: HeadNode) -> int:
-    return subprocess.run(command, env=environment(node), capture_output=True, timeout=60).returncode
+    return subprocess.run(command, env=environment(node), capture_output=True, timeout=100).returncode
 
 
 def test_the_command_runs_there_and_its_failure_comes_back(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
@@ -28,13 +28,13 @@ def test_the_command_runs_there_and_its_failure_comes_back(root: Path, head_node
     )
     flags = ["--submission.command", "evaluate", "--submission.config", str(config)]
     process = _submit(root, head_node, *flags, "--submission.overrides.cluster.workers", "1")
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 1
     assert "matryoshka evaluate: " in out, "the job's own message is in the log"
     assert "Traceback" not in out + err
     assert "failed (exit status 2)" in err
     process = _submit(root, head_node, *flags, "--submission.overrides.cluster.workers", "1")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=100)
     assert process.returncode == 1
     assert "has already run on this cluster (it failed)" in err
 
@@ -52,7 +52,7 @@ def test_interrupt_leaves_the_job_running(root: Path, head_node: HeadNode, tmp_p
     while "begun" not in (line := process.stdout.readline()):
         assert line
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "is running already: following it, nothing new was sent" in err
     assert "the job goes on" in err
@@ -65,7 +65,7 @@ def test_nothing_is_sent_when_the_configuration_is_wrong(root: Path, head_node: 
     config = tmp_path / "evaluate.yaml"
     config.write_text("store: {uri: s3://bucket/store}\nadaptor: {url: s3://bucket/a}\n")
     process = _submit(root, head_node, "--submission.command", "evaluate", "--submission.config", str(config))
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=100)
     assert process.returncode == 2
     assert not out
     assert "adaptor.url" in err

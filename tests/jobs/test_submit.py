@@ -105,7 +105,7 @@ def test_the_staged_folder_runs_and_holds_code_and_configuration_only(root: Path
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=100,
     )
     assert ended.returncode == 2
     assert "adaptor" in ended.stderr
