@@ -51,7 +51,7 @@ def running_head_node() -> Iterator[HeadNode]:
     folder = Path(tempfile.mkdtemp(prefix="mh", dir="/tmp"))  # short: Ray makes Unix sockets below it
     ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
     node = HeadNode(f"http://127.0.0.1:{ports['dashboard-port']}", f"127.0.0.1:{ports['port']}", secrets.token_hex(32))
-    command = [
+    command: list[str | Path] = [
         BIN / "ray",
         "start",
         "--head",
@@ -62,6 +62,8 @@ def running_head_node() -> Iterator[HeadNode]:
     ]
     command += ["--include-dashboard=true", "--node-ip-address=127.0.0.1", "--min-worker-port=0", "--max-worker-port=0"]
     command += [f"--{name}={port}" for name, port in ports.items()]
+    if setpriv := shutil.which("setpriv"):  # ends with the tests, even when those are killed
+        command = [setpriv, "--pdeathsig", "TERM", *command]
     with (folder / "start.log").open("wb") as log:
         process = subprocess.Popen(
             command,
