@@ -9,50 +9,27 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
 from typing import Any
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from cluster.session import connect
+from jobs.compress_report import Totals, report, summary
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_adaptor, open_generation
 from jobs.progress import Progress
-from jobs.store.ledger import DATA, Record, list_names, output_keys, quarantine_key, read_record, retire
+from jobs.store.ledger import DATA, list_names, output_keys, quarantine_key, read_record, retire
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import Plan, WorkItem, orphans, plan, undecided
 from jobs.store.shards import Footer, Shard, list_shards, read_footer
 from jobs.summary import write_summary
 
-_SHOWN_FAILURES = 20
 _FOOTER_THREADS = 16
-
-
-@dataclass
-class Totals:
-    """What this run did, added up from the records."""
-
-    items: int = 0
-    rows_in: int = 0
-    rows_out: int = 0
-    rows_quarantined: int = 0
-    duplicate_ids: int = 0
-    input_bytes: int = 0
-    output_bytes: int = 0
-    failed: list[dict[str, str]] = field(default_factory=list)
-
-    def add(self, item: WorkItem, record: Record) -> None:
-        """Count a finished work item."""
-        self.items += 1
-        self.rows_in += record.rows_in
-        self.rows_out += record.rows_out
-        self.rows_quarantined += record.rows_quarantined
-        self.duplicate_ids += record.duplicate_ids or 0
-        self.input_bytes += item.input_bytes
-        self.output_bytes += record.output_bytes
+#: Shards tried for one that tells the dimension, when unreadable shards do not end the job.
+_TRIED = 20
 
 
 def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
@@ -68,23 +45,33 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     store = open_objects(config.store.uri, config.store.filesystem)
     shards = list_shards(store)
     generation = open_generation(config.output, adaptor, config.adaptor.width)
+    outputs = set(output_keys(generation))
+    work = _plan(config, store, shards, generation, outputs)
+    _check_dimension(config, adaptor, store, work.todo)
     generation.check_writable()
     claim(generation, describe(config.store, adaptor, config.adaptor.width, config.output))
     generation.put("config.json", config.model_dump_json(indent=2).encode() + b"\n")
-    work = _plan(config, store, shards, generation)
-    totals = Totals()
-    if work.todo:
-        _check_dimension(config, adaptor, store, work.todo)
-        _compress(config, work, totals, worker)
-    tidied = _tidy(config, generation, work) if not totals.failed else 0
-    numbers = _numbers(adaptor, shards, work, totals) | {"files_removed": tidied}
-    write_summary(generation, "compress", numbers, started)
-    _report(generation, work, totals, time.time() - started)
-    return 1 if totals.failed else 0
+    for name in work.void:
+        generation.delete(name.key)
+    totals, notes = Totals(), _notes(config, adaptor)
+    facts = {"adaptor_id": adaptor.adaptor_id, "width": config.adaptor.width, "shards": len(shards), "notes": notes}
+    try:
+        if work.todo:
+            _compress(config, work.todo, totals, worker)
+    except InputError:
+        write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
+        raise
+    if not totals.failures:
+        totals.files_removed = _tidy(config, generation, work, outputs)
+    write_summary(generation, "compress", facts | summary(work, totals), started)
+    sys.stdout.write(report(generation.uri, work, totals, notes, time.time() - started))
+    return 1 if totals.failures else 0
 
 
-def _plan(config: CompressConfig, store: Objects, shards: Sequence[Shard], generation: Objects) -> Plan:
-    """Subtract the ledger from the store, and strike off the records whose output is gone."""
+def _plan(
+    config: CompressConfig, store: Objects, shards: Sequence[Shard], generation: Objects, outputs: Collection[str]
+) -> Plan:
+    """Subtract the ledger from the store."""
     recorded = list_names(generation)
     split = config.reading.split_bytes
     large = undecided(shards, recorded, split)
@@ -100,44 +87,14 @@ def _plan(config: CompressConfig, store: Objects, shards: Sequence[Shard], gener
     with ThreadPoolExecutor(_FOOTER_THREADS) as threads:
         footers = dict(zip((shard.key for shard in large), threads.map(footer, large), strict=True))
     known = {key: footer for key, footer in footers.items() if footer is not None}
-    work = plan(shards, recorded, set(output_keys(generation)), known, split)
-    for name in work.void:
-        generation.delete(name.key)
-    return work
-
-
-def _compress(config: CompressConfig, work: Plan, totals: Totals, worker: type[Any] | None) -> None:
-    cluster = config.cluster
-    workers = min(cluster.workers, len(work.todo))
-    cpus, gpus = workers * cluster.cpus_per_worker, workers * cluster.gpus_per_worker
-    with connect(cluster, cpus, gpus):
-        from jobs.compress_worker import CompressShards, stream_results
-
-        unit = "shards" if all(item.row_groups is None for item in work.todo) else "work items"
-        with (
-            Progress("compress", total=len(work.todo), unit=unit, rates=("vectors",)) as progress,
-            closing(stream_results(config, work.todo, worker or CompressShards)) as results,
-        ):
-            progress.set(vectors=0, gb=0.0, quarantined=0, failed=0)
-            for result in results:
-                if result.status == "stop":
-                    raise InputError(result.message)
-                if result.record is None:
-                    totals.failed.append({"shard": result.item.title, "reason": result.message})
-                    progress.note(f"failed: {result.message}")
-                    progress.advance(failed=1)
-                    continue
-                record = result.record
-                totals.add(result.item, record)
-                gb = result.item.input_bytes / 1e9
-                progress.advance(vectors=record.rows_in, gb=gb, quarantined=record.rows_quarantined)
+    return plan(shards, recorded, outputs, known, split)
 
 
 def _check_dimension(config: CompressConfig, adaptor: Adaptor, store: Objects, items: Sequence[WorkItem]) -> None:
     """`InputError` when the first readable shard holds vectors that the adaptor does not take."""
-    from jobs.sample import dimension
+    for item in items[:_TRIED]:
+        from jobs.sample import dimension
 
-    for item in items[:_SHOWN_FAILURES]:
         try:
             found = dimension(config.store, [item.shard], [read_footer(store, item.shard, config.store)])
         except InputError:
@@ -152,59 +109,56 @@ def _check_dimension(config: CompressConfig, adaptor: Adaptor, store: Objects, i
         return
 
 
-def _tidy(config: CompressConfig, generation: Objects, work: Plan) -> int:
-    """Delete what the ledger no longer accounts for; with `output.removed: delete` also what left the store."""
+def _notes(config: CompressConfig, adaptor: Adaptor) -> list[str]:
+    width = config.adaptor.width
+    if width in adaptor.widths:
+        return []
+    trained = ", ".join(map(str, adaptor.widths))
+    return [f"width {width} is not one that the adaptor was trained for ({trained}): evaluate it before you rely on it"]
+
+
+def _compress(config: CompressConfig, items: Sequence[WorkItem], totals: Totals, worker: type[Any] | None) -> None:
+    """Stream the work items through the cluster into `totals`. Raises `InputError` when bad rows end the job."""
+    cluster = config.cluster
+    workers = min(cluster.workers, len(items))
+    with connect(cluster, workers * cluster.cpus_per_worker, workers * cluster.gpus_per_worker):
+        from jobs.compress_worker import CompressShards, stream_results
+
+        unit = "shards" if all(item.row_groups is None for item in items) else "work items"
+        with (
+            Progress("compress", total=len(items), unit=unit, rates=("vectors",)) as progress,
+            closing(stream_results(config, items, worker or CompressShards)) as results,
+        ):
+            progress.set(vectors=0, gb=0.0, quarantined=0, failed=0)
+            for result in results:
+                if result.status == "stop":
+                    raise InputError(result.message)
+                if result.record is None:
+                    totals.fail(result.item, result.message)
+                    progress.note(f"failed: {result.message}")
+                    progress.advance(failed=1)
+                    continue
+                record = result.record
+                totals.add(result.item, record)
+                gb = result.item.input_bytes / 1e9
+                progress.advance(vectors=record.rows_in, gb=gb, quarantined=record.rows_quarantined)
+
+
+def _tidy(config: CompressConfig, generation: Objects, work: Plan, outputs: Collection[str]) -> int:
+    """Delete what the ledger does not account for, and with `output.removed: delete` what left the store; how many.
+
+    Only what was there when the run began (`outputs`) is touched: a run beside this one may be about to commit more.
+    """
     removed = [read_record(generation, name) for name in work.removed]
-    kept = removed if config.output.removed == "keep" else []
     if config.output.removed == "delete":
         for record in removed:
             retire(generation, record)
-    known = {item.output for item in (*work.todo, *work.done)} | {record.output for record in kept}
-    extra = [*work.leftovers, *orphans(output_keys(generation), known)]
-    for key in extra:
+    records = [key for key in work.leftovers if not key.startswith(DATA)]
+    for key in records:
         generation.delete(key)
-        if key.startswith(DATA):
-            generation.delete(quarantine_key(key))
-    return len(extra) + len(removed) - len(kept)
-
-
-def _numbers(adaptor: Adaptor, shards: Sequence[Shard], work: Plan, totals: Totals) -> dict[str, Any]:
-    return {
-        "status": "incomplete" if totals.failed else "complete",
-        "adaptor_id": adaptor.adaptor_id,
-        "shards": len(shards),
-        "work_items_done_before": len(work.done),
-        "work_items_done": totals.items,
-        "work_items_failed": len(totals.failed),
-        "shards_removed_from_store": len({name.shard for name in work.removed}),
-        "rows_in": totals.rows_in,
-        "rows_out": totals.rows_out,
-        "rows_quarantined": totals.rows_quarantined,
-        "duplicate_ids": totals.duplicate_ids,
-        "input_bytes": totals.input_bytes,
-        "output_bytes": totals.output_bytes,
-        "failed": totals.failed,
-    }
-
-
-def _report(generation: Objects, work: Plan, totals: Totals, seconds: float) -> None:
-    lines = []
-    if not work.todo:
-        lines.append(f"nothing to do: all {len(work.done):,} work items are done")
-    else:
-        lines.append(
-            f"{totals.items:,} work items compressed in {seconds:.1f} s ({len(work.done):,} were done before): "
-            f"{totals.rows_in:,} vectors in, {totals.rows_out:,} out, "
-            f"{totals.input_bytes / 1e9:.3g} GB in, {totals.output_bytes / 1e9:.3g} GB out"
-        )
-    if totals.rows_quarantined:
-        lines.append(f"{totals.rows_quarantined:,} rows are in quarantine: {generation.uri}/_quarantine/")
-    if totals.duplicate_ids:
-        lines.append(f"{totals.duplicate_ids:,} rows have an id that an earlier row of their shard has")
-    if totals.failed:
-        lines.append(f"{len(totals.failed):,} work items failed; run the same command again to try only them:")
-        lines += [f"  {failure['reason']}" for failure in totals.failed[:_SHOWN_FAILURES]]
-        if len(totals.failed) > _SHOWN_FAILURES:
-            lines.append(f"  … and {len(totals.failed) - _SHOWN_FAILURES:,} more, see summary.json")
-    lines.append(generation.uri)
-    sys.stdout.write("\n".join(lines) + "\n")
+    current = {item.output for item in (*work.todo, *work.done)} | {record.output for record in removed}
+    files = orphans(outputs, current)
+    for key in files:
+        generation.delete(key)
+        generation.delete(quarantine_key(key))
+    return len(records) + len(files) + (len(removed) if config.output.removed == "delete" else 0)

@@ -51,6 +51,7 @@ def test_stop_names_file_row_group_row_and_reason(spoiled: Workplace, capsys: py
     ):
         spoiled.compress()
     assert not [key for key in spoiled.bytes_below("data/") if "bad" in key]
+    assert json.loads(spoiled.generation().read("summary.json"))["status"] == "failed"
     assert "Traceback" not in capsys.readouterr().err
 
 

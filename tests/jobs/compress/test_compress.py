@@ -47,6 +47,7 @@ def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None
     numbers = summary(workplace)
     assert (numbers["status"], numbers["rows_out"], numbers["work_items_done"]) == ("complete", 59, 3)
     assert numbers["adaptor_id"] == workplace.adaptor.adaptor_id
+    assert numbers["notes"][0].startswith("width 5 is not one that the adaptor was trained for (4, 8)")
     metadata = pq.read_schema(workplace.generation().path("data/sub/b.parquet")).metadata
     assert metadata[b"matryoshka.adaptor_id"].decode() == workplace.adaptor.adaptor_id
     stamped = {name: metadata[f"matryoshka.{name}".encode()] for name in ("d", "m", "metric", "normalised", "source")}
@@ -150,7 +151,7 @@ def test_integer_ids_doubles_and_list_types(workplace: Workplace, capsys: pytest
     workplace.put("empty.parquet", content.slice(0, 0))
     assert workplace.compress() == 0
     assert {r.output: r.duplicate_ids for r in workplace.records()}["data/large.parquet"] == 3
-    assert "3 rows have an id that an earlier row of their shard has" in capsys.readouterr().out
+    assert "3 rows have an id that an earlier row of their shard has: large.parquet (3)" in capsys.readouterr().out
     assert workplace.output("large.parquet")["id"].to_pylist() == [1, 2, 2, 3, 1, 1]
     assert workplace.output("empty.parquet").schema == workplace.output("large.parquet").schema.with_metadata(
         workplace.output("empty.parquet").schema.metadata
