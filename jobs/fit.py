@@ -102,7 +102,7 @@ def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
 
 def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
     stages = [config.training.steps, config.training.supervised_steps if config.queries is not None else 0]
-    with Progress("fit", total=sum(stages), unit="steps") as progress:
+    with Progress("fit", total=sum(stages), unit="steps", rates=("steps",)) as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
         widths = _widths(config, dim)
@@ -206,12 +206,15 @@ def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
     ended = threading.Event()
 
     def poll() -> None:
-        done = 0
+        done, begun = 0, False
         while not ended.wait(0.5):
             last = ray.get(board.read.remote())
             if not last:
                 continue
             progress.set(stage=last["stage"], loss=last["loss"], held_out=last["score"], best=last["best_score"])
+            if not begun:
+                progress.begin()
+                begun = True
             step = int(last["step"]) + (first_stage if last["stage"] == 2 else 0)
             progress.advance(max(0, step - done))
             done = max(done, step)
