@@ -115,8 +115,20 @@ class ShardCompressor:
         else:
             publish(generation, where, folder / "rejected", rejected)
         publish(generation, item.output, folder / "output", output)
+        record = self._record(item, output, rejected, doubled_ids)
+        if commit(generation, record).sha256 != record.sha256:
+            # Another attempt came first with other bytes (another library, another GPU), and whose output stands now is
+            # unknown. It has finished, so ours are put over both.
+            publish(generation, item.output, folder / "output", output)
+            generation.put(record.name.key, record.to_json())
+        for key in item.stale_outputs:
+            generation.delete(key)
+            generation.delete(quarantine_key(key))
+        return record
+
+    def _record(self, item: WorkItem, output: Written, rejected: Written | None, doubled_ids: int | None) -> Record:
         rows_quarantined = 0 if rejected is None else rejected.rows
-        record = Record(
+        return Record(
             shard=item.shard.key,
             size=item.shard.size,
             version=item.shard.version,
@@ -128,17 +140,12 @@ class ShardCompressor:
             output=item.output,
             output_bytes=output.bytes,
             sha256=output.sha256,
-            quarantine=None if rejected is None else where,
+            quarantine=None if rejected is None else quarantine_key(item.output),
             adaptor_id=str(self._description["adaptor_id"]),
             width=self._config.adaptor.width,
             dtype=self._config.output.dtype,
             versions=self._versions,
         )
-        record = commit(generation, record)
-        for key in item.stale_outputs:
-            generation.delete(key)
-            generation.delete(quarantine_key(key))
-        return record
 
 
 class _IdCounter:

@@ -20,7 +20,7 @@ from jobs.config.commands import CompressConfig, VerifyConfig
 from jobs.generation import open_generation
 from jobs.store.ledger import Record, list_names, read_record
 from jobs.store.objects import Objects
-from tests.jobs.evaluate_inputs import make_adaptor, save_adaptor
+from tests.jobs.evaluation.inputs import make_adaptor, save_adaptor
 
 DIM, WIDTH = 12, 5
 
