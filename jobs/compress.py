@@ -21,6 +21,7 @@ from jobs.compress_report import Totals, report, summary
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_adaptor, open_generation
 from jobs.progress import Progress
+from jobs.store.dimension import dimension
 from jobs.store.ledger import DATA, list_names, output_keys, quarantine_key, read_record, retire
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import Plan, WorkItem, orphans, plan, undecided
@@ -93,10 +94,11 @@ def _plan(
 def _check_dimension(config: CompressConfig, adaptor: Adaptor, store: Objects, items: Sequence[WorkItem]) -> None:
     """`InputError` when the first readable shard holds vectors that the adaptor does not take."""
     for item in items[:_TRIED]:
-        from jobs.sample import dimension
-
         try:
-            found = dimension(config.store, [item.shard], [read_footer(store, item.shard, config.store)])
+            footer = read_footer(store, item.shard, config.store)
+            if not footer.rows:
+                continue
+            found = dimension(config.store, [item.shard], [footer])
         except InputError:
             if config.reading.bad_rows == "stop":
                 raise

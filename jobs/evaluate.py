@@ -1,8 +1,8 @@
 """`matryoshka evaluate`: measure what search quality each width keeps, against truncation and PCA.
 
-queries, or rows of the store (jobs/anchors.py) → exact search of the whole store by every method and width
-(jobs/store_search.py, one Ray task per run of shards) → scores (jobs/judgments.py, jobs/scoring.py, jobs/geometry.py)
-→ metrics.json, report.html (jobs/report.py) and a table on the terminal (jobs/report_table.py).
+In jobs/evaluation/: queries, or rows of the store (anchors.py) → exact search of the whole store by every method and
+width (store_search.py, one Ray task per run of shards) → scores (judgments.py, scoring.py, geometry.py) → metrics.json,
+report.html (report.py) and a table on the terminal (report_table.py).
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from cluster.session import connect
-from jobs.anchors import draw_anchors
 from jobs.config.commands import EvaluateConfig
 from jobs.config.loader import resolved
-from jobs.evaluate_checks import check_dimension, chosen_widths, open_adaptor
-from jobs.geometry import geometry_scores
-from jobs.judgments import judged_documents, match
-from jobs.methods import Column
+from jobs.evaluation.anchors import draw_anchors
+from jobs.evaluation.checks import check_dimension, chosen_widths, open_adaptor
+from jobs.evaluation.geometry import geometry_scores
+from jobs.evaluation.judgments import judged_documents, match
+from jobs.evaluation.methods import Column
+from jobs.evaluation.report import Facts, render
+from jobs.evaluation.report_table import print_results
+from jobs.evaluation.report_words import ADAPTOR, Results, main_metric
+from jobs.evaluation.scoring import DEPTH, Scores, compare, make_records, retrieval_scores
+from jobs.evaluation.store_search import Found, Search
+from jobs.evaluation.store_tasks import search_store
 from jobs.progress import Progress
-from jobs.report import Facts, render
-from jobs.report_table import print_results
-from jobs.report_words import ADAPTOR, Results, main_metric
-from jobs.scoring import DEPTH, Scores, compare, make_records, retrieval_scores
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
 from jobs.store.tables import Queries, read_qrels, read_queries
-from jobs.store_search import Found, Search
-from jobs.store_tasks import search_store
 from jobs.summary import write_summary
 
 METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.json"

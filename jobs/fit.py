@@ -1,7 +1,7 @@
 """`matryoshka fit`: learn an adaptor from a sample of the store.
 
-list and sample the store (jobs/sample.py) → PCA, mining, labels (jobs/fit_data.py, jobs/search.py) → train on Ray
-workers (jobs/fit_worker.py) → measure the evidence → write the artefact, its description last.
+In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, labels (data.py, search.py, labels.py) → train on
+Ray workers (worker.py). Here: measure the evidence → write the artefact, its description last.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ from adaptor.training import State
 from cluster.session import connect
 from jobs.config.commands import FitConfig
 from jobs.config.loader import resolved
-from jobs.evidence_table import print_evidence
-from jobs.fit_data import Prepared, prepare
-from jobs.fit_worker import Assignment, Board, load_state, run_worker
+from jobs.fitting.data import Prepared, prepare
+from jobs.fitting.evidence_table import print_evidence
+from jobs.fitting.sample import Sample, draw, read_footers
+from jobs.fitting.worker import Assignment, Board, load_state, run_worker
 from jobs.progress import Progress
-from jobs.sample import Sample, dimension, draw, read_footers
+from jobs.store.dimension import dimension
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
 from jobs.summary import versions, write_summary

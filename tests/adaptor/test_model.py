@@ -26,7 +26,7 @@ def trained(kind: str, leading: int | None = 8) -> Form:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in form.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
     return form
 
 

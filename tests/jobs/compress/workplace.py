@@ -122,5 +122,6 @@ class Workplace:
             "store": {"uri": str(self.store)},
             "adaptor": {"uri": str(self.root / "adaptor"), "width": WIDTH},
             "output": {"uri": str(self.root / "output"), "row_group_rows": 16},
+            "cluster": {"workers": 1},
         }
         return folders | {name: {**folders.get(name, {}), **section} for name, section in given.items()}

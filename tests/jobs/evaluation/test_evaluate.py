@@ -11,7 +11,7 @@ import pytest
 from adaptor.artefact import Floats
 from adaptor.errors import InputError
 from jobs.evaluate import run
-from tests.jobs.evaluate_inputs import (
+from tests.jobs.evaluation.inputs import (
     evaluate_config,
     make_adaptor,
     save_adaptor,

@@ -9,11 +9,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from jobs.methods import Column
-from jobs.report import Facts, render
-from jobs.report_table import print_results
-from jobs.report_words import Results, headline, verdicts
-from jobs.scoring import METRICS, RETRIEVAL, Comparison, Record, compare, make_records
+from jobs.evaluation.methods import Column
+from jobs.evaluation.report import Facts, render
+from jobs.evaluation.report_table import print_results
+from jobs.evaluation.report_words import Results, headline, verdicts
+from jobs.evaluation.scoring import METRICS, RETRIEVAL, Comparison, Record, compare, make_records
 
 DIM = 384
 CURVES = {"truncation": 0.75, "pca": 0.87, "adaptor": 0.91}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from adaptor.artefact import FILES, Adaptor, from_files
 from adaptor.errors import InputError
 from jobs.config.commands import EvaluateConfig
-from jobs.sample import dimension
+from jobs.store.dimension import dimension
 from jobs.store.objects import open_objects
 from jobs.store.shards import Shard, read_footer
 

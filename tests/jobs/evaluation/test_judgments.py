@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from adaptor.errors import InputError
-from jobs.judgments import judged_documents, match
+from jobs.evaluation.judgments import judged_documents, match
 
 QRELS = {"q1": {"a": 1, "b": 2}, "q2": {"c": 1}, "q9": {"z": 1}}
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import ray
 
 from adaptor.artefact import Floats
@@ -23,7 +22,7 @@ from jobs.config.sections import StoreSection
 from jobs.store.objects import open_objects
 from jobs.store.sampling import choose_rows, read_rows
 from jobs.store.shards import Footer, Shard, read_footer
-from jobs.store.vectors import decode, read_batches
+from jobs.store.vectors import read_batches
 
 #: Rows that one task reads, about; a task reads at least one shard's share.
 _TASK_ROWS = 8192
@@ -55,21 +54,6 @@ def read_footers(store: StoreSection, shards: list[Shard]) -> list[Footer]:
     """The footers of all shards, in order, read by parallel tasks. Raises InputError as `read_footer` does."""
     groups = [shards[i : i + _FOOTERS_PER_TASK] for i in range(0, len(shards), _FOOTERS_PER_TASK)]
     return [footer for group in ray.get([_footers.remote(store, group) for group in groups]) for footer in group]
-
-
-def dimension(store: StoreSection, shards: list[Shard], footers: list[Footer]) -> int:
-    """The store's dimension d: that of the column type, or the most common length in the first rows of the first
-    shard."""
-    objects = open_objects(store.uri, store.filesystem)
-    for shard, footer in zip(shards, footers, strict=True):
-        kind = footer.schema.field(store.vector_column).type
-        if pa.types.is_fixed_size_list(kind):
-            return int(kind.list_size)
-        for batch in read_batches(objects, shard, range(len(footer.row_group_rows)), 1024, [store.vector_column]):
-            width = decode(batch.table.column(store.vector_column), None).vectors.shape[1]
-            if width:
-                return int(width)
-    raise InputError(f"store {store.uri} holds no row with a vector in column {store.vector_column!r}: nothing to fit")
 
 
 def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int) -> Sample:

@@ -14,9 +14,9 @@ from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from adaptor.errors import InputError, RunError
 from cluster.settings import ClusterSection
+from jobs.evaluation.store_search import Found, Search, join, search_shards
 from jobs.progress import Progress
 from jobs.store.shards import Shard
-from jobs.store_search import Found, Search, join, search_shards
 
 _SMALL_RUN, _LARGE_RUN = 256 << 20, 16 << 30
 _RUNS_PER_WORKER = 16

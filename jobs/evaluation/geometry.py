@@ -8,9 +8,9 @@ from adaptor.artefact import Adaptor, Floats, unit_rows
 from adaptor.neighbours import Ids, Neighbours
 from adaptor.quality import overlap_at_k, pairwise_distance, topk_distance
 from adaptor.settings import Metric
-from jobs.methods import ORIGINAL, Column, shorten
-from jobs.scoring import OVERLAPS, Scores
-from jobs.store_search import NEAREST, Found, Search
+from jobs.evaluation.methods import ORIGINAL, Column, shorten
+from jobs.evaluation.scoring import OVERLAPS, Scores
+from jobs.evaluation.store_search import NEAREST, Found, Search
 
 #: Queries between which all pairs are compared at most: the cost is their square.
 PAIRED_QUERIES = 2000

@@ -13,9 +13,9 @@ from adaptor.neighbours import Ids
 from adaptor.pca import rotation
 from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, hold_out, started
 from jobs.config.commands import FitConfig
-from jobs.fit_labels import supervise
-from jobs.sample import Sample
-from jobs.search import SampledRows, SearchSettings, in_shards, sharded_top_k
+from jobs.fitting.labels import supervise
+from jobs.fitting.sample import Sample
+from jobs.fitting.search import SampledRows, SearchSettings, in_shards, sharded_top_k
 from jobs.store.shards import Shard
 
 
@@ -53,9 +53,10 @@ def prepare(config: FitConfig, shards: list[Shard], sample: Sample, note: Callab
     )
     data = supervise(config, shards, data, rows, lambda vectors: started(vectors, start, scale, metric))
     if data.supervision is not None:
+        asked = data.supervision
         note(
-            f"{len(data.supervision.queries):,} labelled queries with {len(data.supervision.labels.grades):,} positives; "
-            f"{len(data.supervision.held_out):,} more held out"
+            f"{len(asked.queries):,} labelled queries with {len(asked.labels.grades):,} positives; "
+            f"{len(asked.held_out):,} more held out"
         )
     return Prepared(data, start, pca, scale, held_out, rows.vectors[:searched])
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.methods import Column
-from jobs.report import Facts
-from jobs.report_words import ADAPTOR, METHOD_NAMES, METRIC_NAMES, Results, headline, verdicts
+from jobs.evaluation.methods import Column
+from jobs.evaluation.report import Facts
+from jobs.evaluation.report_words import ADAPTOR, METHOD_NAMES, METRIC_NAMES, Results, headline, verdicts
 
 #: Columns of text, of the names at the left of a table, and of one number; wider ladders take several tables.
 _WIDTH, _NAMES, _NUMBER = 100, 31, 7

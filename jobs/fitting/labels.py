@@ -14,8 +14,8 @@ from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
 from jobs.config.commands import FitConfig
-from jobs.sample import read_documents
-from jobs.search import SampledRows, SearchSettings, sharded_top_k
+from jobs.fitting.sample import read_documents
+from jobs.fitting.search import SampledRows, SearchSettings, sharded_top_k
 from jobs.store.shards import Shard
 from jobs.store.tables import read_qrels, read_queries
 
@@ -43,8 +43,8 @@ def supervise(
     found, labels = _labels(queries.ids, qrels, place)
     if len(found) < 2:
         raise InputError(
-            f"qrels {config.qrels.uri}: {len(found)} queries of {config.queries.uri} have a relevant document in the store "
-            "(at least 2 are needed); check the id columns, the split and the store"
+            f"qrels {config.qrels.uri}: {len(found)} queries of {config.queries.uri} have a relevant document in the "
+            "store (at least 2 are needed); check the id columns, the split and the store"
         )
     added = np.stack([extra[name] for name in sorted(extra)]) if extra else rows.vectors[:0]
     numbers = np.arange(len(rows.ids), len(rows.ids) + len(added), dtype=np.int64)

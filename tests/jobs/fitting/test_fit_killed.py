@@ -19,7 +19,7 @@ import pytest
 import adaptor
 from jobs import fit
 from jobs.config.loader import resolved
-from tests.jobs.fit_inputs import config, store
+from tests.jobs.fitting.inputs import config, store
 
 #: A checkpoint at every look; Ray Train takes one every two seconds, which is slow enough to hit the run in the middle.
 SLOW = {"steps": 400, "evaluate_every": 40, "patience": 5000, "checkpoint_seconds": 0.0, "learning_rate": 1e-3}

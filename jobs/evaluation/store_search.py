@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from adaptor.artefact import Adaptor, Floats, from_files
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
 from jobs.config.sections import StoreSection
-from jobs.methods import ORIGINAL, Column, shorten
+from jobs.evaluation.methods import ORIGINAL, Column, shorten
 from jobs.shortening import LENGTH_TOLERANCE
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, read_footer, unchanged

@@ -11,14 +11,14 @@ from adaptor.artefact import Adaptor, Floats
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.settings import Metric
-from jobs import store_search
 from jobs.config.sections import FilesystemOptions, StoreSection
-from jobs.methods import Column, columns, methods, shorten
+from jobs.evaluation import store_search
+from jobs.evaluation.methods import Column, columns, methods, shorten
+from jobs.evaluation.store_search import SHARD_STRIDE, Found, Search, join, search_shards
+from jobs.evaluation.store_tasks import cut_runs
 from jobs.store.objects import open_objects
 from jobs.store.shards import Shard, list_shards
-from jobs.store_search import SHARD_STRIDE, Found, Search, join, search_shards
-from jobs.store_tasks import cut_runs
-from tests.jobs.evaluate_inputs import make_adaptor, save_store, save_vectors
+from tests.jobs.evaluation.inputs import make_adaptor, save_store, save_vectors
 
 DIM, WIDTHS = 12, (3, 5, 12)
 

@@ -15,11 +15,11 @@ from adaptor.artefact import unit_rows
 from adaptor.errors import InputError
 from adaptor.training_set import hold_out
 from jobs import fit
-from jobs.fit_data import prepare
-from jobs.sample import draw, read_footers
+from jobs.fitting.data import prepare
+from jobs.fitting.sample import draw, read_footers
 from jobs.store.objects import open_objects
 from jobs.store.shards import list_shards
-from tests.jobs.fit_inputs import DIM, clustered, config, store, supervision, write
+from tests.jobs.fitting.inputs import DIM, clustered, config, store, supervision, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

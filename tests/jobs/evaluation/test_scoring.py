@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from jobs.methods import Column
-from jobs.scoring import METRICS, bootstrap_means, compare, make_records, retrieval_scores
+from jobs.evaluation.methods import Column
+from jobs.evaluation.scoring import METRICS, bootstrap_means, compare, make_records, retrieval_scores
 
 
 def brute_force(ranked: list[int], grades: dict[int, int]) -> dict[str, float]:

@@ -9,10 +9,18 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobs.methods import ORIGINAL, Column
-from jobs.report_figures import curve
-from jobs.report_words import METHOD_NAMES, METRIC_MEANINGS, METRIC_NAMES, Results, headline, percent, verdicts
-from jobs.scoring import RETRIEVAL
+from jobs.evaluation.methods import ORIGINAL, Column
+from jobs.evaluation.report_figures import curve
+from jobs.evaluation.report_words import (
+    METHOD_NAMES,
+    METRIC_MEANINGS,
+    METRIC_NAMES,
+    Results,
+    headline,
+    percent,
+    verdicts,
+)
+from jobs.evaluation.scoring import RETRIEVAL
 
 _LARGE = (8.6, 3.7)
 _SMALL = (3.3, 2.1)

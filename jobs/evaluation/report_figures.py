@@ -18,8 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from jobs.methods import Column
-from jobs.report_words import METRIC_NAMES, Results, describe
+from jobs.evaluation.methods import Column
+from jobs.evaluation.report_words import METRIC_NAMES, Results, describe
 
 #: Stand-in colour → CSS variable.
 _COLOURS = {

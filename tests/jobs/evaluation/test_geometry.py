@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from adaptor.settings import Metric
 from jobs.config.sections import FilesystemOptions, StoreSection
-from jobs.geometry import geometry_scores
-from jobs.methods import shorten
+from jobs.evaluation.geometry import geometry_scores
+from jobs.evaluation.methods import shorten
+from jobs.evaluation.store_search import Search, search_shards
 from jobs.store.objects import open_objects
 from jobs.store.shards import list_shards
-from jobs.store_search import Search, search_shards
-from tests.jobs.evaluate_inputs import make_adaptor, save_store
+from tests.jobs.evaluation.inputs import make_adaptor, save_store
 
 DIM, WIDTHS = 10, (2, 4, 10)
 

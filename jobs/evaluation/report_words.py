@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from jobs.methods import ORIGINAL, Column
-from jobs.scoring import METRICS, RETRIEVAL, Comparison, Record
+from jobs.evaluation.methods import ORIGINAL, Column
+from jobs.evaluation.scoring import METRICS, RETRIEVAL, Comparison, Record
 
 METRIC_NAMES = {
     "ndcg@10": "nDCG@10",

@@ -15,7 +15,7 @@ import pytrec_eval
 from numpy.typing import NDArray
 
 from adaptor.neighbours import Ids
-from jobs.methods import Column
+from jobs.evaluation.methods import Column
 
 Scores = NDArray[np.float64]
 #: Position of the query → row of the document (negative: not in the store) → grade.
