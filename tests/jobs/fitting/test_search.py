@@ -1,0 +1,43 @@
+"""The search on a real Ray: the same neighbours for any number of shards and any chunks of queries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from adaptor.neighbours import top_k
+from cluster.settings import ClusterSection
+from jobs.fitting import search
+from jobs.fitting.search import SearchSettings, cut, in_shards, sharded_top_k
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def test_one_two_or_five_shards_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_CHUNK_ROWS", 150)
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(size=(400, 16)).astype(np.float32)
+    vectors[200:240] = vectors[0]  # duplicates: their order is that of their ids
+    numbers = np.arange(400)
+    expected = top_k(vectors, vectors, numbers, 10, "cosine", numbers)
+    for parts in (1, 2, 5):
+        rows = in_shards(vectors, [], parts)
+        assert len(rows.shards) == parts
+        found = sharded_top_k(vectors, numbers, rows.shards, SearchSettings(10, "cosine", True), ClusterSection())
+        assert np.array_equal(found.ids, expected.ids)
+        assert np.array_equal(found.similarities, expected.similarities)
+
+
+def test_queries_that_are_no_rows_exclude_nothing() -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    found = sharded_top_k(
+        vectors, np.arange(5), in_shards(vectors, [], 2).shards, SearchSettings(1, "dot", False), ClusterSection()
+    )
+    assert found.ids[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("rows", "parts", "sizes"), [(10, 3, [3, 3, 4]), (2, 5, [1, 1]), (7, 1, [7]), (0, 3, [0])])
+def test_cut_covers_all_rows(rows: int, parts: int, sizes: list[int]) -> None:
+    pieces = cut(rows, parts)
+    assert sorted(s.stop - s.start for s in pieces) == sizes
+    assert [r for s in pieces for r in range(s.start, s.stop)] == list(range(rows))
