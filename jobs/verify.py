@@ -116,9 +116,11 @@ def _run_tasks(config: VerifyConfig, tasks: Sequence[Any], id_rows: int) -> tupl
         for report in _in_flight(config, check_item, tasks):
             rows += report.rows
             findings += report.findings
-            count = min(len(report.prints), len(prints) - filled)
-            prints[filled : filled + count] = report.prints[:count]
-            filled += count
+            last = filled + len(report.prints)
+            if last > len(prints):  # an output holds more rows than its record says
+                prints = np.concatenate((prints, np.empty(last - len(prints), np.uint64)))
+            prints[filled:last] = report.prints
+            filled = last
             progress.advance(vectors=report.rows, findings=len(report.findings))
     prints = prints[:filled]
     prints.sort()

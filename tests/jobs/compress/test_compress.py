@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def summary(workplace: Workplace, **sections: Any) -> dict[str, Any]:
 
 
 def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None:
-    assert workplace.compress() == 0
+    assert workplace.compress(cluster={"workers": 2}) == 0
     for key in ("a.parquet", "sub/b.parquet", "sub/c.parquet"):
         source, output = pq.read_table(workplace.store / key), workplace.output(key)
         assert output.column_names == source.column_names
@@ -59,7 +60,7 @@ def test_a_second_run_has_nothing_to_do(workplace: Workplace, capsys: pytest.Cap
     before = workplace.bytes_below("data/", LEDGER)
     capsys.readouterr()
     started = time.monotonic()
-    assert workplace.compress(reading={"batch_rows": 1}, cluster={"workers": 1}) == 0
+    assert workplace.compress(reading={"batch_rows": 1}, cluster={"workers": 2}) == 0
     assert time.monotonic() - started < 5
     assert "nothing to do: all 3 work items are done" in capsys.readouterr().out
     assert workplace.bytes_below("data/", LEDGER) == before
@@ -94,7 +95,7 @@ def test_new_changed_removed_and_lost(workplace: Workplace) -> None:
 
 def test_bytes_do_not_depend_on_workers_or_batches(workplace: Workplace) -> None:
     workplace.put("wide.parquet", table(9000, seed=6), row_group_rows=5000)
-    workplace.compress(cluster={"workers": 1})
+    workplace.compress()
     alone = workplace.bytes_below("data/", LEDGER)
     for workers, batch_rows in ((2, 100), (1, 4097)):
         output = {"uri": str(workplace.root / f"other-{batch_rows}")}
@@ -156,6 +157,14 @@ def test_integer_ids_doubles_and_list_types(workplace: Workplace, capsys: pytest
     assert workplace.output("empty.parquet").schema == workplace.output("large.parquet").schema.with_metadata(
         workplace.output("empty.parquet").schema.metadata
     )
+
+
+def test_a_shard_without_rows_is_a_shard(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    workplace.put("empty.parquet", table(3, seed=1).slice(0, 0))
+    assert workplace.compress() == 0
+    assert workplace.output("empty.parquet").schema.field("vector").type == pa.list_(pa.float32(), WIDTH)
+    assert workplace.verify()[0] == 0
 
 
 def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:

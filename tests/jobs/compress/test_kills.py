@@ -54,7 +54,7 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
                 vars(shard)["commit"] = die
             return super().compress(item)
 
-    assert workplace.compress(Dying) == 0
+    assert workplace.compress(Dying, cluster={"workers": 2}) == 0
     assert os.path.exists(mark)
     assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
 
@@ -66,7 +66,7 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
                 os._exit(1)
             return super().compress(item)
 
-    assert workplace.compress(Poisoned, reading={"attempts": 2}) == 1
+    assert workplace.compress(Poisoned, reading={"attempts": 2}, cluster={"workers": 2}) == 1
     summary = json.loads(workplace.generation().read("summary.json"))
     assert [failure["shard"] for failure in summary["failed"]] == ["sub/b.parquet"]
     assert "sub/b.parquet killed its worker 2 times" in capsys.readouterr().out
@@ -79,7 +79,7 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
 def test_a_killed_driver_leaves_what_is_done_and_nothing_half_done(workplace: Workplace, root: Path) -> None:
     for number in range(60):
         workplace.put(f"more/{number:02}.parquet", table(200, seed=100 + number))
-    arguments = [sys.executable, "-c", DRIVER, workplace.config().model_dump_json()]
+    arguments = [sys.executable, "-c", DRIVER, workplace.config(cluster={"workers": 2}).model_dump_json()]
     driver = subprocess.Popen(arguments, cwd=root, env={**os.environ, "PYTHONPATH": str(root)})
     try:
         deadline = time.monotonic() + 120
