@@ -1,7 +1,7 @@
 """`matryoshka compress`: the whole store through the adaptor, each work item exactly once.
 
 1. Check adaptor, store and output. 2. List store and ledger, subtract (`jobs.store.plan`). 3. Actors compress what is
-left, one output file and one record per work item (`jobs.compress_worker`, `jobs.compress_shard`). 4. Tidy up, report.
+left, one output file and one record per work item (`jobs.compression`). 4. Tidy up, report.
 A run that was killed anywhere leaves nothing half done: run the same command again.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from cluster.session import connect
-from jobs.compress_report import Totals, report, summary
+from jobs.compression.report import Totals, report, summary
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_adaptor, open_generation
 from jobs.progress import Progress
@@ -124,7 +124,7 @@ def _compress(config: CompressConfig, items: Sequence[WorkItem], totals: Totals,
     cluster = config.cluster
     workers = min(cluster.workers, len(items))
     with connect(cluster, workers * cluster.cpus_per_worker, workers * cluster.gpus_per_worker):
-        from jobs.compress_worker import CompressShards, stream_results
+        from jobs.compression.worker import CompressShards, stream_results
 
         unit = "shards" if all(item.row_groups is None for item in items) else "work items"
         with (

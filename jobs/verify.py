@@ -1,7 +1,7 @@
 """`matryoshka verify`: is a generation complete, whole and right? Trusts neither the ledger nor the files.
 
-1. Listings: store against ledger against files (`jobs.verify_checks`). 2. Every output against its record and its
-source, streamed by Ray tasks (`jobs.verify_item`). 3. Ids across shards. 4. A list of checks, and the exit status.
+1. Listings: store against ledger against files (`jobs.verification.checks`). 2. Every output against its record and
+its source, streamed by Ray tasks (`jobs.verification.item`). 3. Ids across shards. 4. A list of checks, the exit status.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jobs.store.objects import Objects, open_objects
 from jobs.store.sampling import choose_rows
 from jobs.store.shards import list_shards
 from jobs.summary import write_summary
-from jobs.verify_checks import CLAIMS, COVERAGE, SAMPLE, UNIQUE, Coverage, Finding, cover, match_files
+from jobs.verification.checks import CLAIMS, COVERAGE, SAMPLE, UNIQUE, Coverage, Finding, cover, match_files
 
 _READING_THREADS = 16
 _MOST_ROW_GROUPS = 4096
@@ -100,7 +100,7 @@ def _check_items(
     cluster = config.cluster
     workers = max(1, min(cluster.workers, len(current) + len(kept)))
     with connect(cluster, workers * cluster.cpus_per_worker):
-        from jobs.verify_subject import Task
+        from jobs.verification.subject import Task
 
         tasks = [Task(record, True, sampled.get(i, ()), wants_ids) for i, record in enumerate(current)]
         tasks += [Task(record, False, (), wants_ids) for record in kept]
@@ -108,7 +108,7 @@ def _check_items(
 
 
 def _run_tasks(config: VerifyConfig, tasks: Sequence[Any], id_rows: int) -> tuple[int, list[Finding]]:
-    from jobs.verify_item import check_item, find_ids
+    from jobs.verification.item import check_item, find_ids
 
     rows, filled, findings = 0, 0, []
     prints = np.empty(id_rows, np.uint64)

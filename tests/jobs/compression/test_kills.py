@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from jobs.compress_worker import CompressShards
+from jobs.compression.worker import CompressShards
 from jobs.store.ledger import LEDGER, Record
 from jobs.store.plan import WorkItem
-from tests.jobs.compress.workplace import Workplace, table
+from tests.jobs.compression.workplace import Workplace, table
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -41,7 +41,7 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
 
     class Dying(CompressShards):
         def compress(self, item: WorkItem) -> Record:
-            import jobs.compress_shard as shard
+            import jobs.compression.shard as shard
 
             def die(*_: object) -> Record:
                 Path(mark).touch()

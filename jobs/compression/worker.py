@@ -15,7 +15,7 @@ import ray.data
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from adaptor.errors import InputError, RunError
-from jobs.compress_shard import ShardCompressor
+from jobs.compression.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
 from jobs.store.ledger import Record, RowGroups
 from jobs.store.plan import WorkItem, blocks

@@ -13,9 +13,9 @@ from jobs.store.fingerprints import Fingerprints, fingerprints
 from jobs.store.ledger import Record
 from jobs.store.output import short_field, short_schema
 from jobs.store.shards import open_parquet
-from jobs.verify_checks import BYTES, COLUMNS, ROWS, STAMPS
-from jobs.verify_rows import RowChecker
-from jobs.verify_subject import Place, Report, Subject, Task
+from jobs.verification.checks import BYTES, COLUMNS, ROWS, STAMPS
+from jobs.verification.rows import RowChecker
+from jobs.verification.subject import Place, Report, Subject, Task
 
 _HASHED_BYTES = 1 << 20
 

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
-from jobs.compress_shard import ShardCompressor
+from jobs.compression.shard import ShardCompressor
 from jobs.store.ledger import LEDGER
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import WorkItem
 from jobs.store.shards import list_shards
-from tests.jobs.compress.workplace import DIM, WIDTH, Workplace, lists, table, vectors
+from tests.jobs.compression.workplace import DIM, WIDTH, Workplace, lists, table, vectors
 
 SET_ASIDE: dict[str, Any] = {"reading": {"bad_rows": "quarantine"}}
 REASONS = {

@@ -19,8 +19,8 @@ from jobs.store.ledger import Record
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Footer, Shard, open_parquet, read_footer
 from jobs.store.vectors import read_batches
-from jobs.verify_checks import Finding
-from jobs.verify_streams import texts
+from jobs.verification.checks import Finding
+from jobs.verification.streams import texts
 
 #: Rows looked at together.
 BATCH_ROWS = 8192

@@ -15,9 +15,9 @@ from jobs.store.quarantine import added_columns
 from jobs.store.sampling import read_rows
 from jobs.store.shards import open_parquet, unchanged
 from jobs.store.vectors import decode, read_batches
-from jobs.verify_checks import IDS, NUMBERS, ROWS, SAMPLE
-from jobs.verify_streams import RowPicker, first_difference, texts
-from jobs.verify_subject import BATCH_ROWS, Subject
+from jobs.verification.checks import IDS, NUMBERS, ROWS, SAMPLE
+from jobs.verification.streams import RowPicker, first_difference, texts
+from jobs.verification.subject import BATCH_ROWS, Subject
 
 Integers = npt.NDArray[np.int64]
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.config.commands import VerifyConfig
 from jobs.store.objects import open_objects
-from tests.jobs.compress.workplace import Workplace
+from tests.jobs.compression.workplace import Workplace
 from tests.s3_server import S3Server
 
 DRIVER = """

@@ -16,7 +16,7 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.store.ledger import LEDGER
-from tests.jobs.compress.workplace import WIDTH, Workplace, lists, table, vectors
+from tests.jobs.compression.workplace import WIDTH, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 

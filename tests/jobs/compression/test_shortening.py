@@ -10,7 +10,7 @@ import pytest
 
 from adaptor.torch_transform import on_device
 from jobs.shortening import Shortener, aligned, open_shortener
-from tests.jobs.compress.workplace import DIM, WIDTH, Workplace, lists, vectors
+from tests.jobs.compression.workplace import DIM, WIDTH, Workplace, lists, vectors
 
 
 def test_lengths_count_where_fit_saw_unit_vectors(workplace: Workplace) -> None:
