@@ -80,6 +80,23 @@ def test_duplicates_are_neighbours_and_come_in_id_order() -> None:
         assert found.ids[0].tolist() == [i for i in expected if i != ids[0]][:8]
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_more_ties_than_any_margin_at_the_last_place(metric: Metric) -> None:
+    corpus = np.concatenate([vectors(100), np.repeat(vectors(2, seed=8), 150, axis=0), -vectors(50, seed=9)])
+    corpus[120:130] *= 1 + 1e-7  # and rows that differ in the last bit only
+    ids = np.random.default_rng(4).permutation(len(corpus)).astype(np.int64)
+    for parts in (1, 2, 5):
+        found = in_parts(corpus, corpus, ids, parts, 7, metric, ids)
+        assert found.ids.tolist() == brute_force(corpus, corpus, ids, 7, metric, ids)
+
+
+def test_a_corpus_of_one_vector_only() -> None:
+    corpus = np.repeat(vectors(1), 500, axis=0)
+    found = in_parts(corpus, corpus, np.arange(500), 3, 4, "cosine", np.arange(500))
+    assert found.ids[:2].tolist() == [[1, 2, 3, 4], [0, 2, 3, 4]]
+    assert found.ids[9].tolist() == [0, 1, 2, 3]
+
+
 def test_fewer_rows_than_k_are_filled_with_nothing() -> None:
     corpus = vectors(3)
     found = top_k(corpus, corpus, np.arange(3), 5, "dot", exclude=np.arange(3))
