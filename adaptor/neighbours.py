@@ -73,7 +73,7 @@ def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
 def _search(
     queries: Floats, vectors: Floats, ids: Ids, asked: tuple[int, Metric, Ids | None], depth: int
 ) -> tuple[Neighbours, NDArray[np.bool_]]:
-    """Neighbours among the `depth` candidates of each query, and whether a row that was no candidate may tie with one."""
+    """Neighbours among the `depth` candidates of each query, and whether another row may tie with the last."""
     k, metric, exclude = asked
     wanted = min(len(vectors), depth + (exclude is not None))
     positions, worst = _candidates(np.ascontiguousarray(queries), np.ascontiguousarray(vectors), wanted, metric)
@@ -115,7 +115,7 @@ def _search_through_ties(
 
 
 def _groups(vectors: Floats, ids: Ids, most: int) -> tuple[Ids, Ids]:
-    """Groups of equal rows: the first row (g,) of each, ascending, and its `most` smallest ids (g, most), then -1.
+    """Groups of equal rows: the first row (g,) of each and its `most` smallest ids (g, most), then -1.
 
     Groups come in the order of their smallest id, so that a tie between groups falls as the tie between their ids would.
     """
