@@ -117,7 +117,7 @@ def _search_through_ties(
 def _groups(vectors: Floats, ids: Ids, most: int) -> tuple[Ids, Ids]:
     """Groups of equal rows: the first row (g,) of each and its `most` smallest ids (g, most), then -1.
 
-    Groups come in the order of their smallest id, so that a tie between groups falls as the tie between their ids would.
+    Groups come in the order of their smallest id: a tie between groups falls as the tie between their ids would.
     """
     rows = vectors.view(np.dtype((np.void, vectors.shape[1] * 4))).ravel()
     _, first, group = np.unique(rows, return_index=True, return_inverse=True)
