@@ -1,25 +1,21 @@
 """`matryoshka verify`: is a generation complete, whole and right? Trusts neither the ledger nor the files.
 
 1. Listings: store against ledger against files (`jobs.verification.checks`). 2. Every output against its record and
-its source, streamed by Ray tasks (`jobs.verification.item`). 3. Ids across shards. 4. A list of checks, the exit status.
+its source, and ids across outputs, streamed by Ray tasks (`jobs.verification.tasks`). 3. A list of checks.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
-
-from adaptor.errors import InputError, RunError
+from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.config.commands import VerifyConfig
 from jobs.generation import check_description, describe, open_adaptor, open_generation
-from jobs.progress import Progress
-from jobs.store.fingerprints import doubled
 from jobs.store.ledger import Record, list_names, output_keys, read_record
 from jobs.store.objects import Objects, open_objects
 from jobs.store.sampling import choose_rows
@@ -30,7 +26,6 @@ from jobs.verification.checks import CLAIMS, COVERAGE, SAMPLE, UNIQUE, Coverage,
 _READING_THREADS = 16
 _MOST_ROW_GROUPS = 4096
 _SHOWN = 10
-_NAMED_IDS = 10
 _LISTED = 1000
 
 
@@ -101,76 +96,11 @@ def _check_items(
     workers = max(1, min(cluster.workers, len(current) + len(kept)))
     with connect(cluster, workers * cluster.cpus_per_worker):
         from jobs.verification.subject import Task
+        from jobs.verification.tasks import check_outputs
 
         tasks = [Task(record, True, sampled.get(i, ()), wants_ids) for i, record in enumerate(current)]
         tasks += [Task(record, False, (), wants_ids) for record in kept]
-        return *_run_tasks(config, tasks, total if wants_ids else 0), unchecked
-
-
-def _run_tasks(config: VerifyConfig, tasks: Sequence[Any], id_rows: int) -> tuple[int, list[Finding]]:
-    from jobs.verification.item import check_item, find_ids
-
-    rows, filled, findings = 0, 0, []
-    prints = np.empty(id_rows, np.uint64)
-    with Progress("verify", total=len(tasks), unit="work items", rates=("vectors",)) as progress:
-        for report in _in_flight(config, check_item, tasks):
-            rows += report.rows
-            findings += report.findings
-            last = filled + len(report.prints)
-            if last > len(prints):  # an output holds more rows than its record says
-                prints = np.concatenate((prints, np.empty(last - len(prints), np.uint64)))
-            prints[filled:last] = report.prints
-            filled = last
-            progress.advance(vectors=report.rows, findings=len(report.findings))
-    prints = prints[:filled]
-    prints.sort()
-    twice = doubled(prints)
-    if len(twice):
-        names: dict[str, int] = {}
-        arguments = [(task.record, twice[:_NAMED_IDS]) for task in tasks]
-        for ids in _in_flight(config, lambda config_json, pair: find_ids(config_json, *pair), arguments):
-            for name in ids:
-                names[name] = names.get(name, 0) + 1
-        shown = ", ".join(f"{name!r} ({count} times)" for name, count in sorted(names.items()) if count > 1)
-        findings.append(
-            Finding(
-                UNIQUE,
-                "all outputs",
-                f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the store itself has "
-                "them twice (verification.unique_ids_up_to: 0 leaves this check out)",
-            )
-        )
-    return rows, findings
-
-
-def _in_flight(config: VerifyConfig, function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
-    """Results of a function of (configuration, argument) as Ray tasks, as many at a time as there are workers."""
-    import ray
-    from ray.exceptions import RayTaskError, WorkerCrashedError
-
-    cluster = config.cluster
-    task = ray.remote(num_cpus=cluster.cpus_per_worker, max_retries=2)(function)
-    told = config.model_dump_json()
-    waiting = iter(arguments)
-    running: set[Any] = set()
-    try:
-        while True:
-            while len(running) < cluster.workers and (argument := next(waiting, None)) is not None:
-                running.add(task.remote(told, argument))
-            if not running:
-                return
-            ready, _ = ray.wait(list(running), num_returns=1)
-            running.remove(ready[0])
-            yield ray.get(ready[0])
-    except RayTaskError as problem:
-        if isinstance(problem.cause, InputError | RunError):
-            raise problem.cause from None
-        raise
-    except WorkerCrashedError as problem:
-        raise RunError(f"a worker died again and again while it checked the outputs: {problem}") from problem
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
+        return *check_outputs(config, tasks, total if wants_ids else 0), unchecked
 
 
 def _state(check: str, findings: Sequence[Finding], unchecked: dict[str, str]) -> str:
