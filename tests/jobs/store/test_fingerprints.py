@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.store.fingerprints import doubled, fingerprints
@@ -18,6 +18,7 @@ from jobs.store.read_ahead import read_ahead
 from jobs.store.scratch import scratch_folder, sweep
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.text(max_size=6)))
 def test_fingerprints_are_equal_exactly_when_the_ids_are(ids: list[str]) -> None:
     prints = fingerprints(pa.array(ids, pa.string())).tolist()

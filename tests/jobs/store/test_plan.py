@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
@@ -46,6 +46,7 @@ cuts = st.dictionaries(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(cuts, st.lists(st.tuples(st.integers(1, 120), st.sets(st.integers(0, 9))), max_size=5))
 def test_interrupted_runs_add_up_to_the_whole(cut: Cut, runs: list[tuple[int, set[int]]]) -> None:
     shards, recorded, outputs = shards_of(cut), list[RecordName](), set[str]()
@@ -62,6 +63,7 @@ def test_interrupted_runs_add_up_to_the_whole(cut: Cut, runs: list[tuple[int, se
     assert not make(shards, cut, recorded, outputs, 1 << 40).todo
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(cuts, cuts, st.integers(1, 120), st.integers(1, 120))
 def test_a_new_version_replaces_all_of_the_old_one(old: Cut, new: Cut, before: int, after: int) -> None:
     first = make(shards_of(old), old, [], set(), before)
@@ -79,6 +81,7 @@ def test_a_new_version_replaces_all_of_the_old_one(old: Cut, new: Cut, before: i
     assert {name.key for name in work.removed} == {i.record.key for i in first.todo if i.shard.key not in new}
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(cuts, st.integers(1, 120), st.integers(1, 120))
 def test_two_drivers_with_different_cuts_do_not_double_rows(cut: Cut, one: int, other: int) -> None:
     shards = shards_of(cut)
@@ -106,6 +109,7 @@ def test_keys_that_would_meet_are_refused() -> None:
     assert len(make(shards_of(cut), cut, [], set(), 100).todo) == 2
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.integers(1, 50), st.integers(1, 20))
 def test_blocks_hold_every_item_and_nearly_as_many_each(count: int, most: int) -> None:
     shard = Shard("a.parquet", 1, "1")
