@@ -17,9 +17,10 @@ from typing import Any
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from cluster.session import connect
+from jobs.artefact import open_adaptor
 from jobs.compression.report import Totals, report, summary
 from jobs.config.commands import CompressConfig
-from jobs.generation import check_apart, claim, describe, open_adaptor, open_generation
+from jobs.generation import check_apart, claim, describe, open_generation
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.ledger import DATA, list_names, output_keys, quarantine_key, read_record, retire

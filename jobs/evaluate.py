@@ -17,10 +17,11 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from cluster.session import connect
+from jobs.artefact import open_adaptor
 from jobs.config.commands import EvaluateConfig
 from jobs.config.loader import resolved
 from jobs.evaluation.anchors import draw_anchors
-from jobs.evaluation.checks import check_dimension, chosen_widths, open_adaptor
+from jobs.evaluation.checks import check_dimension, chosen_widths
 from jobs.evaluation.geometry import geometry_scores
 from jobs.evaluation.judgments import judged_documents, match
 from jobs.evaluation.methods import Column
@@ -56,7 +57,7 @@ def run(config: EvaluateConfig) -> int:
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    adaptor = open_adaptor(config)
+    adaptor = open_adaptor(config.adaptor, config.store)
     widths = chosen_widths(config, adaptor)
     shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
     check_dimension(config, adaptor, shards)

@@ -14,32 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.config.commands import CompressOutputSection
-from jobs.config.sections import CompressArtefactSection, StoreSection
+from jobs.config.sections import StoreSection
 from jobs.store.objects import Objects, open_objects
 
 DESCRIPTION = "generation.json"
-_ARTEFACT_LIMIT = 4 << 30
-
-
-def open_adaptor(section: CompressArtefactSection, store: StoreSection) -> Adaptor:
-    """Load the adaptor and check that it fits the store's metric and the width asked for; `InputError` otherwise."""
-    objects = open_objects(section.uri, section.filesystem)
-    there = [name for name in FILES if objects.stat(name) is not None]
-    adaptor = from_files({name: objects.read(name, _ARTEFACT_LIMIT) for name in there}, section.uri)
-    if adaptor.metric != store.metric:
-        raise InputError(
-            f"store.metric is {store.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
-            f"set store.metric: {adaptor.metric} if that is how the store is searched, or fit an adaptor for it"
-        )
-    if section.width > adaptor.dim:
-        raise InputError(
-            f"adaptor.width is {section.width}, but the adaptor in {section.uri} gives at most {adaptor.dim} columns: "
-            f"set a width from 1 to {adaptor.dim} (trained: {', '.join(map(str, adaptor.widths))})"
-        )
-    return adaptor
 
 
 def open_generation(output: CompressOutputSection, adaptor: Adaptor, width: int) -> Objects:

@@ -14,8 +14,9 @@ from typing import Any
 
 from adaptor.errors import InputError
 from cluster.session import connect
+from jobs.artefact import open_adaptor
 from jobs.config.commands import VerifyConfig
-from jobs.generation import check_description, describe, open_adaptor, open_generation
+from jobs.generation import check_description, describe, open_generation
 from jobs.store.ledger import Record, list_names, output_keys, read_record
 from jobs.store.objects import Objects, open_objects
 from jobs.store.sampling import choose_rows

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from adaptor.errors import InputError
+from jobs.artefact import open_adaptor
 from jobs.config.commands import CompressConfig
-from jobs.generation import describe, open_adaptor, open_generation, stamps
+from jobs.generation import describe, open_generation, stamps
 from jobs.shortening import aligned, open_shortener
 from jobs.store.fingerprints import Fingerprints, fingerprints
 from jobs.store.ledger import Record, commit, quarantine_key, read_record

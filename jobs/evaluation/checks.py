@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.config.commands import EvaluateConfig
 from jobs.store.dimension import dimension
 from jobs.store.objects import open_objects
 from jobs.store.shards import Shard, read_footer
-
-#: Largest file of an artefact, bytes.
-_ARTEFACT_LIMIT = 4 << 30
-
-
-def open_adaptor(config: EvaluateConfig) -> Adaptor:
-    """Load the adaptor. Raises InputError when it is damaged or was fitted for another metric than the store's."""
-    section = config.adaptor
-    objects = open_objects(section.uri, section.filesystem)
-    there = [name for name in FILES if objects.stat(name) is not None]
-    adaptor = from_files({name: objects.read(name, limit=_ARTEFACT_LIMIT) for name in there}, section.uri)
-    if adaptor.metric != config.store.metric:
-        raise InputError(
-            f"store.metric is {config.store.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
-            f"set store.metric: {adaptor.metric} if that is how the store is searched, or fit an adaptor for "
-            f"{config.store.metric}"
-        )
-    return adaptor
 
 
 def chosen_widths(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:

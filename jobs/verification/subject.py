@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
+from jobs.artefact import open_adaptor
 from jobs.config.commands import VerifyConfig
-from jobs.generation import open_adaptor, open_generation
+from jobs.generation import open_generation
 from jobs.store.fingerprints import Fingerprints
 from jobs.store.ledger import Record
 from jobs.store.objects import Objects, open_objects

@@ -1,0 +1,33 @@
+"""Opening the adaptor that a command is told to use."""
+
+from __future__ import annotations
+
+from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.errors import InputError
+from jobs.config.sections import ArtefactSection, CompressArtefactSection, StoreSection
+from jobs.store.objects import open_objects
+
+#: Most bytes of one of its files: the folded matrix of 8,192 dimensions is a quarter of it.
+_LIMIT = 1 << 30
+
+
+def open_adaptor(section: ArtefactSection, store: StoreSection) -> Adaptor:
+    """Load the adaptor.
+
+    `InputError` when it is absent or damaged, fitted for another metric than the store's, or gives fewer columns than asked.
+    """
+    objects = open_objects(section.uri, section.filesystem)
+    there = [name for name in FILES if objects.stat(name) is not None]
+    adaptor = from_files({name: objects.read(name, _LIMIT) for name in there}, section.uri)
+    if adaptor.metric != store.metric:
+        raise InputError(
+            f"store.metric is {store.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
+            f"set store.metric: {adaptor.metric} if that is how the store is searched, "
+            f"or fit an adaptor for {store.metric}"
+        )
+    if isinstance(section, CompressArtefactSection) and section.width > adaptor.dim:
+        raise InputError(
+            f"adaptor.width is {section.width}, but the adaptor in {section.uri} gives at most {adaptor.dim} columns: "
+            f"set a width from 1 to {adaptor.dim} (trained: {', '.join(map(str, adaptor.widths))})"
+        )
+    return adaptor
