@@ -14,7 +14,7 @@ _LIMIT = 1 << 30
 def open_adaptor(section: ArtefactSection, store: StoreSection) -> Adaptor:
     """Load the adaptor.
 
-    `InputError` when it is absent or damaged, fitted for another metric than the store's, or gives fewer columns than asked.
+    `InputError` when it is absent or damaged, fitted for another metric, or gives fewer columns than asked.
     """
     objects = open_objects(section.uri, section.filesystem)
     there = [name for name in FILES if objects.stat(name) is not None]
