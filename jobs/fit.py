@@ -1,7 +1,7 @@
 """`matryoshka fit`: learn an adaptor from a sample of the store.
 
 In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, labels (data.py, search.py, labels.py) → train on
-Ray workers (worker.py). Here: measure the evidence → write the artefact, its description last.
+Ray workers (launch.py, worker.py). Here: measure the evidence → write the artefact, its description last.
 """
 
 from __future__ import annotations
@@ -10,38 +10,33 @@ import hashlib
 import json
 import math
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import ray
-import ray.train
-from ray.train.torch import TorchTrainer
 
 from adaptor.artefact import DOCUMENT, FILES, Adaptor, Floats, build, from_files
-from adaptor.errors import InputError, RunError
+from adaptor.errors import InputError
 from adaptor.evidence import evidence
-from adaptor.model import Form, fold, free_widths, freed, new_form
+from adaptor.model import Form, Linear, fold
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.settings import WIDTH_LADDER
 from adaptor.training import State
 from cluster.session import connect
 from jobs.config.commands import FitConfig
 from jobs.config.loader import resolved
-from jobs.fitting.data import Prepared, prepare
+from jobs.fitting.data import prepare
 from jobs.fitting.evidence_table import print_evidence
+from jobs.fitting.launch import WORK, train_on_cluster
 from jobs.fitting.sample import Sample, draw, read_footers
-from jobs.fitting.worker import Assignment, Board, load_state, run_worker
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
 from jobs.summary import versions, write_summary
 
-_WORK = "_work"
 #: Settings that cannot change the adaptor, only how fast or how safely it is made.
 _WITHOUT_EFFECT = {"mining": {"shards"}, "training": {"checkpoint_seconds"}}
 
@@ -55,17 +50,17 @@ def run(config: FitConfig) -> int:
     shards = list_shards(store)
     fingerprint = _fingerprint(config, shards)
     if (done := _finished(output, fingerprint)) is not None:
+        _tidy(output)
         print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and store")
         return 0
     with connect(config.cluster, need_cpus=config.cluster.workers * config.cluster.cpus_per_worker):
         adaptor, sample, state = _fit(config, shards, output, fingerprint)
     files = adaptor.to_files()
+    output.put("config.json", resolved(config).encode())
     # The description goes last: a folder without it is not an artefact.
     for name in sorted(FILES, key=lambda name: name == DOCUMENT):
         output.put(name, files[name])
-    output.put("config.json", resolved(config).encode())
-    for left in list(output.list(f"{_WORK}/")):
-        output.delete(left.key)
+    _tidy(output)
     numbers = {
         "adaptor_id": adaptor.adaptor_id,
         "rows": sample.store_rows,
@@ -82,6 +77,15 @@ def run(config: FitConfig) -> int:
     return 0
 
 
+def _tidy(output: Objects) -> None:
+    """Remove the checkpoints, and the folders that stay behind on stores that keep empty ones."""
+    for left in list(output.list(f"{WORK}/")):
+        output.delete(left.key)
+    # The artefact is complete: an empty folder that cannot be removed is no reason to fail.
+    with suppress(OSError):
+        output.arrow.delete_dir(output.path(WORK))
+
+
 def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
     """The finished artefact of this very fit; None when there is none. Refuses a folder that holds another one."""
     if output.stat(DOCUMENT) is None:
@@ -96,9 +100,15 @@ def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
 
 
 def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
-    listing = [(s.key, s.size, s.version) for s in shards]
+    listing = [[(s.key, s.size, s.version) for s in part] for part in (shards, *_labels(config))]
     settings = config.model_dump(mode="json", exclude={**_WITHOUT_EFFECT, "cluster": True, "output": True})
     return hashlib.sha256(json.dumps([settings, listing], sort_keys=True).encode()).hexdigest()
+
+
+def _labels(config: FitConfig) -> Iterator[list[Shard]]:
+    for name, section in (("queries", config.queries), ("qrels", config.qrels)):
+        if section is not None:
+            yield list_shards(open_objects(section.uri, section.filesystem), f"{name}.uri")
 
 
 def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
@@ -115,12 +125,13 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
         prepared = prepare(config, shards, sample, progress.note)
-        form, state = _train(config, prepared, widths, output, fingerprint, progress)
-        described = _describe(config, sample, widths, state, fingerprint)
+        form, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
+        described = _describe(config, sample, widths, (form, state), fingerprint)
         tensors = fold(form, prepared.start, prepared.scale)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(
-            _with_evidence.options(num_cpus=config.cluster.workers * config.cluster.cpus_per_worker).remote(
+            # The cores of one worker: all of them together may be on several machines, where no task can have them.
+            _with_evidence.options(num_cpus=config.cluster.cpus_per_worker).remote(
                 described, tensors, prepared.pca, prepared.held_out, prepared.searched
             )
         )
@@ -138,108 +149,17 @@ def _widths(config: FitConfig, dim: int) -> tuple[int, ...]:
     return config.adaptor.widths
 
 
-def _train(
-    config: FitConfig,
-    prepared: Prepared,
-    widths: tuple[int, ...],
-    output: Objects,
-    fingerprint: str,
-    progress: Progress,
-) -> tuple[Form, State]:
-    """Train on the cluster; the form with its best weights, and where training ended."""
-    form = new_form(config.adaptor, prepared.data.corpus.shape[1], config.training.seed)
-    if prepared.data.supervision is None and not (config.training.steps and free_widths(form, widths)):
-        progress.note(
-            "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
-        )
-        return form, State(stage=1)
-    cluster, board = config.cluster, ray.remote(num_cpus=0)(Board).remote()
-    assignment = Assignment(
-        ray.put(prepared.data),
-        config.adaptor,
-        config.loss,
-        config.training,
-        config.store.metric,
-        widths,
-        cluster.cpus_per_worker,
-        board,
-    )
-    trainer = TorchTrainer(
-        run_worker,
-        train_loop_config={"assignment": assignment},
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=cluster.workers,
-            use_gpu=cluster.gpus_per_worker > 0,
-            resources_per_worker={"CPU": cluster.cpus_per_worker, **_gpus(cluster.gpus_per_worker)},
-        ),
-        run_config=ray.train.RunConfig(
-            name=fingerprint[:32],
-            storage_filesystem=output.arrow,
-            storage_path=output.path(_WORK),
-            failure_config=ray.train.FailureConfig(max_failures=cluster.max_failures),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-        ),
-    )
-    if any(True for _ in output.list(f"{_WORK}/{fingerprint[:32]}/")):
-        progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
-    with _shown(board, progress, config.training.steps):
-        try:
-            result = trainer.fit()
-        except ray.train.TrainingFailedError as failure:
-            raise RunError(f"training failed after {cluster.max_failures} restarts: {failure}") from failure
-    if result.checkpoint is None:
-        raise RunError("training ended without a checkpoint; see the Ray Train logs of this session and run again")
-    with result.checkpoint.as_directory() as folder:
-        state = load_state(Path(folder))
-    form = freed(form, prepared.data.corpus.shape[1]) if state.stage == 2 else form
-    best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
-    form.load_state_dict(best)
-    return form, state
-
-
-def _gpus(count: float) -> dict[str, float]:
-    return {"GPU": count} if count else {}
-
-
-@contextmanager
-def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
-    """Show the first worker's looks while the block runs; the second stage counts on from `first_stage` steps."""
-    ended = threading.Event()
-
-    def poll() -> None:
-        done, begun = 0, False
-        while not ended.wait(0.5):
-            last = ray.get(board.read.remote())
-            if not last:
-                continue
-            progress.set(stage=last["stage"], loss=last["loss"], held_out=last["score"], best=last["best_score"])
-            if not begun:
-                progress.begin()
-                begun = True
-            step = int(last["step"]) + (first_stage if last["stage"] == 2 else 0)
-            progress.advance(max(0, step - done))
-            done = max(done, step)
-
-    watcher = threading.Thread(target=poll, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-
-
 def _describe(
-    config: FitConfig, sample: Sample, widths: tuple[int, ...], state: State, fingerprint: str
+    config: FitConfig, sample: Sample, widths: tuple[int, ...], trained: tuple[Form, State], fingerprint: str
 ) -> dict[str, Any]:
-    found = sample.moments
+    found, (form, state) = sample.moments, trained
     sections = {"adaptor", "loss", "training", "mining"}
     mean = found.total / found.rows
     return {
         "dim": len(mean),
         "widths": list(widths),
         "metric": config.store.metric,
-        "form": "linear" if config.queries is not None and config.adaptor.form == "orthogonal" else config.adaptor.form,
+        "form": "linear" if isinstance(form, Linear) else config.adaptor.form,  # stage 2 frees the orthogonal form
         "unit_input": bool(abs(found.shortest - 1) < 1e-3 and abs(found.longest - 1) < 1e-3),
         "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
         "settings": config.model_dump(mode="json", include=sections, exclude=_WITHOUT_EFFECT),

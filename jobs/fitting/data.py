@@ -10,7 +10,7 @@ import numpy as np
 
 from adaptor.artefact import Floats
 from adaptor.neighbours import Ids
-from adaptor.pca import rotation
+from adaptor.pca import moments, rotation, without
 from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, hold_out, started
 from jobs.config.commands import FitConfig
 from jobs.fitting.labels import supervise
@@ -33,14 +33,16 @@ class Prepared:
 
 def prepare(config: FitConfig, shards: list[Shard], sample: Sample, note: Callable[[str], None]) -> Prepared:
     """Build the training set from the sample. Raises InputError when queries or qrels do not fit the store."""
-    pca = rotation(sample.moments)
+    training, held = hold_out(len(sample.vectors), config.mining.held_out, config.training.seed)
+    held_out, searched = sample.vectors[held], min(MOST_JUDGED, len(training))
+    # The rotation is fitted too: with few rows it would be flattered by held-out rows that it was fitted on.
+    seen = without(sample.moments, moments(held_out, config.store.metric))
+    pca = rotation(seen)
     start = pca if config.adaptor.start == "pca" else np.eye(len(pca), dtype=np.float32)
     metric = config.store.metric
     # Soft-max temperatures are in units of similarity: other metrics are brought to vectors of length 1 on average.
-    scale = 1.0 if metric == "cosine" else float(np.sqrt(np.trace(sample.moments.outer) / sample.moments.rows))
-    training, held = hold_out(len(sample.vectors), config.mining.held_out, config.training.seed)
+    scale = 1.0 if metric == "cosine" else float(np.sqrt(np.trace(seen.outer) / seen.rows))
     rows = in_shards(sample.vectors[training], [sample.ids[i] for i in training], config.mining.shards)
-    held_out, searched = sample.vectors[held], min(MOST_JUDGED, len(training))
     neighbours, truth = _mine(config, rows, held_out, searched)
     note(f"mined the {neighbours.shape[1]} nearest neighbours of {len(training):,} rows; {len(held):,} rows held out")
     data = TrainingSet(
@@ -51,14 +53,25 @@ def prepare(config: FitConfig, shards: list[Shard], sample: Sample, note: Callab
         truth,
         searched,
     )
-    data = supervise(config, shards, data, rows, lambda vectors: started(vectors, start, scale, metric))
+    data, read = supervise(config, shards, data, rows, lambda vectors: started(vectors, start, scale, metric))
     if data.supervision is not None:
         asked = data.supervision
         note(
             f"{len(asked.queries):,} labelled queries with {len(asked.labels.grades):,} positives; "
             f"{len(asked.held_out):,} more held out"
         )
-    return Prepared(data, start, pca, scale, held_out, rows.vectors[:searched])
+    unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)
+    return Prepared(data, start, pca, scale, unseen, rows.vectors[:searched])
+
+
+def _unseen(held_out: Floats, ids: list[str], read: frozenset[str], note: Callable[[str], None]) -> Floats:
+    """The held-out rows that the supervised stage did not read as relevant documents: only they are evidence."""
+    unseen = np.array([name not in read for name in ids])
+    if unseen.any():
+        kept: Floats = held_out[unseen]
+        return kept
+    note("warning: every held-out row is a relevant document; the evidence is of rows that training saw")
+    return held_out
 
 
 def _mine(config: FitConfig, rows: SampledRows, held_out: Floats, searched: int) -> tuple[Ids, Ids]:

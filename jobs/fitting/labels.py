@@ -25,15 +25,15 @@ _NEGATIVES, _HELD_OUT_QUERIES = 30, 0.1
 
 def supervise(
     config: FitConfig, shards: list[Shard], data: TrainingSet, rows: SampledRows, turn: Callable[[Floats], Floats]
-) -> TrainingSet:
+) -> tuple[TrainingSet, frozenset[str]]:
     """Add queries, graded labels and mined negatives when the config names them; `turn` puts vectors in started
     coordinates.
 
-    Judged documents that were not sampled are read from the store and join the corpus. Raises InputError when queries
-    or qrels do not fit the store.
+    Relevant documents that are not training rows are read from the store and join the corpus; their ids come back too.
+    Raises InputError when queries or qrels do not fit the store.
     """
     if config.queries is None or config.qrels is None:
-        return data
+        return data, frozenset()
     queries = read_queries(config.queries, data.corpus.shape[1])
     qrels = read_qrels(config.qrels)
     wanted = frozenset(d for q in queries.ids for d, grade in qrels.get(q, {}).items() if grade > 0)
@@ -58,7 +58,8 @@ def supervise(
         turn(vectors[held]),
         labels.of(held),
     )
-    return replace(data, corpus=np.concatenate([data.corpus, turn(added)]), supervision=supervision)
+    joined = replace(data, corpus=np.concatenate([data.corpus, turn(added)]), supervision=supervision)
+    return joined, frozenset(extra)
 
 
 def _labels(ids: list[str], qrels: dict[str, dict[str, int]], place: dict[str, int]) -> tuple[Ids, Labels]:

@@ -58,8 +58,8 @@ def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     assert json.loads((fitted / "config.json").read_text())["store"]["uri"] == str(folder)
 
 
-def test_the_rotation_is_that_of_the_whole_store(fitted: Path) -> None:
-    vectors, _ = clustered()
+def test_the_rotation_is_that_of_the_training_rows(fitted: Path) -> None:
+    vectors = clustered()[0][hold_out(600, 0.1, 0)[0]]
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64)
     _, _, expected = np.linalg.svd(unit)
     found = adaptor.load(fitted).rotation
@@ -188,3 +188,25 @@ def test_refused_labels(folder: Path, tmp_path: Path) -> None:
         write(path, [f"unknown-{path.stem}-{i}" for i in range(33)], clustered(33)[0])
     with pytest.raises(InputError, match=r"0 queries of .* have a relevant document in the store"):
         fit.run(config(other, tmp_path / "b", **sections))
+
+
+def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:
+    settings = config(folder, tmp_path / "out", training={"steps": 0, "supervised_steps": 0}, **supervision(tmp_path))
+    assert fit.run(settings) == 0
+    # Without a step of the second stage the form is still the first one.
+    assert adaptor.load(tmp_path / "out").form == "orthogonal"
+    judged = pq.read_table(tmp_path / "qrels.parquet")
+    pq.write_table(judged.slice(0, 100), tmp_path / "qrels.parquet")
+    with pytest.raises(InputError, match="fitted with another config"):
+        fit.run(settings)
+
+
+def test_evidence_is_of_rows_that_no_stage_saw(folder: Path, tmp_path: Path) -> None:
+    settings = config(folder, tmp_path / "out", **supervision(tmp_path))
+    shards = list_shards(open_objects(str(folder), settings.store.filesystem))
+    sample = draw(settings, shards, read_footers(settings.store, shards), DIM)
+    prepared = prepare(settings, shards, sample, print)
+    turned = unit_rows(prepared.held_out) @ prepared.start
+    assert 0 < len(turned) < len(prepared.data.held_out) == 60
+    distances = np.abs(turned[:, None, :] - prepared.data.corpus[None]).max(axis=2)
+    assert distances.min() > 1e-4

@@ -1,0 +1,152 @@
+"""Starts training on Ray workers, shows how it goes, and brings back the best weights."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import TorchTrainer
+
+from adaptor.errors import RunError
+from adaptor.model import Form, free_widths, freed, new_form
+from adaptor.training import State
+from jobs.config.commands import FitConfig
+from jobs.fitting.data import Prepared
+from jobs.fitting.worker import Assignment, Board, load_state, run_worker
+from jobs.progress import Progress
+from jobs.store.objects import Objects
+
+WORK = "_work"
+#: How often starting the workers is tried. Ray Train waits a minute for machines each time, so this is half an hour of
+#: waiting; without a limit, workers that die while they start would be started for ever.
+_STARTS = 30
+
+
+def train_on_cluster(
+    config: FitConfig,
+    prepared: Prepared,
+    widths: tuple[int, ...],
+    output: Objects,
+    fingerprint: str,
+    progress: Progress,
+) -> tuple[Form, State]:
+    """Train on the cluster; the form with its best weights, and where training ended. Raises RunError when it fails."""
+    training, dim = config.training, prepared.data.corpus.shape[1]
+    form = new_form(config.adaptor, dim, training.seed)
+    second = prepared.data.supervision is not None and training.supervised_steps
+    if not second and not (training.steps and free_widths(form, widths)):
+        progress.note(
+            "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
+        )
+        return form, State(stage=1)
+    name = fingerprint[:32]
+    board = ray.remote(num_cpus=0)(Board).remote()
+    trainer = _trainer(config, prepared, widths, board, (output, name))
+    if any("checkpoint_" in info.key for info in output.list(f"{WORK}/{name}/")):
+        progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
+    with _shown(board, progress, training.steps):
+        try:
+            result = trainer.fit()
+        except ray.train.TrainingFailedError as failure:
+            raise RunError(_what_failed(failure, config.cluster.max_failures)) from failure
+    if result.checkpoint is None:
+        raise RunError("training ended without a checkpoint; see the Ray Train logs of this session and run again")
+    with result.checkpoint.as_directory() as folder:
+        state = load_state(Path(folder))
+    form = freed(form, dim) if state.stage == 2 else form
+    best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
+    form.load_state_dict(best)
+    return form, state
+
+
+def _trainer(
+    config: FitConfig, prepared: Prepared, widths: tuple[int, ...], board: Any, place: tuple[Objects, str]
+) -> TorchTrainer:
+    cluster, (output, name) = config.cluster, place
+    assignment = Assignment(
+        ray.put(prepared.data),
+        config.adaptor,
+        config.loss,
+        config.training,
+        config.store.metric,
+        widths,
+        cluster.cpus_per_worker,
+        board,
+    )
+    return TorchTrainer(
+        run_worker,
+        train_loop_config={"assignment": assignment},
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=cluster.workers,
+            use_gpu=cluster.gpus_per_worker > 0,
+            resources_per_worker={"CPU": cluster.cpus_per_worker, **_gpus(cluster.gpus_per_worker)},
+        ),
+        run_config=ray.train.RunConfig(
+            name=name,
+            storage_filesystem=output.arrow,
+            storage_path=output.path(WORK),
+            failure_config=ray.train.FailureConfig(
+                max_failures=cluster.max_failures,
+                controller_failure_limit=_STARTS - 1,  # type: ignore[call-arg]  # mypy sees the class of Train's old API
+            ),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+        ),
+    )
+
+
+def _gpus(count: float) -> dict[str, float]:
+    return {"GPU": count} if count else {}
+
+
+def _what_failed(failure: Exception, restarts: int) -> str:
+    """One paragraph: Ray's own text holds the whole traceback of every worker, which stays in its logs."""
+    hint = "see the Ray Train logs of this session (logs/train) and run again to continue from the last checkpoint"
+    if isinstance(failure, ray.train.WorkerGroupError):
+        rank, reason = min(failure.worker_failures.items(), default=(0, failure))
+        return f"training failed after {restarts} restarts: worker {rank}: {_last_line(reason)}; {hint}"
+    if isinstance(failure, ray.train.ControllerError):
+        return f"training could not be run ({_last_line(failure.controller_failure)}); {hint}"
+    return f"training failed: {_last_line(failure)}; {hint}"
+
+
+def _last_line(reason: BaseException) -> str:
+    # What a worker raised arrives as its whole traceback in text, of which the last line is the exception.
+    lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
+    is_traceback = bool(lines) and lines[0].startswith("Traceback")
+    return lines[-1] if is_traceback else f"{type(reason).__name__}: {lines[0] if lines else 'no reason given'}"
+
+
+@contextmanager
+def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
+    """Show the first worker's looks while the block runs; the second stage counts on from `first_stage` steps."""
+    ended = threading.Event()
+
+    def poll() -> None:
+        done, begun = 0, False
+        while not ended.wait(0.5):
+            try:
+                last = ray.get(board.read.remote())
+            except ray.exceptions.RayError:  # the machine of the board is gone: training goes on, unseen
+                continue
+            if not last:
+                continue
+            progress.set(stage=last["stage"], loss=last["loss"], held_out=last["score"], best=last["best_score"])
+            if not begun:
+                progress.begin()
+                begun = True
+            step = int(last["step"]) + (first_stage if last["stage"] == 2 else 0)
+            progress.advance(max(0, step - done))
+            done = max(done, step)
+
+    watcher = threading.Thread(target=poll, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
