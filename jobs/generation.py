@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from adaptor.artefact import Adaptor
@@ -19,6 +19,7 @@ from adaptor.errors import InputError
 from jobs.config.commands import CompressOutputSection
 from jobs.config.sections import StoreSection
 from jobs.store.objects import Objects, open_objects
+from jobs.store.objects_local import LocalObjects
 
 DESCRIPTION = "generation.json"
 
@@ -80,7 +81,7 @@ def check_description(generation: Objects, description: dict[str, Any]) -> None:
 
 def check_apart(store: StoreSection, output: CompressOutputSection) -> None:
     """`InputError` when the output lies inside the store: its files would be taken for shards of the store."""
-    inside, around = place(output.uri), place(store.uri)
+    inside, around = _real(output.uri), _real(store.uri)
     rest = inside.removeprefix(around)
     hidden: Sequence[str] = [part for part in rest.split("/") if part.startswith(("_", "."))]
     if inside == around or (inside.startswith(around + "/") and not hidden):
@@ -89,6 +90,13 @@ def check_apart(store: StoreSection, output: CompressOutputSection) -> None:
 
 def place(uri: str) -> str:
     """One spelling for one place: absolute paths for local folders, no slash at the end."""
-    if "://" not in uri or uri.startswith("file://"):
-        uri = str(Path(uri.removeprefix("file://")).expanduser().absolute())
-    return uri.rstrip("/")
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme.lower() == "file":
+        return str(LocalObjects(uri).root).rstrip("/")
+    return f"{scheme.lower()}://{rest}".rstrip("/")
+
+
+def _real(uri: str) -> str:
+    """The place behind links and `..`. Not what `generation.json` names: a link may be moved to a copy of the store."""
+    spelt = place(uri)
+    return spelt if "://" in spelt else os.path.realpath(spelt or "/").rstrip("/")

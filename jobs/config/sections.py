@@ -35,7 +35,7 @@ class FilesystemOptions(Settings):
 class StoreSection(Settings):
     """A vector store: a prefix of Parquet shards with an id, a vector and any payload columns."""
 
-    uri: str
+    uri: str = Field(min_length=1)
     """Folder or prefix of the shards: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     id_column: str = "id"
     """Column of row ids (string or integer)."""
@@ -50,7 +50,7 @@ class StoreSection(Settings):
 class QueriesSection(Settings):
     """Query vectors, in one Parquet file or a prefix of them."""
 
-    uri: str
+    uri: str = Field(min_length=1)
     """Parquet file or prefix."""
     id_column: str = "id"
     """Column of query ids."""
@@ -65,7 +65,7 @@ class QueriesSection(Settings):
 class QrelsSection(Settings):
     """Relevance judgments, in one Parquet file or a prefix of them."""
 
-    uri: str
+    uri: str = Field(min_length=1)
     """Parquet file or prefix."""
     query_column: str = "query_id"
     """Column of query ids."""
@@ -82,7 +82,7 @@ class QrelsSection(Settings):
 class OutputSection(Settings):
     """Where a command writes."""
 
-    uri: str
+    uri: str = Field(min_length=1)
     """Folder or prefix; created when absent."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach it."""
@@ -91,7 +91,7 @@ class OutputSection(Settings):
 class ArtefactSection(Settings):
     """A fitted adaptor."""
 
-    uri: str
+    uri: str = Field(min_length=1)
     """Folder or prefix that fit wrote (`adaptor.safetensors`, `adaptor.json`)."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach it."""

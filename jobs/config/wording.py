@@ -31,6 +31,7 @@ _WORDS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than": "must be below {lt}",
     "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
     "too_short": "needs at least {min_length} value(s)",
     "literal_error": "must be one of: {expected}",
 }

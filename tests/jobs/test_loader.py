@@ -79,6 +79,15 @@ def test_without_anything_each_required_field_is_named() -> None:
     ]
 
 
+def test_an_empty_uri_is_refused() -> None:
+    """`--output.uri "$OUT"` with OUT unset must not write to the root of the disk."""
+    flags = ("--store.uri", "in", "--adaptor.uri", "", "--adaptor.width", "8", "--output.uri", "")
+    assert problems(CompressConfig, None, *flags) == [
+        "adaptor.uri: must not be empty, got '' (command line)",
+        "output.uri: must not be empty, got '' (command line)",
+    ]
+
+
 def test_a_flag_wins_over_the_file(write: Any) -> None:
     assert fit(write(FIT + "training: {steps: 5, batch: 9}\n"), "--training.steps", "6").training.steps == 6
     assert fit(write(FIT + "training: {steps: 5, batch: 9}\n"), "--training.steps", "6").training.batch == 9
@@ -177,7 +186,7 @@ def test_the_resolved_configuration_is_a_configuration(verb: str, root: Path, tm
     assert json.loads(resolved(config)) == config.model_dump(mode="json")
 
 
-@given(st.text(st.characters(exclude_categories=["Cs"])))
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     config = fit(None, "--store.uri", "in", f"--output.uri={text}")
     path = tmp_path_factory.mktemp("round") / "config.json"

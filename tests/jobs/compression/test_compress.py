@@ -174,6 +174,12 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
         workplace.compress(store={"metric": "l2"})
     with pytest.raises(InputError, match=r"lies inside store\.uri"):
         workplace.compress(output={"uri": str(workplace.store / "out")})
+    (workplace.root / "link").symlink_to(workplace.store)
+    for hidden in ("link/out", "link/../store/out", f"{workplace.store.name}/../{workplace.store.name}"):
+        with pytest.raises(InputError, match=r"lies inside store\.uri"):
+            workplace.compress(output={"uri": f"{workplace.root}/{hidden}"})
+    with pytest.raises(InputError, match=r"lies inside store\.uri"):
+        workplace.compress(output={"uri": f"FILE://{workplace.store}/out"})
     with pytest.raises(InputError, match=r"does not exist or holds no \*\.parquet file"):
         workplace.compress(store={"uri": str(workplace.root / "nowhere")})
     with pytest.raises(InputError, match=r"no column 'embedding'"):
