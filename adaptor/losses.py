@@ -34,7 +34,8 @@ def prefix_squares(vectors: Tensor, widths: Sequence[int]) -> Tensor:
 
 def _from_products(products: Tensor, left: Tensor, right: Tensor, metric: Metric) -> Tensor:
     if metric == "cosine":
-        return products * torch.rsqrt((left * right).clamp_min(_TINY))
+        # One by one: the product of two short prefixes' squares would be cut off long before either is zero.
+        return products * torch.rsqrt(left.clamp_min(_TINY)) * torch.rsqrt(right.clamp_min(_TINY))
     if metric == "l2":
         return 2 * products - left - right
     return products

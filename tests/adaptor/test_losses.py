@@ -115,3 +115,11 @@ def test_contrastive_sets_each_positive_against_the_negatives_only() -> None:
                     own = np.exp(float(s[w, i, j]) / tau)
                     expected += float(GRADES[i, j]) / total * -np.log(own / (own + negatives))
     assert float(losses.contrastive(s, GRADES, tau)) == pytest.approx(expected / 3, rel=1e-4)
+
+
+def test_short_prefixes_have_the_right_cosine() -> None:
+    e = torch.randn(5, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    e[:, :2] *= 3e-4
+    unit = e[:, :2] / e[:, :2].norm(dim=1, keepdim=True)
+    found = losses.prefix_similarities(e.float(), e.float(), (2, 8), "cosine")[0]
+    torch.testing.assert_close(found.double(), unit @ unit.T, atol=1e-5, rtol=0)
