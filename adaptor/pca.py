@@ -6,7 +6,7 @@ The rotation is not centred on purpose: subtracting the mean would change the co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +46,6 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
         outer += part.outer
     rows = sum(part.rows for part in parts)
     return Moments(rows, total, outer, min(p.shortest for p in parts), max(p.longest for p in parts))
-
-
-def without(whole: Moments, part: Moments) -> Moments:
-    """The moments of the rows of `whole` that are not in `part`; the extremes of the lengths stay those of `whole`."""
-    return replace(whole, rows=whole.rows - part.rows, total=whole.total - part.total, outer=whole.outer - part.outer)
 
 
 def rotation(found: Moments) -> Floats:

@@ -24,8 +24,8 @@ from jobs.store.sampling import choose_rows, read_rows
 from jobs.store.shards import Footer, Shard, read_footer
 from jobs.store.vectors import read_batches
 
-#: Rows that one task reads, about; a task reads at least one shard's share.
-_TASK_ROWS = 8192
+#: Rows that one task reads, at least: enough that its vectors outweigh its second moment (d × d float64) four times.
+_TASK_ROWS, _TASK_ROWS_PER_DIM = 8192, 8
 _FOOTERS_PER_TASK = 64
 _FEW = 20
 
@@ -63,7 +63,12 @@ def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int
     chosen = choose_rows(
         [f.row_group_rows for f in footers], mining.sample_rows, mining.max_row_groups, config.training.seed
     )
-    blocks: list[_Block] = ray.get([_read.remote(config.store, group, dim) for group in _grouped(shards, chosen)])
+    blocks: list[_Block] = ray.get(
+        [
+            _read.remote(config.store, group, dim)
+            for group in _grouped(shards, chosen, max(_TASK_ROWS, _TASK_ROWS_PER_DIM * dim))
+        ]
+    )
     left_out = [line for block in blocks for line in block.left_out]
     if left_out and mining.bad_rows == "stop":
         more = f" (and {len(left_out) - 1} more of the sample)" if len(left_out) > 1 else ""
@@ -83,11 +88,11 @@ def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int
     )
 
 
-def _grouped(shards: list[Shard], chosen: dict[int, Ids]) -> list[list[tuple[Shard, Ids]]]:
+def _grouped(shards: list[Shard], chosen: dict[int, Ids], rows: int) -> list[list[tuple[Shard, Ids]]]:
     groups: list[list[tuple[Shard, Ids]]] = []
-    held = _TASK_ROWS
+    held = rows
     for index in sorted(chosen):
-        if held >= _TASK_ROWS:
+        if held >= rows:
             groups.append([])
             held = 0
         groups[-1].append((shards[index], chosen[index]))

@@ -9,7 +9,7 @@ import pytest
 
 from adaptor.artefact import build, unit_rows
 from adaptor.evidence import evidence, shortened
-from adaptor.pca import merge_moments, moments, rotation, without
+from adaptor.pca import merge_moments, moments, rotation
 from adaptor.quality import overlap_at_k, pairwise_distance, similarities, topk_distance
 
 
@@ -33,14 +33,6 @@ def test_cosine_takes_unit_rows_but_reports_the_lengths_as_they_are() -> None:
     np.testing.assert_allclose(found.outer, unit.outer, rtol=1e-6)
     lengths = np.linalg.norm(e.astype(np.float64), axis=1)
     assert (found.shortest, found.longest) == pytest.approx((lengths.min(), lengths.max()), rel=1e-6)
-
-
-def test_rows_taken_out_of_moments_are_as_if_never_seen() -> None:
-    e = np.random.default_rng(6).normal(size=(60, 8)).astype(np.float32)
-    left, expected = without(moments(e, "dot"), moments(e[:9], "dot")), moments(e[9:], "dot")
-    assert left.rows == expected.rows
-    np.testing.assert_allclose(left.total, expected.total, atol=1e-12)
-    np.testing.assert_allclose(left.outer, expected.outer, atol=1e-12)
 
 
 def test_moments_of_blocks_add_up() -> None:
