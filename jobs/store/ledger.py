@@ -22,6 +22,15 @@ LEDGER, DATA, QUARANTINE = "_ledger/", "data/", "_quarantine/"
 
 _NAME = re.compile(r"([0-9a-f]{24})\.(all|(\d{5,})-(\d{5,})-of-(\d{5,}))\.([0-9a-f]{16})\.json")
 
+#: Types of the fields of a record.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "shard version output sha256 adaptor_id dtype": (str,),
+    "size rows_in rows_out rows_quarantined output_bytes width": (int,),
+    "duplicate_ids": (int, type(None)),
+    "quarantine": (str, type(None)),
+    "versions": (dict,),
+}
+
 
 @dataclass(frozen=True, order=True)
 class RowGroups:
@@ -111,6 +120,17 @@ class Record:
         """Its file: indented, keys in the order of the fields."""
         return json.dumps(dataclasses.asdict(self), indent=1).encode() + b"\n"
 
+    def _check(self) -> None:
+        """`ValueError` for a field of another type: nobody who reads records may fall over a damaged one."""
+        for names, kinds in _KINDS.items():
+            for name in names.split():
+                value = getattr(self, name)
+                if not isinstance(value, kinds) or (isinstance(value, int) and value < 0):
+                    raise ValueError(f"{name} is {value!r}")
+        run = self.row_groups
+        if run is not None and not 0 <= run.start < run.stop <= run.total:
+            raise ValueError(f"row_groups is {run}")
+
     @classmethod
     def from_json(cls, content: bytes | str, where: str = "record") -> Record:
         """Read a record back; `InputError` naming `where` when it is damaged."""
@@ -118,7 +138,7 @@ class Record:
             fields: dict[str, Any] = json.loads(content)
             run = fields.pop("row_groups")
             record = cls(row_groups=None if run is None else RowGroups(**run), **fields)
-            _ = record.name
+            record._check()
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             raise InputError(
                 f"{where} is not a record of this version ({problem}): delete it and run compress again"

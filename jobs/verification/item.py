@@ -10,6 +10,7 @@ import pyarrow as pa
 from adaptor.errors import InputError
 from jobs.generation import describe, stamps
 from jobs.store.fingerprints import Fingerprints, fingerprints
+from jobs.store.ids import is_id_type
 from jobs.store.ledger import Record
 from jobs.store.output import short_field, short_schema
 from jobs.store.shards import open_parquet
@@ -77,7 +78,7 @@ class _FileChecker:
             describe(config.store, self._subject.place.adaptor, width, config.output), record.shard, record.version
         )
         for name, value in expected.items():
-            found = metadata.get(f"matryoshka.{name}".encode(), b"nothing").decode()
+            found = metadata.get(f"matryoshka.{name}".encode(), b"nothing").decode(errors="replace")
             if found != value:
                 self._subject.found(STAMPS, f"footer says {name} {found}, expected {value}")
         if (record.adaptor_id, record.width, record.dtype) != (expected["adaptor_id"], width, config.output.dtype):
@@ -88,11 +89,11 @@ class _FileChecker:
             self._subject.found(ROWS, f"record counts {record.rows_in} in, {record.rows_out} out: they do not add up")
         if not self._subject.task.in_store:
             column = config.store.vector_column
-            kind = schema.field(column).type if column in schema.names else None
+            kind = _type_of(schema, column)
             expected_kind = short_field(pa.field(column, pa.null()), width, config.output.dtype).type
             if kind != expected_kind:
                 self._subject.found(COLUMNS, f"vectors are of type {kind}, expected {expected_kind}")
-            return bool(kind == expected_kind)
+            return bool(kind == expected_kind) and self._has_ids(schema)
         return self._check_columns(schema)
 
     def _check_columns(self, schema: pa.Schema) -> bool:
@@ -105,8 +106,21 @@ class _FileChecker:
                 self._subject.found(COLUMNS, f"has {_named(field_there)}, expected {_named(field_here)}")
         if len(schema) != len(expected):
             self._subject.found(COLUMNS, f"has {len(schema)} columns, expected {len(expected)}")
-        there = schema.field(column).type if column in schema.names else None
-        return bool(there == short.type and self._subject.columns[0] in schema.names)
+        return bool(_type_of(schema, column) == short.type) and self._has_ids(schema)
+
+    def _has_ids(self, schema: pa.Schema) -> bool:
+        """Whether there is a column of ids that can be read; says so when not."""
+        column = self._subject.columns[0]
+        kind = _type_of(schema, column)
+        if kind is None or not is_id_type(kind):
+            self._subject.found(COLUMNS, f"ids ('{column}') are of type {kind}, expected strings or integers")
+            return False
+        return True
+
+
+def _type_of(schema: pa.Schema, column: str) -> pa.DataType | None:
+    """The type of a column; None when there is none of this name, or more than one."""
+    return schema.field(column).type if schema.names.count(column) == 1 else None
 
 
 def _named(column: pa.Field) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.artefact import Floats
+from adaptor.errors import InputError
 from jobs.store.fingerprints import fingerprints
 from jobs.store.quarantine import added_columns
 from jobs.store.sampling import read_rows
@@ -39,7 +40,8 @@ class RowChecker:
     def check(self) -> None:
         """Check everything; of a shard that has left the store, only what the output itself can show."""
         output_ids = self._judged_ids()
-        if self._subject.task.in_store:
+        compared = self._subject.task.in_store and self._quarantine_can_be_read()
+        if compared:
             self._check_counts()
             difference = first_difference(self._source_ids(), output_ids)
             if difference is not None:
@@ -47,9 +49,19 @@ class RowChecker:
                 self._subject.found(IDS, f"row {row} has id {_shown(output)}, the source has {_shown(source)}")
         for _ in output_ids:  # the rest after a difference, or everything when there is no source to compare with
             pass
-        if self._subject.task.in_store:
+        if compared:
             self._check_sample()
+        if self._subject.task.in_store:
             unchanged(self._place.store, self._subject.shard)
+
+    def _quarantine_can_be_read(self) -> bool:
+        """Without it, which rows of the source the output should hold is unknown."""
+        try:
+            _ = self._rejected
+        except InputError as problem:
+            self._subject.found(ROWS, str(problem))
+            return False
+        return True
 
     def _check_counts(self) -> None:
         subject, record = self._subject, self._subject.record
@@ -66,12 +78,17 @@ class RowChecker:
         subject, key = self._subject, self._subject.record.quarantine
         if key is None:
             return np.empty(0, np.int64)
-        _, group, row = added_columns(subject.source.schema)
+        names = added_columns(subject.source.schema)[1:]
+        if self._place.generation.stat(key) is None:
+            raise InputError(f"its quarantine file {key} is missing")
         with open_parquet(self._place.generation, key) as file:
-            table = file.read([group, row])
-        groups, rows = (table.column(name).to_numpy() for name in (group, row))
-        starts = np.cumsum([0, *(subject.source.row_group_rows[group] for group in subject.groups)])
-        return np.sort(starts[groups - subject.groups.start] + rows)
+            if any(
+                name not in file.schema_arrow.names or file.schema_arrow.field(name).type != pa.int64()
+                for name in names
+            ):
+                raise InputError(f"its quarantine file {key} lacks the columns {' and '.join(names)}")
+            columns = [column.drop_null().to_numpy() for column in file.read(list(names)).columns]
+        return placed(subject.groups, subject.source.row_group_rows, columns[0], columns[1], key)
 
     def _source_ids(self) -> Iterator[pa.Array]:
         """Ids of the source as text, less those of the quarantined rows."""
@@ -142,6 +159,21 @@ class RowChecker:
                 f"{int(wrong.any(axis=1).sum())} of {len(chosen)} sampled rows differ, the first is row {chosen[row]}: "
                 f"number {column} is {stored[row, column]:.6g}, computed {expected[row, column]:.6g}",
             )
+
+
+def placed(groups: range, row_group_rows: Sequence[int], group: Integers, row: Integers, key: str) -> Integers:
+    """Rows given as (row group, row within it) as numbers within the work item, ascending.
+
+    `InputError` naming the quarantine file `key` for a row that the work item does not have, or has twice.
+    """
+    sizes = np.asarray([row_group_rows[index] for index in groups], np.int64)
+    place = group - groups.start
+    if len(group) != len(row) or not np.isin(place, np.arange(len(sizes))).all():
+        raise InputError(f"its quarantine file {key} names row groups that the work item does not have")
+    numbers = np.sort((np.cumsum(sizes) - sizes)[place] + row)
+    if ((row < 0) | (row >= sizes[place])).any() or (np.diff(numbers) == 0).any():
+        raise InputError(f"its quarantine file {key} names rows that the work item does not have, or one twice")
+    return numbers
 
 
 def _shown(text: str | None) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +78,24 @@ def test_a_damaged_record_is_named(objects: Objects, content: bytes) -> None:
     objects.put(RECORD.name.key, content)
     with pytest.raises(InputError, match=r"_ledger/.* is not a record of this version .* run compress again"):
         read_record(objects, RECORD.name)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rows_out": "7"},
+        {"rows_in": None},
+        {"rows_quarantined": -1},
+        {"output": None},
+        {"quarantine": 3},
+        {"row_groups": {"start": 5, "stop": 2, "total": 8}},
+        {"row_groups": {"start": "0", "stop": 2, "total": 8}},
+    ],
+)
+def test_a_record_with_fields_of_another_type_is_damaged(changed: dict[str, Any]) -> None:
+    content = json.loads(RECORD.to_json()) | changed
+    with pytest.raises(InputError, match="is not a record of this version"):
+        Record.from_json(json.dumps(content))
 
 
 def test_a_record_under_another_name_is_refused(objects: Objects) -> None:

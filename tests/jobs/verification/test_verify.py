@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,50 @@ def test_wrong_numbers_and_types_show(workplace: Workplace) -> None:
     file(workplace, OUTPUT).write_bytes(sound)
     rewrite(workplace, lambda t: t.drop(["price"]))
     assert failed(workplace) == {"columns"}
+
+
+def test_a_quarantine_that_was_tampered_with_is_a_finding(workplace: Workplace) -> None:
+    workplace.put("a.parquet", pa.table({"id": ["x", "y", "z"], "vector": lists([[1.0] * 12, None, [2.0] * 12])}))
+    assert workplace.compress(reading={"bad_rows": "quarantine"}) == 0
+    path = file(workplace, "_quarantine/a.parquet")
+    sound = pq.read_table(path)
+
+    def changed(**columns: list[Any]) -> pa.Table:
+        return pa.table({name: columns.get(name, sound[name]) for name in sound.column_names})
+
+    for content in (
+        changed(row_group=[99]),
+        changed(row=[9]),
+        changed(row=[-1]),
+        changed(row=["x"]),
+        changed(row_group=pa.array([None], pa.int64())),
+        sound.drop_columns(["row"]),
+        pa.concat_tables([sound, sound]),
+    ):
+        pq.write_table(content, path)
+        assert failed(workplace) == {"rows"}
+    path.unlink()
+    assert failed(workplace) == {"rows"}
+
+
+def _with_column(change: Any, place: int, name: str, numbers: pa.Array, content: pa.Table) -> pa.Table:
+    return change(content, place, name, numbers)
+
+
+def test_a_footer_and_ids_that_nobody_can_read_are_findings(workplace: Workplace) -> None:
+    assert workplace.compress() == 0
+    path = file(workplace, OUTPUT)
+    old = pq.read_table(path)
+    pq.write_table(old.replace_schema_metadata({**(old.schema.metadata or {}), b"matryoshka.d": b"\xff"}), path)
+    reseal(workplace, OUTPUT)
+    assert failed(workplace) == {"stamps"}
+    sound = path.read_bytes()
+    for column, change in (("id", pa.Table.set_column), ("id", pa.Table.add_column), ("vector", pa.Table.add_column)):
+        path.write_bytes(sound)
+        place = pq.read_schema(path).get_field_index(column)
+        numbers = pa.array([[1]] * pq.read_metadata(path).num_rows)
+        rewrite(workplace, partial(_with_column, change, place, column, numbers))
+        assert "columns" in failed(workplace)
 
 
 def test_output_of_another_adaptor_shows(workplace: Workplace) -> None:
