@@ -40,7 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(verb, given[1:])
         return _about(given)
     except (InputError, RunError, ClusterError) as problem:
-        print(f"{' '.join(['matryoshka', *([verb] if verb in COMMANDS else [])])}: {problem}", file=sys.stderr)
+        # What a Ray task raised arrives as an exception of both kinds, whose own text is the traceback of the task.
+        told = getattr(problem, "cause", problem)
+        print(f"{' '.join(['matryoshka', *([verb] if verb in COMMANDS else [])])}: {told}", file=sys.stderr)
         return 2 if isinstance(problem, InputError) else 1
     except (KeyboardInterrupt, SystemExit):
         # Nothing of ours exits from inside: Ray turns both signals into exits, with the status 0, 1 or 15.

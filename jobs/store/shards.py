@@ -114,9 +114,12 @@ def unchanged(objects: Objects, shard: Shard) -> None:
 
 
 def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> None:
-    """Raise `InputError` when the file has no such column, listing those it has, near names first."""
-    if column in schema.names:
+    """Raise `InputError` when the file has no such column, or more than one, listing those it has, near names first."""
+    count = schema.names.count(column)
+    if count == 1:
         return
+    if count:
+        raise InputError(f"{where}: {count} columns are named '{column}': rename all but one")
     near = difflib.get_close_matches(column, schema.names, n=len(schema.names), cutoff=0.6)
     names = near + [name for name in schema.names if name not in near]
     shown = ", ".join(f"'{name}'" for name in names[:20]) + (" …" if len(names) > 20 else "")

@@ -9,8 +9,10 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ray.exceptions import RayTaskError
 
 from adaptor import InputError, RunError
 from cluster.errors import ClusterError
@@ -119,6 +121,16 @@ def test_exit_status(
     monkeypatch.setattr(cli, "import_module", lambda name: Verb(outcome))
     assert cli.main(FIT) == status
     assert capsys.readouterr().err == said
+
+
+def test_what_a_ray_task_raised_is_said_without_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raised: Any = RayTaskError
+    problem = raised("read", "Traceback of the task", InputError("a.parquet is empty")).as_instanceof_cause()
+    monkeypatch.setattr(cli, "import_module", lambda name: Verb(problem))
+    assert cli.main(FIT) == 2
+    assert capsys.readouterr().err == "matryoshka fit: a.parquet is empty\n"
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,15 @@ def _message(folder: Path, **section: Any) -> str:
     return str(caught.value)
 
 
+def test_columns_of_one_name_are_refused_where_they_matter(tmp_path: Path) -> None:
+    content = table(3)
+    write(tmp_path / "a.parquet", content.append_column("title", content["id"]))
+    assert _footer(tmp_path).rows == 3
+    for name in ("id", "vector"):
+        write(tmp_path / "a.parquet", content.append_column(name, content["title"]))
+        assert _message(tmp_path).endswith(f"a.parquet: 2 columns are named '{name}': rename all but one")
+
+
 def test_shards_are_the_parquet_files_in_order(tmp_path: Path) -> None:
     for name in ("b.parquet", "a/2.parquet", "a/1.parquet", "_ledger/x.parquet", ".hidden/x.parquet", "a/_x.parquet"):
         write(tmp_path / name, table(1))
