@@ -16,14 +16,18 @@ _LOCK = "lock"
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """A fresh folder below the system's temporary folder (TMPDIR), removed at the end."""
-    folder = Path(tempfile.mkdtemp(dir=_home()))
-    try:
-        # The lock goes with the process, however it ends: whoever can take it knows that the owner is gone.
-        with open(folder / _LOCK, "xb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=_home()))
+        try:
+            # The lock goes with the process, however it ends: whoever can take it knows that the owner is gone.
+            with open(folder / _LOCK, "xb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not os.path.exists(lock.name):  # a sweeper came between making the lock and taking it
+                    continue
+                yield folder
+                return
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep() -> None:

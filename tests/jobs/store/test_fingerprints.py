@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -63,3 +65,22 @@ def test_scratch_of_killed_processes_is_swept(tmp_path: Path, monkeypatch: pytes
         sweep()
         assert list(home.iterdir()) == [mine]
     assert list(home.iterdir()) == []
+
+
+def test_a_scratch_folder_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    take, calls = fcntl.flock, []
+
+    def late(file: Any, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            sweep()
+        take(file, how)
+
+    monkeypatch.setattr("jobs.store.scratch.fcntl.flock", late)
+    with scratch_folder() as mine:
+        (mine / "output").write_text("kept")
+        assert len(calls) == 3
+    assert not mine.exists()
