@@ -1,4 +1,4 @@
-"""Fixtures of all tests: one real local Ray for the session, and the demo vectors that ship with the repository."""
+"""Fixtures of all tests: one real local Ray and one real S3 server for the session, and the bundled demo vectors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.s3_server import bucket, s3
+
+__all__ = ["bucket", "ray_cluster", "root", "s3", "scifact"]
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.jobs.compression.workplace import Workplace, table
-from tests.s3_server import bucket, s3
-
-__all__ = ["bucket", "s3", "workplace"]
 
 
 @pytest.fixture
