@@ -44,8 +44,9 @@ def test_interrupt_leaves_the_job_running(root: Path, head_node: HeadNode, tmp_p
     config.write_text(
         f"store: {{uri: {tmp_path}/missing}}\nadaptor: {{uri: {tmp_path}}}\noutput: {{uri: {tmp_path}}}\n"
     )
-    other = f"ray job submit --no-wait --address {head_node.address} --submission-id waiting -- echo begun; sleep 300"
-    assert _quietly(other.split(" ", 9), head_node) == 0
+    (tmp_path / "wait.sh").write_text("echo begun\nsleep 300\n")  # a file: versions differ in how they quote a command
+    other = f"ray job submit --no-wait --address {head_node.address} --submission-id waiting -- sh {tmp_path}/wait.sh"
+    assert _quietly(other.split(), head_node) == 0
     flags = ["--submission.command", "evaluate", "--submission.config", str(config), "--submission.job_id", "waiting"]
     process = _submit(root, head_node, *flags)
     assert process.stdout is not None
