@@ -197,8 +197,9 @@ def _checksum(document: Mapping[str, Any]) -> str:
 
 def _check_document(document: Any, files: Mapping[str, bytes], where: str) -> None:
     required = {*IDENTITY, "adaptor_id", "checksum", "pca_sha256"}
-    if not isinstance(document, dict) or (missing := required - document.keys()):
-        raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: {sorted(missing)} missing")
+    missing = required - document.keys() if isinstance(document, dict) else required
+    if missing:
+        raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: {', '.join(sorted(missing))} missing")
     if document["format"] != FORMAT:
         raise InputError(
             f"{where} has artefact format {document['format']}, this version reads {FORMAT}; "

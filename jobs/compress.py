@@ -23,7 +23,7 @@ from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_generation
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
-from jobs.store.ledger import DATA, list_names, output_keys, quarantine_key, read_record, retire
+from jobs.store.ledger import DATA, QUARANTINE, list_names, output_keys, quarantine_key, read_record, retire
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import Plan, WorkItem, orphans, plan, undecided
 from jobs.store.shards import Footer, Shard, list_shards, read_footer
@@ -65,6 +65,8 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
         raise
     if not totals.failures:
         totals.files_removed = _tidy(config, generation, work, outputs)
+    # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
+    totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
     write_summary(generation, "compress", facts | summary(work, totals), started)
     sys.stdout.write(report(generation.uri, work, totals, notes, time.time() - started))
     return 1 if totals.failures else 0

@@ -26,6 +26,7 @@ class Totals:
     input_bytes: int = 0
     output_bytes: int = 0
     files_removed: int = 0
+    quarantine_files: int = 0
     failures: int = 0
     doubled: dict[str, int] = field(default_factory=dict)
     failed: list[dict[str, str]] = field(default_factory=list)
@@ -62,6 +63,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
         "rows_in": totals.rows_in,
         "rows_out": totals.rows_out,
         "rows_quarantined": totals.rows_quarantined,
+        "quarantine_files": totals.quarantine_files,
         "duplicate_ids": totals.duplicate_ids,
         "input_bytes": totals.input_bytes,
         "output_bytes": totals.output_bytes,
@@ -81,8 +83,11 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
             f"{totals.rows_in:,} vectors in, {totals.rows_out:,} out, "
             f"{totals.input_bytes / 1e9:.3g} GB in, {totals.output_bytes / 1e9:.3g} GB out"
         )
-    if totals.rows_quarantined:
-        lines.append(f"{totals.rows_quarantined:,} rows are in quarantine: {uri}/_quarantine/")
+    if totals.quarantine_files:
+        lines.append(
+            f"{totals.rows_quarantined:,} rows went into quarantine in this run; with earlier runs, "
+            f"{totals.quarantine_files:,} work items have rows there: {uri}/_quarantine/"
+        )
     if totals.duplicate_ids:
         lines.append(
             f"{totals.duplicate_ids:,} rows have an id that an earlier row of their shard has: {_few(totals.doubled)}"

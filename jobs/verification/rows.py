@@ -17,6 +17,7 @@ from jobs.store.sampling import read_rows
 from jobs.store.shards import open_parquet, unchanged
 from jobs.store.vectors import decode, read_batches
 from jobs.verification.checks import IDS, NUMBERS, ROWS, SAMPLE
+from jobs.verification.payload import first_changed
 from jobs.verification.streams import RowPicker, first_difference, texts
 from jobs.verification.subject import BATCH_ROWS, Subject
 
@@ -143,6 +144,8 @@ class RowChecker:
             subject.found(SAMPLE, f"row {chosen[position]} comes from an unusable vector: {why}")
             return
         self._compare(chosen, place.adaptor.transform(vectors, place.config.adaptor.width), stored)
+        if (changed := first_changed(subject, chosen, rows)) is not None:
+            subject.found(SAMPLE, changed)
 
     def _compare(self, chosen: Integers, expected: Floats, stored: Floats) -> None:
         config = self._place.config

@@ -90,6 +90,12 @@ def test_a_missing_or_cut_file_is_named(name: str) -> None:
         from_files({**files, name: files[name][:-7]})
 
 
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"null", b'"text"', b"{", b"\xff"])
+def test_a_description_that_is_none_is_said_to_be(content: bytes) -> None:
+    with pytest.raises(InputError, match=r"adaptor\.json is not"):
+        from_files({**example().to_files(), DOCUMENT: content})
+
+
 def test_files_of_two_adaptors_do_not_mix() -> None:
     other = build(description(), {"linear": matrix(9)}, matrix(8)).to_files()
     for name in (WEIGHTS, PCA, DOCUMENT):

@@ -74,7 +74,7 @@ def test_quarantine_keeps_the_rows_as_they_were(spoiled: Workplace, capsys: pyte
     np.testing.assert_allclose(np.array(output["vector"].to_pylist()), expected, atol=1e-6)
     record = next(r for r in spoiled.records() if r.shard == "bad.parquet")
     assert (record.rows_in, record.rows_out, record.rows_quarantined) == (26, 18, 8)
-    assert "8 rows are in quarantine" in capsys.readouterr().out
+    assert "8 rows went into quarantine in this run" in capsys.readouterr().out
     spoiled.put("bad.parquet", table(4, 4))  # repaired: nothing stays behind
     assert spoiled.compress(**SET_ASIDE) == 0
     assert spoiled.bytes_below("_quarantine/") == {}

@@ -16,6 +16,7 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.store.ledger import list_names, read_record
+from jobs.verification.checks import SAMPLE
 from tests.jobs.compression.workplace import WIDTH, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -64,6 +65,15 @@ def with_vectors(change: Callable[[np.ndarray[Any, Any]], None]) -> Callable[[pa
         return content.set_column(2, content.schema.field("vector"), lists(numbers, pa.list_(pa.float32(), WIDTH)))
 
     return changed
+
+
+def test_payload_of_another_row_is_seen(workplace: Workplace) -> None:
+    workplace.compress()
+    rewrite(
+        workplace, lambda t: t.set_column(3, t.schema.field("price"), t["price"].take(pa.array([1, 0, *range(2, 25)])))
+    )
+    assert failed(workplace) == {SAMPLE}
+    assert failed(workplace, verification={"sample_rows": 0}) == set()  # only sampled rows are compared
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
