@@ -53,7 +53,8 @@ def run(config: FitConfig) -> int:
         _tidy(output)
         print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and store")
         return 0
-    with connect(config.cluster, need_cpus=config.cluster.workers * config.cluster.cpus_per_worker):
+    cluster = config.cluster
+    with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
         adaptor, sample, state = _fit(config, shards, output, fingerprint)
     files = adaptor.to_files()
     output.put("config.json", resolved(config).encode())
