@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from tests.s3_server import bucket, s3
 
 __all__ = ["bucket", "ray_cluster", "root", "s3", "scifact"]
+
+# A suite that runs in the background has SIGINT ignored, and its child processes would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
