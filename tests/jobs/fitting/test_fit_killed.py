@@ -22,7 +22,7 @@ from jobs.config.loader import resolved
 from tests.jobs.fitting.inputs import config, store
 
 #: A checkpoint at every look; Ray Train takes one every two seconds, which is slow enough to hit the run in the middle.
-SLOW = {"steps": 240, "evaluate_every": 40, "patience": 5000, "checkpoint_seconds": 0.0, "learning_rate": 1e-3}
+SLOW = {"steps": 160, "evaluate_every": 40, "patience": 5000, "checkpoint_seconds": 0.0, "learning_rate": 1e-3}
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 90) -> None:

@@ -17,14 +17,15 @@ from tests.s3_server import S3Server
 
 
 @pytest.mark.timeout(240)
-def test_everything_in_a_bucket(s3: S3Server, bucket: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [0, pytest.param(100, marks=pytest.mark.slow, id="with checkpoints")])
+def test_everything_in_a_bucket(s3: S3Server, bucket: str, tmp_path: Path, steps: int) -> None:
     place = open_objects(bucket, s3.options)
     for path in store(tmp_path / "store").glob("*.parquet"):
         place.put_file(f"store/{path.name}", path)
     section = {"filesystem": s3.options.model_dump(mode="json")}
     settings = tmp_path / "fit.json"
     sections = {"store": {"uri": f"{bucket}/store", **section}, "output": {"uri": f"{bucket}/out", **section}}
-    settings.write_text(resolved(config(tmp_path, tmp_path, training={"checkpoint_seconds": 0.0}, **sections)))
+    settings.write_text(resolved(config(tmp_path, tmp_path, training={"steps": steps, "checkpoint_seconds": 0.0}, **sections)))
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     said = []
     for run in ("first", "second"):
