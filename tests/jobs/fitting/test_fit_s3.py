@@ -25,7 +25,9 @@ def test_everything_in_a_bucket(s3: S3Server, bucket: str, tmp_path: Path, steps
     section = {"filesystem": s3.options.model_dump(mode="json")}
     settings = tmp_path / "fit.json"
     sections = {"store": {"uri": f"{bucket}/store", **section}, "output": {"uri": f"{bucket}/out", **section}}
-    settings.write_text(resolved(config(tmp_path, tmp_path, training={"steps": steps, "checkpoint_seconds": 0.0}, **sections)))
+    settings.write_text(
+        resolved(config(tmp_path, tmp_path, training={"steps": steps, "checkpoint_seconds": 0.0}, **sections))
+    )
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     said = []
     for run in ("first", "second"):
