@@ -24,6 +24,7 @@ def on_device(adaptor: Adaptor, width: int, device: str) -> Callable[[Floats], F
 
     @torch.inference_mode()
     def transform(vectors: Floats) -> Floats:
+        """Float32 (n, d) → float32 (n, width)."""
         if vectors.ndim != 2 or vectors.shape[1] != adaptor.dim:
             raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {adaptor.dim})")
         block = as_tensor(vectors, place)

@@ -81,6 +81,7 @@ def _plan(
     large = undecided(shards, recorded, split)
 
     def footer(shard: Shard) -> Footer | None:
+        """None for an unreadable shard that does not end the job."""
         try:
             return read_footer(store, shard, config.store)
         except InputError:

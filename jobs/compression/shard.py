@@ -157,6 +157,7 @@ class _IdCounter:
         self._rows = 0
 
     def add(self, ids: pa.Array) -> None:
+        """Take note of a batch of ids."""
         self._rows += len(ids)
         if self._rows > _COUNTED_IDS:
             self._prints = None
@@ -164,6 +165,7 @@ class _IdCounter:
             self._prints.append(fingerprints(ids))
 
     def doubled(self) -> int | None:
+        """Rows whose id came before; None when there were too many rows to count."""
         if self._prints is None:
             return None
         return self._rows - len(np.unique(np.concatenate([np.empty(0, np.uint64), *self._prints])))

@@ -127,6 +127,7 @@ def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
     ended = threading.Event()
 
     def poll() -> None:
+        """Until the block has ended: the last look, twice a second."""
         done, begun = 0, False
         while not ended.wait(0.5):
             try:

@@ -128,7 +128,7 @@ def test_the_configuration_in_it_is_one(documents: dict[str, Any], tmp_path: Pat
 
 def test_the_launcher_file_is_one(launcher: Any) -> None:
     schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
-    jsonschema.validate(launcher, schema)
+    assert list(jsonschema.validators.validator_for(schema)(schema).iter_errors(launcher)) == []
 
 
 def test_the_launcher_leaves_nothing_to_the_defaults_of_ray(launcher: Any) -> None:
