@@ -18,6 +18,7 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.artefact import open_adaptor
+from jobs.compression.gate import check_quality
 from jobs.compression.report import Totals, report, summary
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_generation
@@ -43,6 +44,7 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     """
     started = time.time()
     adaptor = open_adaptor(config.adaptor, config.store)
+    check_quality(config, adaptor)
     check_apart(config.store, config.output)
     store = open_objects(config.store.uri, config.store.filesystem)
     shards = list_shards(store)

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from adaptor.recipes import fill
 from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
 from cluster.settings import ClusterSection
+from jobs.config.quality import QualitySection
 from jobs.config.sections import (
     ArtefactSection,
     CompressArtefactSection,
@@ -93,6 +94,8 @@ class CompressConfig(Settings):
     """Where the generation goes."""
     reading: ReadingSection = ReadingSection()
     """How the shards are read."""
+    quality: QualitySection = QualitySection()
+    """What must be known of the adaptor before it starts."""
     cluster: ClusterSection = ClusterSection()
     """Where it runs."""
 

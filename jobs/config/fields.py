@@ -25,7 +25,7 @@ class Field:
     path: FieldPath
     shape: Shape
     kind: type[Any] | None
-    """Type of the value, or of a list's items; None where the choices say it all."""
+    """Type of the value, or of a list's or a mapping's items; None where the choices say it all."""
     choices: tuple[str, ...]
     nullable: bool
     required: bool
@@ -85,7 +85,7 @@ def _shape(kind: Any) -> Shape:
 
 def _kind(kind: Any) -> type[Any] | None:
     if get_origin(kind) in (tuple, dict):
-        kind = get_args(kind)[0]
+        kind = next(_alternatives(get_args(kind)[-1 if get_origin(kind) is dict else 0]))
     return kind if isinstance(kind, type) else None
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from adaptor.artefact import build, unit_rows
 from adaptor.evidence import evidence, shortened
@@ -75,16 +76,21 @@ def test_evidence_of_pca_as_adaptor_equals_pca_and_full_width_is_perfect() -> No
         "settings": {},
     }
     fitted = build(about, {"linear": pca}, pca)
-    records = {(r["method"], r["width"], r["metric"]): r["value"] for r in evidence(fitted, e[:50], e[50:])}
-    for metric in ("overlap@10", "pairwise_distance", "topk_distance"):
+    found = {(r["method"], r["width"], r["metric"]): r for r in evidence(fitted, e[:50], e[50:])}
+    records = {key: record["value"] for key, record in found.items()}
+    for metric in ("overlap@10", "overlap@100", "pairwise_distance", "topk_distance"):
         assert records["adaptor", 3, metric] == pytest.approx(records["pca", 3, metric], abs=1e-6)
-        perfect = 1.0 if metric == "overlap@10" else 0.0
+        perfect = 1.0 if metric.startswith("overlap") else 0.0
         assert records["truncation", 10, metric] == pytest.approx(perfect, abs=1e-5)
     # independent: truncation's overlap by sorting cosines
     unit = unit_rows(e)
     full = np.argsort(-(unit[:50] @ unit[50:].T), axis=1)[:, :10]
     cut = unit_rows(e[:, :3])
     near = np.argsort(-(cut[:50] @ cut[50:].T), axis=1)[:, :10]
-    expected = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(full, near, strict=True)])
-    assert records["truncation", 3, "overlap@10"] == pytest.approx(expected, abs=1e-6)
+    shares = [len(set(a) & set(b)) / 10 for a, b in zip(full, near, strict=True)]
+    assert records["truncation", 3, "overlap@10"] == pytest.approx(np.mean(shares), abs=1e-6)
+    interval = stats.norm.interval(0.95, np.mean(shares), stats.sem(shares))
+    record = found["truncation", 3, "overlap@10"]
+    assert (record["ci_low"], record["ci_high"]) == pytest.approx(interval, abs=1e-4)
+    assert (record["n"], record["corpus"]) == (50, 350)
     assert shortened(fitted, "truncation", e, 3).shape == (400, 3)
