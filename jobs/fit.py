@@ -1,14 +1,14 @@
 """`matryoshka fit`: learn an adaptor from a sample of the store.
 
 In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, labels (data.py, search.py, labels.py) → train on
-Ray workers (launch.py, worker.py). Here: measure the evidence → write the artefact, its description last.
+Ray workers (launch.py, worker.py) → describe (description.py). Here: measure the evidence → write the artefact, its
+description last.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -20,25 +20,23 @@ import ray
 from adaptor.artefact import DOCUMENT, FILES, Adaptor, Floats, build, from_files
 from adaptor.errors import InputError
 from adaptor.evidence import evidence
-from adaptor.model import Form, Linear, fold
-from adaptor.recipes import RECIPE_VERSIONS
-from adaptor.settings import WIDTH_LADDER
+from adaptor.model import fold
 from adaptor.training import State
 from cluster.session import connect
 from jobs.config.commands import FitConfig
 from jobs.config.loader import resolved
 from jobs.fitting.data import prepare
+from jobs.fitting.description import WITHOUT_EFFECT, describe, fitted_widths
 from jobs.fitting.evidence_table import print_evidence
+from jobs.fitting.labels import read_labelled
 from jobs.fitting.launch import WORK, train_on_cluster
 from jobs.fitting.sample import Sample, draw, read_footers
+from jobs.fitting.search import search_on
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
-from jobs.summary import versions, write_summary
-
-#: Settings that cannot change the adaptor, only how fast or how safely it is made.
-_WITHOUT_EFFECT = {"mining": {"shards"}, "training": {"checkpoint_seconds"}}
+from jobs.summary import write_summary
 
 
 def run(config: FitConfig) -> int:
@@ -102,7 +100,7 @@ def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
 
 def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
     listing = [[(s.key, s.size, s.version) for s in part] for part in (shards, *_labels(config))]
-    settings = config.model_dump(mode="json", exclude={**_WITHOUT_EFFECT, "cluster": True, "output": True})
+    settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, "cluster": True, "output": True})
     return hashlib.sha256(json.dumps([settings, listing], sort_keys=True).encode()).hexdigest()
 
 
@@ -117,7 +115,7 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
     with Progress("fit", total=sum(stages), unit="steps", rates=("steps",)) as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
-        widths = _widths(config, dim)
+        widths = fitted_widths(config, dim)
         sample = draw(config, shards, footers, dim)
         progress.note(
             f"sampled {len(sample.vectors):,} of {sample.store_rows:,} rows in {len(shards):,} shards, d = {dim}"
@@ -125,9 +123,11 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         )
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
-        prepared = prepare(config, shards, sample, progress.note)
+        labelled = read_labelled(config, shards, sample)
+        search = search_on(config.cluster, config.store.metric, config.mining.shards)
+        prepared = prepare(config, sample, labelled, search, progress.note)
         form, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
-        described = _describe(config, sample, widths, (form, state), fingerprint)
+        described = describe(config, sample, widths, (form, state), fingerprint)
         tensors = fold(form, prepared.start, prepared.scale)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(
@@ -137,51 +137,6 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
             )
         )
     return fitted, sample, state
-
-
-def _widths(config: FitConfig, dim: int) -> tuple[int, ...]:
-    if config.adaptor.widths is None:
-        return (*(w for w in WIDTH_LADDER if w < dim), dim)
-    if config.adaptor.widths[-1] > dim:
-        raise InputError(
-            f"adaptor.widths: {config.adaptor.widths[-1]} is more than the store's dimension {dim} "
-            f"({config.store.uri}); give widths up to {dim}"
-        )
-    return config.adaptor.widths
-
-
-def _describe(
-    config: FitConfig, sample: Sample, widths: tuple[int, ...], trained: tuple[Form, State], fingerprint: str
-) -> dict[str, Any]:
-    found, (form, state) = sample.moments, trained
-    sections = {"adaptor", "loss", "training", "mining"}
-    mean = found.total / found.rows
-    return {
-        "dim": len(mean),
-        "widths": list(widths),
-        "metric": config.store.metric,
-        "form": "linear" if isinstance(form, Linear) else config.adaptor.form,  # stage 2 frees the orthogonal form
-        "unit_input": bool(abs(found.shortest - 1) < 1e-3 and abs(found.longest - 1) < 1e-3),
-        "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
-        "settings": config.model_dump(mode="json", include=sections, exclude=_WITHOUT_EFFECT),
-        "supervised": config.queries is not None,
-        "held_out_score": {
-            "stage": state.stage,
-            "start": _number(state.first_score),
-            "best": _number(state.best_score),
-        },
-        "data": {"fingerprint": fingerprint, "store_rows": sample.store_rows, "sampled_rows": found.rows},
-        "statistics": {
-            "mean_length": round(float((mean @ mean) ** 0.5), 6),
-            "shortest": round(found.shortest, 6),
-            "longest": round(found.longest, 6),
-        },
-        "versions": versions(),
-    }
-
-
-def _number(score: float) -> float | None:
-    return round(score, 6) if math.isfinite(score) else None
 
 
 @ray.remote

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import ray
@@ -31,20 +31,36 @@ class SearchSettings:
     exclude_self: bool
 
 
-@dataclass(frozen=True)
-class SampledRows:
-    """Rows (n, d) with their ids as text, also cut into shards of the object store: (reference to the rows, row
-    numbers)."""
+class Search(Protocol):
+    """How preparing the training data asks for exact neighbours, wherever they are computed."""
 
-    vectors: Floats
-    ids: list[str]
-    shards: list[tuple[Any, Ids]]
+    def __call__(self, queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
+        """The k nearest rows of the corpus, whose parts (n, d) are numbered through, for each of `queries` (q, d).
+
+        With `itself` the queries are the corpus, and none finds its own row.
+        """
 
 
-def in_shards(vectors: Floats, ids: list[str], parts: int) -> SampledRows:
-    """Put rows into the object store in at most `parts` shards; row numbers serve as ids of the search."""
-    numbers = np.arange(len(vectors), dtype=np.int64)
-    return SampledRows(vectors, ids, [(ray.put(vectors[s]), numbers[s]) for s in cut(len(vectors), parts)])
+def search_on(cluster: ClusterSection, metric: Metric, shards: int) -> Search:
+    """Search on the cluster, each part of the corpus cut into at most `shards` shards."""
+
+    def search(queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
+        """As Search says."""
+        placed = in_shards(corpus, shards)
+        names = np.arange(len(queries), dtype=np.int64)
+        return sharded_top_k(queries, names, placed, SearchSettings(k, metric, itself), cluster)
+
+    return search
+
+
+def in_shards(corpus: Sequence[Floats], shards: int) -> list[tuple[Any, Ids]]:
+    """Put the parts of a corpus into the object store, each in at most `shards` shards: (reference, row numbers)."""
+    placed, first = [], 0
+    for part in corpus:
+        numbers = np.arange(first, first + len(part), dtype=np.int64)
+        placed += [(ray.put(part[s]), numbers[s]) for s in cut(len(part), shards) if s.stop > s.start]
+        first += len(part)
+    return placed
 
 
 def cut(rows: int, parts: int) -> list[slice]:

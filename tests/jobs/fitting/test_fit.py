@@ -14,9 +14,12 @@ import adaptor
 from adaptor.artefact import unit_rows
 from adaptor.errors import InputError
 from adaptor.training_set import hold_out
+from cluster.settings import ClusterSection
 from jobs import fit
 from jobs.fitting.data import prepare
+from jobs.fitting.labels import read_labelled
 from jobs.fitting.sample import draw, read_footers
+from jobs.fitting.search import search_on
 from jobs.store.objects import open_objects
 from jobs.store.shards import list_shards
 from tests.jobs.fitting.inputs import DIM, clustered, config, store, supervision, write
@@ -115,7 +118,9 @@ def test_labelled_documents_outside_the_sample_are_read_from_the_store(folder: P
     footers = read_footers(settings.store, shards)
     sample = draw(settings, shards, footers, DIM)
     assert (sample.store_rows, len(sample.vectors), len(set(sample.ids))) == (600, 100, 100)
-    prepared = prepare(settings, shards, sample, print)
+    prepared = prepare(
+        settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
+    )
     labels = prepared.data.supervision
     assert labels is not None
     wanted = set(pq.read_table(tmp_path / "qrels.parquet")["doc_id"].to_pylist()) - {"doc-of-no-store"}
@@ -205,7 +210,9 @@ def test_evidence_is_of_rows_that_no_stage_saw(folder: Path, tmp_path: Path) -> 
     settings = config(folder, tmp_path / "out", **supervision(tmp_path))
     shards = list_shards(open_objects(str(folder), settings.store.filesystem))
     sample = draw(settings, shards, read_footers(settings.store, shards), DIM)
-    prepared = prepare(settings, shards, sample, print)
+    prepared = prepare(
+        settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
+    )
     turned = unit_rows(prepared.held_out) @ prepared.start
     assert 0 < len(turned) < len(prepared.data.held_out) == 60
     distances = np.abs(turned[:, None, :] - prepared.data.corpus[None]).max(axis=2)

@@ -8,7 +8,7 @@ import pytest
 from adaptor.neighbours import top_k
 from cluster.settings import ClusterSection
 from jobs.fitting import search
-from jobs.fitting.search import SearchSettings, cut, in_shards, sharded_top_k
+from jobs.fitting.search import cut, in_shards, search_on
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -21,19 +21,22 @@ def test_one_two_or_five_shards_find_the_same(monkeypatch: pytest.MonkeyPatch) -
     numbers = np.arange(400)
     expected = top_k(vectors, vectors, numbers, 10, "cosine", numbers)
     for parts in (1, 2, 5):
-        rows = in_shards(vectors, [], parts)
-        assert len(rows.shards) == parts
-        found = sharded_top_k(vectors, numbers, rows.shards, SearchSettings(10, "cosine", True), ClusterSection())
+        assert len(in_shards([vectors], parts)) == parts
+        found = search_on(ClusterSection(), "cosine", parts)(vectors, [vectors], 10, itself=True)
         assert np.array_equal(found.ids, expected.ids)
         assert np.array_equal(found.similarities, expected.similarities)
 
 
 def test_queries_that_are_no_rows_exclude_nothing() -> None:
     vectors = np.eye(5, dtype=np.float32)
-    found = sharded_top_k(
-        vectors, np.arange(5), in_shards(vectors, [], 2).shards, SearchSettings(1, "dot", False), ClusterSection()
-    )
+    found = search_on(ClusterSection(), "dot", 2)(vectors, [vectors], 1)
     assert found.ids[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_parts_of_the_corpus_are_numbered_through() -> None:
+    vectors = np.eye(6, dtype=np.float32)
+    found = search_on(ClusterSection(), "dot", 2)(vectors[::-1], [vectors[:4], vectors[:0], vectors[4:]], 1)
+    assert found.ids[:, 0].tolist() == [5, 4, 3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(("rows", "parts", "sizes"), [(10, 3, [3, 3, 4]), (2, 5, [1, 1]), (7, 1, [7]), (0, 3, [0])])

@@ -1,0 +1,65 @@
+"""What the artefact says of itself: widths, settings, statistics of the sample, and how training went."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from adaptor.errors import InputError
+from adaptor.model import Form, Linear
+from adaptor.recipes import RECIPE_VERSIONS
+from adaptor.settings import WIDTH_LADDER
+from adaptor.training import State
+from jobs.config.commands import FitConfig
+from jobs.fitting.sample import Sample
+from jobs.summary import versions
+
+#: Settings that cannot change the adaptor, only how fast or how safely it is made.
+WITHOUT_EFFECT = {"mining": {"shards"}, "training": {"checkpoint_seconds"}}
+
+
+def fitted_widths(config: FitConfig, dim: int) -> tuple[int, ...]:
+    """The widths to train for vectors of dimension `dim`. Raises InputError when the config asks for more."""
+    if config.adaptor.widths is None:
+        return (*(w for w in WIDTH_LADDER if w < dim), dim)
+    if config.adaptor.widths[-1] > dim:
+        raise InputError(
+            f"adaptor.widths: {config.adaptor.widths[-1]} is more than the store's dimension {dim} "
+            f"({config.store.uri}); give widths up to {dim}"
+        )
+    return config.adaptor.widths
+
+
+def describe(
+    config: FitConfig, sample: Sample, widths: tuple[int, ...], trained: tuple[Form, State], fingerprint: str
+) -> dict[str, Any]:
+    """The artefact's document without evidence and hashes."""
+    found, (form, state) = sample.moments, trained
+    sections = {"adaptor", "loss", "training", "mining"}
+    mean = found.total / found.rows
+    return {
+        "dim": len(mean),
+        "widths": list(widths),
+        "metric": config.store.metric,
+        "form": "linear" if isinstance(form, Linear) else config.adaptor.form,  # stage 2 frees the orthogonal form
+        "unit_input": bool(abs(found.shortest - 1) < 1e-3 and abs(found.longest - 1) < 1e-3),
+        "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
+        "settings": config.model_dump(mode="json", include=sections, exclude=WITHOUT_EFFECT),
+        "supervised": config.queries is not None,
+        "held_out_score": {
+            "stage": state.stage,
+            "start": _number(state.first_score),
+            "best": _number(state.best_score),
+        },
+        "data": {"fingerprint": fingerprint, "store_rows": sample.store_rows, "sampled_rows": found.rows},
+        "statistics": {
+            "mean_length": round(float((mean @ mean) ** 0.5), 6),
+            "shortest": round(found.shortest, 6),
+            "longest": round(found.longest, 6),
+        },
+        "versions": versions(),
+    }
+
+
+def _number(score: float) -> float | None:
+    return round(score, 6) if math.isfinite(score) else None
