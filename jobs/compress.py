@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -20,13 +20,15 @@ from cluster.session import connect
 from jobs.artefact import open_adaptor
 from jobs.compression.gate import check_quality
 from jobs.compression.report import Totals, report, summary
+from jobs.compression.tidying import tidy
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_generation
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
-from jobs.store.ledger import DATA, QUARANTINE, list_names, output_keys, quarantine_key, read_record, retire
+from jobs.store.failures import failed_names, record_failure
+from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys
 from jobs.store.objects import Objects, open_objects
-from jobs.store.plan import Plan, WorkItem, orphans, plan, undecided
+from jobs.store.plan import Plan, WorkItem, plan, undecided
 from jobs.store.shards import Footer, Shard, list_shards, read_footer
 from jobs.summary import write_summary
 
@@ -51,27 +53,36 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     generation = open_generation(config.output, adaptor, config.adaptor.width)
     outputs = set(output_keys(generation))
     work = _plan(config, store, shards, generation, outputs)
-    _check_dimension(config, adaptor, store, work.todo)
+    failed_before = failed_names(generation)
+    tried = _chosen(config, work, failed_before)
+    _check_dimension(config, adaptor, store, tried)
     generation.check_writable()
     claim(generation, describe(config.store, adaptor, config.adaptor.width, config.output))
     generation.put("config.json", config.model_dump_json(indent=2).encode() + b"\n")
     for name in work.void:
         generation.delete(name.key)
-    totals, notes = Totals(), _notes(config, adaptor)
+    totals, notes = Totals(items_left=len(work.todo) - len(tried)), _notes(config, adaptor)
     facts = {"adaptor_id": adaptor.adaptor_id, "width": config.adaptor.width, "shards": len(shards), "notes": notes}
     try:
-        if work.todo:
-            _compress(config, work.todo, totals, worker)
+        if tried:
+            _compress(config, tried, generation, totals, worker)
     except InputError:
         write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
         raise
-    if not totals.failures:
-        totals.files_removed = _tidy(config, generation, work, outputs)
+    totals.files_removed = tidy(config, generation, work, (outputs, failed_before), totals)
     # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
     totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
     write_summary(generation, "compress", facts | summary(work, totals), started)
     sys.stdout.write(report(generation.uri, work, totals, notes, time.time() - started))
-    return 1 if totals.failures else 0
+    return 0 if totals.complete else 1
+
+
+def _chosen(config: CompressConfig, work: Plan, failed_before: Set[RecordName]) -> list[WorkItem]:
+    """The work items of this run in their order: those that failed before alone, or last, so that they hold up none."""
+    failed = [item for item in work.todo if item.record in failed_before]
+    if config.reading.retry_failed:
+        return failed
+    return [*(item for item in work.todo if item.record not in failed_before), *failed]
 
 
 def _plan(
@@ -125,7 +136,13 @@ def _notes(config: CompressConfig, adaptor: Adaptor) -> list[str]:
     return [f"width {width} is not one that the adaptor was trained for ({trained}): evaluate it before you rely on it"]
 
 
-def _compress(config: CompressConfig, items: Sequence[WorkItem], totals: Totals, worker: type[Any] | None) -> None:
+def _compress(
+    config: CompressConfig,
+    items: Sequence[WorkItem],
+    generation: Objects,
+    totals: Totals,
+    worker: type[Any] | None,
+) -> None:
     """Stream the work items through the cluster into `totals`. Raises `InputError` when bad rows end the job."""
     cluster = config.cluster
     workers = min(cluster.workers, len(items))
@@ -139,34 +156,15 @@ def _compress(config: CompressConfig, items: Sequence[WorkItem], totals: Totals,
         ):
             progress.set(vectors=0, gb=0.0, quarantined=0, failed=0)
             for result in results:
-                if result.status == "stop":
-                    raise InputError(result.message)
-                if result.record is None:
-                    totals.fail(result.item, result.message)
-                    progress.note(f"failed: {result.message}")
+                cause, record = result.cause, result.record
+                if result.status == "stop" and cause is not None:
+                    raise InputError(cause.reason)
+                if cause is not None:
+                    record_failure(generation, result.item, cause)
+                    totals.fail(result.item, cause)
+                    progress.note(f"failed: {cause.reason}")
                     progress.advance(failed=1)
-                    continue
-                record = result.record
-                totals.add(result.item, record)
-                gb = result.item.input_bytes / 1e9
-                progress.advance(vectors=record.rows_in, gb=gb, quarantined=record.rows_quarantined)
-
-
-def _tidy(config: CompressConfig, generation: Objects, work: Plan, outputs: Collection[str]) -> int:
-    """Delete what the ledger does not account for, and with `output.removed: delete` what left the store; how many.
-
-    Only what was there when the run began (`outputs`) is touched: a run beside this one may be about to commit more.
-    """
-    removed = [read_record(generation, name) for name in work.removed]
-    if config.output.removed == "delete":
-        for record in removed:
-            retire(generation, record)
-    records = [key for key in work.leftovers if not key.startswith(DATA)]
-    for key in records:
-        generation.delete(key)
-    current = {item.output for item in (*work.todo, *work.done)} | {record.output for record in removed}
-    files = orphans(outputs, current)
-    for key in files:
-        generation.delete(key)
-        generation.delete(quarantine_key(key))
-    return len(records) + len(files) + (len(removed) if config.output.removed == "delete" else 0)
+                elif record is not None:
+                    totals.add(result.item, record)
+                    gb = result.item.input_bytes / 1e9
+                    progress.advance(vectors=record.rows_in, gb=gb, quarantined=record.rows_quarantined)

@@ -4,6 +4,7 @@
   data/…           short shards under the keys of the store
   _ledger/…        one record per finished work item
   _quarantine/…    rejected rows
+  _failed/…        why work items were given up
   generation.json  what all of it was made with; config.json and summary.json are those of the last run
 """
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from jobs.store.ledger import Record
+from jobs.store.failures import Cause, Kind, by_kind
+from jobs.store.ledger import Record, RecordName
 from jobs.store.plan import Plan, WorkItem
 
 _SHOWN = 20
@@ -16,7 +17,8 @@ _LISTED = 10_000
 
 @dataclass
 class Totals:
-    """What this run did, added up from the records. `doubled` and `failed` name shards, with count and reason."""
+    """What this run did, added up from the records. `items_left` were not tried; `failed` were, and are `listed` with
+    their reasons; `doubled` names shards and counts ids."""
 
     items: int = 0
     rows_in: int = 0
@@ -27,9 +29,15 @@ class Totals:
     output_bytes: int = 0
     files_removed: int = 0
     quarantine_files: int = 0
-    failures: int = 0
+    items_left: int = 0
     doubled: dict[str, int] = field(default_factory=dict)
-    failed: list[dict[str, str]] = field(default_factory=list)
+    failed: dict[RecordName, Kind] = field(default_factory=dict)
+    listed: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every work item of the plan is done."""
+        return not self.failed and not self.items_left
 
     def add(self, item: WorkItem, record: Record) -> None:
         """Count a finished work item."""
@@ -44,20 +52,22 @@ class Totals:
             if len(self.doubled) < _LISTED:
                 self.doubled[item.title] = record.duplicate_ids
 
-    def fail(self, item: WorkItem, reason: str) -> None:
+    def fail(self, item: WorkItem, cause: Cause) -> None:
         """Count a work item that failed for good."""
-        self.failures += 1
-        if len(self.failed) < _LISTED:
-            self.failed.append({"shard": item.title, "reason": reason})
+        self.failed[item.record] = cause.kind
+        if len(self.listed) < _LISTED:
+            self.listed.append({"shard": item.title, **asdict(cause)})
 
 
 def summary(work: Plan, totals: Totals) -> dict[str, Any]:
     """The fields of summary.json."""
     return {
-        "status": "incomplete" if totals.failures else "complete",
+        "status": "complete" if totals.complete else "incomplete",
         "work_items_done_before": len(work.done),
         "work_items_done": totals.items,
-        "work_items_failed": totals.failures,
+        "work_items_failed": len(totals.failed),
+        "work_items_failed_by_reason": by_kind(totals.failed.values()),
+        "work_items_left": totals.items_left,
         "shards_removed_from_store": len({name.shard for name in work.removed}),
         "files_removed": totals.files_removed,
         "rows_in": totals.rows_in,
@@ -68,7 +78,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
         "input_bytes": totals.input_bytes,
         "output_bytes": totals.output_bytes,
         "shards_with_duplicate_ids": totals.doubled,
-        "failed": totals.failed,
+        "failed": totals.listed,
     }
 
 
@@ -77,11 +87,16 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
     lines = [f"note: {note}" for note in notes]
     if not work.todo:
         lines.append(f"nothing to do: all {len(work.done):,} work items are done")
-    else:
+    elif totals.items or totals.failed:
         lines.append(
             f"{totals.items:,} work items compressed in {seconds:.1f} s ({len(work.done):,} were done before): "
             f"{totals.rows_in:,} vectors in, {totals.rows_out:,} out, "
             f"{totals.input_bytes / 1e9:.3g} GB in, {totals.output_bytes / 1e9:.3g} GB out"
+        )
+    if totals.items_left:
+        lines.append(
+            f"{totals.items_left:,} work items are left, which no run gave up as failed: "
+            "run without reading.retry_failed to do them"
         )
     if totals.quarantine_files:
         lines.append(
@@ -92,11 +107,15 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         lines.append(
             f"{totals.duplicate_ids:,} rows have an id that an earlier row of their shard has: {_few(totals.doubled)}"
         )
-    if totals.failures:
-        lines.append(f"{totals.failures:,} work items failed; run the same command again to try only them:")
-        lines += [f"  {failure['reason']}" for failure in totals.failed[:_SHOWN]]
-        if totals.failures > _SHOWN:
-            lines.append(f"  … and {totals.failures - _SHOWN:,} more, see summary.json")
+    if totals.failed:
+        counts = ", ".join(f"{count:,} {kind}" for kind, count in by_kind(totals.failed.values()).items() if count)
+        lines.append(
+            f"{len(totals.failed):,} work items failed ({counts}); run the same command again, or with "
+            "--reading.retry_failed true to try only them:"
+        )
+        lines += [f"  {failure['reason']}" for failure in totals.listed[:_SHOWN]]
+        if len(totals.failed) > _SHOWN:
+            lines.append(f"  … and {len(totals.failed) - _SHOWN:,} more, see summary.json and {uri}/_failed/")
     return "\n".join([*lines, uri]) + "\n"
 
 

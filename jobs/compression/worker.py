@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+import time
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -12,11 +12,12 @@ from typing import Any, Literal, cast
 import pyarrow as pa
 import ray
 import ray.data
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from adaptor.errors import InputError, RunError
+from jobs.compression.attempts import Begun, start_attempts
 from jobs.compression.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
+from jobs.store.failures import Cause
 from jobs.store.ledger import Record, RowGroups
 from jobs.store.plan import WorkItem, blocks
 from jobs.store.scratch import sweep
@@ -26,34 +27,31 @@ Status = Literal["done", "failed", "stop"]
 
 #: Most blocks of the dataset of descriptors: each is an object that the driver keeps track of.
 _MOST_BLOCKS = 4096
-_RESULT = pa.schema([(name, pa.string()) for name in ("item", "status", "message", "record")])
+_RESULT = pa.schema(
+    [
+        ("item", pa.string()),
+        ("status", pa.string()),
+        ("attempt", pa.int64()),
+        ("seconds", pa.float64()),
+        ("cause", pa.string()),
+        ("record", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a work item: its `record` when done; a `message` when it failed, or when the job is to stop."""
+    """What became of a work item: its `record` when done; the `cause` when it failed or is to stop the job.
+
+    `cause.attempts` and, for what is done, `attempt` count from 1. `seconds` are those of the last attempt.
+    """
 
     item: WorkItem
     status: Status
-    message: str
-    record: Record | None
-
-
-class Attempts:
-    """Ray actor that remembers, for as long as the job lasts, how often each work item was begun and which failed."""
-
-    def __init__(self) -> None:
-        self._begun: Counter[str] = Counter()
-        self._failed: dict[str, str] = {}
-
-    def begin(self, key: str) -> tuple[int, str | None]:
-        """Count a start; gives the number of starts, this one included, and the message if it has already failed."""
-        self._begun[key] += 1
-        return self._begun[key], self._failed.get(key)
-
-    def fail(self, key: str, message: str) -> None:
-        """Remember that a work item failed for good."""
-        self._failed[key] = message
+    attempt: int
+    seconds: float
+    cause: Cause | None = None
+    record: Record | None = None
 
 
 class CompressShards:
@@ -68,9 +66,10 @@ class CompressShards:
         """Rows of `descriptors` in, rows of results out. Errors of ours become results; defects are raised."""
         rows = []
         for text in table.column("item").to_pylist():
-            status, message, record = self._attempt(item_from_json(text))
-            rows.append((text, status, message, None if record is None else record.to_json().decode()))
-        return pa.table([pa.array(column, pa.string()) for column in zip(*rows, strict=True)], schema=_RESULT)
+            began = time.monotonic()
+            attempt, outcome = self._attempt(item_from_json(text))
+            rows.append(_row(text, attempt, outcome, time.monotonic() - began))
+        return pa.Table.from_pylist(rows, _RESULT)
 
     def compress(self, item: WorkItem) -> Record:
         """Do one work item."""
@@ -80,24 +79,37 @@ class CompressShards:
     def _compressor(self) -> ShardCompressor:
         return ShardCompressor(self._config)
 
-    def _attempt(self, item: WorkItem) -> tuple[Status, str, Record | None]:
-        key, most = item.record.key, self._config.reading.attempts
-        begun, failed = ray.get(self._attempts.begin.remote(key))
+    def _attempt(self, item: WorkItem) -> tuple[int, Record | Cause | InputError]:
+        """The number of the attempt and what came of it; an `InputError` is to stop the job."""
+        key = item.record.key
+        begun: Begun = ray.get(self._attempts.begin.remote(key, ray.get_runtime_context().current_actor))
+        outcome = self._outcome(item, begun)
+        ray.get(self._attempts.end.remote(key, outcome if isinstance(outcome, Cause) else None))
+        return begun.attempt, outcome
+
+    def _outcome(self, item: WorkItem, begun: Begun) -> Record | Cause | InputError:
         try:
-            if begun > 1 and (record := self._compressor.committed(item)) is not None:
-                return "done", "", record
-            if failed is None and begun > most:
-                failed = (
-                    f"{item.title} killed its worker {most} times: out of memory, or a file that crashes the reader"
-                )
-            if failed is not None:
-                return "failed", failed, None
-            return "done", "", self.compress(item)
-        except (InputError, RunError) as problem:
-            if isinstance(problem, InputError) and self._config.reading.bad_rows == "stop":
-                return "stop", str(problem), None
-            ray.get(self._attempts.fail.remote(key, str(problem)))
-            return "failed", str(problem), None
+            if begun.attempt > 1 and (record := self._compressor.committed(item)) is not None:
+                return record
+            if begun.cause is not None:
+                return begun.cause
+            if begun.attempt > self._config.reading.attempts:
+                return self._given_up(item, begun)
+            return self.compress(item)
+        except InputError as problem:
+            stop = self._config.reading.bad_rows == "stop"
+            return InputError(str(problem)) if stop else Cause("data", str(problem), begun.attempt)
+        except RunError as problem:
+            return Cause("outage", str(problem), begun.attempt)
+
+    def _given_up(self, item: WorkItem, begun: Begun) -> Cause:
+        tried, late, limit = begun.attempt - 1, begun.timed_out, self._config.reading.timeout_seconds
+        if late == tried:
+            why = f"took longer than {limit:g} s, {tried} times: raise reading.timeout_seconds if it is merely large"
+            return Cause("timeout", f"{item.title} {why}", tried)
+        why = f"killed its worker {tried - late} times: out of memory, or a file that crashes the reader"
+        also = f"; {late} times it took longer than {limit:g} s" if late else ""
+        return Cause("crash", f"{item.title} {why}{also}", tried)
 
 
 def stream_results(
@@ -109,9 +121,7 @@ def stream_results(
     """
     cluster = config.cluster
     tables = [pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, _MOST_BLOCKS)]
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    counter = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
-    attempts = counter.options(scheduling_strategy=here).remote()
+    attempts = start_attempts(config.reading.timeout_seconds)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     results = ray.data.from_arrow(tables).map_batches(
@@ -126,8 +136,30 @@ def stream_results(
     )
     for rows in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for row in cast(pa.Table, rows).to_pylist():
-            record = None if row["record"] is None else Record.from_json(row["record"])
-            yield Result(item_from_json(row["item"]), row["status"], row["message"], record)
+            yield _result(row)
+
+
+def _row(item: str, attempt: int, outcome: Record | Cause | InputError, seconds: float) -> dict[str, Any]:
+    """A result as texts and numbers, the way Arrow carries it to the driver."""
+    row: dict[str, Any] = {"item": item, "attempt": attempt, "seconds": seconds}
+    if isinstance(outcome, Record):
+        return row | {"status": "done", "record": outcome.to_json().decode()}
+    if isinstance(outcome, InputError):
+        outcome, status = Cause("data", str(outcome), attempt), "stop"
+    else:
+        status = "failed"
+    return row | {"status": status, "cause": json.dumps(asdict(outcome))}
+
+
+def _result(row: dict[str, Any]) -> Result:
+    return Result(
+        item=item_from_json(row["item"]),
+        status=row["status"],
+        attempt=row["attempt"],
+        seconds=row["seconds"],
+        cause=None if row["cause"] is None else Cause(**json.loads(row["cause"])),
+        record=None if row["record"] is None else Record.from_json(row["record"]),
+    )
 
 
 def item_to_json(item: WorkItem) -> str:

@@ -81,9 +81,10 @@ def shard_hash(key: str) -> str:
     return _digest(key)[:24]
 
 
-def list_names(generation: Objects) -> list[RecordName]:
+def list_names(generation: Objects, folder: str = LEDGER) -> list[RecordName]:
     """Names of all records, from one listing; other objects in the ledger's folder are ignored."""
-    return [name for info in generation.list(LEDGER) if (name := _parse(info.key)) is not None]
+    names = (_parse(info.key.removeprefix(folder)) for info in generation.list(folder))
+    return [name for name in names if name is not None]
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,8 @@ def output_keys(generation: Objects) -> Iterator[str]:
     return (info.key for info in generation.list(DATA) if info.key.endswith(".parquet"))
 
 
-def _parse(key: str) -> RecordName | None:
-    found = _NAME.fullmatch(key.removeprefix(LEDGER))
+def _parse(file: str) -> RecordName | None:
+    found = _NAME.fullmatch(file)
     if found is None:
         return None
     shard, kind, start, stop, total, version = found.groups()

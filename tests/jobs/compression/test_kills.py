@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from jobs.compression.attempts import Attempts, Begun
 from jobs.compression.worker import CompressShards
+from jobs.store.failures import FAILED, Cause
 from jobs.store.ledger import LEDGER, Record
 from jobs.store.plan import WorkItem
 from tests.jobs.compression.workplace import Workplace, table
@@ -59,6 +62,12 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
     assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
 
 
+def summary(workplace: Workplace) -> dict[str, Any]:
+    """The summary of the last run."""
+    content: dict[str, Any] = json.loads(workplace.generation().read("summary.json"))
+    return content
+
+
 def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     class Poisoned(CompressShards):
         def compress(self, item: WorkItem) -> Record:
@@ -67,12 +76,54 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
             return super().compress(item)
 
     assert workplace.compress(Poisoned, reading={"attempts": 2}, cluster={"workers": 2}) == 1
-    summary = json.loads(workplace.generation().read("summary.json"))
-    assert [failure["shard"] for failure in summary["failed"]] == ["sub/b.parquet"]
+    (failure,) = summary(workplace)["failed"]
+    assert (failure["shard"], failure["kind"], failure["attempts"]) == ("sub/b.parquet", "crash", 2)
+    assert summary(workplace)["work_items_failed_by_reason"] == {"data": 0, "outage": 0, "crash": 1, "timeout": 0}
     assert "sub/b.parquet killed its worker 2 times" in capsys.readouterr().out
     assert [record.shard for record in workplace.records()] == ["a.parquet", "sub/c.parquet"]
-    assert workplace.compress() == 0
+    (kept,) = workplace.bytes_below(FAILED).values()
+    assert json.loads(kept) | failure == json.loads(kept) | {"shard": "sub/b.parquet"}
+    workplace.put("new.parquet", table(4, seed=7))
+    assert workplace.compress(reading={"retry_failed": True}) == 1  # what failed is done, what is new is left
+    assert (summary(workplace)["work_items_done"], summary(workplace)["work_items_left"]) == (1, 1)
+    assert "1 work items are left" in capsys.readouterr().out
+    assert workplace.bytes_below(FAILED) == {}
+    (workplace.store / "new.parquet").unlink()
+    assert workplace.compress(reading={"retry_failed": True}) == 0
     assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
+
+
+@pytest.mark.parametrize("how", ["asleep", pytest.param("stopped", marks=pytest.mark.slow)])
+def test_a_shard_that_hangs_is_timed_out_and_the_others_finish(workplace: Workplace, how: str) -> None:
+    class Hanging(CompressShards):
+        def compress(self, item: WorkItem) -> Record:
+            if item.shard.key == "sub/b.parquet":
+                if how == "stopped":
+                    os.kill(os.getpid(), signal.SIGSTOP)
+                time.sleep(1000)
+            return super().compress(item)
+
+    assert workplace.compress(Hanging, reading={"attempts": 2, "timeout_seconds": 2}, cluster={"workers": 2}) == 1
+    (failure,) = summary(workplace)["failed"]
+    assert (failure["kind"], failure["attempts"]) == ("timeout", 2)
+    assert failure["reason"].startswith("sub/b.parquet took longer than 2 s, 2 times: raise reading.timeout_seconds")
+    assert [record.shard for record in workplace.records()] == ["a.parquet", "sub/c.parquet"]
+
+
+def test_the_watch_kills_those_that_are_late_and_only_them() -> None:
+    killed: list[str] = []
+    attempts = Attempts(0.2, kill=killed.append)
+    assert attempts.begin("hangs", "worker 1") == Begun(1, 0, None)
+    attempts.begin("ends", "worker 2")
+    attempts.end("ends")
+    attempts.begin("fails", "worker 3")
+    attempts.end("fails", Cause("data", "damaged", 1))
+    time.sleep(0.6)
+    assert killed == ["worker 1"]
+    assert attempts.begin("hangs", "worker 4") == Begun(2, 1, None)
+    assert attempts.begin("fails", "worker 5") == Begun(2, 0, Cause("data", "damaged", 1))
+    attempts.end("hangs")
+    attempts.end("fails")
 
 
 @pytest.mark.timeout(240)
