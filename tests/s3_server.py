@@ -33,11 +33,10 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server: `endpoint` for clients; `environment` holds the variables with its credentials; its process."""
+    """A running server: `endpoint` for clients; `environment` holds the variables with its credentials."""
 
     endpoint: str
     environment: dict[str, str]
-    pid: int
 
     @property
     def options(self) -> FilesystemOptions:
@@ -70,7 +69,7 @@ def running_server(folder: Path) -> Iterator[S3Server]:
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment, process.pid)
+        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -80,10 +80,9 @@ class Bench:
         """Run a variant on a fresh output."""
         _remove(job.filesystem, job.output)
         log = self.local / f"{variant}.log"
-        apart = () if self.server is None else (self.server.pid,)
         threads = {"OMP_NUM_THREADS": "1"} if variant in ("floor", "bare-loop", "scikit-learn", "faiss") else {}
         command = self.command(variant, job, *options)
-        usage = process_tree.run(command, self.environment | threads, ROOT, log, apart)
+        usage = process_tree.run(command, self.environment | threads, ROOT, log)
         if usage.status:
             lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
             raise VariantFailed(f"{variant} ended with status {usage.status}: {lines[-1][:200]}")

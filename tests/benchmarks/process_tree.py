@@ -48,14 +48,14 @@ def run(
     environment: Mapping[str, str],
     folder: Path,
     log: Path,
-    apart: Collection[int] = (),
 ) -> Usage:
     """Run `command` in `folder` to its end, and that of all it started; output and errors go to `log`.
 
-    `apart` are children of this process that do not belong to it. CPU time is that of every process seen, as last seen,
-    or what the kernel says about the command and the children it waited for, whichever is more.
+    Processes that this one had before (a server) do not belong to it. CPU time is that of every process seen, as last
+    seen, or what the kernel says about the command and the children it waited for, whichever is more.
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    apart = {process.pid for process in descendants()}
     ticks: dict[tuple[int, int], int] = {}
     peak = 0
     started = time.monotonic()
