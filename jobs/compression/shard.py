@@ -18,6 +18,7 @@ from jobs.config.commands import CompressConfig
 from jobs.generation import describe, open_generation, stamps
 from jobs.shortening import aligned, open_shortener
 from jobs.store.fingerprints import Fingerprints, fingerprints
+from jobs.store.ids import id_strings, unusable_ids
 from jobs.store.ledger import Record, commit, quarantine_key, read_record
 from jobs.store.objects import open_objects
 from jobs.store.output import Layout, ShardWriter, Written, publish, short_array, short_field, short_schema
@@ -88,16 +89,15 @@ class ShardCompressor:
         return range(run.start, run.stop)
 
     def _judge(self, item: WorkItem, batch: Batch, reasons: dict[int, str]) -> dict[int, str]:
-        """All reasons of a batch, null ids included; ends the job when bad rows are to stop it."""
+        """All reasons of a batch, unusable ids included; ends the job when bad rows are to stop it."""
         ids = batch.table.column(self._config.store.id_column)
-        if ids.null_count:
-            missing = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))
-            reasons = reasons | {int(row): "null id" for row in missing}
+        reasons = reasons | unusable_ids(ids)
         if reasons and self._config.reading.bad_rows == "stop":
             row = min(reasons)
+            (name,) = id_strings(ids[row : row + 1])
             raise InputError(
                 f"{self._store.uri}: {item.shard.key}, row group {batch.row_group}, row {batch.first_row + row} "
-                f"(id {ids[row].as_py()!r}): {reasons[row]}; repair the row, or set reading.bad_rows: quarantine"
+                f"(id {name!r}): {reasons[row]}; repair the row, or set reading.bad_rows: quarantine"
             )
         return reasons
 

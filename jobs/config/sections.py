@@ -38,7 +38,7 @@ class StoreSection(Settings):
     uri: str = Field(min_length=1)
     """Folder or prefix of the shards: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     id_column: str = "id"
-    """Column of row ids (string or integer)."""
+    """Column of row ids (string, integer or UUID)."""
     vector_column: str = "vector"
     """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
     metric: Metric = "cosine"

@@ -22,6 +22,7 @@ from adaptor.neighbours import Ids, Neighbours, merge, top_k
 from jobs.config.sections import StoreSection
 from jobs.evaluation.methods import ORIGINAL, Column, shorten
 from jobs.shortening import LENGTH_TOLERANCE
+from jobs.store.ids import id_texts
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, read_footer, unchanged
 from jobs.store.vectors import decode, read_batches
@@ -80,7 +81,7 @@ def search_shards(search: Search, shards: Sequence[tuple[int, Shard]]) -> Found:
     adaptor = from_files(search.adaptor_files)
     queries = dict(shorten(adaptor, search.queries, search.widths))
     objects = open_objects(search.store.uri, search.store.filesystem)
-    judged_ids = pa.array(search.judged_ids, pa.string())
+    judged_ids = pa.array(search.judged_ids, pa.large_string())
     batches = (
         batch for place, shard in shards for batch in _read(objects, place, shard, search.store, (adaptor, judged_ids))
     )
@@ -116,7 +117,7 @@ def _read(
     first_rows = np.cumsum((0, *footer.row_group_rows)) + place * SHARD_STRIDE
     every = range(len(footer.row_group_rows))
     for batch in read_batches(objects, shard, every, _READ_ROWS, [store.id_column, store.vector_column]):
-        ids = pc.cast(batch.table.column(store.id_column), pa.string())
+        ids = id_texts(batch.table.column(store.id_column))
         decoded = decode(batch.table.column(store.vector_column), adaptor.dim)
         reasons = {int(row): "null id" for row in np.flatnonzero(pc.is_null(ids))} | decoded.reasons
         reasons = wrong_lengths(decoded.vectors, adaptor) | reasons

@@ -19,6 +19,7 @@ from adaptor.neighbours import Ids
 from adaptor.pca import Moments, merge_moments, moments
 from jobs.config.commands import FitConfig
 from jobs.config.sections import StoreSection
+from jobs.store.ids import id_strings
 from jobs.store.objects import open_objects
 from jobs.store.sampling import choose_rows, read_rows
 from jobs.store.shards import Footer, Shard, read_footer
@@ -117,7 +118,7 @@ def _read(store: StoreSection, group: list[tuple[Shard, Ids]], dim: int) -> _Blo
         good = np.ones(len(vectors), bool)
         good[list(reasons)] = False
         kept.append(vectors[good])
-        ids += [str(name) for name, keep in zip(names.to_pylist(), good, strict=True) if keep]
+        ids += [name for name, keep in zip(names, good, strict=True) if keep]
         left_out += [f"{store.uri}/{shard.key}, row {rows[i]}: {why}" for i, why in sorted(reasons.items())]
     vectors = np.concatenate(kept)
     return _Block(vectors, ids, moments(vectors, store.metric) if len(vectors) else None, left_out)
@@ -144,11 +145,11 @@ def _documents(store: StoreSection, shards: list[Shard], wanted: frozenset[str],
         places: list[int] = []
         offset = 0
         for batch in read_batches(objects, shard, groups, 65_536, [store.id_column]):
-            names = batch.table.column(store.id_column).to_pylist()
-            places += [offset + i for i, name in enumerate(names) if str(name) in wanted]
+            names = id_strings(batch.table.column(store.id_column))
+            places += [offset + i for i, name in enumerate(names) if name in wanted]
             offset += len(names)
         if places:
             ids, vectors, reasons = read_rows(objects, shard, store, np.array(places, np.int64), dim)
             usable = [i for i in range(len(vectors)) if i not in reasons]
-            found |= {str(ids[i].as_py()): vectors[i] for i in usable}
+            found |= {ids[i]: vectors[i] for i in usable}
     return found

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.store.ids import id_texts
+
 Fingerprints = npt.NDArray[np.uint64]
 
 
@@ -16,9 +18,7 @@ def fingerprints(ids: pa.Array) -> Fingerprints:
     Tabulation hashing: every (position, byte) has a random-looking number, and those of a text are added up modulo
     2^64. Two different ids agree with a probability of about 2^-64.
     """
-    if pa.types.is_dictionary(ids.type):
-        ids = ids.dictionary_decode()
-    texts = pc.cast(pc.cast(ids, pa.large_string()), pa.large_binary())
+    texts = pc.cast(id_texts(ids), pa.large_binary())
     _, offsets, data = texts.buffers()
     ends = np.frombuffer(offsets, np.int64)[texts.offset : texts.offset + len(texts) + 1]
     first, last = int(ends[0]), int(ends[-1])

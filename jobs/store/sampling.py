@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.config.sections import StoreSection
+from jobs.store.ids import id_strings, id_texts
 from jobs.store.objects import Objects
 from jobs.store.shards import Shard, read_footer
 from jobs.store.vectors import decode, read_batches
@@ -104,31 +105,28 @@ def _systematic(expected: Floats, rng: np.random.Generator) -> Integers:
 
 def read_rows(
     objects: Objects, shard: Shard, store: StoreSection, rows: Integers, dim: int | None = None
-) -> tuple[pa.Array, npt.NDArray[np.float32], dict[int, str]]:
-    """Read rows of one shard by their ascending numbers: ids (n,), vectors (n, d) float32, position → why unusable.
+) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
+    """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
 
-    `dim` None takes the most common length among these rows. Only the row groups that hold the rows are read, batch by
-    batch. `InputError` for a damaged shard and for a row beyond its end.
+    Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only the row groups that
+    hold the rows are read, batch by batch. `InputError` for a damaged shard and for a row beyond its end.
     """
     footer = read_footer(objects, shard, store)
     ends = np.cumsum(np.asarray(footer.row_group_rows, dtype=np.int64))
     if len(rows) and not 0 <= rows[0] <= rows[-1] < footer.rows:
         raise InputError(f"{objects.uri}: {shard.key} has {footer.rows} rows, row {rows[-1]} was asked: it has changed")
     columns = [store.id_column, store.vector_column]
-    ids: list[pa.Array] = []
+    ids: list[str] = []
     vectors: list[pa.Array] = []
-    for group in np.unique(np.searchsorted(ends, rows, side="right")):
-        start = ends[group] - footer.row_group_rows[group]
-        low, high = np.searchsorted(rows, (start, ends[group]))
-        wanted = rows[low:high] - start
-        for batch in read_batches(objects, shard, range(group, group + 1), _BATCH_ROWS, columns):
-            first, last = np.searchsorted(wanted, (batch.first_row, batch.first_row + batch.table.num_rows))
-            if last > first:
-                here = batch.table.take(pa.array(wanted[first:last] - batch.first_row))
-                ids.append(here.column(store.id_column))
-                vectors.append(here.column(store.vector_column))
+    groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
+    for batch in read_batches(objects, shard, groups, _BATCH_ROWS, columns):
+        start = ends[batch.row_group] - footer.row_group_rows[batch.row_group] + batch.first_row
+        low, high = np.searchsorted(rows, (start, start + batch.table.num_rows))
+        if high > low:
+            here = pa.array(rows[low:high] - start)
+            ids += map(str, id_strings(id_texts(batch.table.column(store.id_column)).take(here)))
+            vectors.append(batch.table.column(store.vector_column).take(here))
     if not ids:
-        kind = footer.schema.field(store.id_column).type
-        return pa.array([], type=kind), np.zeros((0, dim or 0), dtype=np.float32), {}
+        return [], np.zeros((0, dim or 0), dtype=np.float32), {}
     decoded = decode(pa.chunked_array(vectors), dim)
-    return pa.concat_arrays(ids), decoded.vectors, decoded.reasons
+    return ids, decoded.vectors, decoded.reasons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,6 +14,9 @@ from jobs.config.sections import StoreSection
 from jobs.store.ids import is_id_type
 from jobs.store.objects import Objects
 from jobs.store.vector_types import is_vector_type
+
+#: Extension types whose values are pickles: those of Ray and of Arrow before version 14.
+_PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,18 @@ def is_shard_key(key: str) -> bool:
 
 
 def open_parquet(objects: Objects, key: str) -> pq.ParquetFile:
-    """Open a shard for streaming: buffered reads, nothing read ahead. `InputError` when it is no whole Parquet file."""
+    """Open a shard for streaming: buffered reads, nothing read ahead, page checksums compared where there are any.
+
+    `InputError` when it is no whole Parquet file.
+    """
     path = objects.path(key)
     try:
         source = objects.arrow.open_input_file(path)
-        return pq.ParquetFile(source, buffer_size=objects.buffer_bytes, pre_buffer=False)
+        file = pq.ParquetFile(
+            source, buffer_size=objects.buffer_bytes, pre_buffer=False, page_checksum_verification=True
+        )
+        _ = file.schema_arrow  # made now, so that a schema that cannot be made is told apart from damaged data
+        return file
     except FileNotFoundError as error:
         raise InputError(
             f"{objects.uri}: {key} does not exist any more: it was removed after the store was listed"
@@ -67,6 +78,8 @@ def open_parquet(objects: Objects, key: str) -> pq.ParquetFile:
         if is_outage(error):
             raise RunError(f"{objects.uri}: {key} could not be read: {error}") from error
         raise InputError(f"{objects.uri}: {key} {_what_is_wrong(objects, key, error)}") from error
+    except (ValueError, TypeError, KeyError) as error:  # from an extension type that does not know its own description
+        raise InputError(f"{objects.uri}: {key} is a damaged Parquet file: {error}") from error
 
 
 def is_outage(error: Exception) -> bool:
@@ -79,7 +92,7 @@ def read_footer(objects: Objects, shard: Shard, store: StoreSection) -> Footer:
     """Read and check a shard's footer.
 
     `InputError` names the shard and says what is wrong: not Parquet, truncated, encrypted, id or vector column missing
-    or of a type that cannot be one.
+    or of a type that cannot be one, values that are Python pickles.
     """
     with open_parquet(objects, shard.key) as file:
         metadata, schema = file.metadata, file.schema_arrow
@@ -89,13 +102,21 @@ def read_footer(objects: Objects, shard: Shard, store: StoreSection) -> Footer:
     require_column(where, schema, store.vector_column, "store.vector_column")
     kind = schema.field(store.id_column).type
     if not is_id_type(kind):
-        raise InputError(f"{where}: column '{store.id_column}' is of type {kind}: ids must be strings or integers")
+        raise InputError(
+            f"{where}: column '{store.id_column}' is of type {kind}: ids must be strings, integers or UUIDs"
+        )
     kind = schema.field(store.vector_column).type
     if not is_vector_type(kind):
         raise InputError(
             f"{where}: column '{store.vector_column}' is of type {kind}: "
             "vectors must be a list, large_list or fixed_size_list of float16, float32 or float64"
         )
+    for column in schema:
+        if pickled := next(_pickled(column), None):
+            raise InputError(
+                f"{where}: column '{column.name}' is of the extension type {pickled}: its values are Python pickles, "
+                "which could run code wherever they are read: store them as another type, or drop the column"
+            )
     rows = tuple(group.num_rows for group in groups)
     return Footer(metadata.num_rows, rows, tuple(group.total_byte_size for group in groups), schema)
 
@@ -120,10 +141,23 @@ def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> 
         return
     if count:
         raise InputError(f"{where}: {count} columns are named '{column}': rename all but one")
-    near = difflib.get_close_matches(column, schema.names, n=len(schema.names), cutoff=0.6)
+    near = difflib.get_close_matches(column, schema.names, n=20, cutoff=0.6)
     names = near + [name for name in schema.names if name not in near]
     shown = ", ".join(f"'{name}'" for name in names[:20]) + (" …" if len(names) > 20 else "")
     raise InputError(f"{where}: no column '{column}'; it has {shown or 'no columns'}: set {setting}")
+
+
+def _pickled(field: pa.Field) -> Iterator[str]:
+    """Names of the extension types in this field whose readers unpickle the values."""
+    kind = field.type
+    if isinstance(kind, pa.BaseExtensionType):
+        name, kind = kind.extension_name, kind.storage_type
+    else:  # a type that nobody here has registered
+        name = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode(errors="replace")
+    if name in _PICKLED:
+        yield name
+    for index in range(kind.num_fields):
+        yield from _pickled(kind.field(index))
 
 
 def _what_is_wrong(objects: Objects, key: str, error: Exception) -> str:

@@ -125,7 +125,7 @@ def _nothing_left(section: QueriesSection | QrelsSection, name: str, splits: set
 
 def _ids(column: pa.Array, where: str, name: str, first: int) -> Iterator[tuple[int, str]]:
     """(row number, id) of each row."""
-    _require(is_id_type(column.type), where, name, column.type, "strings or integers")
+    _require(is_id_type(column.type), where, name, column.type, "strings, integers or UUIDs")
     for row, value in zip(count(first), id_strings(column), strict=False):
         if value is None:
             raise InputError(f"{where}, row {row}: column '{name}' is null: give the id or remove the row")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,7 +150,7 @@ class Batch:
 
 
 def read_batches(
-    objects: Objects, shard: Shard, row_groups: range, batch_rows: int, columns: Sequence[str] | None = None
+    objects: Objects, shard: Shard, row_groups: Iterable[int], batch_rows: int, columns: Sequence[str] | None = None
 ) -> Iterator[Batch]:
     """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
 
@@ -172,6 +172,8 @@ def read_batches(
                     if table.num_rows:
                         yield Batch(row_group, first_row, table)
                     first_row += table.num_rows
+                if first_row != (claimed := file.metadata.row_group(row_group).num_rows):
+                    raise pa.ArrowInvalid(f"its pages hold {first_row} rows, the footer says {claimed}")
             except (pa.ArrowException, OSError) as error:
                 where = f"{objects.uri}: {shard.key}, row group {row_group}, after row {first_row}"
                 if is_outage(error):

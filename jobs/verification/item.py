@@ -10,7 +10,7 @@ import pyarrow as pa
 from adaptor.errors import InputError
 from jobs.generation import describe, stamps
 from jobs.store.fingerprints import Fingerprints, fingerprints
-from jobs.store.ids import is_id_type
+from jobs.store.ids import id_strings, is_id_type
 from jobs.store.ledger import Record
 from jobs.store.output import short_field, short_schema
 from jobs.store.shards import open_parquet
@@ -32,11 +32,11 @@ def check_item(config_json: str, task: Task) -> Report:
     return subject.report
 
 
-def find_ids(config_json: str, record: Record, prints: Fingerprints) -> list[str]:
+def find_ids(config_json: str, record: Record, prints: Fingerprints) -> list[str | None]:
     """The ids in an output whose fingerprint is among `prints`, as often as they occur."""
-    found: list[str] = []
+    found: list[str | None] = []
     for ids, _ in Subject(Place.of(config_json), Task(record, True, (), False)).output_batches():
-        found += ids.filter(pa.array(np.isin(fingerprints(ids), prints))).to_pylist()
+        found += id_strings(ids.filter(pa.array(np.isin(fingerprints(ids), prints))))
     return found
 
 
@@ -113,7 +113,7 @@ class _FileChecker:
         column = self._subject.columns[0]
         kind = _type_of(schema, column)
         if kind is None or not is_id_type(kind):
-            self._subject.found(COLUMNS, f"ids ('{column}') are of type {kind}, expected strings or integers")
+            self._subject.found(COLUMNS, f"ids ('{column}') are of type {kind}, expected strings, integers or UUIDs")
             return False
         return True
 

@@ -12,13 +12,14 @@ import pyarrow as pa
 from adaptor.artefact import Floats
 from adaptor.errors import InputError
 from jobs.store.fingerprints import fingerprints
+from jobs.store.ids import id_texts
 from jobs.store.quarantine import added_columns
 from jobs.store.sampling import read_rows
 from jobs.store.shards import open_parquet, unchanged
 from jobs.store.vectors import decode, read_batches
 from jobs.verification.checks import IDS, NUMBERS, ROWS, SAMPLE
 from jobs.verification.payload import first_changed
-from jobs.verification.streams import RowPicker, first_difference, texts
+from jobs.verification.streams import RowPicker, first_difference
 from jobs.verification.subject import BATCH_ROWS, Subject
 
 Integers = npt.NDArray[np.int64]
@@ -100,7 +101,7 @@ class RowChecker:
             low, high = np.searchsorted(rejected, (first, first + len(good)))
             good[rejected[low:high] - first] = False
             first += len(good)
-            yield texts(batch.table.column(0)).filter(pa.array(good))
+            yield id_texts(batch.table.column(columns[0])).filter(pa.array(good))
 
     def _judged_ids(self) -> Iterator[pa.Array]:
         """Ids of the output; on the way its vectors are judged and the sampled ones picked out."""

@@ -60,9 +60,3 @@ def _refilled(part: pa.Array, stream: Iterator[pa.Array]) -> pa.Array:
             break
         part = coming
     return part
-
-
-def texts(ids: pa.Array) -> pa.Array:
-    """Ids as large_string, as they are compared across files."""
-    ids = ids.dictionary_decode() if pa.types.is_dictionary(ids.type) else ids
-    return pc.cast(ids, pa.large_string())

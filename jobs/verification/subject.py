@@ -16,12 +16,12 @@ from jobs.artefact import open_adaptor
 from jobs.config.commands import VerifyConfig
 from jobs.generation import open_generation
 from jobs.store.fingerprints import Fingerprints
+from jobs.store.ids import id_texts
 from jobs.store.ledger import Record
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Footer, Shard, open_parquet, read_footer
 from jobs.store.vectors import read_batches
 from jobs.verification.checks import Finding
-from jobs.verification.streams import texts
 
 #: Rows looked at together.
 BATCH_ROWS = 8192
@@ -96,7 +96,7 @@ class Subject:
         with open_parquet(self.place.generation, output.key) as file:
             groups = range(file.metadata.num_row_groups)
         for batch in read_batches(self.place.generation, output, groups, BATCH_ROWS, self.columns):
-            yield texts(batch.table.column(self.columns[0])), batch.table.column(self.columns[1])
+            yield id_texts(batch.table.column(self.columns[0])), batch.table.column(self.columns[1])
 
     def found(self, check: str, problem: str) -> None:
         """Report something that is wrong."""

@@ -127,7 +127,7 @@ def test_vector_column_of_another_type(tmp_path: Path, column: pa.Array) -> None
 
 def test_id_column_of_another_type(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", table(1).set_column(0, "id", pa.array([1.5])))
-    assert "column 'id' is of type double: ids must be strings or integers" in _message(tmp_path)
+    assert "column 'id' is of type double: ids must be strings, integers or UUIDs" in _message(tmp_path)
 
 
 @pytest.mark.parametrize("kind", [pa.int64(), pa.uint8(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
