@@ -1,0 +1,89 @@
+"""An adaptor in the style of AdaWidth (arXiv 2608.23862): a product of Householder reflections.
+
+Taken over: orthogonal, so full-width scores are exact; 36 reflections (13.8k parameters at 384 dimensions); a
+contrastive loss at every width plus preservation of scores. The paper could not be read here, so the rest is ours:
+soft-max over the batch's documents at temperature 0.05, mean squared change of similarity with weight 1, batch 128, at
+most 2,000 steps, patience 125, Adam 1e-3. A pair is a query and a relevant document, or, without labels, a document
+and its nearest neighbour.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adaptor.artefact import Floats
+from adaptor.judging import judge
+from adaptor.losses import contrastive, prefix_similarities
+from adaptor.training_set import TrainingSet
+from tests.benchmarks.contest.maps import Maps, linear, one
+from tests.benchmarks.contest.pairs import BATCH, held_out_recall, learn, relevant, supervision_of
+from tests.benchmarks.contest.product import METRIC, prepare_here
+from tests.benchmarks.contest.sets import SearchSet
+
+REFLECTIONS, TEMPERATURE, PRESERVATION = 36, 0.05, 1.0
+
+
+class Householder(nn.Module):
+    """A product of reflections x → x - 2 (x·v) v / |v|². Starts as the identity: each reflection stands twice."""
+
+    def __init__(self, dim: int, seed: int) -> None:
+        super().__init__()
+        drawn = np.random.default_rng([seed, 30]).normal(size=(REFLECTIONS // 2, dim)) / dim**0.5
+        self.mirrors = nn.Parameter(torch.from_numpy(np.repeat(drawn, 2, axis=0).astype(np.float32)))
+
+    def forward(self, started: Tensor) -> Tensor:
+        """(n, d) → (n, d)."""
+        return started @ self.matrix()
+
+    def matrix(self) -> Tensor:
+        """The orthogonal map (d, d)."""
+        product = torch.eye(self.mirrors.shape[1])
+        for mirror in self.mirrors:
+            product = product - torch.outer(product @ mirror, 2 * mirror / mirror.square().sum())
+        return product
+
+
+def fit(there: SearchSet, seed: int, start: str, labels: bool) -> Maps:
+    """The adaptor learned from judged pairs, or from neighbours; `start` is identity or pca."""
+    begun = prepare_here(there, {"adaptor": {"start": start}}, seed, labels)
+    data, dim = begun.prepared.data, there.vectors.shape[1]
+    widths = tuple(w for w in begun.widths if w < dim)
+    form = Householder(dim, seed)
+
+    def loss(step: int) -> Tensor:
+        """Of one batch: contrast and preservation, summed over widths."""
+        draw = np.random.default_rng([seed, 31, step])
+        left, right, grades = _judged(data, draw) if labels else _neighbours(data, draw)
+        originals = [torch.from_numpy(rows) for rows in (left, right)]
+        asked, documents = (form(rows) for rows in originals)
+        prefixes = prefix_similarities(asked, documents, widths, METRIC)
+        full = prefix_similarities(originals[0], originals[1], (dim,), METRIC)
+        kept = (full - prefixes).square().mean((1, 2)).sum()
+        return contrastive(prefixes, torch.from_numpy(grades), TEMPERATURE) + PRESERVATION * kept
+
+    def score() -> float:
+        """On held-out queries, or on held-out rows."""
+        if labels:
+            return held_out_recall(form, data, widths)
+        return judge(form, data, widths, METRIC, 1)  # type: ignore[arg-type]  # any module that maps rows will do
+
+    learn(form, loss, score)
+    return one(linear(begun.prepared.start @ form.matrix().detach().numpy(), "adawidth"))
+
+
+def _judged(data: TrainingSet, draw: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    asked = supervision_of(data)
+    chosen = draw.choice(len(asked.labels.grades), min(BATCH, len(asked.labels.grades)), replace=False)
+    queries, documents = asked.labels.queries[chosen], asked.labels.documents[chosen]
+    grades = relevant(data, queries[:, None], documents[None, :]).astype(np.float32)
+    return asked.queries[queries], data.corpus[documents], grades
+
+
+def _neighbours(data: TrainingSet, draw: np.random.Generator) -> tuple[Floats, Floats, Floats]:
+    anchors = draw.choice(data.anchors, min(BATCH, data.anchors), replace=False)
+    nearest = data.neighbours[anchors, 0]
+    grades = (data.neighbours[anchors][:, None, :] == nearest[None, :, None]).any(axis=2)
+    itself = anchors[:, None] == nearest[None, :]
+    return data.corpus[anchors], data.corpus[nearest], (grades | itself).astype(np.float32)

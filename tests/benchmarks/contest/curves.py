@@ -1,0 +1,85 @@
+"""The results as drawings, SVG and PNG: nDCG@10 against the width per set, and every proxy against nDCG@10."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from tests.benchmarks.contest.methods import OURS, Method
+from tests.benchmarks.contest.proxies import PROXIES, points
+from tests.benchmarks.contest.results import MAIN, Run, cells
+
+_STYLE: dict[Any, Any] = {"svg.hashsalt": "matryoshka", "svg.fonttype": "none", "font.size": 8}
+_MARKERS = "osv^<>DPX*pdh8"
+
+
+def draw_widths(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]) -> list[Path]:
+    """One drawing per set: nDCG@10 against the width, ours thick, methods that learn from labels dashed."""
+    found = cells(runs, MAIN)
+    made = []
+    for name in dict.fromkeys(run.set for run in runs):
+        widths = sorted({w for n, _, w in found if n == name})
+        with matplotlib.rc_context(_STYLE):
+            figure = Figure(figsize=(8, 5), layout="constrained")
+            axes = figure.add_subplot()
+            for number, (method, contestant) in enumerate(methods.items()):
+                own = [(w, found[name, method, w]) for w in widths if (name, method, w) in found]
+                if own:
+                    axes.errorbar(
+                        [w for w, _ in own],
+                        [cell.value for _, cell in own],
+                        [cell.spread for _, cell in own],
+                        label=method,
+                        color=matplotlib.colormaps["tab20"](number % 20),
+                        marker=_MARKERS[number % len(_MARKERS)],
+                        markersize=4,
+                        linewidth=2.4 if method in OURS else 1,
+                        linestyle="--" if contestant.labels else "-",
+                        zorder=3 if method in OURS else 2,
+                    )
+            axes.set(xscale="log", xlabel="dimensions", ylabel=MAIN, title=f"{name}, test queries")
+            axes.xaxis.set_major_locator(FixedLocator(widths))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.tick_params(axis="x", labelrotation=60)
+            axes.grid(alpha=0.3)
+            figure.legend(loc="outside right center", fontsize=7)
+            made += _save(figure, folder / f"widths-{name}")
+    return made
+
+
+def draw_proxies(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]) -> list[Path]:
+    """Every proxy against nDCG@10 as a share of the full width's; hollow where a method learns from labels."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(3 * len(PROXIES), 3.2), layout="constrained")
+        for place, (proxy, axes) in enumerate(zip(PROXIES, figure.subplots(1, len(PROXIES), sharey=True), strict=True)):
+            found = points(runs, proxy)
+            for number, name in enumerate(dict.fromkeys(p.set for p in found)):
+                for labels in (False, True):
+                    own = [p for p in found if p.set == name and methods[p.method].labels == labels]
+                    colour = matplotlib.colormaps["tab10"](number)
+                    axes.scatter(
+                        [p.proxy for p in own],
+                        [p.ndcg for p in own],
+                        s=12,
+                        facecolors="none" if labels else colour,
+                        edgecolors=colour,
+                        linewidths=0.7,
+                        label=f"{name}, with labels" if labels else name,
+                    )
+            axes.set(xlabel=proxy, ylabel="nDCG@10 / that of the full width" if place == 0 else "")
+            axes.grid(alpha=0.3)
+        handles, labels_shown = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels_shown, loc="outside right center")
+        return _save(figure, folder / "proxies")
+
+
+def _save(figure: Figure, path: Path) -> list[Path]:
+    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+    figure.savefig(path.with_suffix(".png"), dpi=150)
+    return [path.with_suffix(".svg"), path.with_suffix(".png")]

@@ -1,0 +1,71 @@
+"""What earlier runs have done, on disk: maps and scores per set, method and seed, so that a run does only the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptor.artefact import load
+from tests.benchmarks.contest.maps import Maps
+from tests.benchmarks.contest.scores import QueryScores
+
+_FACTS = "facts.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The folder of one fit: `<set>/<method>-s<seed>-<key of its settings>`."""
+
+    folder: Path
+
+    def maps(self) -> Maps | None:
+        """The maps, None when they are not there."""
+        if not (self.folder / _FACTS).is_file():
+            return None
+        return {int(path.name): load(path) for path in sorted(self.folder.iterdir()) if path.name.isdigit()}
+
+    def facts(self) -> dict[str, Any]:
+        """What was written down about the fit."""
+        facts: dict[str, Any] = json.loads((self.folder / _FACTS).read_text())
+        return facts
+
+    def keep_maps(self, maps: Maps, facts: Mapping[str, Any]) -> None:
+        """Write maps and facts; the folder appears whole or not at all."""
+        fresh = self.folder.with_name(f"{self.folder.name}.{os.getpid()}.tmp")
+        shutil.rmtree(fresh, ignore_errors=True)
+        for width, adaptor in maps.items():
+            (fresh / str(width)).mkdir(parents=True)
+            for name, content in adaptor.to_files().items():
+                (fresh / str(width) / name).write_bytes(content)
+        made = {**facts, "made": time.strftime("%Y-%m-%d %H:%M:%S")}
+        (fresh / _FACTS).write_text(json.dumps(made, indent=1, default=str))
+        shutil.rmtree(self.folder, ignore_errors=True)
+        fresh.rename(self.folder)
+
+    def scores(self, width: int) -> QueryScores | None:
+        """The scores at a width, None when they are not there."""
+        path = self.folder / f"scores-{width}.npz"
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+
+    def keep_scores(self, width: int, scores: QueryScores) -> None:
+        """Write the scores at a width."""
+        fresh = self.folder / f"scores-{width}.{os.getpid()}.tmp"
+        with fresh.open("wb") as file:
+            np.savez(file, allow_pickle=False, **scores)
+        fresh.rename(self.folder / f"scores-{width}.npz")
+
+
+def place(root: Path, name: str, method: str, seed: int, key: str) -> Place:
+    """Where the fit of a method (with this settings' key) on a set lies."""
+    return Place(root / name / f"{method.replace(' ', '-')}-s{seed}-{key}")

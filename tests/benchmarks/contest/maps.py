@@ -1,0 +1,40 @@
+"""What a contestant leaves: maps from long vectors to short ones, all of them adaptors of the product."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from adaptor.artefact import Adaptor, Floats, build
+from tests.benchmarks.contest.product import METRIC
+
+#: Which map serves which widths: each the widths up to its key. Nearly all contestants have one map for all widths.
+Maps = Mapping[int, Adaptor]
+
+
+def one(adaptor: Adaptor) -> Maps:
+    """One map for all widths."""
+    return {adaptor.dim: adaptor}
+
+
+def as_adaptor(form: str, tensors: dict[str, Floats], name: str) -> Adaptor:
+    """An adaptor made of given tensors; `linear` (d, d) is one of them."""
+    dim = len(tensors["linear"])
+    description: dict[str, Any] = {
+        "dim": dim,
+        "widths": [dim],
+        "metric": METRIC,
+        "form": form,
+        "unit_input": False,
+        "recipe": {"name": name, "version": 1},
+        "settings": {},
+        "evidence": [],
+    }
+    return build(description, tensors, np.eye(dim, dtype=np.float32))
+
+
+def linear(matrix: Floats, name: str) -> Adaptor:
+    """The adaptor e → e·matrix, matrix (d, d)."""
+    return as_adaptor("linear", {"linear": np.asarray(matrix, np.float32)}, name)

@@ -1,0 +1,72 @@
+"""The product's own fit in this process: what `matryoshka fit` does between reading and writing, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adaptor.artefact import Adaptor, Floats, build
+from adaptor.model import fold
+from adaptor.neighbours import Neighbours, top_k
+from adaptor.pca import moments
+from adaptor.settings import Metric
+from adaptor.training import Job, Look, State
+from jobs.config.commands import FitConfig
+from jobs.fitting.data import Prepared, prepare
+from jobs.fitting.description import describe, fitted_widths
+from jobs.fitting.sample import Sample
+from jobs.fitting.worker import run_stages
+from tests.benchmarks.contest.sets import SearchSet
+
+METRIC: Metric = "cosine"
+Sections = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a fit starts from: the configuration, the whole corpus as the sample, and the training set."""
+
+    config: FitConfig
+    sample: Sample
+    widths: tuple[int, ...]
+    prepared: Prepared
+
+
+def configure(sections: Sections, seed: int, labels: bool) -> FitConfig:
+    """The configuration of a fit with these settings; paths are names only, nothing is read or written there."""
+    training = {**sections.get("training", {}), "seed": seed}
+    named = {"queries": {"uri": "train"}, "qrels": {"uri": "train"}} if labels else {}
+    places = {"store": {"uri": "corpus", "metric": METRIC}, "output": {"uri": "nowhere"}}
+    return FitConfig.model_validate({**places, **named, **sections, "training": training})
+
+
+def search_here(queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
+    """The search that preparing asks for, on arrays of this process."""
+    rows = np.concatenate(corpus)
+    numbers = np.arange(len(rows), dtype=np.int64)
+    return top_k(queries, rows, numbers, k, METRIC, numbers if itself else None)
+
+
+def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool) -> Preparation:
+    """Hold out, rotate, mine and label as `matryoshka fit` does; the whole corpus is the sample."""
+    config = configure(sections, seed, labels)
+    if len(there.ids) > config.mining.sample_rows:
+        raise ValueError(f"{there.name} has {len(there.ids)} rows, more than the sample of {config.mining.sample_rows}")
+    sample = Sample(there.vectors, there.ids, moments(there.vectors, METRIC), [], len(there.ids))
+    prepared = prepare(config, sample, there.labelled if labels else None, search_here, lambda text: None)
+    return Preparation(config, sample, fitted_widths(config, there.vectors.shape[1]), prepared)
+
+
+def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool) -> Adaptor:
+    """The adaptor that `matryoshka fit` makes of this corpus and these settings, without evidence."""
+    begun = prepare_here(there, sections, seed, labels)
+    config, prepared = begun.config, begun.prepared
+    states = [State(stage=1)]
+    keep: Callable[[Look], None] = lambda look: states.append(look.state)  # noqa: E731
+    job = Job(prepared.data, config.loss, config.training, METRIC, begun.widths)
+    form = run_stages(job, config.adaptor, None, keep)
+    described = describe(config, begun.sample, begun.widths, (form, states[-1]), there.name)
+    return build(described, fold(form, prepared.start, prepared.scale), prepared.pca)

@@ -1,0 +1,46 @@
+"""Scores of one contestant on one set, per test query: retrieval by the product's scoring, and the geometry kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from adaptor.artefact import Floats, unit_rows
+from adaptor.neighbours import top_k
+from adaptor.quality import overlap_at_k, pairwise_distance, topk_distance
+from jobs.evaluation.geometry import PAIRED_QUERIES
+from jobs.evaluation.scoring import DEPTH, OVERLAPS, Scores, retrieval_scores
+from jobs.evaluation.store_search import NEAREST
+from tests.benchmarks.contest.maps import Maps
+from tests.benchmarks.contest.product import METRIC
+from tests.benchmarks.contest.sets import SearchSet
+
+#: metric → float64 (q,), one number per query (`pairwise_distance`: of at most PAIRED_QUERIES queries).
+QueryScores = dict[str, Scores]
+
+
+def score(there: SearchSet, maps: Maps, widths: Sequence[int]) -> dict[int, QueryScores]:
+    """Scores at each width; a width is served by the narrowest map that reaches it."""
+    scores: dict[int, QueryScores] = {}
+    for served in sorted(maps):
+        own = [w for w in widths if w <= served and w not in scores]
+        if own:
+            queries, corpus = (maps[served].transform(v, max(own)) for v in (there.test.vectors, there.vectors))
+            scores |= {width: score_vectors(there, queries[:, :width], corpus[:, :width]) for width in own}
+    return scores
+
+
+def score_vectors(there: SearchSet, queries: Floats, corpus: Floats) -> QueryScores:
+    """Scores of short queries (q, m) that search a short corpus (n, m)."""
+    test = there.test
+    queries, corpus = unit_rows(queries), unit_rows(corpus)
+    found = top_k(queries, corpus, there.rows, DEPTH, METRIC)
+    near = np.einsum("qm,qkm->qk", queries, corpus[test.truth.ids[:, :NEAREST]])
+    paired = np.unique(np.linspace(0, len(queries) - 1, min(PAIRED_QUERIES, len(queries))).astype(int))
+    return {
+        **retrieval_scores(found.ids, test.judged),
+        **{name: overlap_at_k(test.truth.ids, found.ids, k) for name, k in OVERLAPS.items()},
+        "pairwise_distance": pairwise_distance(test.vectors[paired], queries[paired], METRIC),
+        "topk_distance": topk_distance(test.truth.similarities[:, :NEAREST], near),
+    }

@@ -1,0 +1,89 @@
+"""A set to compare on: the corpus, the labelled queries that may be learned from, and the test queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from adaptor.artefact import Floats
+from adaptor.neighbours import Ids, Neighbours, top_k
+from jobs.config.sections import QrelsSection, QueriesSection
+from jobs.evaluation.judgments import judged_documents, match
+from jobs.evaluation.scoring import DEPTH
+from jobs.fitting.labels import Labelled, relevant_documents
+from jobs.store.tables import Queries, read_qrels, read_queries
+from jobs.store.vectors import decode
+
+ROOT = Path(__file__).resolve().parents[3]
+#: SciFact in half precision, as it ships with the clone.
+DEMO = ROOT / "tests" / "data" / "scifact"
+NAMES = ("scifact", "nfcorpus", "medquad", "demo")
+
+
+@dataclass(frozen=True)
+class TestQueries:
+    """Queries (q, d) of the test split, the judgments of each by row of the corpus, and its true neighbours at full
+    width."""
+
+    vectors: Floats
+    judged: dict[int, dict[int, int]]
+    truth: Neighbours
+
+
+@dataclass(frozen=True)
+class SearchSet:
+    """Corpus ids and vectors (n, d), what may be learned from (`labelled`, split train), and what is scored (split
+    test)."""
+
+    name: str
+    ids: list[str]
+    vectors: Floats
+    labelled: Labelled
+    test: TestQueries
+
+    @property
+    def rows(self) -> Ids:
+        """The row numbers of the corpus."""
+        return np.arange(len(self.ids), dtype=np.int64)
+
+
+def present(data: Path, wanted: list[str]) -> dict[str, Path]:
+    """The folders of the wanted sets that exist; with none named, all that exist (the demo only where SciFact is
+    absent)."""
+    folders = {name: DEMO if name == "demo" else data / name for name in wanted or NAMES}
+    there = {name: folder for name, folder in folders.items() if (folder / "qrels.parquet").is_file()}
+    if not wanted and "scifact" in there:
+        there.pop("demo", None)
+    return there
+
+
+def load(name: str, folder: Path) -> SearchSet:
+    """Read a set, with exact neighbours of its test queries."""
+    ids, parts = [], []
+    for file in sorted((folder / "corpus").glob("*.parquet")):
+        table = pq.read_table(file)
+        ids += [str(value) for value in table["id"].to_pylist()]
+        parts.append(decode(table["vector"], None).vectors)
+    vectors = np.concatenate(parts)
+    place = {name: row for row, name in enumerate(ids)}
+    queries, qrels = _split(folder, "train")
+    documents = {d: vectors[place[d]] for d in relevant_documents(queries.ids, qrels) & place.keys()}
+    labelled = Labelled(str(folder), queries, qrels, documents)
+    queries, qrels = _split(folder, "test")
+    judged = match(qrels, queries.ids, {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place})
+    truth = top_k(queries.vectors, vectors, np.arange(len(ids), dtype=np.int64), DEPTH, "cosine")
+    return SearchSet(name, ids, vectors, labelled, TestQueries(queries.vectors, judged.scores, truth))
+
+
+def sections(folder: Path, split: str) -> tuple[QueriesSection, QrelsSection]:
+    """The configuration that names queries and judgments of a split."""
+    queries, qrels = folder / "queries.parquet", folder / "qrels.parquet"
+    return QueriesSection(uri=str(queries), split=split), QrelsSection(uri=str(qrels), split=split)
+
+
+def _split(folder: Path, split: str) -> tuple[Queries, dict[str, dict[str, int]]]:
+    queries, qrels = sections(folder, split)
+    return read_queries(queries, None), read_qrels(qrels)

@@ -1,0 +1,123 @@
+"""Search quality of every method at every width, on every set, with several seeds: the table behind the README.
+
+    python tests/benchmarks/quality.py --data DIR --output DIR [--sets scifact …] [--methods default pca …]
+        [--seeds 3] [--widths 16 32 …] [--quick] [--threads N] [--report]
+
+DIR holds sets as folders with corpus/*.parquet, queries.parquet and qrels.parquet (ids, vectors, a split column);
+absent ones are skipped, and without SciFact the bundled copy (`demo`) stands in. Methods learn from the corpus and,
+where they learn from judgments, from split train; split test is only scored. What is done is kept under OUTPUT/kept, so
+a second run does the rest; delete a folder there to do it again. Writes quality.json (records as in metrics.json, plus
+the seed), quality.md, comparisons.json, proxies.json and curves as SVG and PNG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch
+
+from tests.benchmarks.contest.ablation import VARIANTS
+from tests.benchmarks.contest.kept import Place, place
+from tests.benchmarks.contest.methods import METHODS, Method
+from tests.benchmarks.contest.report import Facts, write_report
+from tests.benchmarks.contest.results import Run
+from tests.benchmarks.contest.scores import QueryScores, score
+from tests.benchmarks.contest.sets import SearchSet, load, present
+
+WIDTHS = (16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384)
+QUICK_SETS, QUICK_METHODS, QUICK_WIDTHS = ["demo"], ["truncation", "pca", "default"], (16, 32, 64, 128)
+
+
+def main() -> int:
+    """Run what is missing, then write the report of all that is there."""
+    given = _arguments()
+    torch.set_num_threads(given.threads)
+    contestants = METHODS | VARIANTS
+    names = given.methods or [*METHODS]
+    if unknown := [name for name in names if name not in contestants]:
+        print(f"no such method: {', '.join(unknown)}; there are {', '.join(contestants)}", file=sys.stderr)
+        return 2
+    folders = present(given.data, given.sets)
+    if absent := [name for name in given.sets or () if name not in folders]:
+        print(f"skipped, not in {given.data}: {', '.join(absent)}", file=sys.stderr)
+    if not folders:
+        return 2
+    sets = {name: load(name, folder) for name, folder in folders.items()}
+    if not given.report:
+        for seed in range(given.seeds):
+            for there in sets.values():
+                for method in names:
+                    if seed == 0 or contestants[method].seeds:
+                        _run(there, method, contestants[method], seed, given)
+    runs = _gather(sets, {name: contestants[name] for name in names}, given)
+    facts = [Facts.of(there) for there in sets.values()]
+    write_report(given.output, runs, facts, {name: contestants[name] for name in names}, " ".join(sys.argv[1:]))
+    return 0
+
+
+def _run(there: SearchSet, name: str, method: Method, seed: int, given: argparse.Namespace) -> None:
+    """Fit and score one method on one set, as far as it is not done."""
+    kept = place(given.output / "kept", there.name, name, seed, method.key())
+    label = f"{time.strftime('%H:%M:%S')} {there.name}: {name}, seed {seed}"
+    maps = kept.maps()
+    if maps is None:
+        print(f"{label}: fitting …", flush=True)
+        began, cpu = time.monotonic(), time.process_time()
+        maps = method.fit(there, seed)
+        seconds = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
+        kept.keep_maps(maps, {"method": name, "settings": method.settings, **seconds})
+    missing = [width for width in given.widths if kept.scores(width) is None and width <= len(there.vectors[0])]
+    found = score(there, maps, missing)
+    for width, scores in found.items():
+        kept.keep_scores(width, scores)
+    if found:
+        took = kept.facts()["cpu_seconds"]
+        print(f"{label}: {took:.0f} CPU-s to fit; nDCG@10 {_line(kept, given.widths)}", flush=True)
+
+
+def _line(kept: Place, widths: tuple[int, ...]) -> str:
+    found = {width: kept.scores(width) for width in widths}
+    return "  ".join(f"{w}: {s['ndcg@10'].mean():.3f}" for w, s in found.items() if s is not None)
+
+
+def _gather(sets: dict[str, SearchSet], methods: dict[str, Method], given: argparse.Namespace) -> list[Run]:
+    """All runs that are complete, of the methods and widths that were asked for."""
+    runs = []
+    for name, there in sets.items():
+        widths = [width for width in given.widths if width <= len(there.vectors[0])]
+        for method, contestant in methods.items():
+            for seed in range(given.seeds):
+                kept = place(given.output / "kept", name, method, seed, contestant.key())
+                found = {width: kept.scores(width) for width in widths}
+                scores: dict[int, QueryScores] = {w: s for w, s in found.items() if s is not None}
+                if len(scores) == len(widths):
+                    runs.append(Run(name, method, seed, scores))
+    return runs
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the sets")
+    parser.add_argument("--output", type=Path, default=Path("quality"), help="where results are kept and written")
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="scifact, nfcorpus, medquad, demo")
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all but the ablation's variants")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 … of the methods in which chance plays a part")
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of one fit")
+    parser.add_argument("--quick", action="store_true", help="minutes: the demo, three methods, four widths, one seed")
+    parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
+    given = parser.parse_args()
+    if given.quick:
+        given.sets, given.methods, given.seeds = QUICK_SETS, QUICK_METHODS, 1
+        given.widths = QUICK_WIDTHS
+    given.widths = tuple(sorted({*given.widths}))
+    return given
+
+
+if __name__ == "__main__":
+    sys.exit(main())
