@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adaptor.artefact import Adaptor
@@ -21,16 +21,17 @@ from jobs.artefact import open_adaptor
 from jobs.config.commands import EvaluateConfig
 from jobs.config.loader import resolved
 from jobs.evaluation.anchors import draw_anchors
-from jobs.evaluation.checks import check_dimension, chosen_widths
+from jobs.evaluation.checks import check_dimension, chosen_widths, untrained
 from jobs.evaluation.geometry import geometry_scores
-from jobs.evaluation.judgments import judged_documents, match
+from jobs.evaluation.judgments import judged_documents, match, scored
 from jobs.evaluation.methods import Column
 from jobs.evaluation.report import Facts, render
 from jobs.evaluation.report_table import print_results
 from jobs.evaluation.report_words import ADAPTOR, Results, main_metric
-from jobs.evaluation.scoring import DEPTH, Scores, compare, make_records, retrieval_scores
+from jobs.evaluation.scoring import DEPTH, Scores, compare, make_records
 from jobs.evaluation.store_search import Found, Search
 from jobs.evaluation.store_tasks import search_store
+from jobs.evaluation.worth import proxy_worth
 from jobs.progress import Progress
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
@@ -81,6 +82,7 @@ def run(config: EvaluateConfig) -> int:
         "queries": facts.queries,
         "judged_queries": facts.judged,
         "widths": widths,
+        "proxies": [vars(worth) for worth in proxy_worth(results.records)],
         "comparisons": [vars(comparison) for comparison in results.comparisons],
         "notes": list(facts.notes),
     }
@@ -113,13 +115,13 @@ def _measure(
         if not len(found.near_rows):
             raise InputError(f"store {config.store.uri}: none of its {found.rows:,} rows can be used{_why(found)}")
         notes = [f"{found.left_out.total():,} rows are left out{_why(found)}"] if found.left_out else []
-        notes += _untrained(widths, adaptor)
+        notes += untrained(widths, adaptor)
         scores = geometry_scores(search, adaptor, found)
         if qrels is not None:
             judged = match(qrels, query_ids, found.judged)
             notes += judged.notes
-            for column, neighbours in found.neighbours.items():
-                scores[column] |= retrieval_scores(judged.ranked(neighbours.ids), judged.scores)
+            for column, measures in scored(judged, found.neighbours).items():
+                scores[column] |= measures
         for note in notes:
             progress.note(note)
     return Measured(scores, found, len(vectors), notes)
@@ -127,11 +129,6 @@ def _measure(
 
 def _why(found: Found) -> str:
     return ": " + ", ".join(f"{count:,} {reason}" for reason, count in found.left_out.most_common(5))
-
-
-def _untrained(widths: Sequence[int], adaptor: Adaptor) -> list[str]:
-    others = [str(width) for width in widths if width not in adaptor.widths]
-    return [f"the adaptor was not trained for width {', '.join(others)}"] if others else []
 
 
 def _results(config: EvaluateConfig, scores: Mapping[Column, Mapping[str, Scores]]) -> Results:

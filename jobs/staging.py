@@ -11,7 +11,7 @@ from pathlib import Path
 
 PACKAGES = ("adaptor", "cluster", "jobs")
 #: Kinds of files that the packages need at run time; everything else stays here.
-SUFFIXES = frozenset({".py", ".j2"})
+SUFFIXES = frozenset({".py", ".j2", ".json"})
 CONFIG_NAME = "config.json"
 
 

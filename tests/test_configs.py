@@ -35,8 +35,9 @@ def test_commands_that_work_on_the_same_data_agree(folder: str) -> None:
     assert {name: verify[name] for name in ("store", "adaptor", "output")} == {
         name: compress[name] for name in ("store", "adaptor", "output")
     }
-    assert fit["store"] == compress["store"] == evaluate["store"]
-    assert fit["output"]["uri"] == compress["adaptor"]["uri"] == evaluate["adaptor"]["uri"]
+    advise = load(SCHEMAS["advise"], ROOT / folder / "advise.yaml").model_dump()
+    assert fit["store"] == compress["store"] == evaluate["store"] == advise["store"]
+    assert fit["output"]["uri"] == compress["adaptor"]["uri"] == evaluate["adaptor"]["uri"] == advise["adaptor"]["uri"]
 
 
 @pytest.mark.parametrize("file", SOURCES + TESTS + CONFIGS, ids=lambda file: str(file.relative_to(ROOT)))

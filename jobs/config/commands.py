@@ -180,7 +180,7 @@ _LOGIN_IN_URL = re.compile(r"://[^/@\s]+@")
 class SubmissionSection(Settings):
     """The job to send."""
 
-    command: Literal["fit", "compress", "evaluate", "verify"]
+    command: Literal["fit", "advise", "compress", "evaluate", "verify"]
     """Command to run on the cluster."""
     config: str
     """Its YAML file; it is checked here before anything is sent."""

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from adaptor.errors import InputError
 from jobs.config import wording
+from jobs.config.advising import AdviseConfig
 from jobs.config.commands import CompressConfig, EvaluateConfig, FitConfig, SubmitConfig, VerifyConfig
 from jobs.config.draft import Draft, Flag, put, remove
 from jobs.config.fields import Schema
@@ -27,6 +28,7 @@ Config = TypeVar("Config", bound=BaseModel)
 #: The schema of every command.
 SCHEMAS: dict[str, Schema] = {
     "fit": FitConfig,
+    "advise": AdviseConfig,
     "compress": CompressConfig,
     "evaluate": EvaluateConfig,
     "verify": VerifyConfig,

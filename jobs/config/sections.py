@@ -92,7 +92,7 @@ class ArtefactSection(Settings):
     """A fitted adaptor."""
 
     uri: str = Field(min_length=1)
-    """Folder or prefix that fit wrote (`adaptor.safetensors`, `adaptor.json`)."""
+    """Folder or prefix that `matryoshka fit` wrote (`adaptor.safetensors`, `adaptor.json`)."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach it."""
 

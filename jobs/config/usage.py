@@ -30,9 +30,8 @@ def help_text(program: str, schema: Schema) -> str:
                 sections[field.path[0]] = parser.add_argument_group(title, _escape(field.doc))
             continue
         name = field.name + (".NAME" if field.shape == "mapping" else "")
-        sections[field.path[0]].add_argument(
-            f"--{name}", metavar=_metavar(field), help=_escape(_meaning(field, optional))
-        )
+        group = sections.get(field.path[0], parser)
+        group.add_argument(f"--{name}", metavar=_metavar(field), help=_escape(_meaning(field, optional)))
     return parser.format_help()
 
 

@@ -25,10 +25,14 @@ _SHARDS_PER_TASK = 16
 
 @dataclass(frozen=True)
 class Anchors:
-    """Usable drawn rows in store order: `names` int64 (a,) as the search names them, `vectors` float32 (a, d)."""
+    """Usable drawn rows in store order: `names` int64 (a,) as the search names them, `ids` as text, `vectors` float32
+    (a, d); how many more were drawn but are unusable (`left_out`), and the rows of the whole store."""
 
     names: Ids
+    ids: list[str]
     vectors: Floats
+    left_out: int
+    store_rows: int
 
 
 def draw_anchors(store: StoreSection, shards: list[Shard], adaptor: Adaptor, count: int, seed: int) -> Anchors:
@@ -40,22 +44,33 @@ def draw_anchors(store: StoreSection, shards: list[Shard], adaptor: Adaptor, cou
     chosen = sorted(choose_rows([f.row_group_rows for f in footers], count, _ROW_GROUPS, seed).items())
     drawn = [(place, shards[place], rows) for place, rows in chosen]
     groups = [drawn[i : i + _SHARDS_PER_TASK] for i in range(0, len(drawn), _SHARDS_PER_TASK)]
-    parts: list[Anchors] = ray.get([_read_anchors.remote(store, group, adaptor) for group in groups])
-    names = np.concatenate([np.empty(0, np.int64), *(part.names for part in parts)])
+    parts: list[_Read] = ray.get([_read_anchors.remote(store, group, adaptor) for group in groups])
+    names = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
     if len(names) < 2:
         raise InputError(f"store {store.uri}: {len(names)} usable rows to serve as queries, at least 2 are needed")
-    return Anchors(names, np.concatenate([part.vectors for part in parts]))
+    return Anchors(
+        names,
+        [name for part in parts for name in part[1]],
+        np.concatenate([part[2] for part in parts]),
+        sum(len(rows) for _, rows in chosen) - len(names),
+        sum(f.rows for f in footers),
+    )
+
+
+_Read = tuple[Ids, list[str], Floats]
 
 
 @ray.remote
-def _read_anchors(store: StoreSection, group: Sequence[tuple[int, Shard, Ids]], adaptor: Adaptor) -> Anchors:
+def _read_anchors(store: StoreSection, group: Sequence[tuple[int, Shard, Ids]], adaptor: Adaptor) -> _Read:
     objects = open_objects(store.uri, store.filesystem)
     names: list[Ids] = []
+    ids: list[str] = []
     vectors: list[Floats] = []
     for place, shard, rows in group:
-        _, found, reasons = read_rows(objects, shard, store, rows, adaptor.dim)
+        known, found, reasons = read_rows(objects, shard, store, rows, adaptor.dim)
         usable = np.ones(len(found), bool)
         usable[list(reasons | wrong_lengths(found, adaptor))] = False
         names.append(rows[usable] + place * SHARD_STRIDE)
+        ids += [str(name) for name, kept in zip(known.to_pylist(), usable, strict=True) if kept]
         vectors.append(found[usable])
-    return Anchors(np.concatenate(names), np.concatenate(vectors))
+    return np.concatenate(names), ids, np.concatenate(vectors)

@@ -1,9 +1,12 @@
-"""What evaluate requires of the adaptor before anything is read at length: that it is whole and fits the store."""
+"""What evaluate and advise require of the adaptor before they read at length: that it is whole and fits the store."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
+from jobs.config.advising import AdviseConfig
 from jobs.config.commands import EvaluateConfig
 from jobs.store.dimension import dimension
 from jobs.store.objects import open_objects
@@ -13,16 +16,25 @@ from jobs.store.shards import Shard, read_footer
 def chosen_widths(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:
     """The widths to compare, ascending: those of the config, else the trained ones. Raises InputError outside 1..d."""
     widths = config.evaluation.widths
-    if widths is None:
-        return adaptor.widths
+    return adaptor.widths if widths is None else possible("evaluation.widths", widths, adaptor)
+
+
+def possible(field: str, widths: Sequence[int], adaptor: Adaptor) -> tuple[int, ...]:
+    """The widths of a field, ascending. Raises InputError when there are none, or one outside 1..d."""
     if not widths or not all(1 <= width <= adaptor.dim for width in widths):
         raise InputError(
-            f"evaluation.widths is {list(widths)}: give widths from 1 to {adaptor.dim}, the dimension of the adaptor"
+            f"{field} is {list(widths)}: give widths from 1 to {adaptor.dim}, the dimension of the adaptor"
         )
     return tuple(sorted(set(widths)))
 
 
-def check_dimension(config: EvaluateConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
+def untrained(widths: Sequence[int], adaptor: Adaptor) -> list[str]:
+    """What to tell of widths that the adaptor was not trained for."""
+    others = [str(width) for width in widths if width not in adaptor.widths]
+    return [f"the adaptor was not trained for width {', '.join(others)}"] if others else []
+
+
+def check_dimension(config: EvaluateConfig | AdviseConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
     """Raise InputError when the vectors of the store have another dimension than the adaptor takes."""
     objects = open_objects(config.store.uri, config.store.filesystem)
     first = next((s, f) for s in shards if (f := read_footer(objects, s, config.store)).rows or s is shards[-1])

@@ -33,14 +33,15 @@ def geometry_scores(search: Search, adaptor: Adaptor, found: Found) -> dict[Colu
     scores: dict[Column, dict[str, Scores]] = {}
     for column, near in shorten(adaptor, found.near_vectors, search.widths):
         short = queries[column]
-        scores[column] = _overlaps(truth, found.neighbours[column]) | {
+        scores[column] = overlaps(truth, found.neighbours[column]) | {
             "pairwise_distance": pairwise_distance(search.queries[paired], short[paired], metric),
             "topk_distance": topk_distance(truth.similarities[:, :NEAREST], _pairs(short, near, places, metric)),
         }
     return scores
 
 
-def _overlaps(truth: Neighbours, found: Neighbours) -> dict[str, Scores]:
+def overlaps(truth: Neighbours, found: Neighbours) -> dict[str, Scores]:
+    """Every overlap of what was found with the true neighbours, float64 (q,) each."""
     return {name: overlap_at_k(truth.ids, found.ids, k) for name, k in OVERLAPS.items()}
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptor.errors import InputError
-from adaptor.neighbours import Ids
+from adaptor.neighbours import Ids, Neighbours
+from jobs.evaluation.methods import Column
+from jobs.evaluation.scoring import Scores, retrieval_scores
 
 #: Ids that a message shows before it only counts.
 _EXAMPLES = 5
@@ -31,6 +33,11 @@ class Judged:
         for later, first in self.canonical.items():
             renamed[found == later] = first
         return renamed
+
+
+def scored(judged: Judged, neighbours: Mapping[Column, Neighbours]) -> dict[Column, dict[str, Scores]]:
+    """The retrieval measures of every column, float64 (j,) over the judged queries."""
+    return {column: retrieval_scores(judged.ranked(near.ids), judged.scores) for column, near in neighbours.items()}
 
 
 def judged_documents(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from jobs.evaluation.report_words import (
     percent,
     verdicts,
 )
+from jobs.evaluation.report_worth import worth_section
 from jobs.evaluation.scoring import RETRIEVAL
 
 _LARGE = (8.6, 3.7)
@@ -103,6 +104,7 @@ def render(facts: Facts, results: Results) -> str:
         dim=results.dim,
         blocks=[_block(results, metric) for metric in results.metrics],
         has_judgments=facts.judged is not None,
+        worth=worth_section(results, _SMALL),
     )
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
 

@@ -1,4 +1,4 @@
-"""Curves of a measure against the width, as SVG that takes its colours and its font from the page around it.
+"""Measures against the width, and against each other, as SVG that takes colours and font from the page around it.
 
 matplotlib draws with stand-in colours, which are then replaced by CSS variables: one drawing for light and dark mode.
 The same numbers give the same bytes (fixed salt, no date).
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
 
@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from jobs.evaluation.methods import Column
-from jobs.evaluation.report_words import METRIC_NAMES, Results, describe
+from jobs.evaluation.report_words import METHOD_NAMES, METRIC_NAMES, Results, describe
 
 #: Stand-in colour → CSS variable.
 _COLOURS = {
@@ -51,19 +51,50 @@ _STYLE: dict[Any, Any] = {
 
 def curve(results: Results, metric: str, size: tuple[float, float]) -> str:
     """Draw one measure against the width for all methods: an inline `<svg>` of `size` (inches at 72 units each)."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=size)
-        axes = figure.add_subplot()
+
+    def draw(axes: Axes) -> None:
         _draw(axes, results, metric)
         _scale(axes, results, metric, size[0])
+
+    title = f"{METRIC_NAMES[metric]} against width"
+    return _inline(_svg(draw, size), re.sub(r"\W+", "-", metric), title, describe(results, metric))
+
+
+def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float]) -> str:
+    """Draw what a proxy says (across) against a measure with judgments (up), a point per method and width below d."""
+    columns = {method: [w for w in results.widths if w < results.dim] for method in results.methods}
+
+    def draw(axes: Axes) -> None:
+        for method in sorted(columns, key=lambda method: method == "adaptor"):
+            across = [results.value(method, width, proxy) for width in columns[method]]
+            axes.plot(across, [results.value(method, w, truth) for w in columns[method]], **_line(method), ls="none")
+        if proxy.endswith("_distance"):
+            axes.invert_xaxis()  # less change is better: better is to the right in every drawing
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        _frame(axes, METRIC_NAMES[proxy].lower())
+
+    title = f"{METRIC_NAMES[truth]} against {METRIC_NAMES[proxy]}"
+    points = (
+        f"{METHOD_NAMES.get(method, method)} at {width}: "
+        f"{results.value(method, width, proxy):.3f}, {results.value(method, width, truth):.3f}"
+        for method, widths in columns.items()
+        for width in widths
+    )
+    return _inline(_svg(draw, size), re.sub(r"\W+", "-", f"worth-{proxy}"), title, "; ".join(points))
+
+
+def _svg(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
+    """What `draw` puts on axes in the page's style, as matplotlib writes it."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size)
+        draw(figure.add_subplot())
         figure.subplots_adjust(
             left=0.42 / size[0], right=1 - 0.12 / size[0], bottom=0.42 / size[1], top=1 - 0.1 / size[1]
         )
         drawing = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(drawing, format="svg", transparent=True, metadata=nothing)
-    name = re.sub(r"\W+", "-", metric)
-    return _inline(drawing.getvalue(), name, f"{METRIC_NAMES[metric]} against width", describe(results, metric))
+    return drawing.getvalue()
 
 
 def _draw(axes: Axes, results: Results, metric: str) -> None:
@@ -72,26 +103,29 @@ def _draw(axes: Axes, results: Results, metric: str) -> None:
     order = sorted(results.methods, key=lambda method: method == "adaptor")
     for method in order:
         records = [results.by_key[Column(method, width), metric] for width in results.widths]
-        colour, bold = _METHOD_COLOURS.get(method, "#0a0a04"), method == "adaptor"
+        line = _line(method)
         axes.fill_between(
             results.widths,
             [record.ci_low for record in records],
             [record.ci_high for record in records],
-            color=colour,
-            alpha=0.18 if bold else 0.1,
+            color=line["color"],
+            alpha=0.18 if method == "adaptor" else 0.1,
             linewidth=0,
         )
-        axes.plot(
-            results.widths,
-            [record.value for record in records],
-            color=colour,
-            linewidth=2.0 if bold else 1.3,
-            marker=_MARKERS.get(method, "D"),
-            markersize=4.6 if bold else 4.2,
-            markeredgecolor=_PAPER,
-            markeredgewidth=0.7,
-            zorder=4 if bold else 3,
-        )
+        axes.plot(results.widths, [record.value for record in records], **line)
+
+
+def _line(method: str) -> dict[str, Any]:
+    bold = method == "adaptor"
+    return {
+        "color": _METHOD_COLOURS.get(method, "#0a0a04"),
+        "linewidth": 2.0 if bold else 1.3,
+        "marker": _MARKERS.get(method, "D"),
+        "markersize": 4.6 if bold else 4.2,
+        "markeredgecolor": _PAPER,
+        "markeredgewidth": 0.7,
+        "zorder": 4 if bold else 3,
+    }
 
 
 def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
@@ -109,13 +143,17 @@ def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05
     axes.set_ylim(0 if low < 0.4 * high else low - room, high + room)
+    _frame(axes, "dimensions kept")
+
+
+def _frame(axes: Axes, across: str) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="y", color=_RULE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(length=3, width=0.6, pad=3)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel("dimensions kept", labelpad=3)
+    axes.set_xlabel(across, labelpad=3)
 
 
 def _legible(ticks: Sequence[int], spacing: float) -> set[int]:

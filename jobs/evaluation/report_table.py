@@ -16,13 +16,13 @@ from jobs.evaluation.report import Facts
 from jobs.evaluation.report_words import ADAPTOR, METHOD_NAMES, METRIC_NAMES, Results, headline, verdicts
 
 #: Columns of text, of the names at the left of a table, and of one number; wider ladders take several tables.
-_WIDTH, _NAMES, _NUMBER = 100, 31, 7
+WIDTH, _NAMES, _NUMBER = 100, 31, 7
 
 
 def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     """Print headline, table and comparisons to `out`: at most 100 columns, plain text where it is not a terminal."""
-    screen = shutil.get_terminal_size((_WIDTH, 24)).columns if out.isatty() else _WIDTH
-    console = Console(file=out, width=min(_WIDTH, screen), highlight=False)
+    screen = shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else WIDTH
+    console = Console(file=out, width=min(WIDTH, screen), highlight=False)
     judged = "" if facts.judged is None else f" ({facts.judged:,} judged)"
     queries = "anchors" if facts.anchors else "queries"
     console.print(
@@ -36,7 +36,7 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     interval = f"[{full.ci_low:.3f}, {full.ci_high:.3f}]"
     console.print(f"Full width ({results.dim:,}): {METRIC_NAMES[results.main]} {full.value:.3f} {interval}")
     console.print()
-    for widths in _pages(results.widths, max(1, (console.width - _NAMES) // _NUMBER)):
+    for widths in pages(results.widths, max(1, (console.width - _NAMES) // _NUMBER)):
         console.print(_table(results, widths))
         console.print()
     for sentence in verdicts(results):
@@ -44,7 +44,8 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     console.print("95% intervals over queries; better or worse = the paired interval excludes 0", style="dim")
 
 
-def _pages(widths: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+def pages(widths: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """Cut widths into runs of nearly equal length, at most `most` each."""
     pages = -(-len(widths) // most)
     size = -(-len(widths) // pages)
     for start in range(0, len(widths), size):

@@ -123,7 +123,7 @@ def headline(results: Results) -> Headline:
     share = {m: {w: results.value(m, w, results.main) / full for w in short} for m in results.methods}
     width = next((w for w in short if share[ADAPTOR][w] >= KEPT), short[-1])
     kept = {method: share[method][width] for method in (ADAPTOR, *(m for m in results.methods if m != ADAPTOR))}
-    others = ", ".join(f"{_in_text(m)} {percent(kept[m])}" for m in kept if m != ADAPTOR)
+    others = ", ".join(f"{in_text(m)} {percent(kept[m])}" for m in kept if m != ADAPTOR)
     verb = f"keeps {percent(kept[ADAPTOR])} of {METRIC_NAMES[results.main]}"
     if results.main not in RETRIEVAL:
         verb = f"finds {percent(kept[ADAPTOR])} of the true ten nearest neighbours"
@@ -146,7 +146,7 @@ def verdicts(results: Results) -> list[str]:
             for word, widths in (("better", better), ("worse", worse), ("no clear difference", same))
             if widths
         ]
-        sentences.append(f"Against {_in_text(method)}: {'; '.join(parts)}.")
+        sentences.append(f"Against {in_text(method)}: {'; '.join(parts)}.")
     return sentences
 
 
@@ -169,7 +169,8 @@ def _smaller(dim: int, width: int) -> str:
     return f" ({dim / width:.2g}x smaller)" if width < dim else ""
 
 
-def _in_text(method: str) -> str:
+def in_text(method: str) -> str:
+    """The name of a method inside a sentence."""
     return {"pca": "PCA"}.get(method, method)
 
 

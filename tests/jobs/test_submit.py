@@ -98,7 +98,7 @@ def test_what_the_submission_itself_may_not_be(tmp_path: Path, field: str, value
 def test_the_staged_folder_runs_and_holds_code_and_configuration_only(root: Path, tmp_path: Path) -> None:
     stage(tmp_path, json.dumps({"store": {"uri": "s3://b/s"}}))
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert {path.rsplit(".", 1)[1] for path in files - {CONFIG_NAME}} <= {"py", "j2"}
+    assert {path.rsplit(".", 1)[1] for path in files - {CONFIG_NAME}} == {"py", "j2", "json"}
     assert {path.split("/")[0] for path in files} == {"adaptor", "cluster", "jobs", CONFIG_NAME}
     ended = subprocess.run(
         [sys.executable, "-m", "jobs", "evaluate", CONFIG_NAME],

@@ -1,0 +1,168 @@
+"""`matryoshka advise`: how small can I go? Before any full run, from a sample of the store and a fitted adaptor.
+
+In jobs/advising/: search nested samples, carry what they say over to the whole store (measure.py, nested.py) → means
+with intervals (estimates.py) → bytes and arithmetic (costs.py) → the smallest width that meets the targets
+(decision.py) → advice.json, a table and plain words (table.py, words.py).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from adaptor.artefact import Adaptor
+from cluster.session import connect
+from jobs.advising.costs import prices
+from jobs.advising.decision import Decision, decide
+from jobs.advising.estimates import Estimates, estimate
+from jobs.advising.measure import Measured, Subject, measure
+from jobs.advising.table import print_advice
+from jobs.advising.words import Told, answer
+from jobs.artefact import open_adaptor
+from jobs.config.advising import AdviseConfig
+from jobs.config.loader import resolved
+from jobs.evaluation.checks import check_dimension, possible, untrained
+from jobs.evaluation.report_words import ADAPTOR
+from jobs.progress import Progress
+from jobs.store.objects import open_objects
+from jobs.store.shards import list_shards, read_footer
+from jobs.store.tables import read_qrels, read_queries
+from jobs.summary import write_summary
+
+ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
+#: Share of the store from which on the adaptor counts as knowing it.
+_KNOWN = 0.2
+
+
+def run(config: AdviseConfig) -> int:
+    """Estimate, decide, write advice.json, summary.json and config.json; exit status 1 when no width meets the
+    targets."""
+    began = time.time()
+    output = open_objects(config.output.uri, config.output.filesystem)
+    output.check_writable()
+    subject = _subject(config)
+    cluster = config.cluster
+    with (
+        connect(
+            cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
+        ),
+        Progress("advise", unit="nested samples" if config.advising.sample_rows else "runs of shards") as progress,
+    ):
+        measured = measure(subject, progress)
+    options = config.advising
+    estimates = estimate(measured.scores, options.bootstrap, options.seed)
+    told = _told(subject, measured, estimates)
+    notes = [*untrained(subject.widths, subject.adaptor), *_known(subject.adaptor), *measured.notes]
+    met = not config.targets or told.decision.chosen[ADAPTOR] is not None
+    advice = {
+        "adaptor_id": subject.adaptor.adaptor_id,
+        "rows": measured.store_rows,
+        "searched_rows": measured.searched,
+        "queries": measured.queries,
+        "judged_queries": estimates.queries.get("ndcg@10"),
+        "targets": [str(target) for target in config.targets],
+        "met": met,
+        "width": told.decision.chosen[ADAPTOR],
+        "width_of_other_methods": {m: w for m, w in told.decision.chosen.items() if m != ADAPTOR},
+        "answer": answer(told),
+        "notes": notes,
+    }
+    whole = {**advice, "widths": _widths(told), "records": _records(estimates), "trend": _trend(measured)}
+    output.put(ADVICE_FILE, json.dumps(whole, indent=1, ensure_ascii=False).encode() + b"\n")
+    output.put(CONFIG_FILE, resolved(config).encode())
+    write_summary(output, "advise", advice, began)
+    print_advice(told, _facts(subject, measured, estimates), notes, sys.stdout)
+    print(f"{config.output.uri.rstrip('/')}/{ADVICE_FILE}")
+    return 0 if met else 1
+
+
+def _subject(config: AdviseConfig) -> Subject:
+    adaptor = open_adaptor(config.adaptor, config.store)
+    asked = config.advising.widths
+    widths = {*adaptor.widths, *(possible("advising.widths", asked, adaptor) if asked is not None else ())}
+    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    check_dimension(config, adaptor, shards)
+    queries = read_queries(config.queries, adaptor.dim) if config.queries else None
+    qrels = read_qrels(config.qrels) if config.qrels else None
+    return Subject(config, adaptor, tuple(sorted(widths)), shards, queries, qrels)
+
+
+def _told(subject: Subject, measured: Measured, estimates: Estimates) -> Told:
+    config = subject.config
+    store = config.store
+    schema = read_footer(open_objects(store.uri, store.filesystem), subject.shards[0], store).schema
+    column = schema.field(store.vector_column).type
+    cost = prices(measured.store_rows, subject.adaptor.dim, column, config.advising.dtype, store.metric)
+    return Told(config.targets, estimates, cost, decide(config.targets, estimates, cost, ADAPTOR))
+
+
+def _known(adaptor: Adaptor) -> list[str]:
+    """What to tell when the adaptor was fitted on much of what it is judged on."""
+    data = adaptor.document.get("data", {})
+    share = data.get("sampled_rows", 0) / max(1, data.get("store_rows", 1))
+    if share < _KNOWN:
+        return []
+    return [
+        f"the adaptor learned from {share:.0%} of the rows of its store, so rows here are not new to it; the evidence "
+        "in the artefact is of rows that it never saw"
+    ]
+
+
+def _facts(subject: Subject, measured: Measured, estimates: Estimates) -> str:
+    judged = estimates.queries.get("ndcg@10")
+    searched = (
+        "all searched"
+        if measured.searched >= measured.store_rows
+        else f"{measured.searched:,} searched, carried over to the whole store"
+    )
+    return (
+        f"{measured.store_rows:,} vectors x {subject.adaptor.dim:,}, {searched}; {measured.queries:,} "
+        f"{'rows of the store as queries' if subject.queries is None else 'queries'}"
+        f"{f' ({judged:,} judged)' if judged else ''}; {subject.config.store.metric}; adaptor "
+        f"{subject.adaptor.adaptor_id[:12]}"
+    )
+
+
+def _widths(told: Told) -> list[dict[str, Any]]:
+    """What each width costs, and whether it will do."""
+    cost = told.prices
+    return [
+        {
+            "width": width,
+            "bytes": cost.vector_bytes(width),
+            "total_bytes": cost.total_bytes(width),
+            "storage_saving": round(cost.vector_bytes_now / cost.vector_bytes(width), 3),
+            "flops_per_comparison": cost.flops(width),
+            "search_saving": round(cost.dim / width, 3),
+            "meets_targets": _meets(told.decision, width),
+        }
+        for width in told.estimates.widths
+    ]
+
+
+def _records(estimates: Estimates) -> list[dict[str, Any]]:
+    """The estimates as metrics.json spells them, each also as a share of the original's value."""
+    return [
+        {"method": column.method, "width": column.width, "metric": metric}
+        | dict(zip(("value", "ci_low", "ci_high"), found, strict=True))
+        | {"of_original": list(estimates.shares[column, metric]), "n": estimates.queries[metric]}
+        for (column, metric), found in estimates.absolute.items()
+    ]
+
+
+def _meets(decision: Decision, width: int) -> bool | None:
+    checks = decision.checks.get(width)
+    return all(check.met for check in checks) if checks else None
+
+
+def _trend(measured: Measured) -> list[dict[str, Any]]:
+    """The means on every nested sample, from which the estimates are carried over."""
+    return [
+        {"rows": rows, "method": column.method, "width": column.width, "metric": metric}
+        | {"value": round(float(scores.mean()), 6)}
+        for rows, scored in measured.steps
+        for column, by_metric in scored.items()
+        for metric, scores in by_metric.items()
+    ]

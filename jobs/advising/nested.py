@@ -1,0 +1,127 @@
+"""Search of nested samples of a store, and what their trend says of the whole of it.
+
+A sample is sparser than its store: true neighbours lie farther apart and are easier to keep, distractors are fewer. So
+every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn), and the straight line
+through them over the logarithm of the rows is followed up to the size of the store. Where that line would rise it is
+not followed: the value on the largest sample stands. On real sets the fall per doubling shrinks as rows are added, so
+the line errs on the side of caution (tests/benchmarks/sample_size.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import ray
+from numpy.typing import NDArray
+
+from adaptor.artefact import Adaptor, Floats
+from adaptor.neighbours import Ids, Neighbours, merge, top_k
+from adaptor.settings import Metric
+from cluster.settings import ClusterSection
+from jobs.evaluation.methods import Column, shorten
+from jobs.evaluation.scoring import DEPTH, Scores
+
+#: Nested samples: each twice as large as the one before.
+RUNGS = 4
+#: Rows below which a sample is too small to be cut further.
+_FEWEST = 64
+#: Rows of one task: enough that its results (100 rows per query and column) are small beside the work.
+_CHUNK_ROWS = 32_768
+
+Scored = Mapping[Column, Mapping[str, Scores]]
+Found = dict[Column, Neighbours]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is searched for: `queries` (q, d), the row that each must not find (`exclude`, (q,)), and how."""
+
+    queries: Floats
+    exclude: Ids | None
+    adaptor: Adaptor
+    widths: tuple[int, ...]
+    metric: Metric
+
+
+def rungs(rows: int, whole: int) -> list[int]:
+    """Sizes of the nested samples of `rows` rows drawn from `whole`, ascending; only `rows` when it is all there is."""
+    if rows >= whole:
+        return [rows]
+    sizes = [rows >> step for step in reversed(range(RUNGS))]
+    return [size for size in sizes if size >= _FEWEST or size == rows]
+
+
+def search_nested(
+    asked: Asked, vectors: Floats, sizes: Sequence[int], extra: tuple[Ids, Floats], cluster: ClusterSection
+) -> Iterator[tuple[Found, Found]]:
+    """Search the first `sizes[0]` of `vectors` (n, d), then the first `sizes[1]`, …: what each sample holds, and what
+    it holds together with all rows of `extra`.
+
+    Rows are named by their place in `vectors`; `extra` is (names (e,), vectors (e, d)), rows of the sample under their
+    place there.
+    """
+    task = ray.remote(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)(_search)
+    told = ray.put(asked)
+    beside = task.remote(told, *extra)
+    places = np.arange(len(vectors), dtype=np.int64)
+    steps = [
+        [
+            task.remote(told, places[rows], vectors[rows])
+            for rows in (slice(at, min(at + _CHUNK_ROWS, end)) for at in range(start, end, _CHUNK_ROWS))
+        ]
+        for start, end in pairwise([0, *sizes])
+    ]
+    added: Found = ray.get(beside)
+    alone: Found = {}
+    for size, step in zip(sizes, steps, strict=True):
+        for reference in step:
+            alone = _joined(alone, ray.get(reference))
+        yield alone, _joined(alone, {column: _beyond(near, size) for column, near in added.items()})
+
+
+def _search(asked: Asked, names: Ids, vectors: Floats) -> Found:
+    queries = dict(shorten(asked.adaptor, asked.queries, asked.widths))
+    return {
+        column: top_k(queries[column], short, names, DEPTH, asked.metric, asked.exclude)
+        for column, short in shorten(asked.adaptor, vectors, asked.widths)
+    }
+
+
+def _joined(one: Found, other: Found) -> Found:
+    return {column: merge([one[column], near], DEPTH) if one else near for column, near in other.items()}
+
+
+def _beyond(near: Neighbours, size: int) -> Neighbours:
+    """Neighbours without the rows that the first `size` of the sample hold already."""
+    there = near.ids < size
+    return Neighbours(np.where(there, -1, near.ids), np.where(there, np.float32(-np.inf), near.similarities))
+
+
+def carry_over(steps: Sequence[tuple[int, Scored]], whole: int) -> dict[Column, dict[str, Scores]]:
+    """Scores per query for a store of `whole` rows from those on nested samples: (rows, scores) each, ascending.
+
+    A query's carried-over score is a weighted sum of its scores, so it may leave [0, 1]; means are what counts.
+    """
+    weights = line_weights([rows for rows, _ in steps], whole)
+    _, largest = steps[-1]
+    carried: dict[Column, dict[str, Scores]] = {}
+    for column, by_metric in largest.items():
+        carried[column] = {}
+        for metric, measured in by_metric.items():
+            series = np.stack([scored[column][metric] for _, scored in steps])
+            followed = weights @ series
+            carried[column][metric] = followed if followed.mean() < measured.mean() else measured
+    return carried
+
+
+def line_weights(sizes: Sequence[int], whole: int) -> NDArray[np.float64]:
+    """Weights (r,) of r values whose sum is the least-squares line through them, over log2 of `sizes`, at `whole`."""
+    if len(sizes) == 1:
+        return np.ones(1)
+    places = np.log2(np.asarray(sizes, np.float64))
+    offsets = places - places.mean()
+    weights: NDArray[np.float64] = 1 / len(sizes) + offsets * (np.log2(whole) - places.mean()) / (offsets @ offsets)
+    return weights

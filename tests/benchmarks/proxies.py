@@ -1,0 +1,86 @@
+"""Make the shipped figures on what label-free proxies are worth, from measurements with judgments.
+
+    python tests/benchmarks/proxies.py --source "…" METRICS.json [METRICS.json …]
+
+Takes metrics.json files of `matryoshka evaluate`, or the JSON of tests/benchmarks/quality.py (the same records, plus
+`seed`, over which they are averaged), and writes jobs/evaluation/proxy_worth.json. Prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from jobs.evaluation import worth
+from jobs.evaluation.methods import ORIGINAL
+from jobs.evaluation.scoring import Record
+from jobs.evaluation.worth import TRUTH, Kept, Worth, proxy_worth
+
+_Key = tuple[str, str, int, str]
+_EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def read(files: Sequence[Path]) -> dict[str, list[Record]]:
+    """Records by set, averaged over seeds. Where a set was also measured without judgments (rows of the store as
+    queries), the proxies are those of that run: it is the situation that the figures are to speak about."""
+    judged, label_free = (defaultdict[_Key, list[float]](list) for _ in range(2))
+    for file in files:
+        records = json.loads(file.read_text())
+        values = judged if any(record["metric"] == TRUTH for record in records) else label_free
+        for record in records:
+            values[record["set"], record["method"], record["width"], record["metric"]].append(record["value"])
+    by_set: dict[str, list[Record]] = defaultdict(list)
+    for (name, method, width, metric), numbers in {**judged, **label_free}.items():
+        mean = float(np.mean(numbers))
+        by_set[name].append(Record(name, method, width, metric, mean, mean, mean, len(numbers)))
+    return by_set
+
+
+def kept(by_set: dict[str, list[Record]]) -> list[Kept]:
+    """What columns of all sets kept of nDCG@10, by their overlap@10."""
+    points = []
+    for records in by_set.values():
+        value = {(r.method, r.width, r.metric): r.value for r in records}
+        full = next(r.width for r in records if r.method == ORIGINAL)
+        original = value[ORIGINAL, full, TRUTH]
+        points += [
+            (value[m, w, "overlap@10"], number / original)
+            for (m, w, metric), number in value.items()
+            if metric == TRUTH and m != ORIGINAL and w < full
+        ]
+    found = []
+    for low, high in pairwise(_EDGES):
+        shares = [share for overlap, share in points if low <= overlap < high]
+        if shares:
+            found.append(Kept(low, high, round(min(shares), 4), round(float(np.median(shares)), 4), len(shares)))
+    return found
+
+
+def main() -> None:
+    """Read, compute, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", required=True, help="what was measured, for the reader of a report")
+    parser.add_argument("files", nargs="+", type=Path)
+    given = parser.parse_args()
+    by_set = read(given.files)
+    found: list[Worth] = [w for records in by_set.values() for w in proxy_worth(records)]
+    bands = kept(by_set)
+    for w in found:
+        order = "-" if w.same_order is None else f"{w.same_order:.2f} of {w.pairs}"
+        print(f"{w.set:10} {w.proxy:18} rank {w.rank_correlation:+.3f}  linear {w.linear_correlation:+.3f}  {order}")
+    for band in bands:
+        of = f"least {band.least:.3f}, median {band.median:.3f} of {band.columns}"
+        print(f"overlap@10 {band.low:.1f} to {band.high:.1f}: {of}")
+    shipped = {"source": given.source, "worth": [asdict(w) for w in found], "kept": [asdict(b) for b in bands]}
+    worth._BENCHMARK.write_text(json.dumps(shipped, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
