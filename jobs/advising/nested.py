@@ -1,10 +1,11 @@
 """Search of nested samples of a store, and what their trend says of the whole of it.
 
 A sample is sparser than its store: true neighbours lie farther apart and are easier to keep, distractors are fewer. So
-every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn), and the straight line
-through them over the logarithm of the rows is followed up to the size of the store. Where that line would rise it is
-not followed: the value on the largest sample stands. On real sets the fall per doubling shrinks as rows are added, so
-the line errs on the side of caution (tests/benchmarks/sample_size.py).
+every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn); the straight line and
+the parabola through them, over the logarithm of the rows, are followed up to the size of the store, and the lower one
+counts. Where both would rise the value on the largest sample stands. Overlaps mostly fall more slowly the more rows
+there are, nDCG falls faster: on real sets the line is the cautious one for the former, the parabola for the latter
+(tests/benchmarks/sample_size.py).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from itertools import pairwise
 
 import numpy as np
 import ray
-from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor, Floats
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
@@ -105,23 +105,21 @@ def carry_over(steps: Sequence[tuple[int, Scored]], whole: int) -> dict[Column, 
 
     A query's carried-over score is a weighted sum of its scores, so it may leave [0, 1]; means are what counts.
     """
-    weights = line_weights([rows for rows, _ in steps], whole)
-    _, largest = steps[-1]
+    sizes = [rows for rows, _ in steps]
+    curves = [curve_weights(sizes, whole, degree) for degree in (1, 2) if degree < len(sizes)]
     carried: dict[Column, dict[str, Scores]] = {}
-    for column, by_metric in largest.items():
+    for column, by_metric in steps[-1][1].items():
         carried[column] = {}
         for metric, measured in by_metric.items():
             series = np.stack([scored[column][metric] for _, scored in steps])
-            followed = weights @ series
-            carried[column][metric] = followed if followed.mean() < measured.mean() else measured
+            followed = [measured, *(weights @ series for weights in curves)]
+            carried[column][metric] = min(followed, key=lambda scores: float(scores.mean()))
     return carried
 
 
-def line_weights(sizes: Sequence[int], whole: int) -> NDArray[np.float64]:
-    """Weights (r,) of r values whose sum is the least-squares line through them, over log2 of `sizes`, at `whole`."""
-    if len(sizes) == 1:
-        return np.ones(1)
-    places = np.log2(np.asarray(sizes, np.float64))
-    offsets = places - places.mean()
-    weights: NDArray[np.float64] = 1 / len(sizes) + offsets * (np.log2(whole) - places.mean()) / (offsets @ offsets)
-    return weights
+def curve_weights(sizes: Sequence[int], whole: int, degree: int) -> Scores:
+    """Weights (r,) of r values whose sum is, at `whole`, the least-squares polynomial of this degree through them over
+    log2 of `sizes` (distinct, more than `degree`)."""
+    places = np.log2(np.asarray(sizes, np.float64) / sizes[-1])
+    powers = np.vander([np.log2(whole / sizes[-1])], degree + 1)[0]
+    return np.asarray(powers @ np.linalg.pinv(np.vander(places, degree + 1)))

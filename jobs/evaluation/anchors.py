@@ -71,6 +71,6 @@ def _read_anchors(store: StoreSection, group: Sequence[tuple[int, Shard, Ids]], 
         usable = np.ones(len(found), bool)
         usable[list(reasons | wrong_lengths(found, adaptor))] = False
         names.append(rows[usable] + place * SHARD_STRIDE)
-        ids += [str(name) for name, kept in zip(known.to_pylist(), usable, strict=True) if kept]
+        ids += [name for name, kept in zip(known, usable, strict=True) if kept]
         vectors.append(found[usable])
     return np.concatenate(names), ids, np.concatenate(vectors)

@@ -29,7 +29,7 @@ from jobs.store.objects import open_objects
 from jobs.store.shards import list_shards
 from jobs.store.tables import read_qrels, read_queries
 
-_EVERY_ROW = 1_000_000
+_EVERY_ROW, _ANCHORS = 1_000_000, 4_000
 
 
 def subject(folder: Path, artefact: str, judged: bool, **advising: Any) -> Subject:
@@ -50,7 +50,7 @@ def subject(folder: Path, artefact: str, judged: bool, **advising: Any) -> Subje
 def errors(folder: Path, artefact: str, judged: bool, shares: list[float], seeds: int) -> Iterator[dict[str, Any]]:
     """One record per share of rows, seed, column and measure."""
     with Progress("whole") as progress:
-        whole = measure(subject(folder, artefact, judged, sample_rows=_EVERY_ROW, anchors=_EVERY_ROW), progress)
+        whole = measure(subject(folder, artefact, judged, sample_rows=_EVERY_ROW, anchors=_ANCHORS), progress)
         truth = {(c, m): float(s.mean()) for c, by_metric in whole.scores.items() for m, s in by_metric.items()}
         for share in shares:
             for seed in range(1, seeds + 1):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptor.artefact import unit_rows
 from cluster.settings import ClusterSection
-from jobs.advising.nested import Asked, carry_over, line_weights, rungs, search_nested
+from jobs.advising.nested import Asked, carry_over, curve_weights, rungs, search_nested
 from jobs.evaluation.methods import Column
 from jobs.evaluation.scoring import DEPTH
 from tests.jobs.evaluation.inputs import make_adaptor
@@ -29,23 +29,36 @@ def test_rungs_double_and_end_with_the_whole_sample(rows: int, whole: int) -> No
     assert all(abs(large - 2 * small) <= 1 for small, large in pairwise(sizes))
 
 
-@given(st.lists(st.integers(1, 10**6), min_size=2, max_size=5, unique=True), st.integers(1, 10**9))
-def test_weights_are_those_of_the_least_squares_line(sizes: list[int], whole: int) -> None:
+@pytest.mark.parametrize("degree", [1, 2])
+@given(st.lists(st.integers(1, 10**6), min_size=3, max_size=5, unique=True), st.integers(1, 10**9))
+def test_weights_are_those_of_the_least_squares_curve(degree: int, sizes: list[int], whole: int) -> None:
     values = np.random.default_rng(sizes[0]).uniform(0, 1, len(sizes))
-    line = np.polynomial.Polynomial.fit(np.log2(sizes), values, 1)
-    assert line_weights(sizes, whole) @ values == pytest.approx(line(np.log2(whole)), rel=1e-6, abs=1e-6)
+    weights = curve_weights(sizes, whole, degree)
+    curve = np.polynomial.Polynomial.fit(np.log2(sizes), values, degree)
+    # Sizes that nearly coincide make both ill-conditioned.
+    assert weights @ values == pytest.approx(curve(np.log2(whole)), rel=1e-6, abs=1e-9 * np.abs(weights).max() + 1e-6)
 
 
-def test_a_falling_trend_is_followed_and_a_rising_one_is_not() -> None:
+def test_the_lower_curve_is_followed_but_never_upwards() -> None:
     queries = np.array([-0.1, 0.1])
-    steps = [
-        (rows, {SHORT: {"falls": 0.9 - 0.05 * step + queries, "rises": 0.5 + 0.05 * step + queries}})
-        for step, rows in enumerate((100, 200, 400))
-    ]
-    carried = carry_over(steps, 3200)[SHORT]
-    assert carried["falls"] == pytest.approx(0.9 - 0.05 * 5 + queries)
-    assert carried["rises"] == pytest.approx(0.6 + queries)
-    assert carry_over(steps[-1:], 3200)[SHORT]["falls"] == pytest.approx(0.8 + queries)
+
+    def scores(*means: float) -> list[np.ndarray]:
+        return [mean + queries for mean in means]
+
+    series = {
+        "straight": scores(0.9, 0.85, 0.8, 0.75),
+        "slower": scores(0.90, 0.80, 0.74, 0.72),
+        "faster": scores(0.90, 0.89, 0.86, 0.81),
+        "rises": scores(0.5, 0.55, 0.6, 0.65),
+    }
+    steps = [(rows, {SHORT: {name: s[i] for name, s in series.items()}}) for i, rows in enumerate((50, 100, 200, 400))]
+    carried = carry_over(steps, 1600)[SHORT]
+    assert carried["straight"] == pytest.approx(0.65 + queries)
+    line = np.polynomial.Polynomial.fit(range(4), [0.90, 0.80, 0.74, 0.72], 1)(5)
+    assert carried["slower"].mean() == pytest.approx(line)
+    assert carried["faster"].mean() == pytest.approx(0.81 - 0.07 - 0.09)
+    assert carried["rises"] == pytest.approx(0.65 + queries)
+    assert carry_over(steps[-1:], 1600)[SHORT]["straight"] == pytest.approx(0.75 + queries)
 
 
 @pytest.mark.usefixtures("ray_cluster")
