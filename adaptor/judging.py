@@ -10,7 +10,7 @@ from adaptor.artefact import Floats
 from adaptor.losses import prefix_similarities
 from adaptor.model import Form
 from adaptor.neighbours import Ids
-from adaptor.quality import overlap_at_k
+from adaptor.quality import Scores, overlap_at_k
 from adaptor.settings import Metric
 from adaptor.tensors import as_tensor
 from adaptor.training_set import JUDGED_K, Labels, TrainingSet
@@ -27,8 +27,15 @@ def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric
     if stage == 2 and data.supervision is not None:
         found = _search(form, data.supervision.held_out, data.corpus, widths, metric, device)
         return float(np.mean([_recall(f, data.supervision.held_out_labels) for f in found]))
+    return float(judge_widths(form, data, widths, metric).mean())
+
+
+@torch.no_grad()
+def judge_widths(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric) -> Scores:
+    """Overlap@10 of each held-out row at each width: float64 (w, h)."""
+    device = next(form.parameters()).device
     found = _search(form, data.held_out, data.corpus[: data.searched], widths, metric, device)
-    return float(np.mean([overlap_at_k(data.truth, f, JUDGED_K).mean() for f in found]))
+    return np.stack([overlap_at_k(data.truth, f, JUDGED_K) for f in found])
 
 
 def _search(

@@ -31,9 +31,9 @@ class ModelSettings(Settings):
     paper's)."""
     start: Literal["pca", "identity"] = "pca"
     """The map before the first step: the uncentred PCA rotation, or the identity."""
-    leading: int | None = Field(default=128, ge=2)
+    leading: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
     """Orthogonal form: rotate only inside the leading coordinates, so that every width from here on scores exactly like
-    the start; null rotates all of them."""
+    the start. `auto`: a third of the dimension (128 of 384), fewer for small samples; null rotates all of them."""
     hidden: int = Field(default=512, ge=1)
     """Hidden units of the `mlp` form."""
     widths: Annotated[tuple[int, ...], Field(min_length=1)] | None = None

@@ -126,9 +126,9 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         labelled = read_labelled(config, shards, sample)
         search = search_on(config.cluster, config.store.metric, config.mining.shards)
         prepared = prepare(config, sample, labelled, search, progress.note)
-        form, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
-        described = describe(config, sample, widths, (form, state), fingerprint)
-        tensors = fold(form, prepared.start, prepared.scale)
+        settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
+        described = describe(config, sample, widths, (settled, state), fingerprint)
+        tensors = fold(settled.form, prepared.start, prepared.scale)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(
             # The cores of one worker: all of them together may be on several machines, where no task can have them.

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from adaptor.errors import InputError
-from adaptor.model import Form, Linear
+from adaptor.model import Linear, Orthogonal
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.settings import WIDTH_LADDER
+from adaptor.settling import Settled
 from adaptor.training import State
 from jobs.config.commands import FitConfig
 from jobs.fitting.sample import Sample
@@ -31,10 +32,11 @@ def fitted_widths(config: FitConfig, dim: int) -> tuple[int, ...]:
 
 
 def describe(
-    config: FitConfig, sample: Sample, widths: tuple[int, ...], trained: tuple[Form, State], fingerprint: str
+    config: FitConfig, sample: Sample, widths: tuple[int, ...], trained: tuple[Settled, State], fingerprint: str
 ) -> dict[str, Any]:
     """The artefact's document without evidence and hashes."""
-    found, (form, state) = sample.moments, trained
+    found, (settled, state) = sample.moments, trained
+    form = settled.form
     sections = {"adaptor", "loss", "training", "mining"}
     mean = found.total / found.rows
     return {
@@ -51,6 +53,8 @@ def describe(
             "start": _number(state.first_score),
             "best": _number(state.best_score),
         },
+        "leading": form.leading if isinstance(form, Orthogonal) else None,
+        "held_back": list(settled.held_back),
         "data": {"fingerprint": fingerprint, "store_rows": sample.store_rows, "sampled_rows": found.rows},
         "statistics": {
             "mean_length": round(float((mean @ mean) ** 0.5), 6),

@@ -13,7 +13,8 @@ import ray.train
 from ray.train.torch import TorchTrainer
 
 from adaptor.errors import RunError
-from adaptor.model import Form, free_widths, freed, new_form
+from adaptor.model import free_widths, freed, new_form
+from adaptor.settling import Settled, settle
 from adaptor.training import State
 from jobs.config.commands import FitConfig
 from jobs.fitting.data import Prepared
@@ -34,16 +35,16 @@ def train_on_cluster(
     output: Objects,
     fingerprint: str,
     progress: Progress,
-) -> tuple[Form, State]:
-    """Train on the cluster; the form with its best weights, and where training ended. Raises RunError when it fails."""
+) -> tuple[Settled, State]:
+    """Train on the cluster; the form to use, and where training ended. Raises RunError when it fails."""
     training, dim = config.training, prepared.data.corpus.shape[1]
-    form = new_form(config.adaptor, dim, training.seed)
+    form = new_form(config.adaptor, dim, training.seed, prepared.data.anchors)
     second = prepared.data.supervision is not None and training.supervised_steps
     if not second and not (training.steps and free_widths(form, widths)):
         progress.note(
             "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
         )
-        return form, State(stage=1)
+        return Settled(form), State(stage=1)
     name = fingerprint[:32]
     board = ray.remote(num_cpus=0)(Board).remote()
     trainer = _trainer(config, prepared, widths, board, (output, name))
@@ -61,7 +62,10 @@ def train_on_cluster(
     form = freed(form, dim) if state.stage == 2 else form
     best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     form.load_state_dict(best)
-    return form, state
+    settled = settle(form, prepared.data, widths, config.store.metric)
+    for note in settled.held_back:
+        progress.note(note)
+    return settled, state
 
 
 def _trainer(

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from adaptor.batches import World
 from adaptor.model import Form, freed, new_form
 from adaptor.settings import LossSettings, Metric, ModelSettings, TrainingSettings
+from adaptor.settling import Settled, settle
 from adaptor.training import Job, Look, State, train
 from adaptor.training_set import TrainingSet
 
@@ -77,19 +78,27 @@ def run_worker(settings: dict[str, Any]) -> None:
         ray.train.torch.prepare_model,
         reporter.agree,
     )
-    run_stages(job, assignment.model, _restored(), reporter)
+    train_stages(job, assignment.model, _restored(), reporter)
 
 
-def run_stages(job: Job, model: ModelSettings, state: State | None, on_look: Any) -> Form:
-    """The unsupervised stage and, when the data has labels, the supervised one; from the start or from a state."""
+def run_stages(job: Job, model: ModelSettings, state: State | None, on_look: Any) -> Settled:
+    """All of training in this process: the form as it is to be used."""
+    return settle(train_stages(job, model, state, on_look), job.data, job.widths, job.metric)
+
+
+def train_stages(job: Job, model: ModelSettings, state: State | None, on_look: Any) -> Form:
+    """The unsupervised stage and, when the data has labels, the supervised one; from the start or from a state. The
+    first worker's form has the best weights."""
     dim = job.data.corpus.shape[1]
-    form = new_form(model, dim, job.training.seed).to(job.device)
+    form = new_form(model, dim, job.training.seed, job.data.anchors).to(job.device)
     state = state or State(stage=1)
     if state.stage == 1:
         train(form, job, state, on_look)
         state = State(stage=2)
     if job.data.supervision is not None:
-        form = freed(form, dim).to(job.device)
+        if job.world.rank == 0 and state.step == 0:
+            form = settle(form, job.data, job.widths, job.metric).form
+        form = freed(form, dim).to(job.device)  # the others get the first worker's weights when training starts
         train(form, job, state, on_look)
     return form
 
