@@ -50,7 +50,8 @@ def similarities(form: Form, rows: Any, widths: tuple[int, ...] = WIDTHS) -> Any
     z = torch.from_numpy(rows)
     with torch.no_grad():
         adapted = form(z)
-    return prefix_similarities(*[torch.cat([adapted, z[:, adapted.shape[1] :]], 1)] * 2, widths, "cosine").numpy()
+    whole = torch.cat([adapted, z[:, adapted.shape[1] :]], 1)
+    return prefix_similarities(whole, whole, widths, "cosine").numpy()
 
 
 @pytest.mark.parametrize("form", [turned(16, 0.5), Linear(DIM, torch.randn(DIM, DIM) + 2 * torch.eye(DIM))])

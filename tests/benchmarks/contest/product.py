@@ -67,6 +67,6 @@ def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool) -> A
     states = [State(stage=1)]
     keep: Callable[[Look], None] = lambda look: states.append(look.state)  # noqa: E731
     job = Job(prepared.data, config.loss, config.training, METRIC, begun.widths)
-    form = run_stages(job, config.adaptor, None, keep).form
-    described = describe(config, begun.sample, begun.widths, (form, states[-1]), there.name)
-    return build(described, fold(form, prepared.start, prepared.scale), prepared.pca)
+    settled = run_stages(job, config.adaptor, None, keep)
+    described = describe(config, begun.sample, begun.widths, (settled, states[-1]), there.name)
+    return build(described, fold(settled.form, prepared.start, prepared.scale), prepared.pca)
