@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format clean
+.PHONY: help demo test test-slow check format clean chaos
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test: $(INSTALLED) ## Run the tests (without the slow ones)
 
 test-slow: $(INSTALLED) ## Run all tests, slow ones too
 	$(BIN)/python -m pytest -m "slow or not slow"
+
+chaos: $(INSTALLED) ## Compress and fit under kills and faults for MINUTES (10), from a SEED (0): nothing may be lost
+	$(BIN)/python -m tests.benchmarks.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 check: $(INSTALLED) ## Format check, lint, types and tests
 	$(BIN)/ruff format --check .

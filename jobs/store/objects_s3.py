@@ -18,7 +18,7 @@ from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
 from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
 from jobs.store.s3_clients import arrow_filesystem, request_client
-from jobs.store.s3_errors import translated
+from jobs.store.s3_errors import is_broken_reply, translated
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -167,7 +167,10 @@ class S3Objects(Objects):
         if key is not None:
             fields["Key"] = self.prefix + checked_key(key)
         where = f"s3://{self.bucket}/{fields.get('Key', self.prefix)}"
-        try:
-            return self._client.call_s3(method, Bucket=self.bucket, **fields)
-        except Exception as error:
-            raise translated(error, f"{method} {where}", self.bucket) from error
+        for left in reversed(range(_BODY_TRIES)):
+            try:
+                return self._client.call_s3(method, Bucket=self.bucket, **fields)
+            except Exception as error:
+                if not (left and is_broken_reply(error)):
+                    raise translated(error, f"{method} {where}", self.bucket) from error
+        raise AssertionError

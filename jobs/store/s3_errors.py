@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aiohttp import ClientPayloadError, ServerDisconnectedError
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
 from adaptor.errors import InputError, RunError
@@ -22,6 +23,11 @@ _REFUSED = {
 }
 
 
+def is_broken_reply(error: BaseException) -> bool:
+    """Whether the connection was lost while the body of the reply was on its way: botocore does not retry that."""
+    return isinstance(error, ClientPayloadError | ServerDisconnectedError | TimeoutError)
+
+
 def translated(error: Exception, doing: str, bucket: str) -> Exception:
     """The exception to raise for `error`; `doing` names the request and its object.
 
@@ -39,7 +45,7 @@ def translated(error: Exception, doing: str, bucket: str) -> Exception:
         )
     if isinstance(error, ParamValidationError):
         return InputError(f"{doing}: {error}")
-    if isinstance(error, BotoCoreError | OSError):
+    if isinstance(error, BotoCoreError | OSError) or is_broken_reply(error):
         return RunError(f"{doing} failed, retries included: {error}")
     return error
 
