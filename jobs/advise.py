@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
 
 from adaptor.artefact import Adaptor
 from cluster.session import connect
 from jobs.advising.costs import prices
-from jobs.advising.decision import Decision, decide
+from jobs.advising.decision import decide
 from jobs.advising.estimates import Estimates, estimate
 from jobs.advising.measure import Measured, Subject, measure
+from jobs.advising.records import records, trend, width_records
 from jobs.advising.table import print_advice
 from jobs.advising.words import Told, answer
 from jobs.artefact import open_adaptor
@@ -54,7 +54,12 @@ def run(config: AdviseConfig) -> int:
     options = config.advising
     estimates = estimate(measured.scores, options.bootstrap, options.seed)
     told = _told(subject, measured, estimates)
-    notes = [*untrained(subject.widths, subject.adaptor), *_known(subject.adaptor), *measured.notes]
+    notes = [
+        *untrained(subject.widths, subject.adaptor),
+        *_known(subject.adaptor),
+        *_labelled(subject),
+        *measured.notes,
+    ]
     met = not config.targets or told.decision.chosen[ADAPTOR] is not None
     advice = {
         "adaptor_id": subject.adaptor.adaptor_id,
@@ -69,7 +74,7 @@ def run(config: AdviseConfig) -> int:
         "answer": answer(told),
         "notes": notes,
     }
-    whole = {**advice, "widths": _widths(told), "records": _records(estimates), "trend": _trend(measured)}
+    whole = {**advice, "widths": width_records(told), "records": records(estimates), "trend": trend(measured.steps)}
     output.put(ADVICE_FILE, json.dumps(whole, indent=1, ensure_ascii=False).encode() + b"\n")
     output.put(CONFIG_FILE, resolved(config).encode())
     write_summary(output, "advise", advice, began)
@@ -110,6 +115,16 @@ def _known(adaptor: Adaptor) -> list[str]:
     ]
 
 
+def _labelled(subject: Subject) -> list[str]:
+    """What to tell of a supervised adaptor when only overlaps can be measured."""
+    if subject.qrels is not None or not subject.adaptor.document.get("supervised"):
+        return []
+    return [
+        "the adaptor was fitted with labels, which move vectors away from the original on purpose: its overlaps say "
+        "less than its quality; give queries and qrels that the fit did not see"
+    ]
+
+
 def _facts(subject: Subject, measured: Measured, estimates: Estimates) -> str:
     judged = estimates.queries.get("ndcg@10")
     searched = (
@@ -123,46 +138,3 @@ def _facts(subject: Subject, measured: Measured, estimates: Estimates) -> str:
         f"{f' ({judged:,} judged)' if judged else ''}; {subject.config.store.metric}; adaptor "
         f"{subject.adaptor.adaptor_id[:12]}"
     )
-
-
-def _widths(told: Told) -> list[dict[str, Any]]:
-    """What each width costs, and whether it will do."""
-    cost = told.prices
-    return [
-        {
-            "width": width,
-            "bytes": cost.vector_bytes(width),
-            "total_bytes": cost.total_bytes(width),
-            "storage_saving": round(cost.vector_bytes_now / cost.vector_bytes(width), 3),
-            "flops_per_comparison": cost.flops(width),
-            "search_saving": round(cost.dim / width, 3),
-            "meets_targets": _meets(told.decision, width),
-        }
-        for width in told.estimates.widths
-    ]
-
-
-def _records(estimates: Estimates) -> list[dict[str, Any]]:
-    """The estimates as metrics.json spells them, each also as a share of the original's value."""
-    return [
-        {"method": column.method, "width": column.width, "metric": metric}
-        | dict(zip(("value", "ci_low", "ci_high"), found, strict=True))
-        | {"of_original": list(estimates.shares[column, metric]), "n": estimates.queries[metric]}
-        for (column, metric), found in estimates.absolute.items()
-    ]
-
-
-def _meets(decision: Decision, width: int) -> bool | None:
-    checks = decision.checks.get(width)
-    return all(check.met for check in checks) if checks else None
-
-
-def _trend(measured: Measured) -> list[dict[str, Any]]:
-    """The means on every nested sample, from which the estimates are carried over."""
-    return [
-        {"rows": rows, "method": column.method, "width": column.width, "metric": metric}
-        | {"value": round(float(scores.mean()), 6)}
-        for rows, scored in measured.steps
-        for column, by_metric in scored.items()
-        for metric, scores in by_metric.items()
-    ]

@@ -23,6 +23,9 @@ from jobs.progress import Progress
 from jobs.store.shards import Shard
 from jobs.store.tables import Queries
 
+#: Times the rows of the sample up to which carrying over was measured (tests/benchmarks/sample_size.py).
+_FAR = 8
+
 Qrels = Mapping[str, Mapping[str, int]]
 
 
@@ -88,8 +91,8 @@ def _measure_sample(subject: Subject, sample_rows: int, progress: Progress) -> M
     scores = carry_over(alone, whole)
     for column, measures in (carry_over(joined, whole) if joined else {}).items():
         scores[column] |= measures
-    notes = judged.notes if judged is not None else []
-    return Measured(scores, [*alone, *joined], rows, drawn.store_rows, len(asked.queries), _left_out(drawn) + notes)
+    notes = [*_left_out(drawn), *_far(rows, whole), *(judged.notes if judged is not None else [])]
+    return Measured(scores, [*alone, *joined], rows, drawn.store_rows, len(asked.queries), notes)
 
 
 def _measure_store(subject: Subject, progress: Progress) -> Measured:
@@ -149,6 +152,16 @@ def _judged_rows(subject: Subject, ids: list[str], vectors: Floats) -> tuple[dic
     sampled = np.array(sorted(row for rows in rows_of.values() for row in rows if row < len(ids)), np.int64)
     beyond = np.arange(len(ids), len(ids) + len(good), dtype=np.int64)
     return rows_of, (np.concatenate([sampled, beyond]), np.concatenate([vectors[sampled], fetched[good]]))
+
+
+def _far(rows: int, whole: int) -> list[str]:
+    """What to tell when the store is far larger than the sample."""
+    if whole <= _FAR * rows:
+        return []
+    return [
+        f"the store has {whole / rows:,.0f} times the rows that were searched: read the values as lower bounds, raise "
+        "advising.sample_rows, or set it to null to search the whole store"
+    ]
 
 
 def _left_out(drawn: Anchors) -> list[str]:

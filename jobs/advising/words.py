@@ -63,22 +63,26 @@ def _others(told: Told) -> str:
 
 def _unmet(told: Told) -> list[str]:
     lines = [f"No width below {told.prices.dim} meets {_joined(told.targets)}."]
+    good: dict[Target, list[int]] = {}
     for target in told.targets:
         by_width = {w: next(c for c in checks if c.target == target) for w, checks in told.decision.checks.items()}
-        good = [width for width, check in by_width.items() if check.met]
-        if not good:
+        good[target] = [width for width, check in by_width.items() if check.met]
+        if not good[target]:
             closest = max(by_width, key=lambda width: (by_width[width].found.low, width))
-            if target.is_budget:
-                closest = min(by_width)
-            lines.append(f"  {target}: met by no width; closest is {closest}, {_check(by_width[closest])}.")
-        else:
-            lines.append(f"  {target}: met by {_listed(good)}.")
-    quality = [target for target in told.targets if not target.is_budget]
-    if len(quality) < len(told.targets):
-        lines.append("Allow more bytes (float16 halves them: advising.dtype), or ask for less quality.")
-    else:
-        lines.append("Ask for less, or fit an adaptor with wider widths, with labels, or on a larger sample.")
-    return lines
+            closest = min(by_width) if target.is_budget else closest
+            lines.append(f"{target}: no width meets it; {closest} comes closest with {_check(by_width[closest])}.")
+    if len(lines) > 1:
+        return [*lines, "Ask for less, or fit an adaptor with other widths, with labels, or on a larger sample."]
+    needed = max(min(widths) for target, widths in good.items() if not target.is_budget)
+    allowed = min(max(widths) for target, widths in good.items() if target.is_budget)
+    found = "; ".join(_check(check) for check in told.decision.checks[allowed] if not check.target.is_budget)
+    as_float16 = f" ({2 * needed:,} as float16, advising.dtype)" if told.prices.number_bytes > 2 else ""
+    return [
+        *lines,
+        f"The quality takes {needed} dimensions, {told.prices.vector_bytes(needed):,} bytes a vector{as_float16}; "
+        f"the bytes allow {allowed}, which keep {found}.",
+        "Allow more bytes or ask for less.",
+    ]
 
 
 def _usual(told: Told) -> list[str]:

@@ -65,6 +65,7 @@ def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float])
     columns = {method: [w for w in results.widths if w < results.dim] for method in results.methods}
 
     def draw(axes: Axes) -> None:
+        _draw_original(axes, results, truth)
         for method in sorted(columns, key=lambda method: method == "adaptor"):
             across = [results.value(method, width, proxy) for width in columns[method]]
             axes.plot(across, [results.value(method, w, truth) for w in columns[method]], **_line(method), ls="none")
@@ -99,7 +100,7 @@ def _svg(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
 
 def _draw(axes: Axes, results: Results, metric: str) -> None:
     if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
-        axes.axhline(results.original(metric).value, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
+        _draw_original(axes, results, metric)
     order = sorted(results.methods, key=lambda method: method == "adaptor")
     for method in order:
         records = [results.by_key[Column(method, width), metric] for width in results.widths]
@@ -113,6 +114,10 @@ def _draw(axes: Axes, results: Results, metric: str) -> None:
             linewidth=0,
         )
         axes.plot(results.widths, [record.value for record in records], **line)
+
+
+def _draw_original(axes: Axes, results: Results, metric: str) -> None:
+    axes.axhline(results.original(metric).value, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
 
 
 def _line(method: str) -> dict[str, Any]:

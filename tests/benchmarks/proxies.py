@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -27,14 +27,14 @@ _Key = tuple[str, str, int, str]
 _EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def read(files: Sequence[Path]) -> dict[str, list[Record]]:
+def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Record]]:
     """Records by set, averaged over seeds. Where a set was also measured without judgments (rows of the store as
     queries), the proxies are those of that run: it is the situation that the figures are to speak about."""
     judged, label_free = (defaultdict[_Key, list[float]](list) for _ in range(2))
     for file in files:
         records = json.loads(file.read_text())
         values = judged if any(record["metric"] == TRUTH for record in records) else label_free
-        for record in records:
+        for record in (record for record in records if record["method"] not in without):
             values[record["set"], record["method"], record["width"], record["metric"]].append(record["value"])
     by_set: dict[str, list[Record]] = defaultdict(list)
     for (name, method, width, metric), numbers in {**judged, **label_free}.items():
@@ -67,9 +67,10 @@ def main() -> None:
     """Read, compute, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="what was measured, for the reader of a report")
+    parser.add_argument("--without", nargs="*", default=[], help="methods to leave out: those that learn from labels")
     parser.add_argument("files", nargs="+", type=Path)
     given = parser.parse_args()
-    by_set = read(given.files)
+    by_set = read(given.files, given.without)
     found: list[Worth] = [w for records in by_set.values() for w in proxy_worth(records)]
     bands = kept(by_set)
     for w in found:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaptor.artefact import Floats
+from adaptor.artefact import Floats, build
 from adaptor.errors import InputError
 from jobs.advise import run
 from jobs.config.advising import AdviseConfig
@@ -34,12 +34,16 @@ def vectors(rows: int = ROWS, seed: int = 0) -> Floats:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with an unusable row, an adaptor, and queries that are noisy copies of the documents they ask for."""
+    """A store with an unusable row, an adaptor that says it knows labels and half of the store, and queries that are
+    noisy copies of the documents they ask for."""
     folder = tmp_path_factory.mktemp("advise")
     rows = vectors()
     save_store(folder / "store", rows, 3)
     save_vectors(folder / "store" / "part-009.parquet", ["bad"], [[float("nan")] * DIM])
-    save_adaptor(make_adaptor(rows, (2, 4, 8, DIM)), folder / "adaptor")
+    plain = make_adaptor(rows, (2, 4, 8, DIM))
+    described = {k: v for k, v in plain.document.items() if k not in ("adaptor_id", "checksum") and "sha256" not in k}
+    described |= {"supervised": True, "data": {"sampled_rows": 450, "store_rows": 900}}
+    save_adaptor(build(described, plain.tensors, plain.rotation), folder / "adaptor")
     wanted = np.random.default_rng(1).choice(ROWS, 60, replace=False)
     asked = rows[wanted] + 0.05 * vectors(60, 2)
     save_vectors(folder / "queries.parquet", [f"q{i}" for i in range(60)], asked.tolist())
@@ -90,7 +94,9 @@ def test_a_sample_is_carried_over_to_the_size_of_the_store(place: Path, tmp_path
 
 
 def test_the_sampled_judged_rows_and_the_others_are_found(place: Path, tmp_path: Path) -> None:
-    _, advice = advise(place, tmp_path, advising={"sample_rows": 200})
+    _, advice = advise(place, tmp_path, advising={"sample_rows": 100})
+    assert any("9 times the rows that were searched" in note for note in advice["notes"])
+    assert not any("fitted with labels" in note for note in advice["notes"])
     assert advice["judged_queries"] == 60
     assert values(advice)["original", DIM, "recall@100"] > 0.9
     assert not any("not in the store" in note for note in advice["notes"])
@@ -108,6 +114,8 @@ def test_exit_status_files_and_words(place: Path, tmp_path: Path, capsys: pytest
     assert f"Smallest width that meets overlap@10 >= 0.5 and bytes <= 20: {advice['width']} (" in printed
     assert "not trained for width 6" in printed
     assert "rests on a proxy" in printed
+    assert "fitted with labels" in printed
+    assert "learned from 50% of the rows" in printed
     assert max(map(len, printed.splitlines()[:-1])) <= 100
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["command"], summary["width"]) == ("advise", advice["width"])

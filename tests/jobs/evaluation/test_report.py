@@ -119,7 +119,7 @@ def test_the_page_is_well_formed_and_its_drawings_are_described(page: str) -> No
     assert outline.open == []
     assert len(outline.ids) == len(set(outline.ids))
     drawings = re.findall(r"<svg[^>]*role=\"img\".*?</svg>", page, re.DOTALL)
-    assert len(drawings) == len(METRICS) + 4
+    assert len(drawings) == len(METRICS) + 3
     for drawing in drawings:
         svg = ElementTree.fromstring(drawing)  # noqa: S314 - we made it
         title, desc = svg.find("title"), svg.find("desc")

@@ -96,7 +96,7 @@ def test_the_sentence_names_the_sets_the_correlation_and_the_pairs() -> None:
 def test_the_report_shows_this_run_or_else_the_benchmark() -> None:
     own = worth_section(results(), (3.0, 2.0))
     assert own.sentence.startswith("On these queries, overlap@10")
-    assert [name for name, _ in own.charts] == ["Overlap@10", "Overlap@100", "Top-10 distance", "Pairwise distance"]
+    assert [name for name, _ in own.charts] == ["Overlap@10", "Top-10 distance", "Pairwise distance"]
     assert 'id="worth-overlap-10-title"' in own.charts[0][1]
     shipped = render(facts(judged=None), results(judged=False))
     assert "public sets with judgments" in shipped
