@@ -19,9 +19,8 @@ from adaptor.neighbours import Ids
 from adaptor.training_set import Supervision, TrainingSet
 from tests.benchmarks.contest.product import METRIC
 
-#: Search-Adaptor: batch, negatives per positive, most steps, patience, learning rate. How often it looks is not
-#: published.
-BATCH, NEGATIVES, STEPS, PATIENCE, LEARNING_RATE, LOOK_EVERY = 128, 10, 2000, 125, 1e-3, 25
+#: Search-Adaptor: batch, negatives per positive, most steps, patience, learning rate.
+BATCH, NEGATIVES, STEPS, PATIENCE, LEARNING_RATE = 128, 10, 2000, 125, 1e-3
 
 
 @dataclass(frozen=True)
@@ -86,24 +85,18 @@ def held_out_recall(form: nn.Module, data: TrainingSet, widths: Sequence[int]) -
     return judge(form, data, tuple(widths), METRIC, 2)  # type: ignore[arg-type]  # any module that maps rows will do
 
 
-def learn(
-    form: nn.Module,
-    loss: Callable[[int], Tensor],
-    score: Callable[[], float],
-    steps: int = STEPS,
-    patience: int = PATIENCE,
-) -> None:
+def learn(form: nn.Module, loss: Callable[[int], Tensor], score: Callable[[], float], patience: int = PATIENCE) -> None:
     """Adam on `loss(step)` until `score()` has not risen for `patience` steps; leaves the best weights in `form`."""
     optimiser = torch.optim.Adam(form.parameters(), lr=LEARNING_RATE)
     best, best_step, kept = -math.inf, 0, copy.deepcopy(form.state_dict())
-    for step in range(steps + 1):
-        if step % LOOK_EVERY == 0 or step == steps:
+    for step in range(STEPS + 1):
+        if step % (patience // 5) == 0 or step == STEPS:
             found = score()
             if found > best:
                 best, best_step, kept = found, step, copy.deepcopy(form.state_dict())
             elif step - best_step >= patience:
                 break
-        if step < steps:
+        if step < STEPS:
             optimiser.zero_grad()
             torch.autograd.backward(loss(step))
             optimiser.step()

@@ -24,7 +24,7 @@ NAMES = ("scifact", "nfcorpus", "medquad", "demo")
 
 
 @dataclass(frozen=True)
-class TestQueries:
+class ScoredQueries:
     """Queries (q, d) of the test split, the judgments of each by row of the corpus, and its true neighbours at full
     width."""
 
@@ -42,7 +42,7 @@ class SearchSet:
     ids: list[str]
     vectors: Floats
     labelled: Labelled
-    test: TestQueries
+    test: ScoredQueries
 
     @property
     def rows(self) -> Ids:
@@ -75,7 +75,7 @@ def load(name: str, folder: Path) -> SearchSet:
     queries, qrels = _split(folder, "test")
     judged = match(qrels, queries.ids, {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place})
     truth = top_k(queries.vectors, vectors, np.arange(len(ids), dtype=np.int64), DEPTH, "cosine")
-    return SearchSet(name, ids, vectors, labelled, TestQueries(queries.vectors, judged.scores, truth))
+    return SearchSet(name, ids, vectors, labelled, ScoredQueries(queries.vectors, judged.scores, truth))
 
 
 def sections(folder: Path, split: str) -> tuple[QueriesSection, QrelsSection]:
