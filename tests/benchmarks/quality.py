@@ -25,7 +25,7 @@ from tests.benchmarks.contest.ablation import VARIANTS
 from tests.benchmarks.contest.kept import Place, place
 from tests.benchmarks.contest.methods import METHODS, Method
 from tests.benchmarks.contest.report import Facts, write_report
-from tests.benchmarks.contest.results import Run
+from tests.benchmarks.contest.results import Run, original
 from tests.benchmarks.contest.scores import QueryScores, score
 from tests.benchmarks.contest.sets import SearchSet, load, present
 
@@ -97,6 +97,7 @@ def _gather(sets: dict[str, SearchSet], methods: dict[str, Method], given: argpa
                 scores: dict[int, QueryScores] = {w: s for w, s in found.items() if s is not None}
                 if len(scores) == len(widths):
                     runs.append(Run(name, method, seed, scores))
+        runs += original(runs, name, there.vectors.shape[1])
     return runs
 
 

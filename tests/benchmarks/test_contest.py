@@ -17,8 +17,8 @@ from tests.benchmarks.contest.adawidth import Householder
 from tests.benchmarks.contest.kept import place
 from tests.benchmarks.contest.methods import METHODS
 from tests.benchmarks.contest.product import prepare_here
-from tests.benchmarks.contest.proxies import correlations
-from tests.benchmarks.contest.results import Run, comparisons, records
+from tests.benchmarks.contest.proxies import worth
+from tests.benchmarks.contest.results import Run, comparisons, original, records
 from tests.benchmarks.contest.scores import score
 from tests.benchmarks.contest.sets import ScoredQueries, SearchSet, load, present
 
@@ -32,8 +32,9 @@ def there() -> SearchSet:
     centres = draw.normal(size=(40, DIM)) * np.r_[np.full(6, 0.1), np.full(DIM - 6, 0.5)]
     spread = np.r_[np.full(6, 1.0), np.full(DIM - 6, 0.15)]
     cluster, asked = draw.integers(40, size=ROWS), draw.integers(40, size=180)
-    vectors = unit_rows((centres[cluster] + spread * draw.normal(size=(ROWS, DIM))).astype(np.float32))
-    queries = unit_rows((centres[asked] + spread * draw.normal(size=(180, DIM))).astype(np.float32))
+    noise = [spread * draw.normal(size=(count, DIM)) for count in (ROWS, 180)]
+    vectors = unit_rows((centres[cluster] + noise[0]).astype(np.float32))
+    queries = unit_rows((centres[asked] + noise[1]).astype(np.float32))
     relevant = [np.flatnonzero(cluster == c)[:4].tolist() for c in asked]
     ids = [f"d{row}" for row in range(ROWS)]
     qrels = {f"q{i}": {f"d{row}": 1 + row % 2 for row in relevant[i]} for i in range(120)}
@@ -64,7 +65,7 @@ def test_reflections_start_as_the_identity_and_stay_orthogonal() -> None:
     form = Householder(DIM, 0)
     torch.testing.assert_close(form.matrix(), torch.eye(DIM), atol=1e-5, rtol=0)
     with torch.no_grad():
-        form.mirrors += torch.randn_like(form.mirrors)
+        form.mirrors.add_(torch.randn_like(form.mirrors))
     moved = form.matrix()
     assert (moved - torch.eye(DIM)).abs().max() > 0.1
     torch.testing.assert_close(moved @ moved.T, torch.eye(DIM), atol=1e-4, rtol=0)
@@ -119,7 +120,7 @@ def test_a_kept_fit_is_found_again_and_another_key_is_not(there: SearchSet, tmp_
 
 def test_ours_is_compared_with_pca_and_with_the_best_other(there: SearchSet) -> None:
     names = {"truncation": untrained.truncation, "pca": untrained.pca, "ours": untrained.pca_centred}
-    runs = [Run("tiny", n, 0, score(there, {DIM: make(there, 0)}, [4, DIM])) for n, make in names.items()]
+    runs = [Run("tiny", n, 0, score(there, {DIM: make(there, 0)}, [4, 8, DIM])) for n, make in names.items()]
     compared = comparisons(runs, "ours", ["truncation", "pca"])
     values = {(run.method, width): s["ndcg@10"].mean() for run in runs for width, s in run.scores.items()}
     for row in compared:
@@ -129,8 +130,9 @@ def test_ours_is_compared_with_pca_and_with_the_best_other(there: SearchSet) -> 
     best = {row["width"]: row["against"] for row in compared if row["role"] == "best"}
     assert best[4] == max(("truncation", "pca"), key=lambda name: values[name, 4])
     assert {row["seed"] for row in records(runs)} == {0}
-    worth = {(w["proxy"], w["set"]): w for w in correlations(runs, frozenset()) if w["methods"] == "all methods"}
-    assert worth["overlap@10", "tiny"]["pearson"] > 0 > worth["pairwise_distance", "all"]["pearson"]
+    found = worth(runs + original(runs, "tiny", DIM), frozenset(["ours"]))
+    assert {(w["proxy"], w["methods"], w["columns"]) for w in found} >= {("overlap@10", "all", 6)}
+    assert all(w["linear_correlation"] > 0 for w in found if w["proxy"].startswith("overlap"))
 
 
 def test_the_demo_is_a_set_whose_full_width_scores_are_known(tmp_path: Path) -> None:

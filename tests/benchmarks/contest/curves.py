@@ -10,8 +10,9 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from jobs.evaluation.worth import PROXIES
 from tests.benchmarks.contest.methods import OURS, Method
-from tests.benchmarks.contest.proxies import PROXIES, points
+from tests.benchmarks.contest.proxies import points
 from tests.benchmarks.contest.results import MAIN, Run, cells
 
 _STYLE: dict[Any, Any] = {"svg.hashsalt": "matryoshka", "svg.fonttype": "none", "font.size": 8}
@@ -61,7 +62,7 @@ def draw_proxies(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method
             found = points(runs, proxy)
             for number, name in enumerate(dict.fromkeys(p.set for p in found)):
                 for labels in (False, True):
-                    own = [p for p in found if p.set == name and methods[p.method].labels == labels]
+                    own = [p for p in found if p.set == name and methods[p.method].labels is labels]
                     colour = matplotlib.colormaps["tab10"](number)
                     axes.scatter(
                         [p.proxy for p in own],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adaptor.artefact import Adaptor
-from adaptor.recipes import RECIPE_VERSIONS
+from adaptor.recipes import RECIPE_VERSIONS, fill
 from jobs.config.commands import FitConfig
 from tests.benchmarks.contest import adawidth, search_adaptor, smec, untrained
 from tests.benchmarks.contest.maps import Maps, one
@@ -42,8 +42,10 @@ def fixed(make: Callable[[SearchSet, int], Adaptor], seeds: bool = False) -> Met
 def fitted(sections: Sections, labels: bool = False) -> Method:
     """The product's fit with these settings over its defaults."""
     config = configure(sections, 0, labels)
-    resolved = config.model_dump(mode="json", include={"adaptor", "loss", "training", "mining"})
-    settings = {**resolved, "recipe_version": RECIPE_VERSIONS[config.adaptor.recipe]}
+    recipe = config.adaptor.recipe
+    # The default is whatever the schemas say; a named recipe is what it says itself, whatever else there is to set.
+    default = config.model_dump(mode="json", include={"adaptor", "loss", "training", "mining"})
+    settings = {"version": RECIPE_VERSIONS[recipe], **(default if recipe == "default" else fill(dict(sections)))}
     return Method(lambda there, seed: one(fit_here(there, sections, seed, labels)), labels, settings=settings)
 
 

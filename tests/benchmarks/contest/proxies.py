@@ -1,19 +1,15 @@
-"""What measures without labels are worth: their correlation with nDCG@10 over all methods and widths (paper, Figure
-7)."""
+"""What measures without labels are worth: how they follow nDCG@10 over all methods and widths (paper, Figure 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from scipy.stats import pearsonr, spearmanr
-
-from tests.benchmarks.contest.results import MAIN, Run, cells
-
-#: Measures that need no labels. The distances fall where quality rises.
-PROXIES = ("pairwise_distance", "topk_distance", "overlap@1", "overlap@10", "overlap@100")
+from jobs.evaluation.methods import ORIGINAL
+from jobs.evaluation.scoring import Record
+from jobs.evaluation.worth import PROXIES, TRUTH, proxy_worth
+from tests.benchmarks.contest.results import Run, cells
 
 
 @dataclass(frozen=True)
@@ -28,42 +24,30 @@ class Point:
 
 
 def points(runs: Sequence[Run], proxy: str) -> list[Point]:
-    """One point per set, method and width, means over seeds."""
-    measured, ndcg = cells(runs, proxy), cells(runs, MAIN)
-    full = {name: ndcg[name, method, width].value for name, method, width in ndcg if method == "truncation"}
-    widest = {name: max(w for n, m, w in ndcg if n == name and m == "truncation") for name in full}
+    """One point per set, method and width below the full one, means over seeds."""
+    measured, ndcg = cells(runs, proxy), cells(runs, TRUTH)
+    full = {name: (width, cell.value) for (name, method, width), cell in ndcg.items() if method == ORIGINAL}
     return [
-        Point(name, method, width, measured[name, method, width].value, cell.value / reference)
+        Point(name, method, width, measured[name, method, width].value, cell.value / full[name][1])
         for (name, method, width), cell in ndcg.items()
-        if name in full and (reference := ndcg[name, "truncation", widest[name]].value)
+        if name in full and width < full[name][0]
     ]
 
 
-def correlations(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[str, Any]]:
-    """Correlations per proxy and set, of the methods without labels and of all; `set` is "all" over the sets together.
+def worth(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[str, Any]]:
+    """The worth of each proxy on each set, over the methods that learn without labels, and over all.
 
     Labels move vectors away from the original on purpose: there a proxy says how far, not how well.
     """
     made = []
-    for proxy in PROXIES:
-        found = points(runs, proxy)
-        for name in (*dict.fromkeys(p.set for p in found), "all"):
-            for group in ("without labels", "all methods"):
-                chosen = [
-                    p
-                    for p in found
-                    if name in (p.set, "all") and (group == "all methods" or p.method not in learns_labels)
-                ]
-                made.append({"proxy": proxy, "set": name, "methods": group, **_correlate(chosen)})
+    for name in dict.fromkeys(run.set for run in runs):
+        for group, left_out in (("without labels", learns_labels), ("all", frozenset[str]())):
+            chosen = [run for run in runs if run.set == name and run.method not in left_out]
+            found = {metric: cells(chosen, metric) for metric in (TRUTH, *PROXIES)}
+            records = [
+                Record(name, method, width, metric, cell.value, cell.value, cell.value, cell.seeds)
+                for metric, by_column in found.items()
+                for (_, method, width), cell in by_column.items()
+            ]
+            made += [{**asdict(w), "methods": group} for w in proxy_worth(records)]
     return made
-
-
-def _correlate(chosen: Sequence[Point]) -> dict[str, Any]:
-    proxy, ndcg = np.array([p.proxy for p in chosen]), np.array([p.ndcg for p in chosen])
-    if len(chosen) < 3 or not proxy.std() or not ndcg.std():
-        return {"pearson": None, "spearman": None, "n": len(chosen)}
-    return {
-        "pearson": round(float(pearsonr(proxy, ndcg).statistic), 4),
-        "spearman": round(float(spearmanr(proxy, ndcg).statistic), 4),
-        "n": len(chosen),
-    }

@@ -14,7 +14,7 @@ import numpy as np
 from tests.benchmarks.contest.ablation import VARIANTS
 from tests.benchmarks.contest.curves import draw_proxies, draw_widths
 from tests.benchmarks.contest.methods import OURS, Method
-from tests.benchmarks.contest.proxies import correlations
+from tests.benchmarks.contest.proxies import worth
 from tests.benchmarks.contest.results import MAIN, SHOWN, Cell, Run, cells, comparisons, records
 from tests.benchmarks.contest.sets import ROOT, SearchSet
 
@@ -47,15 +47,15 @@ def write_report(
     contest = [run for run in runs if run.method not in VARIANTS]
     compared = [row for ours in OURS if ours in methods for row in comparisons(contest, ours, _rivals(ours, methods))]
     learns = frozenset(name for name, method in methods.items() if method.labels)
-    worth = correlations(contest, learns)
+    proxies = worth(contest, learns)
     _write_list(folder / "quality.json", records(runs))
     _write_list(folder / "comparisons.json", compared)
-    _write_list(folder / "proxies.json", worth)
+    _write_list(folder / "proxies.json", proxies)
     parts = [
         _heading(facts, arguments),
         *(_table(contest, metric, methods) for metric in SHOWN),
         _comparison_table(compared),
-        _proxy_table(worth),
+        _proxy_table(proxies),
         _ablation_table(runs),
     ]
     (folder / "quality.md").write_text("\n\n".join(part for part in parts if part) + "\n")
@@ -137,23 +137,21 @@ def _difference(row: Mapping[str, Any] | None) -> str:
 
 
 def _proxy_table(worth: Sequence[Mapping[str, Any]]) -> str:
+    """Correlations over methods and widths; distances count reversed, so that 1 is best everywhere."""
     lines = [
-        f"## What measures without labels are worth: correlation with {MAIN}",
+        f"## What measures without labels are worth: how they follow {MAIN}",
         "",
-        "Over all methods and widths; over sets together nDCG@10 is taken as a share of the full width's.",
+        "Over all methods and widths below the full one: rank and linear correlation (distances reversed, 1 is best), "
+        "and how often two methods of one width come in the same order.",
         "",
-        "| measure | set | methods | Pearson | Spearman | points |",
-        "|---|---|---|--:|--:|--:|",
+        "| measure | set | methods | rank | linear | columns | same order | pairs |",
+        "|---|---|---|--:|--:|--:|--:|--:|",
     ]
-    lines += [
-        _row(w["proxy"], [w["set"], w["methods"], _signed(w["pearson"]), _signed(w["spearman"]), str(w["n"])])
-        for w in worth
-    ]
+    for w in worth:
+        order = "-" if w["same_order"] is None else f"{w['same_order']:.2f}"
+        numbers = [f"{w['rank_correlation']:+.3f}", f"{w['linear_correlation']:+.3f}", str(w["columns"])]
+        lines.append(_row(w["proxy"], [w["set"], w["methods"], *numbers, order, str(w["pairs"])]))
     return "\n".join(lines)
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
 
 
 def _ablation_table(runs: Sequence[Run]) -> str:

@@ -36,6 +36,12 @@ class Cell:
     seeds: int
 
 
+def original(runs: Iterable[Run], name: str, dim: int) -> list[Run]:
+    """The vectors as they are, which is what truncation to all `dim` columns gives; nothing where that was not run."""
+    found = next((r for r in runs if r.set == name and r.method == "truncation" and dim in r.scores), None)
+    return [] if found is None else [Run(name, ORIGINAL, 0, {dim: found.scores[dim]})]
+
+
 def records(runs: Iterable[Run]) -> list[dict[str, Any]]:
     """Records as metrics.json has them, with 95% intervals over queries, plus `seed`."""
     made: list[dict[str, Any]] = []
