@@ -44,6 +44,8 @@ class Objects(ABC):
     arrow: pafs.FileSystem
     #: Bytes of one buffered read, one buffer per column: larger where each request costs a round trip.
     buffer_bytes: int = 1 << 20
+    #: Such reads of one column that are under way before they are needed: several where each costs a round trip.
+    requests_ahead: int = 0
     #: Set when the URI named one file: the only key that `list` shows.
     only: str | None = None
 

@@ -40,6 +40,7 @@ class FsspecObjects(Objects):
     """
 
     buffer_bytes = 8 << 20
+    requests_ahead = 1
 
     def __init__(self, uri: str) -> None:
         import fsspec

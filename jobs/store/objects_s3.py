@@ -36,6 +36,7 @@ class S3Objects(Objects):
     """The objects below `s3://bucket/prefix`. Clients are made at the first request, one pair per instance."""
 
     buffer_bytes = 8 << 20
+    requests_ahead = 4
 
     def __init__(self, uri: str, options: FilesystemOptions) -> None:
         bucket, _, prefix = uri[len("s3://") :].partition("/")

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import StoreSection
+from jobs.store.direct.tables import OpenShard
 from jobs.store.ids import is_id_type
 from jobs.store.objects import Objects
 from jobs.store.vector_types import is_vector_type
@@ -58,18 +59,21 @@ def is_shard_key(key: str) -> bool:
 
 
 def open_parquet(objects: Objects, key: str) -> pq.ParquetFile:
-    """Open a shard for streaming: buffered reads, nothing read ahead, page checksums compared where there are any.
+    """Open a shard for streaming: buffered reads, nothing read ahead, checksums of pages checked where there are any.
+    `InputError` when it is no whole Parquet file."""
+    return open_shard(objects, key).parquet
 
-    `InputError` when it is no whole Parquet file.
-    """
+
+def open_shard(objects: Objects, key: str) -> OpenShard:
+    """The same with what reading vectors directly needs; a context manager, as a `ParquetFile` is."""
     path = objects.path(key)
     try:
         source = objects.arrow.open_input_file(path)
-        file = pq.ParquetFile(
+        parquet = pq.ParquetFile(
             source, buffer_size=objects.buffer_bytes, pre_buffer=False, page_checksum_verification=True
         )
-        _ = file.schema_arrow  # made now, so that a schema that cannot be made is told apart from damaged data
-        return file
+        _ = parquet.schema_arrow  # made now, so that a schema that cannot be made is told apart from damaged data
+        return OpenShard(source, parquet, objects.buffer_bytes, objects.requests_ahead)
     except FileNotFoundError as error:
         raise InputError(
             f"{objects.uri}: {key} does not exist any more: it was removed after the store was listed"

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.errors import InputError, RunError
+from jobs.store.direct.headers import Unproven
+from jobs.store.direct.tables import OpenShard, read_directly
 from jobs.store.objects import Objects
-from jobs.store.shards import Shard, is_outage, open_parquet, unchanged
+from jobs.store.shards import Shard, is_outage, open_shard, unchanged
 from jobs.store.vector_types import is_vector_type
 
 Floats = npt.NDArray[np.float32]
@@ -154,21 +156,16 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
 
-    `columns` None reads all, with their types unchanged. Memory is bounded by the batch and one read buffer per column,
+    `columns` None reads all, with their types unchanged. Vectors are read directly from their pages where that is
+    proven to give what pyarrow gives, else by pyarrow. Memory is bounded by the batch and one read buffer per column,
     not by the row group. `InputError` names the shard and row group when its data cannot be decoded or has changed,
     `RunError` when the disk or the network failed.
     """
-    with open_parquet(objects, shard.key) as file:
+    with open_shard(objects, shard.key) as opened:
         for row_group in row_groups:
             first_row = 0
             try:
-                stream = file.iter_batches(
-                    batch_rows,
-                    row_groups=[row_group],
-                    columns=None if columns is None else list(columns),
-                    use_threads=False,
-                )
-                for table in stream:
+                for table in _row_group(opened, row_group, batch_rows, columns):
                     if table.num_rows:
                         yield Batch(row_group, first_row, table)
                     first_row += table.num_rows
@@ -180,3 +177,22 @@ def read_batches(
                     raise RunError(f"{where}: could not be read: {error}") from error
                 unchanged(objects, shard)  # a file that was replaced meanwhile looks damaged, but is not
                 raise InputError(f"{where}: the data is damaged, write the file again ({error})") from error
+
+
+def _row_group(
+    shard: OpenShard, row_group: int, batch_rows: int, columns: Sequence[str] | None
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a row group: directly as far as that is proven, from there on by pyarrow."""
+    done = 0
+    try:
+        for table in read_directly(shard, row_group, batch_rows, columns):
+            yield table
+            done += table.num_rows
+        return
+    except Unproven:
+        pass
+    wanted = None if columns is None else list(columns)
+    for table in shard.parquet.iter_batches(batch_rows, row_groups=[row_group], columns=wanted, use_threads=False):
+        again = min(done, table.num_rows)
+        done -= again
+        yield table.slice(again)
