@@ -34,6 +34,8 @@ IDENTITY = ("format", "dim", "widths", "metric", "form", "unit_input", "recipe",
 _LINEAR, _MLP = {"linear"}, {"linear", "hidden_weight", "hidden_bias", "output_weight", "output_bias"}
 #: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
 _BLOCK_ROWS = 4096
+#: Squared lengths between which a row passes through a linear map as it is.
+_TAME_SQUARES = (1e-6, 1e6)
 
 
 def _canonical(value: Any) -> bytes:
@@ -96,8 +98,8 @@ class Adaptor:
     def transform(self, vectors: NDArray[np.floating[Any]], width: int) -> Floats:
         """Adapt vectors and keep the first `width` columns.
 
-        Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the input is normalised first
-        and the output last, so every row has length 1 (a zero row stays zero). Only the columns that are kept are
+        Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the length of the input does not
+        matter and every row of the output has length 1 (a zero row stays zero). Only the columns that are kept are
         computed. Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
@@ -111,12 +113,12 @@ class Adaptor:
         return short
 
     def _transform_block(self, block: Floats, width: int, first_row: int) -> Floats:
-        lengths = np.sqrt(np.einsum("nd,nd->n", block, block))
-        if not np.isfinite(lengths).all():
-            row = first_row + int(np.flatnonzero(~np.isfinite(lengths))[0])
+        squares = np.einsum("nd,nd->n", block, block)
+        if not np.isfinite(squares).all():
+            row = first_row + int(np.flatnonzero(~np.isfinite(squares))[0])
             raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
         if self.metric == "cosine":
-            block = _divide_rows(block, lengths)
+            block = _divide_rows(block, np.sqrt(squares)) if self.form == "mlp" else _tame_rows(block, squares)
         short: Floats = block @ self.tensors["linear"][:, :width]
         if "hidden_weight" in self.tensors:
             hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
@@ -141,6 +143,18 @@ def _divide_rows(vectors: Floats, lengths: Floats) -> Floats:
     # A row of denormals can have a finite direction and a length that underflows to 0: it counts as a zero row.
     scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     return vectors * scale[:, None]
+
+
+def _tame_rows(block: Floats, squares: Floats) -> Floats:
+    """Rows of extreme length scaled to length 1, all others as they are.
+
+    A linear map leaves their scale to the normalisation of the result, as long as nothing leaves float32 on the way.
+    """
+    extreme = np.flatnonzero((squares < _TAME_SQUARES[0]) | (squares > _TAME_SQUARES[1]))
+    if len(extreme):
+        block = block.copy()
+        block[extreme] = _divide_rows(block[extreme], np.sqrt(squares[extreme]))
+    return block
 
 
 def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotation: Floats) -> Adaptor:

@@ -33,10 +33,9 @@ class Shortener:
         """
         decoded = decode(column, self.adaptor.dim)
         reasons = dict(decoded.reasons)
-        lengths = np.sqrt(np.einsum("nd,nd->n", decoded.vectors, decoded.vectors))
-        vectors = decoded.vectors
-        if not np.isfinite(lengths).all():
-            overflowed = ~np.isfinite(lengths)
+        vectors, lengths = decoded.vectors, np.sqrt(decoded.squares)
+        overflowed = ~np.isfinite(lengths)
+        if overflowed.any():
             vectors = np.where(overflowed[:, None], np.float32(0), vectors)
             _add(reasons, overflowed, "overflow")
         if self.adaptor.unit_input and self.adaptor.metric != "cosine":

@@ -168,7 +168,9 @@ class _IdCounter:
         """Rows whose id came before; None when there were too many rows to count."""
         if self._prints is None:
             return None
-        return self._rows - len(np.unique(np.concatenate([np.empty(0, np.uint64), *self._prints])))
+        # Sorted, not np.unique: that hashes, at a hundred times the cost.
+        prints = np.sort(np.concatenate([np.empty(0, np.uint64), *self._prints]))
+        return int(np.count_nonzero(prints[1:] == prints[:-1]))
 
 
 def _with_vectors(table: pa.RecordBatch, schema: pa.Schema, column: str, vectors: pa.Array) -> pa.RecordBatch:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from adaptor.errors import InputError, RunError
 from jobs.store.direct.headers import Unproven
 from jobs.store.direct.tables import OpenShard, read_directly
+from jobs.store.halves import widened
 from jobs.store.objects import Objects
 from jobs.store.shards import Shard, is_outage, open_shard, unchanged
 from jobs.store.vector_types import is_vector_type
@@ -26,12 +27,13 @@ Flags = npt.NDArray[np.bool_]
 class Decoded:
     """Vectors of one batch: `vectors` (n, d) float32, and `reasons` row → why it is unusable (such rows are zeros).
 
-    `vectors` may be a read-only view of the Arrow buffer. Reasons are stable words: "null vector", "wrong length 12
-    (expected 384)", "null element", "NaN", "infinite" (beyond float32 included), "zero vector"; the first that holds
-    counts.
+    `squares` (n,) float32 are the squared lengths; infinite where they overflow, which is no reason here. `vectors`
+    may be a read-only view of the Arrow buffer. Reasons are stable words: "null vector", "wrong length 12 (expected
+    384)", "null element", "NaN", "infinite" (beyond float32 included), "zero vector"; the first that holds counts.
     """
 
     vectors: Floats
+    squares: Floats
     reasons: dict[int, str]
 
 
@@ -57,16 +59,17 @@ def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
     usable = present & ~wrong
     with np.errstate(over="ignore", invalid="ignore"):
         raw = _gather(_elements(values), starts, usable, dim)
-        vectors = raw.astype(np.float32, copy=False)
+        vectors = widened(raw) if raw.dtype == np.float16 else raw.astype(np.float32, copy=False)
+        squares: Floats = np.einsum("nd,nd->n", vectors, vectors)
         nulls: Flags | None = None
         if values.null_count:
             nulls = np.any(_gather(_null_elements(values), starts, usable, dim), axis=1)
-        reasons |= _unusable_numbers(vectors, usable, nulls)
+        reasons |= _unusable_numbers(vectors, squares, usable, nulls)
     if reasons:
         if not vectors.flags.writeable:  # a view of the Arrow buffer, which others still read
             vectors = vectors.copy()
-        vectors[list(reasons)] = 0
-    return Decoded(vectors, dict(sorted(reasons.items())))
+        vectors[list(reasons)] = squares[list(reasons)] = 0
+    return Decoded(vectors, squares, dict(sorted(reasons.items())))
 
 
 def _layout(column: pa.Array) -> tuple[Flags, Integers, Integers, pa.Array]:
@@ -120,10 +123,9 @@ def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -
     return rows
 
 
-def _unusable_numbers(vectors: Floats, usable: Flags, nulls: Flags | None) -> dict[int, str]:
-    """Reasons of the rows whose numbers are unusable. Row sums find the suspects; only those are looked at."""
-    sums = vectors.sum(axis=1)
-    suspects = usable & (~np.isfinite(sums) | (sums == 0))
+def _unusable_numbers(vectors: Floats, squares: Floats, usable: Flags, nulls: Flags | None) -> dict[int, str]:
+    """Reasons of the rows whose numbers are unusable. Squared lengths find the suspects; only those are looked at."""
+    suspects = usable & (~np.isfinite(squares) | (squares == 0))
     if nulls is not None:
         suspects |= nulls
     reasons = {}

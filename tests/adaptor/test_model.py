@@ -117,3 +117,12 @@ def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, 
     fitted = artefact(form, start, metric, scale)
     np.testing.assert_allclose(fitted.transform(e, width), expected, atol=1e-5)
     np.testing.assert_allclose(on_device(fitted, width, "cpu")(e), fitted.transform(e, width), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+def test_with_cosine_the_length_of_a_row_does_not_matter_whatever_stands_beside_it(kind: str) -> None:
+    fitted, e = artefact(trained(kind), random_rotation()), rows(9)
+    lengths = np.array([1, 1e-18, 1e-6, 1e-3, 30, 999, 1e4, 1e9, 1e18], np.float32)[:, None]
+    scaled = fitted.transform(unit_rows(e) * lengths, 5)
+    np.testing.assert_allclose(scaled, fitted.transform(e, 5), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(scaled.astype(np.float64), axis=1), 1, atol=1e-6)

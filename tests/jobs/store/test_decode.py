@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
+from jobs.store.halves import widened
 from jobs.store.vectors import decode
 
 _FLOATS = {"halffloat": pa.float16(), "float": pa.float32(), "double": pa.float64()}
@@ -140,3 +141,12 @@ def test_large_finite_numbers_and_cancelling_sums_are_good() -> None:
 def test_other_types_are_refused(column: pa.Array) -> None:
     with pytest.raises(InputError, match="vectors are of type"):
         decode(column, 2)
+
+
+def test_every_half_is_widened_to_the_same_number() -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)]
+    for some in (halves, finite, finite[:7], finite[:0]):
+        wide = widened(some.reshape(1, -1))
+        assert wide.dtype == np.float32
+        np.testing.assert_array_equal(wide[0].view(np.uint32), some.astype(np.float32).view(np.uint32))
