@@ -171,7 +171,7 @@ def read_batches(
                     if table.num_rows:
                         yield Batch(row_group, first_row, table)
                     first_row += table.num_rows
-                if first_row != (claimed := file.metadata.row_group(row_group).num_rows):
+                if first_row != (claimed := opened.parquet.metadata.row_group(row_group).num_rows):
                     raise pa.ArrowInvalid(f"its pages hold {first_row} rows, the footer says {claimed}")
             except (pa.ArrowException, OSError) as error:
                 where = f"{objects.uri}: {shard.key}, row group {row_group}, after row {first_row}"
