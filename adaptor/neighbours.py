@@ -1,33 +1,31 @@
 """Exact nearest neighbours on arrays: the one primitive behind mining, ground truth and evaluation.
 
-A corpus may be cut into any parts: `top_k` searches one, `merge` joins the results. The answer does not depend on the
-cut. faiss finds candidates in float32, whose last bits change with the shape of the product; the few candidates kept
-are scored again in float64, pair by pair, and ordered by (similarity descending, id ascending).
+A corpus may be cut into any parts: `top_k` searches one, `merge` joins the results; `improve` does both in one, for
+parts that stream past. The answer does not depend on the cut. Candidates come from products in float32, whose last bits
+change with the shape of the product; those that rounding leaves in doubt, and those that are returned, are scored again
+in float64, pair by pair, and ordered by (similarity descending, id ascending).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from adaptor.artefact import Floats, unit_rows
+from adaptor.candidates import candidates, doubt
 from adaptor.settings import Metric
 
 Ids = NDArray[np.int64]
 
-#: Candidates taken from faiss beyond k: room for near-ties that float32 puts in another order than float64.
+#: Candidates taken beyond k: room for near-ties that float32 puts in another order than float64.
 _MARGIN = 16
-#: How far float32 and float64 may disagree on a similarity of unit vectors, generously.
-_FLOAT32_DOUBT = 1e-5
 #: Contested queries taken at once: each holds (k + 1)² ids.
 _CHUNK = 256
-#: Numbers gathered at once when candidates are scored again (float64: 8 bytes each).
-_GATHER = 4_000_000
+#: Numbers gathered at once when pairs are scored again (float64: 8 bytes each), few enough for the cache.
+_GATHER = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -41,26 +39,30 @@ class Neighbours:
     similarities: Floats
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What is asked of every part: as `top_k`; a row whose similarity is at or below `floor` (q,) need not be found."""
+
+    queries: Floats
+    k: int
+    metric: Metric
+    exclude: Ids | None
+    floor: Floats | None = None
+
+    def of(self, rows: Ids) -> _Question:
+        """The same of some of the queries."""
+        exclude = None if self.exclude is None else self.exclude[rows]
+        floor = None if self.floor is None else self.floor[rows]
+        return replace(self, queries=self.queries[rows], exclude=exclude, floor=floor)
+
+
 def top_k(queries: Floats, vectors: Floats, ids: Ids, k: int, metric: Metric, exclude: Ids | None = None) -> Neighbours:
     """Find the k most similar of `vectors` (n, d), named by distinct `ids` (n,), for each of `queries` (q, d).
 
     Similarity is the cosine, the inner product, or minus the squared distance (`l2`). A query never finds the row whose
-    id stands at its place in `exclude` (q,). Runs on the GPU where faiss has one. Exact.
+    id stands at its place in `exclude` (q,). Runs on the GPU where torch sees one. Exact.
     """
-    if len(vectors) == 0 or len(queries) == 0:
-        return _nothing(len(queries), k)
-    if len(ids) > 1 and not (ids[:-1] < ids[1:]).all():
-        # faiss keeps the first of equal scores: with rows in id order, that is the smallest id.
-        order = np.argsort(ids, kind="stable")
-        vectors, ids = vectors[order], ids[order]
-    if metric == "cosine":
-        queries, vectors = unit_rows(queries), unit_rows(vectors)
-    found, unsure = _search(queries, vectors, ids, (k, metric, exclude), k + _MARGIN)
-    if unsure.any():
-        rows = np.flatnonzero(unsure)
-        own = None if exclude is None else exclude[rows]
-        _replace(found, rows, _search_through_ties(queries[rows], vectors, ids, (k, metric, own)))
-    return found
+    return _find(_Question(queries, k, metric, exclude), vectors, ids)
 
 
 def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
@@ -70,44 +72,71 @@ def merge(parts: Sequence[Neighbours], k: int) -> Neighbours:
     )
 
 
-def _search(
-    queries: Floats, vectors: Floats, ids: Ids, asked: tuple[int, Metric, Ids | None], depth: int
-) -> tuple[Neighbours, NDArray[np.bool_]]:
-    """Neighbours among the `depth` candidates of each query, and whether another row may tie with the last."""
-    k, metric, exclude = asked
-    wanted = min(len(vectors), depth + (exclude is not None))
-    positions, worst = _candidates(np.ascontiguousarray(queries), np.ascontiguousarray(vectors), wanted, metric)
-    similarities = _score(queries, vectors, positions, metric)
-    named = ids[positions]
-    if exclude is not None:
-        similarities[named == exclude[:, None]] = -np.inf
-    found = _best(named, similarities, k)
-    if wanted == len(vectors):
-        return found, np.zeros(len(queries), bool)
-    # Rounding grows with the lengths that go into the sums; for unit rows that is 1.
-    scale = 1.0 if metric == "cosine" else max(_longest(queries), _longest(vectors)) ** 2
-    return found, found.similarities[:, -1] <= worst + _FLOAT32_DOUBT * scale
-
-
-def _search_through_ties(
-    queries: Floats, vectors: Floats, ids: Ids, asked: tuple[int, Metric, Ids | None]
+def improve(
+    found: Neighbours, queries: Floats, vectors: Floats, ids: Ids, metric: Metric, exclude: Ids | None = None
 ) -> Neighbours:
+    """The k best of `found` and of one more part, as `merge([found, top_k(…)], k)`, but only rows that beat the k-th
+    found so far are looked at: the more has been seen, the cheaper a part becomes."""
+    k = found.ids.shape[1]
+    return merge([found, _find(_Question(queries, k, metric, exclude, found.similarities[:, -1]), vectors, ids)], k)
+
+
+def _find(asked: _Question, vectors: Floats, ids: Ids) -> Neighbours:
+    if len(vectors) == 0 or len(asked.queries) == 0:
+        return _nothing(len(asked.queries), asked.k)
+    if len(ids) > 1 and not (ids[:-1] < ids[1:]).all():
+        order = np.argsort(ids, kind="stable")  # `_groups` wants the rows in the order of their ids
+        vectors, ids = vectors[order], ids[order]
+    vectors = np.ascontiguousarray(vectors)
+    if asked.metric == "cosine":
+        asked, vectors = replace(asked, queries=unit_rows(asked.queries)), unit_rows(vectors)
+    found, unsure = _search(asked, vectors, ids, asked.k + _MARGIN)
+    if unsure.any():
+        rows = np.flatnonzero(unsure)
+        _replace(found, rows, _search_through_ties(asked.of(rows), vectors, ids))
+    return found
+
+
+def _search(asked: _Question, vectors: Floats, ids: Ids, depth: int) -> tuple[Neighbours, NDArray[np.bool_]]:
+    """Neighbours among the `depth` candidates of each query, and whether another row may tie with the last."""
+    excluding = asked.exclude is not None
+    wanted = min(len(vectors), depth + excluding)
+    off = doubt(asked.queries, vectors, asked.metric)
+    # A row that ties with the floor may have the smaller id: below it, even where nothing is in doubt.
+    floor = None if asked.floor is None else np.nextafter(asked.floor - 2 * off, np.float32(-np.inf))
+    positions, scores = candidates(asked.queries, vectors, wanted, asked.metric, floor)
+    # The k-th of the answer scores no less than the last of these, less the doubt; who cannot reach that is out.
+    last = scores[:, min(wanted, asked.k + excluding) - 1]
+    contending = (positions >= 0) & (scores >= (last - 2 * off)[:, None])
+    width = int(contending.sum(axis=1).max())
+    similarities = _score(asked, vectors, positions[:, :width], contending[:, :width])
+    named = ids[positions[:, :width]]
+    if asked.exclude is not None:
+        similarities[named == asked.exclude[:, None]] = -np.inf
+    found = _best(named, similarities, asked.k)
+    # Rows that are no candidates score no more than the last candidate, if there was no room for more.
+    full = (positions[:, -1] >= 0) & (wanted < len(vectors))
+    return found, full & (found.similarities[:, -1] <= scores[:, -1] + off)
+
+
+def _search_through_ties(asked: _Question, vectors: Floats, ids: Ids) -> Neighbours:
     """Neighbours of queries whose k-th place is contested by more rows than the margin holds.
 
     Equal rows are searched as one, which stands for its k + 1 smallest ids; what is still contested is searched deeper.
     """
-    k, metric, exclude = asked
+    count, k = len(asked.queries), asked.k
     first, members = _groups(vectors, ids, k + 1)
     distinct, numbers = vectors[first], np.arange(len(first), dtype=np.int64)
-    found = Neighbours(np.empty((len(queries), k), np.int64), np.empty((len(queries), k), np.float32))
-    waiting = [(np.arange(start, min(start + _CHUNK, len(queries))), k + 1) for start in range(0, len(queries), _CHUNK)]
+    found = Neighbours(np.empty((count, k), np.int64), np.empty((count, k), np.float32))
+    waiting = [(np.arange(start, min(start + _CHUNK, count)), k + 1) for start in range(0, count, _CHUNK)]
     while waiting:
         rows, depth = waiting.pop()
-        groups, unsure = _search(queries[rows], distinct, numbers, (k + 1, metric, None), depth + _MARGIN)
+        part = asked.of(rows)
+        groups, unsure = _search(replace(part, k=k + 1, exclude=None), distinct, numbers, depth + _MARGIN)
         named = np.where(groups.ids[:, :, None] >= 0, members[groups.ids], -1).reshape(len(rows), -1)
         scores = np.where(named >= 0, np.repeat(groups.similarities, k + 1, axis=1), -np.inf).astype(np.float32)
-        if exclude is not None:
-            scores[named == exclude[rows][:, None]] = -np.inf
+        if part.exclude is not None:
+            scores[named == part.exclude[:, None]] = -np.inf
         _replace(found, rows[~unsure], _best(named[~unsure], scores[~unsure], k))
         if unsure.any():
             waiting.append((rows[unsure], depth * 8))
@@ -136,46 +165,25 @@ def _replace(found: Neighbours, rows: Ids, better: Neighbours) -> None:
     found.ids[rows], found.similarities[rows] = better.ids, better.similarities
 
 
-def _longest(vectors: Floats) -> float:
-    return float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max()))
-
-
 def _nothing(queries: int, k: int) -> Neighbours:
     return Neighbours(np.full((queries, k), -1, np.int64), np.full((queries, k), -np.inf, np.float32))
 
 
-def _candidates(queries: Floats, vectors: Floats, k: int, metric: Metric) -> tuple[Ids, Floats]:
-    """Positions (q, k) that faiss puts first, and the similarity (q,) that it gave the last of them."""
-    measure = faiss.METRIC_L2 if metric == "l2" else faiss.METRIC_INNER_PRODUCT
-    if hasattr(faiss, "get_num_gpus") and faiss.get_num_gpus() > 0 and k <= 2048:
-        scores, positions = faiss.knn_gpu(_gpu_resources(), queries, vectors, k, metric=measure)
-    else:
-        scores, positions = faiss.knn(queries, vectors, k, metric=measure)
-    return np.asarray(positions, np.int64), -scores[:, -1] if metric == "l2" else scores[:, -1]
-
-
-def _gpu_resources() -> Any:
-    global _RESOURCES
-    if _RESOURCES is None:  # allocating the scratch memory costs more than a search
-        _RESOURCES = faiss.StandardGpuResources()
-    return _RESOURCES
-
-
-_RESOURCES: Any = None
-
-
-def _score(queries: Floats, vectors: Floats, positions: Ids, metric: Metric) -> Floats:
-    """Similarity of each query (q, d) to its candidates (q, c), in float64, rounded to float32."""
-    similarities = np.empty(positions.shape, np.float32)
-    step = max(1, _GATHER // (positions.shape[1] * queries.shape[1]))
-    for start in range(0, len(queries), step):
-        rows = slice(start, start + step)
-        left = queries[rows].astype(np.float64)[:, None, :]
-        right = vectors[positions[rows]].astype(np.float64)
-        if metric == "l2":
-            similarities[rows] = -np.square(left - right).sum(axis=2)
-        else:
-            similarities[rows] = (left * right).sum(axis=2)
+def _score(asked: _Question, vectors: Floats, positions: Ids, wanted: NDArray[np.bool_]) -> Floats:
+    """Similarity of each query to its candidates (q, c) where `wanted`, in float64, rounded to float32; else -inf."""
+    rows, columns = np.nonzero(wanted)
+    picked = positions[rows, columns]
+    scores = np.empty(len(rows))
+    step = max(1, _GATHER // vectors.shape[1])
+    for start in range(0, len(rows), step):
+        pairs = slice(start, start + step)
+        left, right = asked.queries[rows[pairs]].astype(np.float64), vectors[picked[pairs]].astype(np.float64)
+        if asked.metric == "l2":
+            left -= right
+            right = left
+        scores[pairs] = np.einsum("pd,pd->p", left, right)
+    similarities = np.full(positions.shape, -np.inf, np.float32)
+    similarities[rows, columns] = -scores if asked.metric == "l2" else scores
     return similarities
 
 

@@ -1,10 +1,10 @@
 """Exact search of a whole store by every method and width at once: what a worker does, and how parts are joined.
 
-1. Each shard is streamed once; rows gather into blocks of a bounded size.
+1. Each shard is streamed once; rows gather into blocks of a bounded size, the next one while the present is searched.
 2. A block is shortened by every method to every width, and only the best rows of each query are kept, per column.
 3. Parts are joined the same way, in any order: rows are named by (shard, row), so ties never depend on the cut.
 
-Memory: one block, its short forms and the kept rows; it does not grow with the store.
+Memory: two blocks, the short forms of one and the kept rows; it does not grow with the store.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adaptor.artefact import Adaptor, Floats, from_files
-from adaptor.neighbours import Ids, Neighbours, merge, top_k
+from adaptor.neighbours import Ids, Neighbours, improve, merge, top_k
 from jobs.config.sections import StoreSection
 from jobs.evaluation.methods import ORIGINAL, Column, shorten
 from jobs.shortening import LENGTH_TOLERANCE
 from jobs.store.ids import id_texts
 from jobs.store.objects import Objects, open_objects
+from jobs.store.read_ahead import read_ahead
 from jobs.store.shards import Shard, read_footer, unchanged
 from jobs.store.vectors import decode, read_batches
 
@@ -85,13 +86,9 @@ def search_shards(search: Search, shards: Sequence[tuple[int, Shard]]) -> Found:
     batches = (
         batch for place, shard in shards for batch in _read(objects, place, shard, search.store, (adaptor, judged_ids))
     )
-    found: Found | None = None
-    for block in _gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.dim))):
-        here = _search_block(search, adaptor, queries, block)
-        found = here if found is None else join(found, here)
-    if found is None:
-        nothing = _Block(np.empty(0, np.int64), np.empty((0, adaptor.dim), np.float32), {}, Counter())
-        found = _search_block(search, adaptor, queries, nothing)
+    found = _nothing(search, adaptor, queries)
+    for block in read_ahead(_gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.dim)))):
+        found = _look_through(block, found, search, adaptor, queries)
     return found
 
 
@@ -100,6 +97,10 @@ def join(one: Found, other: Found) -> Found:
     neighbours = {
         column: merge([near, other.neighbours[column]], near.ids.shape[1]) for column, near in one.neighbours.items()
     }
+    return _joined(neighbours, one, other)
+
+
+def _joined(neighbours: dict[Column, Neighbours], one: Found, other: Found) -> Found:
     judged = {name: list(rows) for name, rows in one.judged.items()}
     for name, rows in other.judged.items():
         judged[name] = sorted(judged.get(name, []) + rows)
@@ -165,14 +166,30 @@ def _concatenate(blocks: Sequence[_Block]) -> _Block:
     return _Block(names, np.concatenate([block.vectors for block in blocks]), judged, left_out)
 
 
-def _search_block(search: Search, adaptor: Adaptor, queries: Mapping[Column, Floats], block: _Block) -> Found:
+def _nothing(search: Search, adaptor: Adaptor, queries: Mapping[Column, Floats]) -> Found:
+    """What no rows hold."""
+    none, no_ids = np.empty((0, adaptor.dim), np.float32), np.empty(0, np.int64)
+    metric, depth = search.store.metric, search.depth
     neighbours = {
-        column: top_k(queries[column], short, block.names, search.depth, search.store.metric, search.exclude)
+        column: top_k(asked, none[:, : column.width], no_ids, depth, metric) for column, asked in queries.items()
+    }
+    return Found(neighbours, no_ids, none, {}, Counter(), 0)
+
+
+def _look_through(
+    block: _Block, found: Found, search: Search, adaptor: Adaptor, queries: Mapping[Column, Floats]
+) -> Found:
+    """What was found so far and what the block adds: rows that cannot be among the best any more cost little."""
+    neighbours = {
+        column: improve(
+            found.neighbours[column], queries[column], short, block.names, search.store.metric, search.exclude
+        )
         for column, short in shorten(adaptor, block.vectors, search.widths)
     }
     near_rows, near_vectors = _keep_near(neighbours, block.names, block.vectors)
     rows = len(block.names) + block.left_out.total()
-    return Found(neighbours, near_rows, near_vectors, block.judged, block.left_out, rows)
+    here = Found(neighbours, near_rows, near_vectors, block.judged, block.left_out, rows)
+    return _joined(neighbours, found, here)
 
 
 def _keep_near(neighbours: Mapping[Column, Neighbours], names: Ids, vectors: Floats) -> tuple[Ids, Floats]:

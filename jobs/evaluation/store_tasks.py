@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+from threadpoolctl import threadpool_limits
 
 from adaptor.errors import InputError, RunError
 from cluster.settings import ClusterSection
@@ -29,7 +30,7 @@ def search_store(search: Search, shards: Sequence[Shard], cluster: ClusterSectio
 
     Raises what the reading side raises (InputError, RunError), and RunError when workers keep dying.
     """
-    task = ray.remote(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)(search_shards)
+    task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
     told = ray.put(search)
     waiting = cut_runs(shards, cluster.workers)
     running: dict[Any, int] = {}
@@ -37,7 +38,7 @@ def search_store(search: Search, shards: Sequence[Shard], cluster: ClusterSectio
     try:
         while True:
             while len(running) < cluster.workers and (run := next(waiting, None)):
-                running[task.remote(told, run)] = len(run)
+                running[task.remote(told, run, cluster.cpus_per_worker)] = len(run)
             if not running:
                 break
             ready, _ = ray.wait(list(running), num_returns=1)
@@ -50,6 +51,13 @@ def search_store(search: Search, shards: Sequence[Shard], cluster: ClusterSectio
     if found is None:
         raise ValueError("no shards to search")
     return found
+
+
+@ray.remote
+def _search(search: Search, run: PlacedShards, threads: int) -> Found:
+    # Ray's limit comes after numpy has been loaded, which then takes all cores for itself.
+    with threadpool_limits(threads):
+        return search_shards(search, run)
 
 
 def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:

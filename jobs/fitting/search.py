@@ -1,6 +1,7 @@
 """Sharded exact neighbours on a Ray cluster: every worker searches its shard, the parts are merged by (similarity, id).
 
-Queries go through in chunks, so a worker holds one shard, one chunk and k numbers per query of the chunk.
+Queries go through in chunks, so a worker holds one shard, one chunk and k numbers per query of the chunk. Rows that
+search themselves are in the object store once: a chunk of queries is a stretch of a shard.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import ray
+from threadpoolctl import threadpool_limits
 
 from adaptor.artefact import Floats
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
@@ -47,8 +49,12 @@ def search_on(cluster: ClusterSection, metric: Metric, shards: int) -> Search:
     def search(queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
         """As Search says."""
         placed = in_shards(corpus, shards)
-        names = np.arange(len(queries), dtype=np.int64)
-        return sharded_top_k(queries, names, placed, SearchSettings(k, metric, itself), cluster)
+        settings = SearchSettings(k, metric, itself)
+        if itself:
+            return _search_all(
+                [(rows, ids, s) for rows, ids in placed for s in _chunks(len(ids))], placed, settings, cluster
+            )
+        return sharded_top_k(queries, np.arange(len(queries), dtype=np.int64), placed, settings, cluster)
 
     return search
 
@@ -78,20 +84,40 @@ def sharded_top_k(
 ) -> Neighbours:
     """Neighbours of `queries` (q, d) in shards given as (reference to float32 (n, d), ids (n,)): the same for any
     cut."""
-    resources = {"num_cpus": cluster.cpus_per_worker, "num_gpus": cluster.gpus_per_worker}
-    chunks = cut(len(queries), -(-len(queries) // _CHUNK_ROWS))
-    merged = []
-    for chunk in chunks:
-        asked, names = ray.put(queries[chunk]), ray.put(query_ids[chunk])
-        parts = [_search.options(**resources).remote(asked, names, vectors, ids, settings) for vectors, ids in corpus]
-        merged.append(_merge.remote(settings.k, *parts))
+    chunks = [(ray.put(queries[s]), query_ids[s], slice(None)) for s in _chunks(len(queries))]
+    return _search_all(chunks, corpus, settings, cluster)
+
+
+def _search_all(
+    chunks: Sequence[tuple[Any, Ids, slice]],
+    corpus: Sequence[tuple[Any, Ids]],
+    settings: SearchSettings,
+    cluster: ClusterSection,
+) -> Neighbours:
+    """The neighbours of all chunks, given as (reference to rows, their ids, which of both): in the order of chunks."""
+    task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
+    told = (settings, cluster.cpus_per_worker)
+    merged = [
+        _merge.remote(settings.k, *(task.remote(rows, names[s], s, vectors, ids, told) for vectors, ids in corpus))
+        for rows, names, s in chunks
+    ]
     found = ray.get(merged)
     return Neighbours(np.concatenate([f.ids for f in found]), np.concatenate([f.similarities for f in found]))
 
 
+def _chunks(rows: int) -> list[slice]:
+    return cut(rows, -(-rows // _CHUNK_ROWS))
+
+
 @ray.remote
-def _search(queries: Floats, query_ids: Ids, vectors: Floats, ids: Ids, settings: SearchSettings) -> Neighbours:
-    return top_k(queries, vectors, ids, settings.k, settings.metric, query_ids if settings.exclude_self else None)
+def _search(
+    rows: Floats, names: Ids, chosen: slice, vectors: Floats, ids: Ids, told: tuple[SearchSettings, int]
+) -> Neighbours:
+    settings, threads = told
+    # Ray's limit comes after numpy has been loaded, which then takes all cores for itself.
+    with threadpool_limits(threads):
+        exclude = names if settings.exclude_self else None
+        return top_k(rows[chosen], vectors, ids, settings.k, settings.metric, exclude)
 
 
 @ray.remote(num_cpus=0)

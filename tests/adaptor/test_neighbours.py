@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.artefact import unit_rows
-from adaptor.neighbours import Neighbours, merge, top_k
+from adaptor.neighbours import Neighbours, improve, merge, top_k
 from adaptor.settings import Metric
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
@@ -121,3 +121,33 @@ def test_any_cut_of_vectors_full_of_ties(rows: int, k: int, parts: int, seed: in
     found = in_parts(corpus, corpus, ids, parts, k, metric, ids)
     expected = brute_force(corpus, corpus, ids, k, metric, ids)
     assert [[i for i in row if i >= 0] for row in found.ids.tolist()] == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(4, 60),
+    k=st.integers(1, 8),
+    parts=st.integers(1, 5),
+    seed=st.integers(0, 99),
+    metric=st.sampled_from(METRICS),
+)
+def test_parts_that_stream_past_give_what_the_whole_gives(
+    rows: int, k: int, parts: int, seed: int, metric: Metric
+) -> None:
+    draw = np.random.default_rng(seed)
+    corpus = draw.integers(-2, 3, size=(rows, 3)).astype(np.float32)  # ties across the parts, too
+    ids = draw.permutation(rows).astype(np.int64)
+    found = top_k(corpus, corpus[:1], ids[:1], k, metric, ids)
+    for part in np.array_split(np.arange(1, rows), parts):
+        found = improve(found, corpus, corpus[part], ids[part], metric, ids)
+    whole = top_k(corpus, corpus, ids, k, metric, ids)
+    assert np.array_equal(found.ids, whole.ids)
+    assert np.array_equal(found.similarities, whole.similarities)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_columns_of_a_wider_matrix_are_searched_as_their_copy(metric: Metric) -> None:
+    wide, ids = np.repeat(vectors(120), 3, axis=0), np.arange(360)
+    narrow = wide[:, :7]
+    found = top_k(narrow, narrow, ids, 2, metric, ids)  # three of each: the second place is contested
+    assert found.ids.tolist() == brute_force(narrow.copy(), narrow.copy(), ids, 2, metric, ids)

