@@ -13,35 +13,57 @@ from adaptor.neighbours import Ids
 from adaptor.quality import Scores, overlap_at_k
 from adaptor.settings import Metric
 from adaptor.tensors import as_tensor
-from adaptor.training_set import JUDGED_K, Labels, TrainingSet
+from adaptor.training_set import JUDGED_K, Labels, Supervision, TrainingSet
 
 #: Similarities held at once, over all widths (float32).
 _SIMILARITIES = 8_000_000
 
 
-@torch.no_grad()
 def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, stage: int) -> float:
-    """Mean over `widths` of the share of true neighbours (stage 2: of relevant documents) that held-out rows find in
-    their top 10."""
-    device = next(form.parameters()).device
+    """Mean over `widths` of the share of true neighbours that held-out rows find in their top 10; in stage 2 of the
+    nDCG@10 of held-out queries."""
     if stage == 2 and data.supervision is not None:
-        found = _search(form, data.supervision.held_out, data.corpus, widths, metric, device)
-        return float(np.mean([_recall(f, data.supervision.held_out_labels) for f in found]))
+        return float(judge_queries(form, data.corpus, data.supervision, widths, metric).mean())
     return float(judge_widths(form, data, widths, metric).mean())
 
 
-@torch.no_grad()
 def judge_widths(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric) -> Scores:
     """Overlap@10 of each held-out row at each width: float64 (w, h)."""
-    device = next(form.parameters()).device
-    found = _search(form, data.held_out, data.corpus[: data.searched], widths, metric, device)
+    found = _search(form, data.held_out, data.corpus[: data.searched], widths, metric)
     return np.stack([overlap_at_k(data.truth, f, JUDGED_K) for f in found])
 
 
-def _search(
-    form: Form, asked: Floats, corpus: Floats, widths: tuple[int, ...], metric: Metric, device: torch.device
-) -> list[Ids]:
+def judge_queries(
+    form: Form, corpus: Floats, supervision: Supervision, widths: tuple[int, ...], metric: Metric
+) -> Scores:
+    """nDCG@10 of each held-out query, mean over `widths`: float64 (h,)."""
+    found = _search(form, supervision.held_out, corpus, widths, metric)
+    return np.asarray(np.mean([ndcg(f, supervision.held_out_labels) for f in found], axis=0))
+
+
+def ndcg(found: Ids, labels: Labels) -> Scores:
+    """nDCG@k of ranked rows `found` (q, k), best first, as trec_eval has it (gain = grade): float64 (q,).
+
+    Every query has at least one label.
+    """
+    rows, k = found.shape
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    span = 1 + max(int(found.max()), int(labels.documents.max()))
+    judged, asked = labels.queries * span + labels.documents, np.arange(rows)[:, None] * span + found
+    order = np.argsort(judged)
+    place = order[np.searchsorted(judged, asked, sorter=order).clip(max=len(order) - 1)]
+    gains = np.where(judged[place] == asked, labels.grades[place], 0)
+    best = np.lexsort((-labels.grades, labels.queries))
+    rank = np.arange(len(best)) - np.searchsorted(labels.queries[best], labels.queries[best])
+    ideal, top = np.zeros((rows, k)), rank < k
+    ideal[labels.queries[best][top], rank[top]] = labels.grades[best][top]
+    return np.asarray((gains @ discount) / (ideal @ discount))
+
+
+@torch.no_grad()
+def _search(form: Form, asked: Floats, corpus: Floats, widths: tuple[int, ...], metric: Metric) -> list[Ids]:
     """Row numbers of the top 10 per width, (q, 10) each; ties as they fall, this is a progress score."""
+    device = next(form.parameters()).device
     targets: Tensor = form(as_tensor(corpus, device))
     step = max(1, _SIMILARITIES // (len(corpus) * len(widths)))
     k = min(JUDGED_K, len(corpus))
@@ -50,10 +72,3 @@ def _search(
         sought = form(as_tensor(asked[start : start + step], device))
         parts.append(prefix_similarities(sought, targets, widths, metric).topk(k, dim=2).indices.cpu())
     return list(torch.cat(parts, dim=1).numpy())
-
-
-def _recall(found: Ids, labels: Labels) -> float:
-    hits = (found[labels.queries] == labels.documents[:, None]).any(axis=1)
-    relevant = np.bincount(labels.queries, minlength=len(found))
-    share = np.bincount(labels.queries, weights=hits, minlength=len(found)) / np.maximum(relevant, 1)
-    return float(share[relevant > 0].mean()) if relevant.any() else 0.0

@@ -15,6 +15,8 @@ from torch.nn import functional
 from adaptor.settings import Metric
 
 _TINY = 1e-12
+#: Logit of what is not in a soft-max: finite, so that a row without any has a gradient.
+_NEVER = -1e4
 
 
 def prefix_similarities(left: Tensor, right: Tensor, widths: Sequence[int], metric: Metric) -> Tensor:
@@ -86,12 +88,15 @@ def ranking(prefixes: Tensor, grades: Tensor) -> Tensor:
 
 
 def contrastive(prefixes: Tensor, grades: Tensor, temperature: float) -> Tensor:
-    """Soft-max cross-entropy of each positive against the negatives of its query, weighted by grade.
+    """Soft-max cross-entropy of a query's positives, taken together, against its negatives.
 
-    A document graded above 0 is never a negative, so positives do not push each other away. `prefixes` (w, p, q),
-    `grades` (p, q); mean over queries, sum over widths → ().
+    -log(P / (P + N)) with P = Σ_j y_ij/max(y_i)·exp(s_ij/τ) over documents graded above 0 and N = Σ_k exp(s_ik/τ) over
+    the others. Positives never push each other away, and a query with many need not put all of them first: finding the
+    nearest ones is enough. `prefixes` (w, p, q), `grades` (p, q); mean over queries, sum over widths → (). A query
+    without positives adds 0.
     """
-    logits = prefixes / temperature
-    negatives = torch.logsumexp(logits.masked_fill(grades > 0, -torch.inf), dim=-1, keepdim=True)
-    share = grades / grades.sum(dim=1, keepdim=True).clamp_min(_TINY)
-    return (share * functional.softplus(negatives - logits)).sum(-1).mean(-1).sum()
+    logits, positive = prefixes / temperature, grades > 0
+    weight = (grades / grades.max(dim=1, keepdim=True).values.clamp_min(_TINY)).clamp_min(_TINY).log()
+    found = torch.logsumexp((logits + weight).masked_fill(~positive, _NEVER), dim=-1)
+    missed = torch.logsumexp(logits.masked_fill(positive, _NEVER), dim=-1)
+    return (functional.softplus(missed - found) * positive.any(dim=1)).mean(-1).sum()

@@ -61,8 +61,9 @@ class LossSettings(Settings):
     """Mean absolute change of the vector itself (paper, L_rec; its weight beta)."""
     ranking: float = Field(default=0.0, ge=0)
     """Supervised stage: the paper's logistic ranking loss over graded pairs (its weight gamma)."""
-    contrastive: float = Field(default=1.0, ge=0)
-    """Supervised stage: soft-max cross-entropy of each graded positive against mined, random and in-batch negatives."""
+    contrastive: float = Field(default=0.25, ge=0)
+    """Supervised stage: soft-max cross-entropy of a query's graded positives, taken together, against mined, random and
+    in-batch negatives."""
     temperature: float = Field(default=0.05, gt=0)
     """Temperature of the soft-max terms, in units of similarity."""
 

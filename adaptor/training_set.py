@@ -14,6 +14,8 @@ from adaptor.settings import Metric
 #: Held-out rows and, at most, corpus rows that they search when training looks at them: a look must stay cheap.
 MOST_HELD_OUT, MOST_JUDGED = 2_000, 20_000
 JUDGED_K = 10
+#: Labelled queries that are held out at least, where half of them are that many.
+_FEWEST_HELD_OUT = 50
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,44 @@ def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:
     count = min(MOST_HELD_OUT, max(1, round(rows * share)))
     order = np.random.default_rng([seed, 1]).permutation(rows)
     return order[count:], order[:count]
+
+
+def hold_out_queries(labels: Labels, share: float, seed: int) -> tuple[Ids, Ids]:
+    """Split query numbers 0..q-1 into (training, held out), so that training never sees what held-out queries look for.
+
+    Queries that share a relevant document, directly or over others, stay together: small groups of them are held out,
+    in random order. Where one group is nearly everything, single queries of it fill up; `fresh` counts what is left.
+    """
+    draw = np.random.default_rng([seed, 1])
+    group = _groups(labels)
+    rows = len(group)
+    wanted = min(MOST_HELD_OUT, max(round(rows * share), min(_FEWEST_HELD_OUT, rows // 2)))
+    size = np.bincount(group, minlength=rows)
+    order = draw.permutation(rows)
+    order = order[np.argsort(draw.permutation(rows)[group[order]], kind="stable")]  # groups in random order
+    small = order[size[group[order]] <= max(1, wanted // 4)]
+    last = np.append(group[small][1:] != group[small][:-1], True)  # only whole groups
+    complete = np.flatnonzero(last[:wanted])
+    held = small[: complete[-1] + 1] if len(complete) else small[:0]
+    others = draw.permutation(np.setdiff1d(order, held))
+    missing = wanted - len(held)
+    return others[missing:], np.concatenate([held, others[:missing]])
+
+
+def fresh(held_out: Labels, training: Labels) -> int:
+    """How many held-out queries have no relevant document in common with the training queries."""
+    known = np.isin(held_out.documents, training.documents)
+    return len(np.setdiff1d(held_out.queries, held_out.queries[known]))
+
+
+def _groups(labels: Labels) -> Ids:
+    """Number of the group of each query (q,): its smallest query."""
+    group = np.arange(int(labels.queries.max()) + 1)
+    while True:
+        smallest = np.full(int(labels.documents.max()) + 1, len(group))
+        np.minimum.at(smallest, labels.documents, group[labels.queries])
+        joined = group.copy()
+        np.minimum.at(joined, labels.queries, smallest[labels.documents])
+        if (joined == group).all():
+            return group
+        group = joined

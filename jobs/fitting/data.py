@@ -10,7 +10,7 @@ import numpy as np
 
 from adaptor.artefact import Floats
 from adaptor.pca import rotation
-from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, hold_out, started
+from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, fresh, hold_out, started
 from jobs.config.commands import FitConfig
 from jobs.fitting.labels import Labelled, NamedRows, supervise
 from jobs.fitting.sample import Sample
@@ -62,7 +62,8 @@ def prepare(
         asked = data.supervision
         note(
             f"{len(asked.queries):,} labelled queries with {len(asked.labels.grades):,} positives; "
-            f"{len(asked.held_out):,} more held out"
+            f"{len(asked.held_out):,} more held out, {fresh(asked.held_out_labels, asked.labels):,} of them without a "
+            "relevant document that training sees"
         )
     unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)
     return Prepared(data, start, pca, scale, unseen, rows[:searched])

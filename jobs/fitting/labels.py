@@ -10,7 +10,7 @@ import numpy as np
 from adaptor.artefact import Floats
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
-from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
+from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out_queries
 from jobs.config.commands import FitConfig
 from jobs.fitting.sample import Sample, read_documents
 from jobs.fitting.search import Search
@@ -85,7 +85,7 @@ def supervise(
             "store (at least 2 are needed); check the id columns, the split and the store"
         )
     added = np.stack([labelled.documents[name] for name in extra]) if extra else rows.vectors[:0]
-    training, held = hold_out(len(found), _HELD_OUT_QUERIES, config.training.seed)
+    training, held = hold_out_queries(labels, _HELD_OUT_QUERIES, config.training.seed)
     vectors = queries.vectors[found]
     supervision = Supervision(
         turn(vectors[training]),

@@ -18,6 +18,7 @@ from adaptor.settling import Settled, settle
 from adaptor.training import State
 from jobs.config.commands import FitConfig
 from jobs.fitting.data import Prepared
+from jobs.fitting.description import what_labels_did
 from jobs.fitting.worker import Assignment, Board, load_state, run_worker
 from jobs.progress import Progress
 from jobs.store.objects import Objects
@@ -63,7 +64,7 @@ def train_on_cluster(
     best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     form.load_state_dict(best)
     settled = settle(form, prepared.data, widths, config.store.metric)
-    for note in settled.held_back:
+    for note in (*what_labels_did(state), *settled.held_back):
         progress.note(note)
     return settled, state
 

@@ -103,18 +103,31 @@ def test_ranking_is_the_papers_sum() -> None:
     assert float(losses.ranking(s, GRADES)) == pytest.approx(expected / 3, rel=1e-5)
 
 
-def test_contrastive_sets_each_positive_against_the_negatives_only() -> None:
+def test_contrastive_sets_the_positives_together_against_the_negatives() -> None:
     s, tau = draw(2, 3, 4) / 3, 0.05
     expected = 0.0
     for w in range(2):
-        for i in range(3):
-            negatives = sum(np.exp(float(s[w, i, k]) / tau) for k in range(4) if GRADES[i, k] == 0)
-            total = float(GRADES[i].sum())
-            for j in range(4):
-                if GRADES[i, j] > 0:
-                    own = np.exp(float(s[w, i, j]) / tau)
-                    expected += float(GRADES[i, j]) / total * -np.log(own / (own + negatives))
-    assert float(losses.contrastive(s, GRADES, tau)) == pytest.approx(expected / 3, rel=1e-4)
+        for i in (0, 2):  # the query in the middle has no positive
+            odds = [np.exp(float(s[w, i, k]) / tau) for k in range(4)]
+            best = float(GRADES[i].max())
+            found = sum(float(GRADES[i, k]) / best * odds[k] for k in range(4))
+            missed = sum(odds[k] for k in range(4) if GRADES[i, k] == 0)
+            expected += -np.log(found / (found + missed))
+    s.requires_grad_()
+    loss = losses.contrastive(s, GRADES, tau)
+    assert float(loss) == pytest.approx(expected / 3, rel=1e-4)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert s.grad is not None
+    assert torch.isfinite(s.grad).all()
+    assert s.grad[:, 1].abs().max() == 0
+
+
+def test_contrastive_is_content_when_the_nearest_positive_is_found() -> None:
+    near, far = torch.tensor([[[0.9, -0.5, 0.1]]]), torch.tensor([[[0.9, 0.8, 0.1]]])
+    both = torch.tensor([[1.0, 1.0, 0.0]])
+    assert float(losses.contrastive(near, both, 0.05)) == pytest.approx(
+        float(losses.contrastive(far, both, 0.05)), abs=1e-6
+    )
 
 
 def test_short_prefixes_have_the_right_cosine() -> None:

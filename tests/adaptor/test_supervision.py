@@ -1,0 +1,118 @@
+"""What guards the supervised stage: which queries are held out, how they are scored, and what is kept of the labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pytrec_eval
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from adaptor.artefact import unit_rows
+from adaptor.blending import blend, largest_share
+from adaptor.judging import ndcg
+from adaptor.model import Linear
+from adaptor.training_set import Labels, Supervision, fresh, hold_out_queries
+
+
+def labels_of(pairs: list[tuple[int, int]]) -> Labels:
+    """Labels of (query, document) pairs, renumbered so that every query has one; grades are the place's parity + 1."""
+    table = np.array(sorted(set(pairs)), np.int64)
+    queries = np.unique(table[:, 0], return_inverse=True)[1].astype(np.int64)
+    return Labels(queries, table[:, 1], (1 + np.arange(len(table)) % 2).astype(np.float32))
+
+
+def groups(labels: Labels, rows: int) -> np.ndarray:
+    """The connected component of each query, by scipy."""
+    edges = coo_array((np.ones(len(labels.queries)), (labels.queries, rows + labels.documents)), (rows + 81, rows + 81))
+    return np.unique(connected_components(edges, directed=False)[1][:rows], return_inverse=True)[1]
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 80)), min_size=4, max_size=150)
+
+
+@settings(deadline=None)
+@given(PAIRS, st.sampled_from([0.05, 0.1, 0.3]), st.integers(0, 3))
+def test_whole_groups_of_queries_are_held_out_and_the_rest_fills_up(
+    pairs: list[tuple[int, int]], share: float, seed: int
+) -> None:
+    labels = labels_of(pairs)
+    rows = int(labels.queries.max()) + 1
+    training, held = hold_out_queries(labels, share, seed)
+    assert sorted([*training, *held]) == list(range(rows))
+    assert len(held) == max(round(rows * share), min(50, rows // 2))
+    group = groups(labels, rows)
+    size = np.bincount(group)
+    small = size[size <= max(1, len(held) // 4)]
+    asked = {q: set(labels.documents[labels.queries == q].tolist()) for q in range(rows)}
+    known = set().union(*(asked[int(q)] for q in training)) if len(training) else set()
+    count = fresh(labels.of(held), labels.of(training))
+    assert count == sum(not asked[int(q)] & known for q in held)
+    assert count >= min(len(held), small.sum()) - small.max(initial=0)
+
+
+def test_no_relevant_document_leaks_where_groups_are_small() -> None:
+    labels = labels_of([(q, q // 3) for q in range(900)])  # three queries share each document
+    training, held = hold_out_queries(labels, 0.1, 0)
+    assert len(held) == 90
+    assert fresh(labels.of(held), labels.of(training)) == 90
+
+
+def test_queries_of_one_large_group_are_held_out_singly() -> None:
+    labels = labels_of([(q, 0) for q in range(500)] + [(q, q) for q in range(500, 510)])
+    training, held = hold_out_queries(labels, 0.1, 0)
+    assert len(held) == 51
+    assert fresh(labels.of(held), labels.of(training)) == 10
+    assert hold_out_queries(labels, 0.1, 0)[1].tolist() == held.tolist() != hold_out_queries(labels, 0.1, 1)[1].tolist()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ndcg_is_that_of_trec_eval(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    found = np.stack([draw.permutation(40)[:10] for _ in range(30)])
+    relevant = draw.random((30, 40)) < 0.3
+    relevant[:, 0] = True
+    queries, documents = np.nonzero(relevant)
+    labels = Labels(queries, documents, draw.integers(1, 4, len(queries)).astype(np.float32))
+    judged = {str(q): {} for q in range(30)}
+    for q, d, g in zip(queries, documents, labels.grades, strict=True):
+        judged[str(q)][str(d)] = int(g)
+    run = {str(q): {str(d): 10.0 - i for i, d in enumerate(row.tolist())} for q, row in enumerate(found)}
+    expected = pytrec_eval.RelevanceEvaluator(judged, {"ndcg_cut_10"}).evaluate(run)
+    np.testing.assert_allclose(ndcg(found, labels), [expected[str(q)]["ndcg_cut_10"] for q in range(30)], atol=1e-9)
+
+
+def noisy(means: list[float], queries: int, spread: float) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(size=(len(means), queries)) * spread
+    return np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True)
+
+
+def test_of_shares_that_held_out_queries_cannot_tell_apart_the_largest_is_kept() -> None:
+    assert largest_share(noisy([0.60, 0.64, 0.66, 0.655, 0.65], 50, 0.2)) == 4  # a standard error of 0.04
+    assert largest_share(noisy([0.60, 0.64, 0.66, 0.655, 0.62], 5000, 0.1)) == 2  # a standard error of 0.002
+
+
+def test_no_share_below_the_unsupervised_map_is_kept() -> None:
+    assert largest_share(noisy([0.66, 0.655, 0.65, 0.64, 0.63], 20, 0.5)) == 0
+    assert largest_share(noisy([0.64, 0.66, 0.65, 0.645, 0.63], 20, 0.5)) == 3
+
+
+def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_kept() -> None:
+    draw = np.random.default_rng(0)
+    corpus = unit_rows(draw.normal(size=(300, 16)).astype(np.float32))
+    queries = unit_rows(corpus[:60] + 0.02 * draw.normal(size=(60, 16)).astype(np.float32))
+    truth = Labels(np.arange(60), np.arange(60), np.ones(60, np.float32))
+    asked = Supervision(queries, truth, np.zeros((60, 1), np.int64), queries, truth)
+    good, bad = torch.eye(16), torch.from_numpy(draw.normal(size=(16, 16)).astype(np.float32))
+    bad[:, 0] *= 100  # one direction drowns the others
+    form = Linear(16, bad)
+    share, score = blend(form, good, (corpus, asked), (4, 16), "cosine")
+    assert share == 0
+    assert torch.equal(form.matrix.detach(), good)
+    form = Linear(16, good)  # the other way round: training found the good map
+    assert blend(form, bad, (corpus, asked), (4, 16), "cosine") == (1.0, score)
+    assert torch.equal(form.matrix.detach(), good)
+    assert score > 0.9
