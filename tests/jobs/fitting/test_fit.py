@@ -109,7 +109,11 @@ def test_labels_move_the_relevant_documents_up(
     assert document["form"] == "linear"
     assert document["held_out_score"]["stage"] == 2
     assert document["held_out_score"]["best"] > document["held_out_score"]["start"]
-    assert "labelled queries" in capsys.readouterr().err
+    assert 0 < document["held_out_score"]["share"] <= 1
+    said = capsys.readouterr().err
+    assert "labelled queries" in said
+    assert document["held_back"][0].startswith("labels: nDCG@10 of held-out queries")
+    assert document["held_back"][0] in said
 
 
 def test_labelled_documents_outside_the_sample_are_read_from_the_store(folder: Path, tmp_path: Path) -> None:
