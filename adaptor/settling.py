@@ -42,13 +42,13 @@ def settle(form: Form, data: TrainingSet, widths: Sequence[int], metric: Metric)
         return Settled(form)
     if not isinstance(form, Orthogonal):
         return Settled(in_order(form, data, widths))
-    notes = []
+    notes = list[str]()
     while tried := free_widths(form, tuple(widths)):
         gains = _gains(form, data, tried, metric)
         total = gains.mean(axis=0)
-        if total.mean() < _CERTAIN * _error(total):
+        if total.mean() <= _CERTAIN * _error(total):
             notes.append(
-                f"the rotation gains {total.mean():+.4f} overlap@10 on {len(total):,} held-out rows, within noise "
+                f"training gains {total.mean():+.4f} overlap@10 on {len(total):,} held-out rows, no more than chance "
                 f"(standard error {_error(total):.4f}): its start is kept; a larger mining.sample_rows may help"
             )
             return Settled(Orthogonal(form.leading), tuple(notes))
