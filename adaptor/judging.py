@@ -19,12 +19,12 @@ from adaptor.training_set import JUDGED_K, Labels, Supervision, TrainingSet
 _SIMILARITIES = 8_000_000
 
 
-def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, stage: int) -> float:
-    """Mean over `widths` of the share of true neighbours that held-out rows find in their top 10; in stage 2 of the
-    nDCG@10 of held-out queries."""
+def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, stage: int) -> Scores:
+    """How well each held-out row searches, mean over `widths`: float64 (h,). The share of its true neighbours in its
+    top 10; in stage 2 the nDCG@10 of the held-out query."""
     if stage == 2 and data.supervision is not None:
-        return float(judge_queries(form, data.corpus, data.supervision, widths, metric).mean())
-    return float(judge_widths(form, data, widths, metric).mean())
+        return judge_queries(form, data.corpus, data.supervision, widths, metric)
+    return np.asarray(judge_widths(form, data, widths, metric).mean(axis=0))
 
 
 def judge_widths(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric) -> Scores:
