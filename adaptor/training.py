@@ -135,7 +135,7 @@ def _look(
             state.first_score = score
             if state.stage == 2 and isinstance(trainee.form, Linear):
                 state.tensors[_FIRST] = trainee.form.matrix.detach().cpu().clone()
-        # Of looks that held-out rows cannot tell apart (one standard error) the last: the learning rate has fallen most.
+        # Of looks that held-out rows cannot tell apart (one standard error) the last: its learning rate is the lowest.
         doubt = float(found.std() / math.sqrt(len(found))) if state.step else 0.0
         if score > max(state.best_score - doubt, state.first_score if state.step else -math.inf):
             state.best_score, state.best_step = max(score, state.best_score), state.step

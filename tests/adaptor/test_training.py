@@ -91,6 +91,28 @@ def test_the_best_weights_are_kept_and_never_worse_than_the_start() -> None:
     assert all(torch.equal(kept[k], v) for k, v in form.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    ("means", "kept"),
+    [
+        ((0.50, 0.60, 0.595, 0.59), 60),  # within one standard error (0.02) of the best: the last
+        ((0.50, 0.60, 0.595, 0.55), 40),  # the last look is worse beyond doubt
+        ((0.50, 0.505, 0.499, 0.495), 20),  # never below the start
+        ((0.50, 0.49, 0.48, 0.45), 0),
+    ],
+)
+def test_of_looks_that_cannot_be_told_apart_the_last_counts(
+    means: tuple[float, ...], kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coming = iter(means)
+    # Rows at ± 0.2 around the mean: over 100 rows a standard error of 0.02.
+    monkeypatch.setattr("adaptor.training.judge", lambda *_: np.tile([0.2, -0.2], 50) + next(coming))
+    _, state, looks = run(job())
+    assert state.best_step == kept
+    assert state.best_score == pytest.approx(max(means))
+    weights = looks[kept // 20].state.tensors["now.form.generator"]
+    assert torch.equal(state.tensors["best.form.generator"], weights)
+
+
 def test_patience_ends_a_stage_that_does_not_improve() -> None:
     stale = job(training=TRAINING.model_copy(update={"learning_rate": 1e-9, "patience": 20, "steps": 500}))
     _, state, looks = run(stale)
