@@ -77,7 +77,7 @@ def test_ndcg_is_that_of_trec_eval(seed: int) -> None:
     relevant[:, 0] = True
     queries, documents = np.nonzero(relevant)
     labels = Labels(queries, documents, draw.integers(1, 4, len(queries)).astype(np.float32))
-    judged = {str(q): {} for q in range(30)}
+    judged: dict[str, dict[str, int]] = {str(q): {} for q in range(30)}
     for q, d, g in zip(queries, documents, labels.grades, strict=True):
         judged[str(q)][str(d)] = int(g)
     run = {str(q): {str(d): 10.0 - i for i, d in enumerate(row.tolist())} for q, row in enumerate(found)}
@@ -87,7 +87,7 @@ def test_ndcg_is_that_of_trec_eval(seed: int) -> None:
 
 def noisy(means: list[float], queries: int, spread: float) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=(len(means), queries)) * spread
-    return np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True)
+    return np.asarray(np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True))
 
 
 def test_of_shares_that_held_out_queries_cannot_tell_apart_the_largest_is_kept() -> None:
