@@ -25,8 +25,8 @@ from jobs.store.shards import Shard
 
 Status = Literal["done", "failed", "stop"]
 
-#: Most blocks of the dataset of descriptors: each is an object that the driver keeps track of.
-_MOST_BLOCKS = 4096
+#: Blocks of the dataset of descriptors, or somewhat more: each is an object that the driver keeps track of.
+_BLOCKS = 4096
 _RESULT = pa.schema(
     [
         ("item", pa.string()),
@@ -120,7 +120,9 @@ def stream_results(
     `worker` is what the actors run. The driver holds the descriptors and one block of results.
     """
     cluster = config.cluster
-    tables = [pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, _MOST_BLOCKS)]
+    tables = [
+        pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, _BLOCKS, cluster.workers)
+    ]
     attempts = start_attempts(config.reading.timeout_seconds)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False

@@ -14,6 +14,11 @@ from adaptor.errors import InputError
 from jobs.store.ledger import RecordName, RowGroups, output_key, record_name, shard_hash
 from jobs.store.shards import Footer, Shard
 
+#: What a work item takes beside its bytes (open, publish, record), in bytes that take as long.
+ITEM_BYTES = 4 << 20
+#: Groups of work items that a worker has before it at least, as long as there are items.
+_LAST_GROUPS = 4
+
 
 @dataclass(frozen=True)
 class WorkItem:
@@ -109,10 +114,26 @@ def plan(
     )
 
 
-def blocks(items: Sequence[WorkItem], most: int) -> list[list[WorkItem]]:
-    """Deal the items, longest first, into at most `most` groups of nearly equal size."""
-    count = min(most, len(items))
-    return [list(items[first::count]) for first in range(count)]
+def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[WorkItem]]:
+    """Group the items, in their order, into what a worker takes at a time: about `parts` groups of like work.
+
+    Towards the end they get smaller, down to single items: a group is at most a fourth of what each worker still has
+    before it, so that none sits on a long one when the others are done (guided self-scheduling, Polychronopoulos and
+    Kuck 1987). Less than 2·`parts` groups, and some for each worker.
+    """
+    left = float(sum(item.input_bytes + ITEM_BYTES for item in items))
+    largest = left / parts
+    groups: list[list[WorkItem]] = []
+    held = 0.0
+    for item in items:
+        work = item.input_bytes + ITEM_BYTES
+        if not groups or held + work > min(largest, left / (_LAST_GROUPS * workers)):
+            groups.append([])
+            left -= held
+            held = 0.0
+        groups[-1].append(item)
+        held += work
+    return groups
 
 
 def orphans(outputs: Iterable[str], known: Collection[str]) -> list[str]:

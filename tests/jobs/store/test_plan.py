@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pyarrow as pa
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptor.errors import InputError
 from jobs.store.ledger import RecordName, RowGroups, output_key, record_name
-from jobs.store.plan import Plan, WorkItem, blocks, orphans, plan, undecided
+from jobs.store.plan import Plan, orphans, plan, undecided
 from jobs.store.shards import Footer, Shard
 
 Cut = dict[str, tuple[int, ...]]  # shard key → bytes of its row groups
@@ -107,18 +106,6 @@ def test_keys_that_would_meet_are_refused() -> None:
     with pytest.raises(InputError, match=r"would share the output data/x\.rg00000-00001\.parquet: rename one"):
         make(shards_of(cut), cut, [], set(), 10)
     assert len(make(shards_of(cut), cut, [], set(), 100).todo) == 2
-
-
-@settings(deadline=None)  # the machine may be busy
-@given(st.integers(1, 50), st.integers(1, 20))
-def test_blocks_hold_every_item_and_nearly_as_many_each(count: int, most: int) -> None:
-    shard = Shard("a.parquet", 1, "1")
-    items = [WorkItem(replace(shard, key=f"{n}.parquet"), None, 1) for n in range(count)]
-    dealt = blocks(items, most)
-    assert sorted((item for block in dealt for item in block), key=items.index) == items
-    sizes = [len(block) for block in dealt]
-    assert len(dealt) == min(count, most)
-    assert max(sizes) - min(sizes) <= 1
 
 
 def test_orphans_are_outputs_that_nothing_accounts_for() -> None:
