@@ -142,6 +142,7 @@ class ShardCompressor:
             output_bytes=output.bytes,
             sha256=output.sha256,
             quarantine=None if rejected is None else quarantine_key(item.output),
+            quarantine_sha256=None if rejected is None else rejected.sha256,
             adaptor_id=str(self._description["adaptor_id"]),
             width=self._config.adaptor.width,
             dtype=self._config.output.dtype,

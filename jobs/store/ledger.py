@@ -27,7 +27,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "shard version output sha256 adaptor_id dtype": (str,),
     "size rows_in rows_out rows_quarantined output_bytes width": (int,),
     "duplicate_ids": (int, type(None)),
-    "quarantine": (str, type(None)),
+    "quarantine quarantine_sha256": (str, type(None)),
     "versions": (dict,),
 }
 
@@ -107,6 +107,7 @@ class Record:
     output_bytes: int
     sha256: str
     quarantine: str | None
+    quarantine_sha256: str | None
     adaptor_id: str
     width: int
     dtype: str
@@ -118,8 +119,9 @@ class Record:
         return record_name(Shard(self.shard, self.size, self.version), self.row_groups)
 
     def to_json(self) -> bytes:
-        """Its file: indented, keys in the order of the fields."""
-        return json.dumps(dataclasses.asdict(self), indent=1).encode() + b"\n"
+        """Its file: indented, keys in the order of the fields, then a checksum of what they say."""
+        fields = dataclasses.asdict(self)
+        return json.dumps({**fields, "checksum": _checksum(fields)}, indent=1).encode() + b"\n"
 
     def _check(self) -> None:
         """`ValueError` for a field of another type: nobody who reads records may fall over a damaged one."""
@@ -137,6 +139,8 @@ class Record:
         """Read a record back; `InputError` naming `where` when it is damaged."""
         try:
             fields: dict[str, Any] = json.loads(content)
+            if (found := fields.pop("checksum")) != _checksum(fields):
+                raise ValueError(f"its checksum is {found!r}, not that of its content")
             run = fields.pop("row_groups")
             record = cls(row_groups=None if run is None else RowGroups(**run), **fields)
             record._check()
@@ -182,6 +186,10 @@ def _parse(file: str) -> RecordName | None:
         return None
     shard, kind, start, stop, total, version = found.groups()
     return RecordName(shard, None if kind == "all" else RowGroups(int(start), int(stop), int(total)), version)
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    return _digest(json.dumps(fields, sort_keys=True))
 
 
 def _digest(*parts: str) -> str:

@@ -25,7 +25,7 @@ COVERAGE, FILES, BYTES, STAMPS, COLUMNS, ROWS, IDS, NUMBERS, SAMPLE, UNIQUE = (
 CLAIMS = {
     COVERAGE: "the ledger covers every shard of the store exactly once, as it is now",
     FILES: "every record has its output, every output its record",
-    BYTES: "outputs have the recorded size and SHA-256",
+    BYTES: "outputs and quarantine files have the recorded size and SHA-256",
     STAMPS: "footers name this adaptor, this width and their own source",
     COLUMNS: "columns are those of the source, the vectors of the right type and width",
     ROWS: "row counts of source, output, quarantine and ledger agree",

@@ -58,14 +58,19 @@ class _FileChecker:
             raise InputError("is missing")
         if info.size != record.output_bytes:
             self._subject.found(BYTES, f"has {info.size} bytes, recorded are {record.output_bytes}")
-        digest = hashlib.sha256()
-        with there.arrow.open_input_stream(there.path(record.output), compression=None) as stream:
+        same = self._has_digest(record.output, record.sha256, "has")
+        if record.quarantine is not None and there.stat(record.quarantine) is not None:
+            same &= self._has_digest(record.quarantine, record.quarantine_sha256, "its quarantine file has")
+        return same
+
+    def _has_digest(self, key: str, recorded: str | None, what: str) -> bool:
+        digest, there = hashlib.sha256(), self._subject.place.generation
+        with there.arrow.open_input_stream(there.path(key), compression=None) as stream:
             while block := stream.read(_HASHED_BYTES):
                 digest.update(block)
-        same = digest.hexdigest() == record.sha256
-        if not same:
-            self._subject.found(BYTES, f"has SHA-256 {digest.hexdigest()[:16]}…, recorded is {record.sha256[:16]}…")
-        return same
+        if digest.hexdigest() != recorded:
+            self._subject.found(BYTES, f"{what} SHA-256 {digest.hexdigest()[:16]}…, recorded is {str(recorded)[:16]}…")
+        return digest.hexdigest() == recorded
 
     def _check_footer(self) -> bool:
         """Stamps, columns and counts; whether the vectors can be looked into."""

@@ -139,11 +139,11 @@ def _compress(site: Site, store: Store, minutes: float) -> dict[str, Any]:
 
     reading = {"reading": {"bad_rows": "quarantine", "timeout_seconds": 120}}
     began = time.monotonic()
-    calm = site.run("compress", site.config("calm", sections("calm") | reading))
+    status = site.run("compress", site.config("calm", sections("calm") | reading))
     calm_seconds = time.monotonic() - began
     rounds: list[dict[str, Any]] = []
-    if calm != 0 or not account(client, f"{BUCKET}/calm", expected).sound:
-        raise SystemExit(f"the undisturbed run ended with {calm}: see {site.folder}/log.txt")
+    if status != 0 or not account(client, f"{BUCKET}/calm", expected).sound:
+        raise SystemExit(f"the undisturbed run ended with {status}: see {site.folder}/log.txt")
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:
         output = f"out-{len(rounds)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ RECORD = Record(
     output_bytes=50,
     sha256="ab" * 32,
     quarantine="_quarantine/sub/ü.rg00000-00003.parquet",
+    quarantine_sha256="ef" * 32,
     adaptor_id="cd" * 32,
     width=64,
     dtype="float16",
@@ -93,9 +93,14 @@ def test_a_damaged_record_is_named(objects: Objects, content: bytes) -> None:
     ],
 )
 def test_a_record_with_fields_of_another_type_is_damaged(changed: dict[str, Any]) -> None:
-    content = json.loads(RECORD.to_json()) | changed
     with pytest.raises(InputError, match="is not a record of this version"):
-        Record.from_json(json.dumps(content))
+        Record.from_json(replace(RECORD, **changed).to_json())
+
+
+def test_a_record_that_says_something_else_is_damaged() -> None:
+    content = RECORD.to_json().replace(b'"numpy": "2"', b'"numpy": "3"')
+    with pytest.raises(InputError, match="not that of its content"):
+        Record.from_json(content)
 
 
 def test_a_record_under_another_name_is_refused(objects: Objects) -> None:

@@ -34,6 +34,7 @@ def record(run: tuple[int, int, int] | None, shard: Shard = SHARD) -> Record:
         output_bytes=1,
         sha256="",
         quarantine=None,
+        quarantine_sha256=None,
         adaptor_id="",
         width=1,
         dtype="float32",

@@ -197,6 +197,8 @@ def test_a_quarantine_that_was_tampered_with_is_a_finding(workplace: Workplace) 
         pa.concat_tables([sound, sound]),
     ):
         pq.write_table(content, path)
+        assert failed(workplace) == {"bytes"}
+        reseal(workplace, OUTPUT, quarantine_sha256=hashlib.sha256(path.read_bytes()).hexdigest())
         assert failed(workplace) == {"rows"}
     path.unlink()
     assert failed(workplace) == {"rows"}
