@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format clean chaos
+.PHONY: help demo test test-slow check format clean chaos fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ test-slow: $(INSTALLED) ## Run all tests, slow ones too
 chaos: $(INSTALLED) ## Compress and fit under kills and faults for MINUTES (10), from a SEED (0): nothing may be lost
 	$(BIN)/python -m tests.benchmarks.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
+fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) inputs each
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,fuzz]'
+	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000)
+
 check: $(INSTALLED) ## Format check, lint, types and tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -45,7 +49,7 @@ format: $(INSTALLED) ## Format the code and sort the imports
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv, .demo, build products and caches
-	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

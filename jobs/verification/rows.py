@@ -15,7 +15,7 @@ from jobs.store.fingerprints import fingerprints
 from jobs.store.ids import id_texts
 from jobs.store.quarantine import added_columns
 from jobs.store.sampling import read_rows
-from jobs.store.shards import open_parquet, unchanged
+from jobs.store.shards import Shard, open_parquet, unchanged
 from jobs.store.vectors import decode, read_batches
 from jobs.verification.checks import IDS, NUMBERS, ROWS, SAMPLE
 from jobs.verification.payload import first_changed
@@ -81,16 +81,20 @@ class RowChecker:
         if key is None:
             return np.empty(0, np.int64)
         names = added_columns(subject.source.schema)[1:]
-        if self._place.generation.stat(key) is None:
+        there = self._place.generation
+        info = there.stat(key)
+        if info is None:
             raise InputError(f"its quarantine file {key} is missing")
-        with open_parquet(self._place.generation, key) as file:
-            if any(
-                name not in file.schema_arrow.names or file.schema_arrow.field(name).type != pa.int64()
-                for name in names
-            ):
-                raise InputError(f"its quarantine file {key} lacks the columns {' and '.join(names)}")
-            columns = [column.drop_null().to_numpy() for column in file.read(list(names)).columns]
-        return placed(subject.groups, subject.source.row_group_rows, columns[0], columns[1], key)
+        with open_parquet(there, key) as file:
+            schema, groups = file.schema_arrow, range(file.num_row_groups)
+        if any(schema.names.count(name) != 1 or schema.field(name).type != pa.int64() for name in names):
+            raise InputError(f"its quarantine file {key} lacks the columns {' and '.join(names)}")
+        shard, parts = Shard(info.key, info.size, info.version), [[np.empty(0, np.int64)] for _ in names]
+        for batch in read_batches(there, shard, groups, BATCH_ROWS, names):
+            for name, part in zip(names, parts, strict=True):
+                part.append(batch.table.column(name).drop_null().to_numpy())
+        group, row = (np.concatenate(part) for part in parts)
+        return placed(subject.groups, subject.source.row_group_rows, group, row, key)
 
     def _source_ids(self) -> Iterator[pa.Array]:
         """Ids of the source as text, less those of the quarantined rows."""
@@ -120,7 +124,8 @@ class RowChecker:
         decoded = decode(column, config.adaptor.width)
         bad = {row: why for row, why in decoded.reasons.items() if why != "zero vector"}
         if self._place.adaptor.metric == "cosine":
-            lengths = np.linalg.norm(decoded.vectors, axis=1)
+            with np.errstate(over="ignore"):
+                lengths = np.linalg.norm(decoded.vectors, axis=1)
             for row in np.flatnonzero(np.abs(lengths - 1) > _LENGTH_TOLERANCE[config.output.dtype]).tolist():
                 bad.setdefault(row, f"length {lengths[row]:.6f}")
         if bad:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adaptor.artefact import Floats
+from jobs.store.ids import id_strings
 from jobs.store.vectors import decode
 
 
@@ -45,9 +46,9 @@ def first_difference(
         if not left[:count].equals(right[:count]):
             same = pc.fill_null(pc.equal(left[:count], right[:count]), False).to_numpy(zero_copy_only=False)
             at = int(np.argmin(same))
-            return row + at, left[at].as_py(), right[at].as_py()
+            return row + at, *id_strings(pa.concat_arrays([left[at : at + 1], right[at : at + 1]]))
         if count == 0:
-            ends = [part[0].as_py() if len(part) else None for part in (left, right)]
+            ends = [id_strings(part[:1])[0] if len(part) else None for part in (left, right)]
             return (row, ends[0], ends[1]) if len(left) or len(right) else None
         row += count
         left, right = left[count:], right[count:]

@@ -1,0 +1,187 @@
+"""What is fuzzed: everything that reads bytes which others may have written. Only errors of ours may come out.
+
+Each target takes bytes and hands them to a reader; its seeds are good inputs and those of the zoo.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray.data  # noqa: F401 - as in the actors, where Ray's extension types are known to Arrow
+
+from adaptor.artefact import DOCUMENT, FILES, IDENTITY, PCA, WEIGHTS, from_files
+from adaptor.errors import InputError, RunError
+from jobs.compression.shard import ShardCompressor
+from jobs.config.loader import SCHEMAS, load
+from jobs.config.sections import FilesystemOptions, StoreSection
+from jobs.generation import DESCRIPTION, check_description, claim, describe
+from jobs.store.ledger import Record, list_names, read_record
+from jobs.store.objects import open_objects
+from jobs.store.plan import WorkItem
+from jobs.store.shards import Shard, read_footer
+from jobs.verification.item import check_item
+from jobs.verification.subject import Task
+from tests.jobs.compression.workplace import WIDTH, Workplace, table
+from tests.jobs.zoo.bad_rows import bad_rows
+from tests.jobs.zoo.damaged_files import damaged_files
+from tests.jobs.zoo.kinds import encoded
+from tests.jobs.zoo.odd_shards import odd_shards
+
+#: Zoo shards larger than this are no seeds: most of what a fuzzer changes in them says nothing.
+_SEED_BYTES = 32_000
+
+
+class Targets:
+    """The targets, working in a folder of their own. `names` lists them."""
+
+    names = ("footer", "shard", "output", "quarantine", "record", "artefact", "description", "config")
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._place = Workplace(folder)
+        self._place.put("seed.parquet", table(12, 1))
+        self._store = open_objects(str(self._place.store), FilesystemOptions())
+
+    def run(self, name: str, content: bytes) -> None:
+        """Give the bytes to a target. What comes out of here is a defect."""
+        target: Callable[[bytes], object] = getattr(self, f"_{name}")
+        with suppress(InputError, RunError):
+            target(content)
+
+    def seeds(self, name: str) -> list[bytes]:
+        """Inputs to begin with."""
+        if name in ("footer", "shard"):
+            return self._parquet_seeds
+        generation = self._compressed
+        if name == "output":
+            return [generation.read("data/seed.parquet")]
+        if name == "quarantine":
+            return [generation.read("_quarantine/bad.parquet")]
+        if name == "record":
+            return [record.to_json() for record in self._records.values()]
+        if name == "description":
+            return [generation.read(DESCRIPTION)]
+        if name == "artefact":
+            return [bytes([number]) + content for number, content in enumerate(self._artefact_files.values())]
+        return [path.read_bytes() for path in sorted(Path("configs").rglob("*.yaml"))]
+
+    @cached_property
+    def _parquet_seeds(self) -> list[bytes]:
+        seeds = [encoded(table(12, 1), row_group_size=5, compression=codec) for codec in ("none", "zstd")]
+        for kind in (*damaged_files(), *bad_rows(), *odd_shards()):
+            path = self._folder / "seed"
+            kind.make(path)
+            if path.stat().st_size < _SEED_BYTES:
+                seeds.append(path.read_bytes())
+            path.unlink()
+        return seeds
+
+    @cached_property
+    def _compressor(self) -> ShardCompressor:
+        return ShardCompressor(self._place.config(reading={"bad_rows": "quarantine"}))
+
+    @cached_property
+    def _compressed(self) -> Any:
+        """A generation with a good shard and one with a rejected row."""
+        bad = next(kind for kind in bad_rows() if kind.name == "row with NaN")
+        bad.make(self._place.store / "bad.parquet")
+        config, there = self._place.config(), self._place.generation()
+        claim(there, describe(config.store, self._place.adaptor, WIDTH, config.output))
+        for key in ("seed.parquet", "bad.parquet"):
+            self._compressor.compress(self._item(key))
+        return there
+
+    @cached_property
+    def _records(self) -> dict[str, Record]:
+        found = (read_record(self._compressed, name) for name in list_names(self._compressed))
+        return {record.shard: record for record in found}
+
+    @cached_property
+    def _artefact_files(self) -> dict[str, bytes]:
+        return self._place.adaptor.to_files()
+
+    def _item(self, key: str) -> WorkItem:
+        info = self._store.stat(key)
+        assert info is not None
+        return WorkItem(Shard(info.key, info.size, info.version), None, info.size)
+
+    def _footer(self, content: bytes) -> None:
+        self._store.put("fuzzed.parquet", content)
+        read_footer(self._store, self._item("fuzzed.parquet").shard, StoreSection(uri=str(self._place.store)))
+
+    def _shard(self, content: bytes) -> None:
+        self._store.put("fuzzed.parquet", content)
+        self._compressor.compress(self._item("fuzzed.parquet"))
+
+    def _output(self, content: bytes) -> None:
+        """Verify looks into an output whose record vouches for it."""
+        sealed = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        self._check("data/seed.parquet", content, dataclasses.replace(self._records["seed.parquet"], **sealed))
+
+    def _quarantine(self, content: bytes) -> None:
+        sealed = {"quarantine_sha256": hashlib.sha256(content).hexdigest()}
+        self._check("_quarantine/bad.parquet", content, dataclasses.replace(self._records["bad.parquet"], **sealed))
+
+    def _check(self, key: str, content: bytes, record: Record) -> None:
+        self._compressed.put(key, content)
+        rows = range(min(record.rows_out, 3))
+        check_item(self._place.verify_config().model_dump_json(), Task(record, True, rows, True))
+
+    def _record(self, content: bytes) -> None:
+        with suppress(InputError):
+            Record.from_json(content)
+        with suppress(ValueError, AttributeError, TypeError):  # past the checksum: whoever forges a record knows how
+            fields = json.loads(content)
+            fields.pop("checksum", None)
+            checksum = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+            content = json.dumps(fields | {"checksum": checksum}).encode()
+        Record.from_json(content)
+
+    def _artefact(self, content: bytes) -> None:
+        """The first byte says which of its files the others are."""
+        name = FILES[content[0] % len(FILES)] if content else DOCUMENT
+        files = {**self._artefact_files, name: content[1:]}
+        with suppress(InputError):
+            from_files(files)
+        adaptor = from_files(_forged(files))
+        adaptor.transform(np.ones((2, adaptor.dim), np.float32), 1)
+
+    def _description(self, content: bytes) -> None:
+        self._compressed.put(DESCRIPTION, content)
+        config = self._place.config()
+        check_description(self._compressed, describe(config.store, self._place.adaptor, WIDTH, config.output))
+
+    def _config(self, content: bytes) -> None:
+        path = self._folder / "config.yaml"
+        path.write_bytes(content)
+        for schema in SCHEMAS.values():
+            with suppress(InputError):
+                load(schema, path)
+
+
+def _forged(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The artefact with all its hashes made to agree, as whoever forges one would do."""
+    try:
+        document = json.loads(files[DOCUMENT])
+        document |= {"weights_sha256": _sha256(files[WEIGHTS]), "pca_sha256": _sha256(files[PCA])}
+        document["adaptor_id"] = _sha256(_canonical({key: document[key] for key in IDENTITY}))
+        document["checksum"] = _sha256(_canonical({k: v for k, v in document.items() if k != "checksum"}))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return files
+    return files | {DOCUMENT: json.dumps(document).encode()}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
