@@ -46,7 +46,7 @@ def first_difference(
         if not left[:count].equals(right[:count]):
             same = pc.fill_null(pc.equal(left[:count], right[:count]), False).to_numpy(zero_copy_only=False)
             at = int(np.argmin(same))
-            return row + at, *id_strings(pa.concat_arrays([left[at : at + 1], right[at : at + 1]]))
+            return row + at, id_strings(left[at : at + 1])[0], id_strings(right[at : at + 1])[0]
         if count == 0:
             ends = [id_strings(part[:1])[0] if len(part) else None for part in (left, right)]
             return (row, ends[0], ends[1]) if len(left) or len(right) else None

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 #: Memory of one target's process and seconds of one input, beyond which it counts as crashed.
 _LIMITS = ("-rss_limit_mb=4096", "-timeout=60")
@@ -38,7 +39,7 @@ def main() -> int:
     return 1 if any(result["crashes"] or not result["runs"] for result in results) else 0
 
 
-def _outside(name: str, runs: int, seed: int) -> dict[str, str | int | float]:
+def _outside(name: str, runs: int, seed: int) -> dict[str, Any]:
     began = time.monotonic()
     command = [sys.executable, "-m", "tests.fuzz", "--inside", "--runs", str(runs), "--seed", str(seed), name]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)

@@ -123,12 +123,13 @@ class Targets:
 
     def _output(self, content: bytes) -> None:
         """Verify looks into an output whose record vouches for it."""
-        sealed = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        sealed: dict[str, Any] = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         self._check("data/seed.parquet", content, dataclasses.replace(self._records["seed.parquet"], **sealed))
 
     def _quarantine(self, content: bytes) -> None:
-        sealed = {"quarantine_sha256": hashlib.sha256(content).hexdigest()}
-        self._check("_quarantine/bad.parquet", content, dataclasses.replace(self._records["bad.parquet"], **sealed))
+        digest = hashlib.sha256(content).hexdigest()
+        record = dataclasses.replace(self._records["bad.parquet"], quarantine_sha256=digest)
+        self._check("_quarantine/bad.parquet", content, record)
 
     def _check(self, key: str, content: bytes, record: Record) -> None:
         self._compressed.put(key, content)

@@ -121,7 +121,7 @@ def _reseal(place: Workplace) -> None:
     for name in list_names(there):
         record = read_record(there, name)
         content = there.read(record.output)
-        sealed = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        sealed: dict[str, Any] = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         there.put(name.key, dataclasses.replace(record, **sealed).to_json())
 
 
