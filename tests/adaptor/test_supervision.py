@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import pytrec_eval
@@ -25,7 +27,7 @@ def labels_of(pairs: list[tuple[int, int]]) -> Labels:
     return Labels(queries, table[:, 1], (1 + np.arange(len(table)) % 2).astype(np.float32))
 
 
-def groups(labels: Labels, rows: int) -> np.ndarray:
+def groups(labels: Labels, rows: int) -> Any:
     """The connected component of each query, by scipy."""
     edges = coo_array((np.ones(len(labels.queries)), (labels.queries, rows + labels.documents)), (rows + 81, rows + 81))
     return np.unique(connected_components(edges, directed=False)[1][:rows], return_inverse=True)[1]
@@ -48,7 +50,7 @@ def test_whole_groups_of_queries_are_held_out_and_the_rest_fills_up(
     size = np.bincount(group)
     small = size[size <= max(1, len(held) // 4)]
     asked = {q: set(labels.documents[labels.queries == q].tolist()) for q in range(rows)}
-    known = set().union(*(asked[int(q)] for q in training)) if len(training) else set()
+    known = {document for q in training for document in asked[int(q)]}
     count = fresh(labels.of(held), labels.of(training))
     assert count == sum(not asked[int(q)] & known for q in held)
     assert count >= min(len(held), small.sum()) - small.max(initial=0)
@@ -85,7 +87,7 @@ def test_ndcg_is_that_of_trec_eval(seed: int) -> None:
     np.testing.assert_allclose(ndcg(found, labels), [expected[str(q)]["ndcg_cut_10"] for q in range(30)], atol=1e-9)
 
 
-def noisy(means: list[float], queries: int, spread: float) -> np.ndarray:
+def noisy(means: list[float], queries: int, spread: float) -> Any:
     noise = np.random.default_rng(0).normal(size=(len(means), queries)) * spread
     return np.asarray(np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True))
 
