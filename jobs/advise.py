@@ -15,7 +15,7 @@ from adaptor.artefact import Adaptor
 from cluster.session import connect
 from jobs.advising.costs import prices
 from jobs.advising.decision import decide
-from jobs.advising.estimates import Estimates, estimate
+from jobs.advising.estimates import Estimates, combine, estimate
 from jobs.advising.measure import Measured, Subject, measure
 from jobs.advising.records import records, trend, width_records
 from jobs.advising.table import print_advice
@@ -52,7 +52,7 @@ def run(config: AdviseConfig) -> int:
     ):
         measured = measure(subject, progress)
     options = config.advising
-    estimates = estimate(measured.scores, options.bootstrap, options.seed)
+    estimates = combine([estimate(scores, options.bootstrap, options.seed) for scores in measured.curves])
     told = _told(subject, measured, estimates)
     notes = [
         *untrained(subject.widths, subject.adaptor),

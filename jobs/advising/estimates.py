@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,6 +71,21 @@ def estimate(scores: Mapping[Column, Mapping[str, Scores]], resamples: int, seed
                 _ratio(means[place], means[original]), _ratio(resampled[place], resampled[original]), np.inf
             )
     return Estimates(absolute, shares, {metric: len(numbers) for metric, numbers in scores[columns[original]].items()})
+
+
+def combine(curves: Sequence[Estimates]) -> Estimates:
+    """One estimate from those of several curves: the middle of their values, and an interval that holds all of theirs:
+    nobody knows which curve the store follows."""
+    return Estimates(
+        {key: _spanning([curve.absolute[key] for curve in curves]) for key in curves[0].absolute},
+        {key: _spanning([curve.shares[key] for curve in curves]) for key in curves[0].shares},
+        curves[0].queries,
+    )
+
+
+def _spanning(found: Sequence[Estimate]) -> Estimate:
+    values, lows, highs = zip(*found, strict=True)
+    return Estimate(round(sum(values) / len(values), 6), min(lows), max(highs))
 
 
 def _ratio(part: Scores, whole: Scores) -> Scores:

@@ -43,10 +43,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores per column, measure and query for the whole store; the nested samples' own (`steps`, rows and scores);
-    rows searched, rows of the store; queries asked; what the user should know."""
+    """Scores per column, measure and query for the whole store, a set per curve (one where all rows were searched);
+    the nested samples' own (`steps`, rows and scores); rows searched, rows of the store; queries asked; what the user
+    should know."""
 
-    scores: dict[Column, dict[str, Scores]]
+    curves: list[dict[Column, dict[str, Scores]]]
     steps: list[tuple[int, Scored]]
     searched: int
     store_rows: int
@@ -88,11 +89,13 @@ def _measure_sample(subject: Subject, sample_rows: int, progress: Progress) -> M
             outside = int((extra[0] >= size).sum())
             joined.append((size + outside, scored(judged, with_judged)))
         progress.advance()
-    scores = carry_over(alone, whole)
-    for column, measures in (carry_over(joined, whole) if joined else {}).items():
-        scores[column] |= measures
+    curves = carry_over(alone, whole)
+    if joined:
+        for curve, beside in zip(curves, carry_over(joined, whole), strict=True):
+            for column, measures in beside.items():
+                curve[column] |= measures
     notes = [*_left_out(drawn), *_far(rows, whole), *(judged.notes if judged is not None else [])]
-    return Measured(scores, [*alone, *joined], rows, drawn.store_rows, len(asked.queries), notes)
+    return Measured(curves, [*alone, *joined], rows, drawn.store_rows, len(asked.queries), notes)
 
 
 def _measure_store(subject: Subject, progress: Progress) -> Measured:
@@ -115,7 +118,7 @@ def _measure_store(subject: Subject, progress: Progress) -> Measured:
         for column, measures in scored(judged, found.neighbours).items():
             scores[column] |= measures
     usable = found.rows - found.left_out.total()
-    return Measured(scores, [(usable, scores)], usable, found.rows, len(vectors), notes)
+    return Measured([scores], [(usable, scores)], usable, found.rows, len(vectors), notes)
 
 
 def _overlaps(found: Found, dim: int) -> dict[Column, dict[str, Scores]]:

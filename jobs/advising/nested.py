@@ -1,11 +1,11 @@
 """Search of nested samples of a store, and what their trend says of the whole of it.
 
 A sample is sparser than its store: true neighbours lie farther apart and are easier to keep, distractors are fewer. So
-every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn); the straight line and
-the parabola through them, over the logarithm of the rows, are followed up to the size of the store, and the lower one
-counts. Where both would rise the value on the largest sample stands. Overlaps mostly fall more slowly the more rows
-there are, nDCG falls faster: on real sets the line is the cautious one for the former, the parabola for the latter
-(tests/benchmarks/sample_size.py).
+every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn), and two curves through
+them, over the logarithm of the rows, are followed up to the size of the store: a straight line and a parabola. A curve
+that would rise is not followed: the value on the largest sample stands. Overlaps mostly fall more slowly the more rows
+there are, nDCG falls faster: on real sets the line is the lower and cautious one for the former, the parabola for the
+latter (tests/benchmarks/sample_size.py).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from jobs.evaluation.scoring import DEPTH, Scores
 
 #: Nested samples: each twice as large as the one before.
 RUNGS = 4
+#: Degrees of the curves that are followed: a straight line and a parabola.
+CURVES = (1, 2)
 #: Rows below which a sample is too small to be cut further.
 _FEWEST = 64
 #: Rows of one task: enough that its results (100 rows per query and column) are small beside the work.
@@ -100,21 +102,30 @@ def _beyond(near: Neighbours, size: int) -> Neighbours:
     return Neighbours(np.where(there, -1, near.ids), np.where(there, np.float32(-np.inf), near.similarities))
 
 
-def carry_over(steps: Sequence[tuple[int, Scored]], whole: int) -> dict[Column, dict[str, Scores]]:
-    """Scores per query for a store of `whole` rows from those on nested samples: (rows, scores) each, ascending.
+def carry_over(steps: Sequence[tuple[int, Scored]], whole: int) -> list[dict[Column, dict[str, Scores]]]:
+    """Scores per query for a store of `whole` rows, one set per curve, from those on nested samples: (rows, scores)
+    each, ascending.
 
     A query's carried-over score is a weighted sum of its scores, so it may leave [0, 1]; means are what counts.
     """
     sizes = [rows for rows, _ in steps]
-    curves = [curve_weights(sizes, whole, degree) for degree in (1, 2) if degree < len(sizes)]
-    carried: dict[Column, dict[str, Scores]] = {}
-    for column, by_metric in steps[-1][1].items():
-        carried[column] = {}
-        for metric, measured in by_metric.items():
-            series = np.stack([scored[column][metric] for _, scored in steps])
-            followed = [measured, *(weights @ series for weights in curves)]
-            carried[column][metric] = min(followed, key=lambda scores: float(scores.mean()))
-    return carried
+    if len(sizes) == 1:
+        return [{column: dict(by_metric) for column, by_metric in steps[-1][1].items()}]
+    return [
+        {
+            column: {
+                metric: _followed([scored[column][metric] for _, scored in steps], weights) for metric in by_metric
+            }
+            for column, by_metric in steps[-1][1].items()
+        }
+        for weights in (curve_weights(sizes, whole, min(degree, len(sizes) - 1)) for degree in CURVES)
+    ]
+
+
+def _followed(series: Sequence[Scores], weights: Scores) -> Scores:
+    """The weighted sum of the scores on each sample, or those on the largest where the sum would lie above."""
+    carried: Scores = weights @ np.stack(series)
+    return carried if carried.mean() < series[-1].mean() else series[-1]
 
 
 def curve_weights(sizes: Sequence[int], whole: int, degree: int) -> Scores:

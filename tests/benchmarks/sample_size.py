@@ -20,7 +20,7 @@ import numpy as np
 import ray
 
 from adaptor.artefact import load
-from jobs.advising.estimates import estimate
+from jobs.advising.estimates import combine, estimate
 from jobs.advising.measure import Subject, measure
 from jobs.config.advising import AdviseConfig
 from jobs.evaluation.methods import ORIGINAL
@@ -51,12 +51,12 @@ def errors(folder: Path, artefact: str, judged: bool, shares: list[float], seeds
     """One record per share of rows, seed, column and measure."""
     with Progress("whole") as progress:
         whole = measure(subject(folder, artefact, judged, sample_rows=_EVERY_ROW, anchors=_ANCHORS), progress)
-        truth = {(c, m): float(s.mean()) for c, by_metric in whole.scores.items() for m, s in by_metric.items()}
+        truth = {(c, m): float(s.mean()) for c, by_metric in whole.curves[0].items() for m, s in by_metric.items()}
         for share in shares:
             for seed in range(1, seeds + 1):
                 rows = int(share * whole.store_rows)
                 found = measure(subject(folder, artefact, judged, sample_rows=rows, seed=seed), progress)
-                estimates = estimate(found.scores, 400, seed)
+                estimates = combine([estimate(scores, 400, seed) for scores in found.curves])
                 own = {metric: scored for _, scored in found.steps for metric in next(iter(scored.values()))}
                 for (column, metric), value in estimates.absolute.items():
                     if column.method == ORIGINAL or column.width == load(artefact).dim:

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.advising.costs import Prices, prices
 from jobs.advising.decision import decide
-from jobs.advising.estimates import Estimates, estimate
+from jobs.advising.estimates import Estimates, combine, estimate
 from jobs.advising.words import Told, answer, proxies, size
 from jobs.config.targets import parse_target
 from jobs.evaluation.methods import Column
@@ -81,6 +81,17 @@ def test_intervals_contain_the_mean_and_stay_within_bounds() -> None:
     assert high.of(Column("original", 4), "overlap@10") == (1.0, high.of(high.original, "overlap@10").low, 1.0)
     for found in (*estimates().absolute.values(), *estimates().shares.values()):
         assert found.low <= found.value <= found.high
+
+
+def test_an_estimate_of_two_curves_spans_both() -> None:
+    low, high = estimates({8: 0.5, DIM: 1.0}), estimates({8: 0.6, DIM: 1.0})
+    both = combine([low, high])
+    column = Column("pca", 8)
+    assert both.of(column, "overlap@10").value == pytest.approx(0.45)
+    assert both.of(column, "overlap@10").low == low.of(column, "overlap@10").low
+    assert both.of(column, "overlap@10").high == high.of(column, "overlap@10").high
+    assert both.of(column, "overlap@10", relative=True).low == low.of(column, "overlap@10", relative=True).low
+    assert combine([low]) == low
 
 
 def test_other_methods_are_told_beside_the_answer() -> None:

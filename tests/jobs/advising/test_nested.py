@@ -39,26 +39,30 @@ def test_weights_are_those_of_the_least_squares_curve(degree: int, sizes: list[i
     assert weights @ values == pytest.approx(curve(np.log2(whole)), rel=1e-6, abs=1e-9 * np.abs(weights).max() + 1e-6)
 
 
-def test_the_lower_curve_is_followed_but_never_upwards() -> None:
+def test_both_curves_are_followed_but_never_upwards() -> None:
     queries = np.array([-0.1, 0.1])
-
-    def scores(*means: float) -> list[np.ndarray]:
-        return [mean + queries for mean in means]
-
-    series = {
-        "straight": scores(0.9, 0.85, 0.8, 0.75),
-        "slower": scores(0.90, 0.80, 0.74, 0.72),
-        "faster": scores(0.90, 0.89, 0.86, 0.81),
-        "rises": scores(0.5, 0.55, 0.6, 0.65),
+    means = {
+        "straight": (0.9, 0.85, 0.8, 0.75),
+        "slower": (0.90, 0.80, 0.74, 0.72),
+        "faster": (0.90, 0.89, 0.86, 0.81),
+        "rises": (0.5, 0.55, 0.6, 0.65),
     }
-    steps = [(rows, {SHORT: {name: s[i] for name, s in series.items()}}) for i, rows in enumerate((50, 100, 200, 400))]
-    carried = carry_over(steps, 1600)[SHORT]
-    assert carried["straight"] == pytest.approx(0.65 + queries)
-    line = np.polynomial.Polynomial.fit(range(4), [0.90, 0.80, 0.74, 0.72], 1)(5)
-    assert carried["slower"].mean() == pytest.approx(line)
-    assert carried["faster"].mean() == pytest.approx(0.81 - 0.07 - 0.09)
-    assert carried["rises"] == pytest.approx(0.65 + queries)
-    assert carry_over(steps[-1:], 1600)[SHORT]["straight"] == pytest.approx(0.75 + queries)
+    steps = [
+        (rows, {SHORT: {name: mean[place] + queries for name, mean in means.items()}})
+        for place, rows in enumerate((50, 100, 200, 400))
+    ]
+    line, parabola = (curve[SHORT] for curve in carry_over(steps, 1600))
+    assert line["straight"] == pytest.approx(0.65 + queries)
+    assert parabola["straight"] == pytest.approx(0.65 + queries)
+    for name in ("slower", "faster"):
+        expected = np.polynomial.Polynomial.fit(range(4), means[name], 1)(5)
+        assert line[name] == pytest.approx(expected + queries)
+    assert parabola["slower"] == pytest.approx(0.72 + queries), "the parabola turns upwards: it is not followed"
+    assert parabola["faster"] == pytest.approx(0.81 - 0.07 - 0.09 + queries)
+    assert line["rises"] == pytest.approx(0.65 + queries)
+    assert parabola["rises"] == pytest.approx(0.65 + queries)
+    (alone,) = carry_over(steps[-1:], 1600)
+    assert alone[SHORT]["straight"] == pytest.approx(0.75 + queries)
 
 
 @pytest.mark.usefixtures("ray_cluster")
