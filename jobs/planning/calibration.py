@@ -84,11 +84,14 @@ def calibrate(config: CompressConfig, items: Sequence[WorkItem]) -> Rates:
 def measure(config_json: str, items: Sequence[WorkItem], scratch: str) -> list[Timing]:
     """Time every item `_REPEATS` times in this process, after one run that warms up."""
     given = CompressConfig.model_validate_json(config_json)
+    cluster = given.cluster.model_copy(update={"gpus_per_worker": 0.0})  # this machine need not have one
     timings: list[Timing] = []
     for repeat in range(_REPEATS + 1):
         output = given.output.model_copy(update={"uri": f"{scratch}/{repeat}"})
         reading = given.reading.model_copy(update={"bad_rows": "quarantine"})
-        compressor = ShardCompressor(given.model_copy(update={"output": output, "reading": reading}))
+        compressor = ShardCompressor(
+            given.model_copy(update={"output": output, "reading": reading, "cluster": cluster})
+        )
         for item in items:
             began, cpu = time.perf_counter(), time.process_time()
             record = compressor.compress(item)

@@ -64,6 +64,8 @@ def advice(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unre
                 f"the longest of {found.work_items:,} work items is {found.longest_share:.0%} of a worker's share: "
                 "use fewer workers, or lower reading.split_bytes where shards have several row groups"
             )
+    if config.cluster.gpus_per_worker:
+        notes.append("measured without a GPU: with one the products cost less, reading and writing the same")
     busy = rates.gb_cpu_seconds / (rates.gb_seconds * config.cluster.cpus_per_worker)
     if busy < 0.7:
         notes.append(
