@@ -59,12 +59,9 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
         return
     target = os.environ.get("RAY_ADDRESS") or section.address
     local = target == "local"
-    with (
-        environment(_quiet_variables() | (_own_cluster() if local else mode_for_existing_cluster())),
-        _sigterm_restored(),
-    ):
+    with environment(_quiet_variables() | (_own_cluster() if local else mode_for_existing_cluster())):
         try:
-            with _greeting_dropped():
+            with _greeting_dropped(), _sigterm_kept():
                 if local:
                     _start(need_cpus)
                 else:
@@ -175,8 +172,8 @@ def _require(need_cpus: float, need_gpus: float) -> None:
 
 
 @contextmanager
-def _sigterm_restored() -> Iterator[None]:
-    """Put the caller's SIGTERM handler back; inside, Ray's leaves through `finally`, which is what we want."""
+def _sigterm_kept() -> Iterator[None]:
+    """Ray puts a SIGTERM handler of its own in place as it starts: put the caller's back."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -51,16 +51,15 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     store = open_objects(config.store.uri, config.store.filesystem)
     shards = list_shards(store)
     generation = open_generation(config.output, adaptor, config.adaptor.width)
-    outputs = set(output_keys(generation))
-    work = _plan(config, store, shards, generation, outputs)
+    recorded = list_names(generation)
+    outputs = set(output_keys(generation))  # after the ledger: what a record names was there before it
+    work = _plan(config, store, shards, recorded, outputs)
     failed_before = failed_names(generation)
     tried = _chosen(config, work, failed_before)
     _check_dimension(config, adaptor, store, tried)
     generation.check_writable()
     claim(generation, describe(config.store, adaptor, config.adaptor.width, config.output))
     generation.put("config.json", config.model_dump_json(indent=2).encode() + b"\n")
-    for name in work.void:
-        generation.delete(name.key)
     totals, notes = Totals(items_left=len(work.todo) - len(tried)), _notes(config, adaptor)
     facts = {"adaptor_id": adaptor.adaptor_id, "width": config.adaptor.width, "shards": len(shards), "notes": notes}
     try:
@@ -69,7 +68,7 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     except InputError:
         write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
         raise
-    totals.files_removed = tidy(config, generation, work, (outputs, failed_before), totals)
+    totals.files_removed = tidy(config, (store, generation), work, (outputs, failed_before), totals)
     # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
     totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
     write_summary(generation, "compress", facts | summary(work, totals), started)
@@ -86,10 +85,9 @@ def _chosen(config: CompressConfig, work: Plan, failed_before: Set[RecordName]) 
 
 
 def _plan(
-    config: CompressConfig, store: Objects, shards: Sequence[Shard], generation: Objects, outputs: Collection[str]
+    config: CompressConfig, store: Objects, shards: Sequence[Shard], recorded: Sequence[RecordName], outputs: Set[str]
 ) -> Plan:
     """Subtract the ledger from the store."""
-    recorded = list_names(generation)
     split = config.reading.split_bytes
     large = undecided(shards, recorded, split)
 

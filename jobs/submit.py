@@ -22,13 +22,11 @@ from cluster.following import follow
 from cluster.submission import Job, on_this_machine, reach, send
 from jobs.config.commands import SubmissionSection, SubmitConfig
 from jobs.config.loader import SCHEMAS, load, resolved
+from jobs.interrupts import INTERRUPTED
 from jobs.staging import CONFIG_NAME, stage
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
-
-#: Exit status after Ctrl-C, as shells have it.
-INTERRUPTED = 130
 
 
 def run(config: SubmitConfig) -> int:

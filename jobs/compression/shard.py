@@ -7,26 +7,26 @@ and answers with a record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.artefact import open_adaptor
+from jobs.compression.commit import ScratchFile, commit_item
 from jobs.config.commands import CompressConfig
 from jobs.generation import describe, open_generation, stamps
 from jobs.shortening import aligned, open_shortener
 from jobs.store.fingerprints import Fingerprints, fingerprints
 from jobs.store.ids import id_strings, unusable_ids
-from jobs.store.ledger import Record, commit, quarantine_key, read_record
+from jobs.store.ledger import Record, quarantine_key, read_record
 from jobs.store.objects import open_objects
-from jobs.store.output import Layout, ShardWriter, Written, publish, short_array, short_field, short_schema
+from jobs.store.output import Layout, ShardWriter, Written, short_array, short_field, short_schema
 from jobs.store.plan import WorkItem
 from jobs.store.quarantine import Quarantine
 from jobs.store.read_ahead import read_ahead
 from jobs.store.scratch import scratch_folder
-from jobs.store.shards import Footer, read_footer, unchanged
+from jobs.store.shards import Footer, read_footer
 from jobs.store.vectors import Batch, read_batches
 from jobs.summary import versions
 
@@ -70,12 +70,23 @@ class ShardCompressor:
                 for good in _usable(_with_vectors(batch.table, schema, column, short_array(vectors, dtype)), reasons):
                     ids.add(good.column(self._config.store.id_column))
                     writer.write(good)
-            return self._commit(item, folder, (writer.finish(), quarantine.finish()), ids.doubled())
+            output, rejected = writer.finish(), quarantine.finish()
+            record = self._record(item, output, rejected, ids.doubled())
+            commit_item(
+                (self._store, self._generation),
+                item,
+                ScratchFile(folder / "output", output),
+                None if rejected is None else ScratchFile(folder / "rejected", rejected),
+                record,
+            )
+            return record
 
     def committed(self, item: WorkItem) -> Record | None:
         """The record of this work item, when another attempt has already finished it."""
         name = item.record
-        return None if self._generation.stat(name.key) is None else read_record(self._generation, name)
+        if name.key in item.stale_records or self._generation.stat(name.key) is None:
+            return None
+        return read_record(self._generation, name)
 
     def _row_groups(self, item: WorkItem, footer: Footer) -> range:
         total, run = len(footer.row_group_rows), item.row_groups
@@ -100,32 +111,6 @@ class ShardCompressor:
                 f"(id {name!r}): {reasons[row]}; repair the row, or set reading.bad_rows: quarantine"
             )
         return reasons
-
-    def _commit(
-        self, item: WorkItem, folder: Path, files: tuple[Written, Written | None], doubled_ids: int | None
-    ) -> Record:
-        """Publish the files and then the record. The ledger tells the truth at every moment: what no longer holds is
-        struck off before its output is replaced, and a record appears only when all that it names is in place."""
-        generation, where = self._generation, quarantine_key(item.output)
-        output, rejected = files
-        unchanged(self._store, item.shard)
-        for key in item.stale_records:
-            generation.delete(key)
-        if rejected is None:
-            generation.delete(where)
-        else:
-            publish(generation, where, folder / "rejected", rejected)
-        publish(generation, item.output, folder / "output", output)
-        record = self._record(item, output, rejected, doubled_ids)
-        if commit(generation, record).sha256 != record.sha256:
-            # Another attempt came first with other bytes (another library, another GPU), and whose output stands now is
-            # unknown. It has finished, so ours are put over both.
-            publish(generation, item.output, folder / "output", output)
-            generation.put(record.name.key, record.to_json())
-        for key in item.stale_outputs:
-            generation.delete(key)
-            generation.delete(quarantine_key(key))
-        return record
 
     def _record(self, item: WorkItem, output: Written, rejected: Written | None, doubled_ids: int | None) -> Record:
         rows_quarantined = 0 if rejected is None else rejected.rows

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Set
+from collections.abc import Set
 
 from jobs.compression.report import Totals
 from jobs.config.commands import CompressConfig
 from jobs.store.failures import forget_failures
-from jobs.store.ledger import DATA, RecordName, quarantine_key, read_record, retire
+from jobs.store.ledger import DATA, RecordName, quarantine_key, read_record, retire, source_keys
 from jobs.store.objects import Objects
 from jobs.store.plan import Plan, orphans
+
+#: What is older than this, in seconds, was left half-written by a process that was killed.
+_ABANDONED_SECONDS = 86_400.0
 
 
 def tidy(
     config: CompressConfig,
-    generation: Objects,
+    places: tuple[Objects, Objects],
     work: Plan,
-    before: tuple[Collection[str], Set[RecordName]],
+    before: tuple[Set[str], Set[RecordName]],
     totals: Totals,
 ) -> int:
     """Delete what the ledger does not account for, and with `output.removed: delete` what left the store; how many.
 
-    Only what was there `before` the run (outputs, and the names of failures) is touched: a run beside this one may be
-    about to commit more. While work items are open, files stay: they may still be needed.
+    `places` are store and generation. Only what was there `before` the run (outputs, and the names of failures) is
+    touched: a run beside this one may be about to commit more. A shard that the listing did not show is looked for once
+    more, as listings may be late. While work items are open, files stay: they may still be needed.
     """
-    outputs, failures = before
+    (store, generation), (outputs, failures) = places, before
+    generation.abandon_uploads(max(_ABANDONED_SECONDS, 2 * config.reading.timeout_seconds))
     forget_failures(generation, failures - totals.failed.keys())  # done now, changed or gone: all others were tried
     if not totals.complete:
         return 0
     removed = [read_record(generation, name) for name in work.removed]
-    if config.output.removed == "delete":
-        for record in removed:
-            retire(generation, record)
+    gone = [record for record in removed if config.output.removed == "delete" and store.stat(record.shard) is None]
+    for record in gone:
+        retire(generation, record)
     records = [key for key in work.leftovers if not key.startswith(DATA)]
     for key in records:
         generation.delete(key)
     current = {item.output for item in (*work.todo, *work.done)} | {record.output for record in removed}
-    files = orphans(outputs, current)
+    listed = {item.shard.key for item in (*work.todo, *work.done)}
+    files = [key for key in orphans(outputs, current) if not any(map(store.stat, source_keys(key) - listed))]
     for key in files:
         generation.delete(key)
         generation.delete(quarantine_key(key))
-    return len(records) + len(files) + (len(removed) if config.output.removed == "delete" else 0)
+    return len(records) + len(files) + len(gone)

@@ -22,6 +22,8 @@ LEDGER, DATA, QUARANTINE = "_ledger/", "data/", "_quarantine/"
 
 _NAME = re.compile(r"([0-9a-f]{24})\.(all|(\d{5,})-(\d{5,})-of-(\d{5,}))\.([0-9a-f]{16})\.json")
 
+_RUN = re.compile(r"\.rg\d{5,}-\d{5,}\.parquet$")
+
 #: Types of the fields of a record.
 _KINDS: dict[str, tuple[type, ...]] = {
     "shard version output sha256 adaptor_id dtype": (str,),
@@ -50,6 +52,12 @@ def output_key(shard_key: str, row_groups: RowGroups | None) -> str:
         return DATA + shard_key
     stem = shard_key.removesuffix(".parquet")
     return f"{DATA}{stem}.rg{row_groups.start:05}-{row_groups.stop:05}.parquet"
+
+
+def source_keys(output: str) -> set[str]:
+    """The keys of the shards that this output can be of: a name that looks like a run's may be a shard's own."""
+    whole = output.removeprefix(DATA)
+    return {whole, _RUN.sub(".parquet", whole)}
 
 
 def quarantine_key(output: str) -> str:
@@ -160,11 +168,9 @@ def read_record(generation: Objects, name: RecordName) -> Record:
     return record
 
 
-def commit(generation: Objects, record: Record) -> Record:
-    """Make the work item count. Returns the record that stands: ours, or that of another attempt that came first."""
-    if generation.put_new(record.name.key, record.to_json()):
-        return record
-    return read_record(generation, record.name)
+def commit(generation: Objects, record: Record) -> bool:
+    """Make the work item count; False when a record with another content came first (a lost reply is no reason)."""
+    return generation.put_new(record.name.key, record.to_json())
 
 
 def retire(generation: Objects, record: Record) -> None:

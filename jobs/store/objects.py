@@ -22,6 +22,10 @@ from jobs.config.sections import FilesystemOptions
 READ_LIMIT = 64 << 20
 
 
+class AbsentError(InputError):
+    """An object that was to be read is not there."""
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """One stored object. `version` changes when its content does: ETag on S3, modification time in ns on local disk."""
@@ -70,7 +74,7 @@ class Objects(ABC):
 
     @abstractmethod
     def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
-        """The whole content; `InputError` when the object is absent or larger than `limit` bytes."""
+        """The whole content; `AbsentError` when there is none, `InputError` when it is larger than `limit` bytes."""
 
     @abstractmethod
     def put(self, key: str, content: bytes) -> None:
@@ -90,6 +94,21 @@ class Objects(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove; an absent object is fine."""
+
+    def abandon_uploads(self, older_than: float) -> int:
+        """Remove uploads that were begun more than `older_than` seconds ago and never finished; how many there were.
+
+        Age is told by the store's own clock. Stores without such leftovers have nothing to do.
+        """
+        return 0
+
+    def _holds(self, key: str, content: bytes) -> bool:
+        """Whether the object is there with exactly this content."""
+        info = self.stat(key)
+        try:
+            return info is not None and info.size == len(content) and self.read(key, info.size) == content
+        except AbsentError:  # removed in between
+            return False
 
     def check_writable(self) -> None:
         """Write and delete a probe; `InputError` naming the URI when that is not possible."""

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
-from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
+from jobs.store.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
 
 #: Stores that publish an object only when its upload is complete; on the others a rename does that.
 _OBJECT_STORES = {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory", "hf"}
@@ -92,13 +92,13 @@ class FsspecObjects(Objects):
         """The whole object; `InputError` when absent or over `limit` bytes."""
         info = self.stat(key)
         if info is None:
-            raise InputError(f"{self.uri}: {key} does not exist")
+            raise AbsentError(f"{self.uri}: {key} does not exist")
         if info.size > limit:
             raise InputError(f"{self.uri}: {key} has {info.size} bytes, more than the {limit} that are read at once")
         try:
             content: bytes = self._fs.cat_file(self.path(key))
         except FileNotFoundError as error:
-            raise InputError(f"{self.uri}: {key} does not exist") from error
+            raise AbsentError(f"{self.uri}: {key} does not exist") from error
         except OSError as error:
             raise RunError(f"{self.uri}: {key} could not be read: {error}") from error
         return content
@@ -117,7 +117,7 @@ class FsspecObjects(Objects):
             self._make_folder(key)
             self._fs.pipe_file(self.path(key), content, mode="create")
         except FileExistsError:
-            return self.read(key, max(READ_LIMIT, len(content))) == content
+            return self._holds(key, content)
         except OSError as error:
             raise self._unwritable(key, error) from error
         return True

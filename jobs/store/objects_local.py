@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,7 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
-from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
+from jobs.store.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
 
 #: Files being written; `list` hides them, and one left behind by a kill is harmless.
 _TEMPORARY = ".tmp-"
@@ -59,7 +60,7 @@ class LocalObjects(Objects):
             with open(self.path(key), "rb") as file:
                 content = file.read(limit + 1)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise InputError(f"{self.path(key)} does not exist") from error
+            raise AbsentError(f"{self.path(key)} does not exist") from error
         except OSError as error:
             raise InputError(f"{self.path(key)} cannot be read: {error.strerror}") from error
         if len(content) > limit:
@@ -80,7 +81,7 @@ class LocalObjects(Objects):
         try:
             self._commit(key, lambda file: file.write(content), _link)
         except FileExistsError:
-            return self.read(key, max(READ_LIMIT, len(content))) == content
+            return self._holds(key, content)
         return True
 
     def delete(self, key: str) -> None:
@@ -95,6 +96,21 @@ class LocalObjects(Objects):
             path = os.path.dirname(path)
             with contextlib.suppress(OSError):  # not empty, or gone already
                 os.rmdir(path)
+
+    def abandon_uploads(self, older_than: float) -> int:
+        """Remove files that a killed process was still writing."""
+        if not self.root.is_dir():
+            return 0
+        with tempfile.NamedTemporaryFile(dir=self.root, prefix=_TEMPORARY) as fresh:
+            now = os.stat(fresh.name).st_mtime  # by the clock of the disk, which may be another machine's
+        found = 0
+        for folder, _, names in os.walk(self.root):
+            for path in (os.path.join(folder, name) for name in names if name.startswith(_TEMPORARY)):
+                with contextlib.suppress(OSError):
+                    if now - os.stat(path).st_mtime > older_than:
+                        os.unlink(path)
+                        found += 1
+        return found
 
     def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
         target = self.path(key)

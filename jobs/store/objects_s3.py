@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.store.objects import READ_LIMIT, ObjectInfo, Objects, checked_key
+from jobs.store.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
 from jobs.store.s3_clients import arrow_filesystem, request_client
 from jobs.store.s3_errors import is_broken_reply, translated
 
@@ -85,7 +86,7 @@ class S3Objects(Objects):
         """One GET; `InputError` when absent or over `limit` bytes."""
         info = self.stat(key)
         if info is None:
-            raise InputError(f"s3://{self.path(key)} does not exist")
+            raise AbsentError(f"s3://{self.path(key)} does not exist")
         if info.size > limit:
             raise InputError(
                 f"s3://{self.path(key)} has {info.size} bytes, more than the {limit} that are read at once"
@@ -96,7 +97,7 @@ class S3Objects(Objects):
         try:
             content: bytes = self._client.cat_file(self.path(key))
         except FileNotFoundError as error:
-            raise InputError(f"s3://{self.path(key)} does not exist") from error
+            raise AbsentError(f"s3://{self.path(key)} does not exist") from error
         except Exception as error:
             meaning = translated(error, f"reading s3://{self.path(key)}", self.bucket)
             if tries > 1 and isinstance(meaning, RunError):
@@ -115,9 +116,7 @@ class S3Objects(Objects):
                 self._request("put_object", key, Body=content, IfNoneMatch="*")
                 return True
             except FileExistsError:
-                info = self.stat(key)
-                if info is not None:
-                    return info.size == len(content) and self.read(key, max(READ_LIMIT, info.size)) == content
+                return self._holds(key, content)  # no second try when it is gone again: that would be another creation
             except BlockingIOError:  # 409: another conditional write of this key is under way
                 time.sleep(min(0.1 * 1.7**attempt, 5))
         raise RunError(f"s3://{self.path(key)} could not be created in {self.options.attempts} attempts (conflicts)")
@@ -162,6 +161,23 @@ class S3Objects(Objects):
         """One DELETE; absent is fine."""
         with contextlib.suppress(FileNotFoundError):
             self._request("delete_object", key)
+
+    def abandon_uploads(self, older_than: float) -> int:
+        """Abort multipart uploads below the prefix: their parts are invisible, and paid for."""
+        page: dict[str, Any] = {"Prefix": self.prefix}
+        aborted = 0
+        while True:
+            answer = self._request("list_multipart_uploads", **page)
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for upload in answer.get("Uploads", ()):
+                if upload["Key"].startswith(self.prefix) and (now - upload["Initiated"]).total_seconds() > older_than:
+                    key = upload["Key"][len(self.prefix) :]
+                    with contextlib.suppress(FileNotFoundError):
+                        self._request("abort_multipart_upload", key, UploadId=upload["UploadId"])
+                        aborted += 1
+            if not answer.get("IsTruncated"):
+                return aborted
+            page |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
     def _request(self, method: str, key: str | None = None, **fields: Any) -> Any:
         """One request with its retries. 404, 412 and 409 come out as FileNotFound-, FileExists- and BlockingIOError."""

@@ -1,13 +1,14 @@
 """What is left to do: a pure function of the store's listing, the ledger's listing and the options.
 
 A work item is a shard, or a run of row groups of a shard that is larger than `split_bytes`. Done is what has a record
-of the shard's present version and an output. Runs that are done stay as they were cut, whatever `split_bytes` is now.
+of the shard's present version, no record of another version (a worker that slept while the shard changed may have put
+old rows over the new ones) and an output. Runs that are done stay as they were cut, whatever `split_bytes` is now.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from adaptor.errors import InputError
@@ -25,7 +26,8 @@ class WorkItem:
     """A shard, or a run of its row groups, with what its commit replaces.
 
     `input_bytes` is its share of the file. `stale_records` are deleted before the new output is written,
-    `stale_outputs` after its record: they belong to an earlier version of the shard and are none of the present one.
+    `stale_outputs` after its record: they belong to an earlier version of the shard. Its own record is among the former
+    when it stands but cannot be relied on: its output is gone, or there is a record of another version.
     """
 
     shard: Shard
@@ -53,12 +55,11 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class Plan:
-    """`todo`, longest first; `done` work items; records that are `void` (their output is gone) and keys of `leftovers`
-    (superseded records and outputs), both to be deleted; records of shards that were `removed` from the store."""
+    """`todo`, longest first; `done` work items; keys of `leftovers` (superseded records and outputs), to be deleted;
+    records of shards that were `removed` from the store."""
 
     todo: tuple[WorkItem, ...]
     done: tuple[WorkItem, ...]
-    void: tuple[RecordName, ...]
     leftovers: tuple[str, ...]
     removed: tuple[RecordName, ...]
 
@@ -73,7 +74,7 @@ def undecided(shards: Iterable[Shard], recorded: Iterable[RecordName], split_byt
 def plan(
     shards: Sequence[Shard],
     recorded: Iterable[RecordName],
-    outputs: Collection[str],
+    outputs: Set[str],
     footers: Mapping[str, Footer],
     split_bytes: int,
 ) -> Plan:
@@ -87,31 +88,32 @@ def plan(
         by_shard[name.shard].append(name)
     todo: list[WorkItem] = []
     done: list[WorkItem] = []
-    void: list[RecordName] = []
     leftovers: list[str] = []
     for shard in shards:
         names = by_shard.pop(shard_hash(shard.key), [])
         version = record_name(shard, None).version
-        valid = [n for n in names if n.version == version and output_key(shard.key, n.row_groups) in outputs]
-        gone = [n for n in names if n.version == version and n not in valid]
+        present = [name for name in names if name.version == version]
+        disputed = {output_key(shard.key, n.row_groups) for n in names if n.version != version}
+        keys = {name: output_key(shard.key, name.row_groups) for name in present}
+        valid = [name for name, key in keys.items() if key in outputs and key not in disputed]
         kept = _disjoint([name.row_groups for name in valid])
-        stale = [n for n in names if n not in gone and not (n in valid and n.row_groups in kept)]
         sizes = _group_sizes(shard, footers.get(shard.key))
         done_here = [_item(shard, run, sizes) for run in kept]
         todo_here = [_item(shard, run, sizes) for run in _missing(kept, sizes, split_bytes)]
+        again = {item.record for item in todo_here}.intersection(present)
+        stale = [n for n in names if n not in again and not (n in valid and n.row_groups in kept)]
         current = {item.output for item in (*done_here, *todo_here)}
         records = tuple(name.key for name in stale)
         files = tuple(sorted({output_key(shard.key, name.row_groups) for name in stale} - current))
-        todo += [replace(item, stale_records=records, stale_outputs=files) for item in todo_here]
+        for item in todo_here:
+            own = (item.record.key,) if item.record in again else ()
+            todo.append(replace(item, stale_records=records + own, stale_outputs=files))
         done += done_here
-        void += gone
         if not todo_here:
             leftovers += (*records, *files)
     _check_outputs_differ(shards, (*todo, *done))
     todo.sort(key=lambda item: (-item.input_bytes, item.output))
-    return Plan(
-        tuple(todo), tuple(done), tuple(void), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns)
-    )
+    return Plan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
 
 
 def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[WorkItem]]:

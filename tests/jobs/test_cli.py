@@ -16,7 +16,8 @@ from ray.exceptions import RayTaskError
 
 from adaptor import InputError, RunError
 from cluster.errors import ClusterError
-from jobs import __main__ as cli
+from jobs import command_line as cli
+from jobs.__main__ import main
 from jobs.config.fields import fields_of
 from jobs.config.loader import SCHEMAS
 from jobs.version import VERSION
@@ -30,7 +31,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("verb", SCHEMAS)
 def test_help_of_a_verb_lists_every_field(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([verb, "--help"]) == 0
+    assert main([verb, "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     for field in fields_of(SCHEMAS[verb]):
         assert field.doc, f"{field.name} has no docstring"
@@ -79,7 +80,7 @@ def test_version_and_usage() -> None:
 def test_what_cannot_be_used_is_said_without_a_traceback(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(arguments) == 2
+    assert main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith(said)
@@ -116,11 +117,11 @@ def test_exit_status(
     status: int,
     said: str,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cli, "import_module", lambda name: Verb(outcome))
-    assert cli.main(FIT) == status
-    assert capsys.readouterr().err == said
+    assert main(FIT) == status
+    assert capfd.readouterr().err == said
 
 
 def test_what_a_ray_task_raised_is_said_without_its_traceback(
@@ -129,14 +130,14 @@ def test_what_a_ray_task_raised_is_said_without_its_traceback(
     raised: Any = RayTaskError
     problem = raised("read", "Traceback of the task", InputError("a.parquet is empty")).as_instanceof_cause()
     monkeypatch.setattr(cli, "import_module", lambda name: Verb(problem))
-    assert cli.main(FIT) == 2
+    assert main(FIT) == 2
     assert capsys.readouterr().err == "matryoshka fit: a.parquet is empty\n"
 
 
 def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "import_module", lambda name: Verb(KeyError("ours")))
     with pytest.raises(KeyError, match="ours"):
-        cli.main(FIT)
+        main(FIT)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -144,13 +145,14 @@ def test_a_signal_interrupts_with_one_line(number: signal.Signals) -> None:
     program = textwrap.dedent("""
         import sys
         import time
-        from jobs import __main__ as cli
+        from jobs import command_line as cli
+        from jobs.__main__ import main
         class Slow:
             def run(self, config):
                 print("running", flush=True)
                 time.sleep(60)
         cli.import_module = lambda name: Slow()
-        sys.exit(cli.main(sys.argv[1:]))
+        sys.exit(main(sys.argv[1:]))
     """)
     command = [sys.executable, "-c", program, *FIT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
-from jobs.store.ledger import RecordName, RowGroups, output_key, record_name
+from jobs.store.ledger import RecordName, RowGroups, output_key, record_name, source_keys
 from jobs.store.plan import Plan, orphans, plan, undecided
 from jobs.store.shards import Footer, Shard
 
@@ -52,7 +52,7 @@ def test_interrupted_runs_add_up_to_the_whole(cut: Cut, runs: list[tuple[int, se
     for split, finished in [*runs, (1 << 40, set(range(99)))]:
         work = make(shards, cut, recorded, outputs, split)
         assert covers(work, cut)
-        assert (work.void, work.leftovers, work.removed) == ((), (), ())
+        assert (work.leftovers, work.removed) == ((), ())
         items = [*work.todo, *work.done]
         assert len({item.output for item in items}) == len(items)
         assert [item.input_bytes for item in work.todo] == sorted((i.input_bytes for i in work.todo), reverse=True)
@@ -94,11 +94,36 @@ def test_two_drivers_with_different_cuts_do_not_double_rows(cut: Cut, one: int, 
     assert not gone & {item.output for item in (*work.done, *work.todo)}
 
 
-def test_a_record_without_its_output_is_void() -> None:
+def test_a_record_without_its_output_does_not_count() -> None:
     cut: Cut = {"a.parquet": (10,), "b.parquet": (10,)}
     names = [record_name(shard, None) for shard in shards_of(cut)]
-    work = make(shards_of(cut), cut, names, {"data/a.parquet"}, 100)
-    assert ([item.output for item in work.todo], work.void) == (["data/b.parquet"], (names[1],))
+    (item,) = make(shards_of(cut), cut, names, {"data/a.parquet"}, 100).todo
+    assert (item.output, item.stale_records) == ("data/b.parquet", (names[1].key,))
+
+
+def test_records_of_two_versions_for_one_output_count_for_neither() -> None:
+    cut: Cut = {"a.parquet": (10, 10), "b.parquet": (10,)}
+    old = make(shards_of(cut), cut, [], set(), 10).todo
+    new = make(shards_of(cut, "2"), cut, [], set(), 10).todo
+    outputs = {item.output for item in new}
+    both = [*(item.record for item in new), old[1].record]
+    work = make(shards_of(cut, "2"), cut, both, outputs, 10)
+    assert [item.output for item in work.todo] == [old[1].output]
+    assert set(work.todo[0].stale_records) == {old[1].record.key, new[1].record.key}
+    assert covers(work, cut)
+
+
+def test_a_redone_run_does_not_strike_off_its_neighbours() -> None:
+    cut: Cut = {"a.parquet": (10, 10, 10)}
+    names = [item.record for item in make(shards_of(cut), cut, [], set(), 10).todo]
+    for item in make(shards_of(cut), cut, names, set(), 10).todo:
+        assert item.stale_records == (item.record.key,)
+
+
+@pytest.mark.parametrize("key", ["a.parquet", "b/c.rg00000-00003.parquet", "d.rg1.parquet"])
+def test_the_source_of_an_output_is_known_by_its_key(key: str) -> None:
+    for run in (None, RowGroups(0, 3, 9), RowGroups(100_000, 200_000, 200_000)):
+        assert key in source_keys(output_key(key, run))
 
 
 def test_keys_that_would_meet_are_refused() -> None:

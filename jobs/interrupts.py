@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM: the command ends within seconds, with one line that says how to go on. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+#: Exit status after an interrupt, as shells have it.
+INTERRUPTED = 130
+#: Longest time for leaving in order, in seconds; schedulers kill after 10 (Docker) or 30 (Kubernetes).
+GRACE_SECONDS = 8.0
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """What a signal does, depending on how far the command is.
+
+    While it starts nothing has been written, and an exception inside an import may be swallowed: the process ends at
+    once. While it runs, `KeyboardInterrupt` unwinds it; what still hangs after `GRACE_SECONDS`, or when a second signal
+    comes, is cut off. That is safe: a command that is killed can be run again at any time.
+    """
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._running = self._interrupted = self._told = False
+
+    def running(self) -> None:
+        """From here on a signal unwinds the command."""
+        self._running = True
+
+    def tell(self) -> int:
+        """Print the last line; the exit status. Safe in a signal handler."""
+        if not self._told:
+            self._told = True
+            os.write(2, f"matryoshka {self._verb}: interrupted; run the same command again to finish\n".encode())
+        return INTERRUPTED
+
+    def handle(self, _signal: int, _frame: FrameType | None) -> None:
+        """The signal handler."""
+        if not self._running or self._interrupted:
+            os._exit(self.tell())
+        self._interrupted = True
+        raise KeyboardInterrupt
+
+    def cut_off(self, arrivals: socket.socket) -> None:
+        """In a thread: end the process when it has not ended by itself some seconds after the first signal.
+
+        Python writes each signal's number to `arrivals`, whichever handler is in place (Ray Train brings its own) and
+        whatever the main thread hangs in. The end of the command is no reprieve: its threads may hang just as well.
+        """
+        with arrivals:
+            while number := arrivals.recv(1):
+                if number[0] in _SIGNALS:
+                    time.sleep(GRACE_SECONDS)
+                    os._exit(self.tell())
+
+
+@contextmanager
+def interruptible(verb: str) -> Iterator[Interrupts]:
+    """Take over both signals, and give them back at the end. Outside the main thread nothing is changed."""
+    interrupts = Interrupts(verb)
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    threading.Thread(target=interrupts.cut_off, args=(ours,), daemon=True).start()
+    handlers = {number: signal.signal(number, interrupts.handle) for number in _SIGNALS}
+    wakeup = signal.set_wakeup_fd(theirs.fileno())
+    try:
+        yield interrupts
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        theirs.close()
