@@ -8,7 +8,7 @@ old rows over the new ones) and an output. Runs that are done stay as they were 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adaptor.errors import InputError
@@ -74,7 +74,7 @@ def undecided(shards: Iterable[Shard], recorded: Iterable[RecordName], split_byt
 def plan(
     shards: Sequence[Shard],
     recorded: Iterable[RecordName],
-    outputs: Set[str],
+    outputs: Collection[str],
     footers: Mapping[str, Footer],
     split_bytes: int,
 ) -> Plan:
