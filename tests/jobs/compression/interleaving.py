@@ -156,8 +156,23 @@ class Commit:
         shard = self.item.shard
         digest = hashlib.sha256(self.content).hexdigest()
         return Record(
-            *(shard.key, shard.size, shard.version, self.item.row_groups, 1, 1, 0, 0),
-            *(self.item.output, len(self.content), digest, None, None, "adaptor", 8, "float32", {}),
+            shard=shard.key,
+            size=shard.size,
+            version=shard.version,
+            row_groups=self.item.row_groups,
+            rows_in=1,
+            rows_out=1,
+            rows_quarantined=0,
+            duplicate_ids=0,
+            output=self.item.output,
+            output_bytes=len(self.content),
+            sha256=digest,
+            quarantine=None,
+            quarantine_sha256=None,
+            adaptor_id="adaptor",
+            width=8,
+            dtype="float32",
+            versions={},
         )
 
     def _file(self, content: bytes) -> ScratchFile:
