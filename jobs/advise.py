@@ -19,7 +19,7 @@ from jobs.advising.estimates import Estimates, combine, estimate
 from jobs.advising.measure import Measured, Subject, measure
 from jobs.advising.records import records, trend, width_records
 from jobs.advising.table import print_advice
-from jobs.advising.words import Told, answer
+from jobs.advising.words import Told, answer, like_pca
 from jobs.artefact import open_adaptor
 from jobs.config.advising import AdviseConfig
 from jobs.config.loader import resolved
@@ -56,6 +56,7 @@ def run(config: AdviseConfig) -> int:
     told = _told(subject, measured, estimates)
     notes = [
         *untrained(subject.widths, subject.adaptor),
+        *like_pca(told),
         *_known(subject.adaptor),
         *_labelled(subject),
         *measured.notes,

@@ -12,6 +12,7 @@ from jobs.config.targets import Target
 from jobs.evaluation.methods import Column
 from jobs.evaluation.report_words import ADAPTOR, METRIC_NAMES, in_text, main_metric, percent
 from jobs.evaluation.report_worth import sentence
+from jobs.evaluation.scoring import OVERLAPS
 from jobs.evaluation.worth import benchmark
 
 #: Shares of the main measure that are answered when no target was given.
@@ -101,6 +102,20 @@ def _usual(told: Told) -> list[str]:
 
 def _share(told: Told, width: int, metric: str) -> Estimate:
     return told.estimates.of(Column(ADAPTOR, width), metric, relative=True)
+
+
+def like_pca(told: Told) -> list[str]:
+    """Where the adaptor gives what PCA gives: by design of the recipe, or because the fit found nothing better."""
+    widths = [width for width in told.estimates.widths if width < told.prices.dim]
+    overlaps = [metric for metric in told.estimates.metrics if metric in OVERLAPS]
+    kept = {
+        method: [[told.estimates.of(Column(method, width), metric) for metric in overlaps] for width in widths]
+        for method in (ADAPTOR, "pca")
+    }
+    same = [width for width, mine, its in zip(widths, kept[ADAPTOR], kept["pca"], strict=True) if mine == its]
+    if same and same == widths:
+        return ["the adaptor is PCA at every width: the fit found nothing better on held-out rows, and kept it"]
+    return [f"the adaptor gives exactly what PCA gives at width {_listed(same)}"] if same else []
 
 
 def proxies(told: Told) -> list[str]:

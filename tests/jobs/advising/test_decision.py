@@ -11,7 +11,7 @@ import pytest
 from jobs.advising.costs import Prices, prices
 from jobs.advising.decision import decide
 from jobs.advising.estimates import Estimates, combine, estimate
-from jobs.advising.words import Told, answer, proxies, size
+from jobs.advising.words import Told, answer, like_pca, proxies, size
 from jobs.config.targets import parse_target
 from jobs.evaluation.methods import Column
 
@@ -133,6 +133,17 @@ def test_without_judgments_the_worth_of_the_proxy_is_told() -> None:
     assert "with an overlap@10 of 0.7 to 0.8 kept" in lines[1]
     assert proxies(told(["overlap@10 >= 0.7"], estimates(judged=True))) == []
     assert len(proxies(told(["overlap@10 >= 0.99"]))) == 1
+
+
+def test_it_is_told_where_the_adaptor_is_pca() -> None:
+    assert like_pca(told([])) == []
+    both = {width: np.full(400, value) for width, value in KEPT.items()}
+    scores = {Column(m, w): {"overlap@10": s} for m in ("pca", "adaptor") for w, s in both.items()}
+    scores[Column("original", DIM)] = {"overlap@10": np.ones(400)}
+    (said,) = like_pca(told([], estimate(scores, 100, 0)))
+    assert said.startswith("the adaptor is PCA at every width: the fit found nothing better")
+    scores[Column("adaptor", 8)] = {"overlap@10": both[8] + 0.1}
+    assert like_pca(told([], estimate(scores, 100, 0))) == ["the adaptor gives exactly what PCA gives at width 16, 32"]
 
 
 def test_prices() -> None:
