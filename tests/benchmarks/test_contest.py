@@ -66,7 +66,10 @@ def test_reflections_start_as_the_identity_and_stay_orthogonal() -> None:
     torch.testing.assert_close(form.matrix(), torch.eye(DIM), atol=1e-5, rtol=0)
     with torch.no_grad():
         form.mirrors.add_(torch.randn_like(form.mirrors))
-    moved = form.matrix()
+    moved, one_by_one = form.matrix(), torch.eye(DIM)
+    for mirror in form.mirrors:
+        one_by_one = one_by_one @ (torch.eye(DIM) - 2 * torch.outer(mirror, mirror) / mirror.square().sum())
+    torch.testing.assert_close(moved, one_by_one, atol=1e-4, rtol=0)
     assert (moved - torch.eye(DIM)).abs().max() > 0.1
     torch.testing.assert_close(moved @ moved.T, torch.eye(DIM), atol=1e-4, rtol=0)
 

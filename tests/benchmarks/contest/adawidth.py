@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from adaptor.artefact import Floats
 from adaptor.judging import judge
@@ -38,11 +39,11 @@ class Householder(nn.Module):
         return started @ self.matrix()
 
     def matrix(self) -> Tensor:
-        """The orthogonal map (d, d)."""
-        product = torch.eye(self.mirrors.shape[1])
-        for mirror in self.mirrors:
-            product = product - torch.outer(product @ mirror, 2 * mirror / mirror.square().sum())
-        return product
+        """The orthogonal map (d, d), all reflections at once: I - V·S⁻¹·Vᵀ, unit mirrors as the columns of V (d, r), S
+        upper triangular with VᵀV above the diagonal and ½ on it (compact WY form)."""
+        unit = functional.normalize(self.mirrors, dim=1)
+        inner = torch.triu(unit @ unit.T, 1) + torch.eye(len(unit)) / 2
+        return torch.eye(unit.shape[1]) - unit.T @ torch.linalg.solve_triangular(inner, unit, upper=True)
 
 
 def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
