@@ -43,7 +43,8 @@ class Householder(nn.Module):
         upper triangular with VᵀV above the diagonal and ½ on it (compact WY form)."""
         unit = functional.normalize(self.mirrors, dim=1)
         inner = torch.triu(unit @ unit.T, 1) + torch.eye(len(unit)) / 2
-        return torch.eye(unit.shape[1]) - unit.T @ torch.linalg.solve_triangular(inner, unit, upper=True)
+        turned: Tensor = torch.eye(unit.shape[1]) - unit.T @ torch.linalg.solve_triangular(inner, unit, upper=True)
+        return turned
 
 
 def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
