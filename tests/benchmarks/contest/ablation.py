@@ -1,15 +1,18 @@
-"""The default recipe with one ingredient exchanged: run with `--methods default` and any of these names."""
+"""The default recipes with one ingredient exchanged. To run it: `--methods truncation pca default` and these names, or
+`default supervised` for those that learn from labels."""
 
 from __future__ import annotations
 
 from tests.benchmarks.contest.methods import Method, fitted
 
-_PAPER_TERMS = {"listwise": 0.0, "topk": 1.0, "pairwise": 1.0}
-
 VARIANTS: dict[str, Method] = {
-    "without list-wise": fitted({"loss": _PAPER_TERMS}),
+    "terms of the paper": fitted({"loss": {"listwise": 0.0, "topk": 1.0, "pairwise": 1.0}}),
     "identity start": fitted({"adaptor": {"start": "identity"}}),
     "linear form": fitted({"adaptor": {"form": "linear"}}),
     "all columns rotated": fitted({"adaptor": {"leading": None}}),
-    "without random candidates": fitted({"training": {"candidates": 0}}),
+    "no random candidates": fitted({"training": {"candidates": 0}}),
+    "500 steps": fitted({"training": {"steps": 500}}),
+    "labels: ranking loss of the paper": fitted({"loss": {"contrastive": 0.0, "ranking": 1.0}}, labels=True),
+    "labels: no unsupervised stage": fitted({"training": {"steps": 0}}, labels=True),
+    "labels: contrastive weight 1": fitted({"loss": {"contrastive": 1.0}}, labels=True),
 }

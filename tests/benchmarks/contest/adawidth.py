@@ -19,7 +19,7 @@ from adaptor.judging import judge
 from adaptor.losses import contrastive, prefix_similarities
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.contest.maps import Maps, linear, one
-from tests.benchmarks.contest.pairs import BATCH, held_out_recall, learn, relevant, supervision_of
+from tests.benchmarks.contest.pairs import BATCH, held_out_score, learn, relevant, supervision_of
 from tests.benchmarks.contest.product import METRIC, prepare_here
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -68,7 +68,7 @@ def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
     def score() -> float:
         """On held-out queries, or on held-out rows."""
         if judged:
-            return held_out_recall(form, data, widths)
+            return held_out_score(form, data, widths)
         return float(judge(form, data, widths, METRIC, 1).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 
     learn(form, loss, score, PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Mapping
@@ -68,4 +69,4 @@ class Place:
 
 def place(root: Path, name: str, method: str, seed: int, key: str) -> Place:
     """Where the fit of a method (with this settings' key) on a set lies."""
-    return Place(root / name / f"{method.replace(' ', '-')}-s{seed}-{key}")
+    return Place(root / name / f"{re.sub(r'[^a-z0-9]+', '-', method)}-s{seed}-{key}")

@@ -80,7 +80,7 @@ def ranking_loss(queries: Tensor, documents: Tensor, negatives: Tensor, pairs: P
     return (pairs.grades[:, None] * pairs.counted * functional.softplus(negative - positive)).sum(1).mean()
 
 
-def held_out_recall(form: nn.Module, data: TrainingSet, widths: Sequence[int]) -> float:
+def held_out_score(form: nn.Module, data: TrainingSet, widths: Sequence[int]) -> float:
     """Mean nDCG@10 of the held-out queries, over widths; they share no document with the training queries."""
     return float(judge(form, data, tuple(widths), METRIC, 2).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 

@@ -14,7 +14,7 @@ from adaptor.losses import reconstruction
 from adaptor.model import fold, new_form
 from adaptor.settings import ModelSettings
 from tests.benchmarks.contest.maps import Maps, as_adaptor, one
-from tests.benchmarks.contest.pairs import draw_pairs, held_out_recall, learn, ranking_loss, supervision_of
+from tests.benchmarks.contest.pairs import draw_pairs, held_out_score, learn, ranking_loss, supervision_of
 from tests.benchmarks.contest.product import prepare_here
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -39,5 +39,5 @@ def fit(there: SearchSet, seed: int, start: str) -> Maps:
         ranked = ranking_loss(asked, documents, negatives.view(count, per, dim), pairs)
         return ranked + RECOVERY * reconstruction(original, adapted)
 
-    learn(form, loss, lambda: held_out_recall(form, data, (dim,)))
+    learn(form, loss, lambda: held_out_score(form, data, (dim,)))
     return one(as_adaptor("mlp", fold(form, prepared.start, prepared.scale), "search-adaptor"))

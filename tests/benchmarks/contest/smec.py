@@ -24,7 +24,7 @@ from adaptor.artefact import Floats
 from adaptor.settings import WIDTH_LADDER
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.contest.maps import Maps, linear
-from tests.benchmarks.contest.pairs import Pairs, draw_pairs, held_out_recall, learn, ranking_loss, supervision_of
+from tests.benchmarks.contest.pairs import Pairs, draw_pairs, held_out_score, learn, ranking_loss, supervision_of
 from tests.benchmarks.contest.product import prepare_here
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -94,7 +94,7 @@ def _train(stage: Stage, data: TrainingSet, seed: int) -> None:
         now = torch.einsum("pm,pkm->pk", functional.normalize(documents, dim=-1), normal)
         return ranked + ALIGNMENT * (full - now).abs().sum(1).mean()
 
-    learn(stage, loss, lambda: held_out_recall(stage, data, (stage.width,)))
+    learn(stage, loss, lambda: held_out_score(stage, data, (stage.width,)))
 
 
 def _nearest(corpus: Floats, pairs: Pairs, memory: deque[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
