@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -62,6 +63,7 @@ class Disturber:
     def __init__(self, server: ServerProcess, disk: SmallDisk, seed: int, seconds: float) -> None:
         self._server, self._disk, self._seconds = server, disk, seconds
         self._draws = random.Random(seed)  # noqa: S311 - a benchmark
+        self._keeper = ThreadPoolExecutor(1)
         self.injected: Counter[str] = Counter()
 
     @contextlib.contextmanager
@@ -108,7 +110,8 @@ class Disturber:
     def _restart(self, over: threading.Event) -> bool:
         self._server.kill()
         over.wait(self._draws.uniform(0.5, 5))
-        self._server.start()
+        # The kernel ends the server with the thread that started it, so that thread must stay.
+        self._keeper.submit(self._server.start).result()
         return True
 
     def _fill(self, over: threading.Event) -> bool:
