@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format clean chaos fuzz
+.PHONY: help demo test test-slow check format clean chaos fuzz test-ceph
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ chaos: $(INSTALLED) ## Compress and fit under kills and faults for MINUTES (10),
 fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) inputs each
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,fuzz]'
 	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000)
+
+test-ceph: $(INSTALLED) ## Run the S3 tests on Ceph (apt-get install ceph-mon ceph-osd radosgw ceph-common)
+	MATRYOSHKA_TEST_S3=ceph $(BIN)/python -m pytest -m "slow or not slow" -k "s3 and not role" tests/jobs/store tests/jobs/compression/test_on_s3.py
 
 check: $(INSTALLED) ## Format check, lint, types and tests
 	$(BIN)/ruff format --check .

