@@ -46,12 +46,10 @@ def blend(
 def largest_share(scores: Scores) -> int:
     """Place of the largest share that held-out queries do not speak against: scores (s, q), the first without labels.
 
-    That is one whose mean is at most one standard error of the paired difference below the best mean, and not below the
-    mean of the first: of two maps that held-out queries cannot tell apart, the one that knows more labels.
+    That is one whose mean is at most one standard error of the paired difference below the best mean (Breiman's rule):
+    of maps that held-out queries cannot tell apart, the one that knows more of the labels.
     """
     means = scores.mean(axis=1)
     best = int(means.argmax())
-    behind = scores[best] - scores
-    error = behind.std(axis=1) / np.sqrt(scores.shape[1])
-    kept = (means >= means[best] - error) & (means >= means[0])
-    return int(np.flatnonzero(kept).max())
+    error = (scores[best] - scores).std(axis=1) / np.sqrt(scores.shape[1])
+    return int(np.flatnonzero(means >= means[best] - error).max())

@@ -97,9 +97,9 @@ def test_of_shares_that_held_out_queries_cannot_tell_apart_the_largest_is_kept()
     assert largest_share(noisy([0.60, 0.64, 0.66, 0.655, 0.62], 5000, 0.1)) == 2  # a standard error of 0.002
 
 
-def test_no_share_below_the_unsupervised_map_is_kept() -> None:
-    assert largest_share(noisy([0.66, 0.655, 0.65, 0.64, 0.63], 20, 0.5)) == 0
-    assert largest_share(noisy([0.64, 0.66, 0.65, 0.645, 0.63], 20, 0.5)) == 3
+def test_what_clearly_hurts_held_out_queries_is_not_kept() -> None:
+    assert largest_share(noisy([0.66, 0.64, 0.62, 0.60, 0.50], 400, 0.1)) == 0  # a standard error of 0.007
+    assert largest_share(noisy([0.64, 0.66, 0.62, 0.60, 0.50], 400, 0.1)) == 1
 
 
 def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_kept() -> None:
