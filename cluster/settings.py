@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -21,3 +23,6 @@ class ClusterSection(BaseModel):
     """CPU cores reserved for each worker; its numeric libraries use as many threads."""
     max_failures: int = Field(default=3, ge=0)
     """How often fit restarts its workers after one of them died before the run fails."""
+    log: Literal["text", "json"] = "text"
+    """How progress and log lines on standard error look: for people, or one JSON object a line (with job, shard and
+    attempt) for those who collect them."""

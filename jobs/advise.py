@@ -48,7 +48,9 @@ def run(config: AdviseConfig) -> int:
         connect(
             cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
         ),
-        Progress("advise", unit="nested samples" if config.advising.sample_rows else "runs of shards") as progress,
+        Progress(
+            "advise", unit="nested samples" if config.advising.sample_rows else "runs of shards", log=config.cluster.log
+        ) as progress,
     ):
         measured = measure(subject, progress)
     options = config.advising

@@ -21,6 +21,7 @@ from jobs.config.loader import SCHEMAS, load, split_arguments
 from jobs.config.usage import help_text
 from jobs.config.wording import near
 from jobs.interrupts import Interrupts
+from jobs.log_lines import JsonFormatter
 from jobs.version import VERSION
 
 #: The verbs, each with its schema and the module whose `run(config)` does it and returns the exit status.
@@ -57,7 +58,10 @@ def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
     if len(files) > 1:
         raise InputError(f"takes one configuration file, got {', '.join(files)}; a flag's value follows its name")
     config = load(schema, Path(files[0]) if files else None, flags)
-    logging.basicConfig(stream=sys.stderr, format=f"matryoshka {verb}: %(message)s", level=logging.WARNING)
+    lines = logging.StreamHandler(sys.stderr)
+    as_json = getattr(getattr(config, "cluster", None), "log", "text") == "json"
+    lines.setFormatter(JsonFormatter(verb) if as_json else logging.Formatter(f"matryoshka {verb}: %(message)s"))
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     for package in ("adaptor", "cluster", "jobs"):
         logging.getLogger(package).setLevel(logging.INFO)
     run = import_module(module).run

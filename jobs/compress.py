@@ -19,7 +19,7 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.artefact import open_adaptor
 from jobs.compression.gate import check_quality
-from jobs.compression.report import Totals, report, summary
+from jobs.compression.report import Totals, report, summary, told, whole_generation
 from jobs.compression.tidying import tidy
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_generation
@@ -62,6 +62,8 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     generation.put("config.json", config.model_dump_json(indent=2).encode() + b"\n")
     totals, notes = Totals(items_left=len(work.todo) - len(tried)), _notes(config, adaptor)
     facts = {"adaptor_id": adaptor.adaptor_id, "width": config.adaptor.width, "shards": len(shards), "notes": notes}
+    # Until the run ends, and for good when it is killed.
+    write_summary(generation, "compress", facts | summary(work, totals) | {"status": "running"}, started)
     try:
         if tried:
             _compress(config, tried, generation, totals, worker)
@@ -71,7 +73,8 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     totals.files_removed = tidy(config, (store, generation), work, (outputs, failed_before), totals)
     # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
     totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
-    write_summary(generation, "compress", facts | summary(work, totals), started)
+    numbers = facts | summary(work, totals) | {"generation": whole_generation(generation, work, totals)}
+    write_summary(generation, "compress", numbers, started)
     sys.stdout.write(report(generation.uri, work, totals, notes, time.time() - started))
     return 0 if totals.complete else 1
 
@@ -145,16 +148,20 @@ def _compress(
     cluster = config.cluster
     workers = min(cluster.workers, len(items))
     with connect(cluster, workers * cluster.cpus_per_worker, workers * cluster.gpus_per_worker):
+        from jobs.compression.metrics import Metrics
         from jobs.compression.worker import CompressShards, stream_results
 
         unit = "shards" if all(item.row_groups is None for item in items) else "work items"
         with (
-            Progress("compress", total=len(items), unit=unit, rates=("vectors",)) as progress,
+            Progress("compress", total=len(items), unit=unit, rates=("vectors",), log=cluster.log) as progress,
             closing(stream_results(config, items, worker or CompressShards)) as results,
         ):
             progress.set(vectors=0, gb=0.0, quarantined=0, failed=0)
+            metrics = Metrics()
             for result in results:
                 cause, record = result.cause, result.record
+                metrics.count(result)
+                progress.event(result.status, **told(result))
                 if result.status == "stop" and cause is not None:
                     raise InputError(cause.reason)
                 if cause is not None:
@@ -163,6 +170,6 @@ def _compress(
                     progress.note(f"failed: {cause.reason}")
                     progress.advance(failed=1)
                 elif record is not None:
-                    totals.add(result.item, record)
+                    totals.add(result.item, record, result.phases)
                     gb = result.item.input_bytes / 1e9
                     progress.advance(vectors=record.rows_in, gb=gb, quarantined=record.rows_quarantined)

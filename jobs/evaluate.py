@@ -110,7 +110,7 @@ def _measure(
         vectors, query_ids = queries.vectors, queries.ids
     judged_ids = () if qrels is None else judged_documents(qrels, query_ids)
     search = Search(config.store, adaptor.to_files(), widths, vectors, exclude, judged_ids, DEPTH)
-    with Progress("evaluate", total=len(shards), unit="shards", rates=("vectors",)) as progress:
+    with Progress("evaluate", total=len(shards), unit="shards", rates=("vectors",), log=config.cluster.log) as progress:
         found = search_store(search, shards, config.cluster, progress)
         if not len(found.near_rows):
             raise InputError(f"store {config.store.uri}: none of its {found.rows:,} rows can be used{_why(found)}")

@@ -112,7 +112,7 @@ def _labels(config: FitConfig) -> Iterator[list[Shard]]:
 
 def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
     stages = [config.training.steps, config.training.supervised_steps if config.queries is not None else 0]
-    with Progress("fit", total=sum(stages), unit="steps", rates=("steps",)) as progress:
+    with Progress("fit", total=sum(stages), unit="steps", rates=("steps",), log=config.cluster.log) as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
         widths = fitted_widths(config, dim)

@@ -15,13 +15,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Literal, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
+
+from jobs.log_lines import log_line
 
 Number = int | float
 
@@ -54,14 +56,15 @@ class SmoothedRate:
 class Progress:
     """Counts of one command on their way to standard error (or `stream`). Safe to use from several threads.
 
-    `total` None means unknown: no bar and no ETA. Fields named in `rates` are also shown per second, over all the time;
-    so is the unit, over the last half minute.
+    `log`: `text` for people, `json` for machines. `total` None means unknown: no bar and no ETA. Fields named in
+    `rates` are also shown per second, over all the time; so is the unit, over the last half minute.
     """
 
     title: str
     total: int | None = None
     unit: str = "items"
     rates: tuple[str, ...] = ()
+    log: Literal["text", "json"] = "text"
     stream: TextIO | None = None
     clock: Callable[[], float] = time.monotonic
     done: int = field(default=0, init=False)
@@ -75,7 +78,7 @@ class Progress:
         self._out = self.stream or sys.stderr
         self._ended = False
         self._live: Live | None = None
-        if self._out.isatty():
+        if self.log == "text" and self._out.isatty():
             console = Console(file=self._out)
             # Results go to standard output: it must not be redirected into the console.
             self._live = Live(
@@ -123,8 +126,15 @@ class Progress:
         with self._lock:
             if self._live is not None:
                 self._live.console.print(Text(f"{self.title}: {text}"))
+            elif self.log == "json":
+                self.event("note", message=text)
             else:
                 self._write(f"{self.title}: {text}")
+
+    def event(self, event: str, **fields: object) -> None:
+        """One JSON line about something that happened; nothing where people read."""
+        if self.log == "json":
+            self._write(log_line(self.title, event, fields))
 
     def line(self) -> str:
         """The state in one line of text."""
@@ -170,10 +180,16 @@ class Progress:
 
     def _log(self, ended: str | None = None) -> None:
         self._logged = self.clock()
-        self._write(f"{self.title}{f' {ended}' if ended else ''}: {self.line()}")
+        if self.log == "json":
+            state = {"done": self.done, "total": self.total, "unit": self.unit}
+            elapsed = round(self.clock() - self._started, 3)
+            self.event(ended or "progress", **state, elapsed_seconds=elapsed, **self.fields)
+        else:
+            self._write(f"{self.title}{f' {ended}' if ended else ''}: {self.line()}")
 
     def _write(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        with self._lock:
+            print(text, file=self._out, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from jobs.log_lines import job_id
 from jobs.version import VERSION
 
 if TYPE_CHECKING:
     from jobs.store.objects import Objects
 
-Status = Literal["complete", "incomplete", "failed"]
+#: `running`: so far, or it was killed.
+Status = Literal["complete", "incomplete", "failed", "running"]
 FILE = "summary.json"
 #: Libraries whose version can change the bytes that a command writes.
 _LIBRARIES = ("ray", "torch", "pyarrow", "numpy", "safetensors", "faiss-cpu", "faiss-gpu")
@@ -40,6 +42,7 @@ def write_summary(objects: Objects, command: str, numbers: Mapping[str, Any], st
     """
     summary = {
         "command": command,
+        "job": job_id(),
         "status": "complete",
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         "seconds": round(time.time() - started, 3),

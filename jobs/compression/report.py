@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from adaptor.errors import InputError
 from jobs.store.failures import Cause, Kind, by_kind
-from jobs.store.ledger import Record, RecordName
+from jobs.store.ledger import Record, RecordName, read_record
+from jobs.store.objects import Objects
 from jobs.store.plan import Plan, WorkItem
 
+if TYPE_CHECKING:
+    from jobs.compression.worker import Result
+
 _SHOWN = 20
+_READING_THREADS = 16
+#: Most records that are read again at the end of a run: a minute or so on S3.
+_READ_AGAIN = 20_000
+_ADDED = ("rows_in", "rows_out", "rows_quarantined", "output_bytes")
 #: Failures and shards with doubled ids that summary.json lists at most.
 _LISTED = 10_000
 
@@ -30,6 +40,7 @@ class Totals:
     files_removed: int = 0
     quarantine_files: int = 0
     items_left: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
     doubled: dict[str, int] = field(default_factory=dict)
     failed: dict[RecordName, Kind] = field(default_factory=dict)
     listed: list[dict[str, Any]] = field(default_factory=list)
@@ -39,8 +50,10 @@ class Totals:
         """Whether every work item of the plan is done."""
         return not self.failed and not self.items_left
 
-    def add(self, item: WorkItem, record: Record) -> None:
-        """Count a finished work item."""
+    def add(self, item: WorkItem, record: Record, seconds: Mapping[str, float]) -> None:
+        """Count a finished work item; `seconds` by phase, which add up over all workers."""
+        for phase, spent in seconds.items():
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
         self.items += 1
         self.rows_in += record.rows_in
         self.rows_out += record.rows_out
@@ -77,9 +90,42 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
         "duplicate_ids": totals.duplicate_ids,
         "input_bytes": totals.input_bytes,
         "output_bytes": totals.output_bytes,
+        "worker_seconds": {phase: round(spent, 3) for phase, spent in totals.seconds.items()},
         "shards_with_duplicate_ids": totals.doubled,
         "failed": totals.listed,
     }
+
+
+def whole_generation(generation: Objects, work: Plan, totals: Totals) -> dict[str, int] | None:
+    """Counts over all runs: those of this one, and the records of what was done before.
+
+    None when those are too many to be read again for it; records that cannot be read are counted and left out.
+    """
+    if len(work.done) > _READ_AGAIN:
+        return None
+
+    def read(item: WorkItem) -> Record | None:
+        try:
+            return read_record(generation, item.record)
+        except InputError:
+            return None
+
+    with ThreadPoolExecutor(_READING_THREADS) as threads:
+        records = [record for record in threads.map(read, work.done) if record is not None]
+    before = [sum(getattr(record, name) for record in records) for name in _ADDED]
+    counts = {name: getattr(totals, name) + number for name, number in zip(_ADDED, before, strict=True)}
+    return {"work_items": totals.items + len(records), **counts, "unreadable_records": len(work.done) - len(records)}
+
+
+def told(result: Result) -> dict[str, Any]:
+    """The fields of a log line about a work item."""
+    phases = {f"{phase}_seconds": round(spent, 3) for phase, spent in result.phases.items()}
+    fields = {"shard": result.item.title, "attempt": result.attempt, "seconds": round(result.seconds, 3), **phases}
+    if result.cause is not None:
+        return fields | {"reason": result.cause.kind, "message": result.cause.reason}
+    record = result.record
+    counts = {} if record is None else {name: getattr(record, name) for name in _ADDED}
+    return fields | counts
 
 
 def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: float) -> str:

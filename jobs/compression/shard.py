@@ -6,6 +6,7 @@ and answers with a record.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -47,6 +48,8 @@ class ShardCompressor:
         self._shorten = open_shortener(adaptor, width, config.cluster.gpus_per_worker > 0)
         self._layout = Layout(output.row_group_rows, output.compression, config.store.vector_column)
         self._versions = versions()
+        #: Seconds by phase of the item that was done last.
+        self.seconds: dict[str, float] = {}
 
     def compress(self, item: WorkItem) -> Record:
         """Do one work item and commit it. Raises `InputError` for data that stops the job, `RunError` for outages."""
@@ -57,6 +60,7 @@ class ShardCompressor:
         schema = short_schema(footer.schema, column, short, stamped)
         rows, groups = aligned(self._config.reading.batch_rows), self._row_groups(item, footer)
         ids = _IdCounter()
+        began = time.monotonic()
         with (
             scratch_folder() as folder,
             ShardWriter(folder / "output", schema, self._layout) as writer,
@@ -72,6 +76,7 @@ class ShardCompressor:
                     writer.write(good)
             output, rejected = writer.finish(), quarantine.finish()
             record = self._record(item, output, rejected, ids.doubled())
+            written = time.monotonic()
             commit_item(
                 (self._store, self._generation),
                 item,
@@ -79,6 +84,7 @@ class ShardCompressor:
                 None if rejected is None else ScratchFile(folder / "rejected", rejected),
                 record,
             )
+            self.seconds = {"shorten": written - began, "commit": time.monotonic() - written}
             return record
 
     def committed(self, item: WorkItem) -> Record | None:

@@ -33,6 +33,7 @@ _RESULT = pa.schema(
         ("status", pa.string()),
         ("attempt", pa.int64()),
         ("seconds", pa.float64()),
+        ("phases", pa.string()),
         ("cause", pa.string()),
         ("record", pa.string()),
     ]
@@ -43,13 +44,14 @@ _RESULT = pa.schema(
 class Result:
     """What became of a work item: its `record` when done; the `cause` when it failed or is to stop the job.
 
-    `cause.attempts` and, for what is done, `attempt` count from 1. `seconds` are those of the last attempt.
+    `attempt` counts from 1. `seconds` are those of the last attempt, `phases` the same by phase, when it was done.
     """
 
     item: WorkItem
     status: Status
     attempt: int
     seconds: float
+    phases: dict[str, float]
     cause: Cause | None = None
     record: Record | None = None
 
@@ -68,7 +70,9 @@ class CompressShards:
         for text in table.column("item").to_pylist():
             began = time.monotonic()
             attempt, outcome = self._attempt(item_from_json(text))
-            rows.append(_row(text, attempt, outcome, time.monotonic() - began))
+            phases = self._compressor.seconds if isinstance(outcome, Record) else {}
+            row = _row(text, attempt, outcome)
+            rows.append(row | {"seconds": time.monotonic() - began, "phases": json.dumps(phases)})
         return pa.Table.from_pylist(rows, _RESULT)
 
     def compress(self, item: WorkItem) -> Record:
@@ -141,9 +145,9 @@ def stream_results(
             yield _result(row)
 
 
-def _row(item: str, attempt: int, outcome: Record | Cause | InputError, seconds: float) -> dict[str, Any]:
+def _row(item: str, attempt: int, outcome: Record | Cause | InputError) -> dict[str, Any]:
     """A result as texts and numbers, the way Arrow carries it to the driver."""
-    row: dict[str, Any] = {"item": item, "attempt": attempt, "seconds": seconds}
+    row: dict[str, Any] = {"item": item, "attempt": attempt}
     if isinstance(outcome, Record):
         return row | {"status": "done", "record": outcome.to_json().decode()}
     if isinstance(outcome, InputError):
@@ -159,6 +163,7 @@ def _result(row: dict[str, Any]) -> Result:
         status=row["status"],
         attempt=row["attempt"],
         seconds=row["seconds"],
+        phases=json.loads(row["phases"]),
         cause=None if row["cause"] is None else Cause(**json.loads(row["cause"])),
         record=None if row["record"] is None else Record.from_json(row["record"]),
     )

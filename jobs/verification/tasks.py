@@ -30,7 +30,9 @@ def check_outputs(config: VerifyConfig, tasks: Sequence[Task], id_rows: int) -> 
     """
     rows, filled, findings = 0, 0, []
     prints = np.empty(id_rows, np.uint64)
-    with Progress("verify", total=len(tasks), unit="work items", rates=("vectors",)) as progress:
+    with Progress(
+        "verify", total=len(tasks), unit="work items", rates=("vectors",), log=config.cluster.log
+    ) as progress:
         for report in _in_flight(config, check_item, tasks):
             rows += report.rows
             findings += report.findings

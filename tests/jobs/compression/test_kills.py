@@ -44,7 +44,7 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
 
     class Dying(CompressShards):
         def compress(self, item: WorkItem) -> Record:
-            import jobs.compression.shard as shard
+            import jobs.compression.commit as committing
 
             def die(*_: object) -> Record:
                 Path(mark).touch()
@@ -54,7 +54,7 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
             if item.shard.key == "a.parquet" and not os.path.exists(mark):
                 if moment == "at the start":
                     die()
-                vars(shard)["commit"] = die
+                vars(committing)["commit"] = die
             return super().compress(item)
 
     assert workplace.compress(Dying, cluster={"workers": 2}) == 0
