@@ -77,7 +77,7 @@ def test_metrics_reach_rays_exporter() -> None:
     metrics = Metrics()
     item = WorkItem(Shard("secret-name.parquet", 100, "1"), None, 100)
     metrics.count(Result(item, "failed", 2, 1.5, {}, Cause("crash", "it died", 2)))
-    node = ray.nodes()[0]
+    node = ray.nodes()[0]  # type: ignore[no-untyped-call]
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     deadline = time.monotonic() + 60
     text = ""
