@@ -19,7 +19,8 @@ class AdvisingSection(Settings):
     widths: tuple[int, ...] | None = None
     """Widths to look at besides the trained ones of the adaptor; null adds none."""
     dtype: Literal["float32", "float16"] = "float32"
-    """Type of the numbers that compress is going to store (its `output.dtype`): bytes are counted with it."""
+    """Type of the numbers that compress is going to store (its `output.dtype`): bytes are counted with it. Rounding to
+    float16 is not measured: on SciFact it moved overlap@10 by less than 0.001."""
     sample_rows: int | None = Field(default=100_000, ge=100)
     """Rows drawn uniformly over all shards that are searched; what is measured is then carried over to the size of the
     store. Null searches the whole store, exactly."""
