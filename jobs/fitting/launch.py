@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 import ray.train
+from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
 
 from adaptor.errors import RunError
@@ -56,10 +57,20 @@ def train_on_cluster(
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
             raise RunError(_what_failed(failure, config.cluster.max_failures)) from failure
+        except RayActorError as failure:  # the controller: it could not reach the storage, or its process died
+            reason = str(failure).strip().splitlines()[-1]
+            raise RunError(
+                f"training was cut off ({reason}): run again to continue from the last checkpoint"
+            ) from failure
     if result.checkpoint is None:
         raise RunError("training ended without a checkpoint; see the Ray Train logs of this session and run again")
-    with result.checkpoint.as_directory() as folder:
-        state = load_state(Path(folder))
+    try:
+        with result.checkpoint.as_directory() as folder:
+            state = load_state(Path(folder))
+    except OSError as failure:
+        raise RunError(
+            f"the last checkpoint could not be fetched ({failure}): run again, training is done"
+        ) from failure
     form = freed(form, dim) if state.stage == 2 else form
     best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     form.load_state_dict(best)

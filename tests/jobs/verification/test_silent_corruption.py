@@ -108,7 +108,7 @@ def test_flipped_bits_are_found(generation: Workplace) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_a_flipped_bit_in_any_byte_is_found(generation: Workplace) -> None:
     flips = _all_flips(generation)
     assert len(flips) > 5000
