@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check format clean chaos fuzz test-ceph
+.PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,12 +47,16 @@ check: $(INSTALLED) ## Format check, lint, types and tests
 	$(BIN)/mypy --strict
 	$(BIN)/python -m pytest
 
+audit: ## Known vulnerabilities of the pinned packages (asks pypi.org or, with AUDIT=osv, osv.dev)
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	.audit/bin/pip-audit --strict --disable-pip --no-deps -s $(or $(AUDIT),pypi) -r constraints.txt
+
 format: $(INSTALLED) ## Format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv, .demo, build products and caches
-	rm -rf $(VENV) .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) .audit .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

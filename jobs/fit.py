@@ -36,7 +36,11 @@ from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
+from jobs.summary import FILE as SUMMARY
 from jobs.summary import write_summary
+
+#: Counts in the summary, and what the artefact calls them.
+_COUNTS = {"rows": "store", "sampled_rows": "sampled"}
 
 
 def run(config: FitConfig) -> int:
@@ -49,6 +53,9 @@ def run(config: FitConfig) -> int:
     fingerprint = _fingerprint(config, shards)
     if (done := _finished(output, fingerprint)) is not None:
         _tidy(output)
+        if output.stat(SUMMARY) is None:  # the fit was killed after the artefact was complete
+            data = {name: done.document["data"][f"{kind}_rows"] for name, kind in _COUNTS.items()}
+            write_summary(output, "fit", {"adaptor_id": done.adaptor_id, **data, "shards": len(shards)}, began)
         print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and store")
         return 0
     cluster = config.cluster

@@ -48,17 +48,23 @@ class ShardCompressor:
         self._shorten = open_shortener(adaptor, width, config.cluster.gpus_per_worker > 0)
         self._layout = Layout(output.row_group_rows, output.compression, config.store.vector_column)
         self._versions = versions()
+        #: Whether to read the smallest batches: the attempt before may have run out of memory.
+        self.sparing = False
         #: Seconds by phase of the item that was done last.
         self.seconds: dict[str, float] = {}
 
     def compress(self, item: WorkItem) -> Record:
-        """Do one work item and commit it. Raises `InputError` for data that stops the job, `RunError` for outages."""
+        """Do one work item and commit it; when `sparing`, with the least memory that gives the same bytes.
+
+        Raises `InputError` for data that stops the job, `RunError` for outages.
+        """
         column, dtype = self._config.store.vector_column, self._config.output.dtype
         footer = read_footer(self._store, item.shard, self._config.store)
         short = short_field(footer.schema.field(column), self._config.adaptor.width, dtype)
         stamped = stamps(self._description, item.shard.key, item.shard.version)
         schema = short_schema(footer.schema, column, short, stamped)
-        rows, groups = aligned(self._config.reading.batch_rows), self._row_groups(item, footer)
+        rows = aligned(1 if self.sparing else self._config.reading.batch_rows)
+        groups = self._row_groups(item, footer)
         ids = _IdCounter()
         began = time.monotonic()
         with (

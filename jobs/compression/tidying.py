@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Set
 
+from adaptor.errors import InputError, RunError
 from jobs.compression.report import Totals
 from jobs.config.commands import CompressConfig
 from jobs.store.failures import forget_failures
 from jobs.store.ledger import DATA, RecordName, quarantine_key, read_record, retire, source_keys
 from jobs.store.objects import Objects
 from jobs.store.plan import Plan, orphans
+
+LOGGER = logging.getLogger(__name__)
 
 #: What is older than this, in seconds, was left half-written by a process that was killed.
 _ABANDONED_SECONDS = 86_400.0
@@ -29,7 +33,10 @@ def tidy(
     more, as listings may be late. While work items are open, files stay: they may still be needed.
     """
     (store, generation), (outputs, failures) = places, before
-    generation.abandon_uploads(max(_ABANDONED_SECONDS, 2 * config.reading.timeout_seconds))
+    try:
+        generation.abandon_uploads(max(_ABANDONED_SECONDS, 2 * config.reading.timeout_seconds))
+    except (InputError, RunError) as problem:  # not allowed to, or not known here: no reason to fail
+        LOGGER.warning("unfinished uploads are left to the bucket's lifecycle rule: %s", problem)
     forget_failures(generation, failures - totals.failed.keys())  # done now, changed or gone: all others were tried
     if not totals.complete:
         return 0

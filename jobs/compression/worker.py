@@ -99,6 +99,7 @@ class CompressShards:
                 return begun.cause
             if begun.attempt > self._config.reading.attempts:
                 return self._given_up(item, begun)
+            self._compressor.sparing = begun.attempt > 1
             return self.compress(item)
         except InputError as problem:
             stop = self._config.reading.bad_rows == "stop"

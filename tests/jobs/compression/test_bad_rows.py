@@ -17,6 +17,7 @@ from jobs.store.ledger import LEDGER
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import WorkItem
 from jobs.store.shards import list_shards
+from jobs.store.vectors import read_batches
 from tests.jobs.compression.workplace import DIM, WIDTH, Workplace, lists, table, vectors
 
 SET_ASIDE: dict[str, Any] = {"reading": {"bad_rows": "quarantine"}}
@@ -115,6 +116,25 @@ def test_a_shard_that_changes_while_it_is_read_is_not_committed(
     with pytest.raises(InputError, match=r"a\.parquet does not exist any more"):
         compressor.compress(WorkItem(planned, None, planned.size))
     assert workplace.bytes_below("data/", LEDGER) == {}
+
+
+def test_a_sparing_attempt_reads_the_smallest_batches_and_writes_the_same(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.put("a.parquet", table(9000, seed=1), row_group_rows=9000)
+    item = WorkItem(list_shards(shards_of(workplace))[0], None, 1)
+    asked: list[int] = []
+
+    def noted(*arguments: Any) -> Any:
+        asked.append(arguments[3])
+        return read_batches(*arguments)
+
+    monkeypatch.setattr("jobs.compression.shard.read_batches", noted)
+    compressor = ShardCompressor(workplace.config(reading={"batch_rows": 9000}))
+    record = compressor.compress(item)
+    compressor.sparing = True
+    assert compressor.compress(item) == record
+    assert asked == [12_288, 4096]
 
 
 def test_two_attempts_at_one_item_are_harmless(workplace: Workplace) -> None:

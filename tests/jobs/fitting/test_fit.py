@@ -74,6 +74,10 @@ def test_a_second_run_has_nothing_to_do(fitted: Path, folder: Path, capsys: pyte
     assert fit.run(config(folder, fitted, cluster={"workers": 2}, mining={"shards": 5})) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert (fitted / "adaptor.json").read_bytes() == before
+    (fitted / "summary.json").unlink()  # a fit that was killed after the artefact was complete
+    assert fit.run(config(folder, fitted)) == 0
+    summary = json.loads((fitted / "summary.json").read_text())
+    assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
 
 
 def test_another_config_or_store_does_not_overwrite(fitted: Path, folder: Path) -> None:
