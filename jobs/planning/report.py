@@ -69,8 +69,8 @@ def advice(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unre
     busy = rates.gb_cpu_seconds / (rates.gb_seconds * config.cluster.cpus_per_worker)
     if busy < 0.7:
         notes.append(
-            f"workers were busy for {busy:.0%} of the time here and waited for the store otherwise: "
-            "run plan on a machine of the cluster for a better estimate"
+            f"workers were busy for {busy:.0%} of the time here and waited otherwise, for the store or for cores that "
+            "others use: wall time is too high if this machine is not like those of the cluster"
         )
     return notes
 
