@@ -33,7 +33,7 @@ from tests.benchmarks.chaos_faults import Disturber, SmallDisk
 from tests.benchmarks.chaos_fit import disturbed_fit
 from tests.benchmarks.chaos_store import DIM, WIDTH, Account, Store, account
 from tests.benchmarks.fault_proxy import FaultProxy
-from tests.benchmarks.memory import make_adaptor
+from tests.benchmarks.stores import make_adaptor
 from tests.s3_server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,7 +177,7 @@ def _linear(site: Site) -> Any:
 def _fill(site: Site, store: Store) -> None:
     client = request_client(site.server.server.options)
     client.call_s3("create_bucket", Bucket=BUCKET)
-    make_adaptor(site.folder / "adaptor", DIM)
+    make_adaptor(site.folder / "adaptor", DIM, [WIDTH])
     for path in (site.folder / "adaptor").iterdir():
         client.pipe_file(f"{BUCKET}/adaptor/{path.name}", path.read_bytes())
     for key, content in store.files():

@@ -1,145 +1,143 @@
-"""Peak memory of compress for a store and for one ten times as large, side by side.
+"""Memory of compress over time, for stores of every size and shape, beside each other.
 
-    python tests/benchmarks/memory.py --small 200000 --large 2000000 [--dim 384] [--rows-per-file 100000]
+    python -m tests.benchmarks.memory [--rows 2000000 --dim 384 --rows-per-file 100000 --shards 100000] [--plot FILE]
 
-Makes both stores from random numbers, compresses them with two workers, and samples the resident memory of the actors.
-Prints a table and one line of JSON; exit status 1 when the large store needs more than 10% more.
+Compresses with two workers: a tenth of the rows; all of them; half of them in one file with one row group; and a store
+of `--shards` tiny shards with a worker that only pretends (its driver is the real one). Prints a table and one line of
+JSON, draws all memory over time, and ends with status 1 when a worker's peak grows by more than 10% with the store, or
+with the row group, or when a driver needs 1 GB. Disk: `--rows` × `--dim` × 6 bytes below TMPDIR. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
+import shutil
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import build
+from tests.benchmarks.memory_over_time import Curve, draw, watch
+from tests.benchmarks.stores import make_adaptor
 
 ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 64
 BLOCK_ROWS = 50_000
-SAMPLE_SECONDS = 0.02
+DRIVER_LIMIT_MB = 1000
+#: Hard links that one file may safely have.
+MOST_LINKS = 10_000
 DRIVER = """
 import sys
 from jobs import compress
 from jobs.config.commands import CompressConfig
-sys.exit(compress.run(CompressConfig.model_validate_json(sys.argv[1])))
+from tests.benchmarks.pretence import PretendToCompress
+pretend = PretendToCompress if sys.argv[2] == "pretend" else None
+sys.exit(compress.run(CompressConfig.model_validate_json(sys.argv[1]), pretend))
 """
 
 
 def make_store(folder: Path, rows: int, dim: int, rows_per_file: int) -> None:
-    """Write `rows` random vectors with ids and a text payload, in row groups of 50,000."""
+    """Write `rows` random vectors with ids and a text payload, in row groups of 50,000. All whole files hold the same
+    rows, each on its own stretch of the disk: memory does not mind."""
     folder.mkdir(parents=True)
-    random = np.random.default_rng(0)
+    whole, rest = divmod(rows, rows_per_file)
+    first = folder / "part-00000.parquet"
+    for number in range(whole):
+        path = folder / f"part-{number:05}.parquet"
+        if number:
+            shutil.copyfile(first, path)
+        else:
+            _write(path, rows_per_file, dim, BLOCK_ROWS)
+    if rest:
+        _write(folder / "part-rest.parquet", rest, dim, BLOCK_ROWS)
+
+
+def make_single(folder: Path, rows: int, dim: int) -> None:
+    """Write one file with one row group."""
+    folder.mkdir(parents=True)
+    _write(folder / "all.parquet", rows, dim, rows)
+
+
+def make_tiny(folder: Path, shards: int, dim: int) -> None:
+    """Write `shards` files of a few rows, in folders of a thousand; most are hard links."""
+    for number in range(shards):
+        path = folder / f"{number // 1000:04}" / f"part-{number:06}.parquet"
+        if number % 1000 == 0:
+            path.parent.mkdir(parents=True)
+        if number % MOST_LINKS == 0:
+            origin = path
+            _write(path, 4, dim, 4)
+        else:
+            path.hardlink_to(origin)
+
+
+def _write(path: Path, rows: int, dim: int, row_group_rows: int) -> None:
     schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float32(), dim)), ("text", pa.string())])
-    for number, first in enumerate(range(0, rows, rows_per_file)):
-        last = min(rows, first + rows_per_file)
-        with pq.ParquetWriter(folder / f"part-{number:05}.parquet", schema, use_dictionary=False) as writer:
-            for start in range(first, last, BLOCK_ROWS):
-                ids = np.arange(start, min(last, start + BLOCK_ROWS))
-                flat = random.standard_normal(len(ids) * dim, dtype=np.float32)
-                vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat), dim)
-                texts = pa.array([f"text of row {row}" for row in ids])
-                writer.write_table(pa.table([pa.array(ids), vectors, texts], schema=schema))
+    with pq.ParquetWriter(path, schema, use_dictionary=False, compression="none") as writer:
+        for batch in _batches(rows, dim, schema):
+            writer.write_batch(batch, row_group_rows)
 
 
-def make_adaptor(folder: Path, dim: int) -> None:
-    """Write an adaptor that rotates at random."""
-    folder.mkdir(parents=True)
-    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(dim, dim)))[0].astype(np.float32)
-    description = {
-        "dim": dim,
-        "widths": [64],
-        "metric": "cosine",
-        "form": "linear",
-        "unit_input": False,
-        "recipe": {"name": "default", "version": 1},
-        "settings": {},
-        "evidence": [],
-    }
-    for name, content in build(description, {"linear": rotation}, rotation).to_files().items():
-        (folder / name).write_bytes(content)
+def _batches(rows: int, dim: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    flat = np.random.default_rng(0).standard_normal(min(rows, BLOCK_ROWS) * dim, dtype=np.float32)
+    for start in range(0, rows, BLOCK_ROWS):
+        ids = np.arange(start, min(rows, start + BLOCK_ROWS))
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(flat[: len(ids) * dim]), dim)
+        texts = pa.array([f"text of row {row}" for row in ids])
+        yield pa.RecordBatch.from_arrays([pa.array(ids), vectors, texts], schema=schema)
 
 
-def measure(place: Path, store: str, rows: int) -> dict[str, Any]:
-    """Compress one store in a process of its own; rows, seconds, and peak memory of an actor in MB."""
+def measure(place: Path, store: str, pretend: bool = False) -> Curve:
+    """Compress one store in a process of its own and watch it; the store is deleted afterwards."""
     config = {
         "store": {"uri": str(place / store)},
-        "adaptor": {"uri": str(place / "adaptor"), "width": 64},
+        "adaptor": {"uri": str(place / "adaptor"), "width": WIDTH},
         "output": {"uri": str(place / f"{store}-out")},
     }
-    started = time.monotonic()
-    driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, json.dumps(config)], cwd=ROOT, stdout=subprocess.DEVNULL, env=_environment()
-    )
-    resident = private = 0
-    actors: dict[int, psutil.Process] = {}
-    looked = 0.0
-    while driver.poll() is None:
-        if time.monotonic() - looked > 1:
-            looked = time.monotonic()
-            actors = {p.pid: p for p in psutil.Process(driver.pid).children(recursive=True) if _is_actor(p)}
-        for actor in list(actors.values()):
-            try:
-                memory = actor.memory_info()
-            except psutil.NoSuchProcess:
-                continue
-            resident, private = max(resident, memory.rss), max(private, memory.rss - memory.shared)
-        time.sleep(SAMPLE_SECONDS)
-    if driver.returncode:
-        raise SystemExit(f"compress of {store} ended with status {driver.returncode}")
-    size = sum(path.stat().st_size for path in (place / store).iterdir())
-    return {
-        "rows": rows,
-        "gb": round(size / 1e9, 3),
-        "seconds": round(time.monotonic() - started, 1),
-        "peak_rss_mb": round(resident / 1e6, 1),
-        "peak_private_mb": round(private / 1e6, 1),
-    }
-
-
-def _is_actor(process: psutil.Process) -> bool:
-    try:
-        return "MapWorker" in process.name()
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    size = sum(path.stat().st_size for path in (place / store).rglob("*.parquet"))
+    command = [sys.executable, "-c", DRIVER, json.dumps(config), "pretend" if pretend else "work"]
+    curve = watch(command, ROOT, store, size)
+    shutil.rmtree(place / store)
+    shutil.rmtree(place / f"{store}-out")
+    return curve
 
 
 def main() -> int:
-    """Run both and compare."""
+    """Measure all stores and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", type=int, default=200_000)
-    parser.add_argument("--large", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument("--rows-per-file", type=int, default=100_000)
+    parser.add_argument("--shards", type=int, default=100_000)
+    parser.add_argument("--plot", type=Path, default=Path("memory.png"))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        make_adaptor(place / "adaptor", given.dim)
-        results = []
-        for name, rows in (("small", given.small), ("large", given.large)):
-            make_store(place / name, rows, given.dim, given.rows_per_file)
-            results.append(measure(place, name, rows))
-    columns = list(results[0])
-    print("  ".join(f"{column:>16}" for column in columns))
-    for result in results:
-        print("  ".join(f"{result[column]:>16,}" for column in columns))
-    ratio = results[1]["peak_rss_mb"] / results[0]["peak_rss_mb"]
-    print(json.dumps({"dim": given.dim, "runs": results, "ratio": round(ratio, 3), "limit": 1.1}))
-    return 0 if ratio <= 1.1 else 1
+        make_adaptor(place / "adaptor", given.dim, [WIDTH])
+        make_store(place / "tenth", given.rows // 10, given.dim, given.rows_per_file)
+        tenth = measure(place, "tenth")
+        make_store(place / "all", given.rows, given.dim, given.rows_per_file)
+        everything = measure(place, "all")
+        make_single(place / "one-row-group", given.rows // 2, given.dim)
+        single = measure(place, "one-row-group")
+        make_tiny(place / "many-shards", given.shards, given.dim)
+        many = measure(place, "many-shards", pretend=True)
+    curves = [tenth, everything, single, many]
+    for index, curve in enumerate(curves):
+        row = curve.summary()
+        if not index:
+            print("  ".join(f"{name:>16}" for name in row))
+        print("  ".join(f"{value:>16,}" if isinstance(value, float) else f"{value:>16}" for value in row.values()))
+    draw(curves, given.plot)
+    growth = [curve.peak_mb("workers") / tenth.peak_mb("workers") for curve in (everything, single)]
+    driver = max(curve.peak_mb("driver") for curve in curves)
+    print(json.dumps({"dim": given.dim, "runs": [curve.summary() for curve in curves], "growth": growth}))
+    return 0 if max(growth) <= 1.1 and driver < DRIVER_LIMIT_MB else 1
 
 
 if __name__ == "__main__":
