@@ -78,9 +78,8 @@ def make_tiny(folder: Path, shards: int, dim: int) -> None:
 
 def _write(path: Path, rows: int, dim: int, row_group_rows: int) -> None:
     schema = pa.schema([("id", pa.int64()), ("vector", pa.list_(pa.float32(), dim)), ("text", pa.string())])
-    with pq.ParquetWriter(path, schema, use_dictionary=False, compression="none") as writer:
-        for batch in _batches(rows, dim, schema):
-            writer.write_batch(batch, row_group_rows)
+    table = pa.Table.from_batches(_batches(rows, dim, schema), schema)  # all vectors are the same block of memory
+    pq.write_table(table, path, row_group_size=row_group_rows, use_dictionary=False, compression="none")
 
 
 def _batches(rows: int, dim: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
