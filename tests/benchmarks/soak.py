@@ -26,7 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from tests.benchmarks.memory import ROOT, make_adaptor, make_store
+from tests.benchmarks.memory import ROOT, WIDTH, make_store
+from tests.benchmarks.stores import make_adaptor
 
 DIM = 64
 SAMPLE_SECONDS = 2.0
@@ -42,7 +43,7 @@ Samples = dict[str, list[tuple[float, float, float, float]]]
 
 def fill(place: Path, shards: int, rows: int) -> None:
     """A store of one shard under many names, and an adaptor."""
-    make_adaptor(place / "adaptor", DIM)
+    make_adaptor(place / "adaptor", DIM, [WIDTH])
     make_store(place / "one", rows, DIM, rows)
     (shard,) = (place / "one").iterdir()
     for number in range(shards):
