@@ -90,7 +90,7 @@ def supervise(
     supervision = Supervision(
         turn(vectors[training]),
         labels.of(training),
-        _negatives(vectors[training], labels.of(training), [rows.vectors, added], search),
+        mined_negatives(vectors[training], labels.of(training), [rows.vectors, added], search),
         turn(vectors[held]),
         labels.of(held),
     )
@@ -111,7 +111,7 @@ def _labels(ids: list[str], qrels: Mapping[str, Mapping[str, int]], place: dict[
     return np.array(found, np.int64), Labels(table[:, 0], table[:, 1], table[:, 2].astype(np.float32))
 
 
-def _negatives(queries: Floats, labels: Labels, corpus: list[Floats], search: Search) -> Ids:
+def mined_negatives(queries: Floats, labels: Labels, corpus: list[Floats], search: Search) -> Ids:
     """The nearest documents of each query that are not relevant to it, (q, 30), -1 where there are fewer."""
     most = int(np.bincount(labels.queries).max())
     near = search(queries, corpus, _NEGATIVES + most).ids

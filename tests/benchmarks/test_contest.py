@@ -10,6 +10,7 @@ import torch
 
 from adaptor.artefact import unit_rows
 from adaptor.neighbours import top_k
+from adaptor.training_set import Supervision
 from jobs.fitting.labels import Labelled
 from jobs.store.tables import Queries
 from tests.benchmarks.contest import pairs, smec, untrained
@@ -82,6 +83,25 @@ def test_negatives_that_count_are_not_relevant(there: SearchSet) -> None:
     assert all(pair in judged for pair in zip(drawn.queries.tolist(), drawn.documents.tolist(), strict=True))
     for query, row, counts in zip(drawn.queries.tolist(), drawn.negatives, drawn.counted, strict=True):
         assert [(query, int(d)) not in judged for d in row] == counts.tolist()
+
+
+def test_a_random_hold_out_keeps_every_judgment(there: SearchSet) -> None:
+    data = prepare_here(there, {}, 0, labels=True).prepared.data
+    before, after = (pairs.supervision_of(d) for d in (data, pairs.with_random_hold_out(data, 0)))
+    assert len(after.held_out) == len(before.held_out) > 5
+
+    def judged(asked: Supervision) -> list[tuple[bytes, int, float]]:
+        """Query vector, document and grade of every judgment."""
+        parts = ((asked.queries, asked.labels), (asked.held_out, asked.held_out_labels))
+        return sorted(
+            (vectors[query].tobytes(), int(document), float(grade))
+            for vectors, labels in parts
+            for query, document, grade in zip(labels.queries, labels.documents, labels.grades, strict=True)
+        )
+
+    assert judged(before) == judged(after)
+    for query, document in zip(after.labels.queries, after.labels.documents, strict=True):
+        assert document not in after.negatives[query]
 
 
 def test_a_stage_keeps_as_many_columns_as_it_is_wide() -> None:

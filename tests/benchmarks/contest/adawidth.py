@@ -19,7 +19,7 @@ from adaptor.judging import judge
 from adaptor.losses import contrastive, prefix_similarities
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.contest.maps import Maps, linear, one
-from tests.benchmarks.contest.pairs import BATCH, held_out_score, learn, relevant, supervision_of
+from tests.benchmarks.contest.pairs import BATCH, held_out_score, learn, relevant, supervision_of, with_random_hold_out
 from tests.benchmarks.contest.product import METRIC, prepare_here
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -50,7 +50,8 @@ class Householder(nn.Module):
 def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
     """The adaptor learned from judged pairs, or from neighbours; `start` is identity or pca."""
     begun = prepare_here(there, {"adaptor": {"start": start}}, seed, judged)
-    data, dim = begun.prepared.data, there.vectors.shape[1]
+    dim = there.vectors.shape[1]
+    data = with_random_hold_out(begun.prepared.data, seed) if judged else begun.prepared.data
     widths = tuple(w for w in begun.widths if w < dim)
     form = Householder(dim, seed)
 

@@ -14,7 +14,14 @@ from adaptor.losses import reconstruction
 from adaptor.model import fold, new_form
 from adaptor.settings import ModelSettings
 from tests.benchmarks.contest.maps import Maps, as_adaptor, one
-from tests.benchmarks.contest.pairs import draw_pairs, held_out_score, learn, ranking_loss, supervision_of
+from tests.benchmarks.contest.pairs import (
+    draw_pairs,
+    held_out_score,
+    learn,
+    ranking_loss,
+    supervision_of,
+    with_random_hold_out,
+)
 from tests.benchmarks.contest.product import prepare_here
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -24,7 +31,7 @@ HIDDEN, RECOVERY = 512, 0.1
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
     """The adaptor learned from the identity, or from the PCA rotation, as `start` says."""
     prepared = prepare_here(there, {"adaptor": {"start": start}}, seed, labels=True).prepared
-    data, dim = prepared.data, there.vectors.shape[1]
+    data, dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
     form = new_form(ModelSettings(form="mlp", hidden=HIDDEN), dim, seed)
     corpus, queries = torch.from_numpy(data.corpus), torch.from_numpy(supervision_of(data).queries)
 

@@ -24,7 +24,15 @@ from adaptor.artefact import Floats
 from adaptor.settings import WIDTH_LADDER
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.contest.maps import Maps, linear
-from tests.benchmarks.contest.pairs import Pairs, draw_pairs, held_out_score, learn, ranking_loss, supervision_of
+from tests.benchmarks.contest.pairs import (
+    Pairs,
+    draw_pairs,
+    held_out_score,
+    learn,
+    ranking_loss,
+    supervision_of,
+    with_random_hold_out,
+)
 from tests.benchmarks.contest.product import prepare_here
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -61,12 +69,12 @@ class Stage(nn.Module):
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
     """One map per trained width, from the full width down; `start` is identity or pca."""
     prepared = prepare_here(there, {"adaptor": {"start": start}}, seed, labels=True).prepared
-    dim = there.vectors.shape[1]
+    data, dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
     before, maps = torch.eye(dim), {}
     for width in [dim, *reversed([w for w in WIDTH_LADDER if w < dim])]:
-        variance = (torch.from_numpy(prepared.data.corpus) @ before).var(0)
+        variance = (torch.from_numpy(data.corpus) @ before).var(0)
         stage = Stage(before, variance.log(), width)
-        _train(stage, prepared.data, seed)
+        _train(stage, data, seed)
         before = stage.matrix()[:, :width].detach()
         padded = np.zeros((dim, dim), np.float32)
         padded[:, :width] = prepared.start @ before.numpy()
