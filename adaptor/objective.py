@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptor import losses
+from adaptor import distillation, losses
 from adaptor.batches import AnchorRows, QueryRows
 from adaptor.model import Form
-from adaptor.neighbours import Ids
 from adaptor.settings import LossSettings, Metric
+from adaptor.tensors import on_device
 
 
 class Trainee(nn.Module):
@@ -46,44 +46,45 @@ class Objective:
         asked: QueryRows | None,
     ) -> Tensor:
         """Loss of this worker's part of a step: () tensor with gradient."""
-        parts = [corpus[_index(rows.anchors, corpus)], corpus[_index(rows.candidates, corpus)]]
+        index = [rows.anchors, rows.candidates, *([] if asked is None else [asked.documents])]
+        started = corpus.index_select(0, on_device(np.concatenate(index), corpus.device))
         if asked is not None and queries is not None:
-            parts += [queries[_index(asked.queries, corpus)], corpus[_index(asked.documents, corpus)]]
-        adapted, scale = model(torch.cat(parts))
-        pieces = torch.split(adapted, [len(p) for p in parts])
+            started = torch.cat([started, queries.index_select(0, on_device(asked.queries, corpus.device))])
+            index.append(asked.queries)
+        adapted, scale = model(started)
+        parts, pieces = (torch.split(whole, [len(part) for part in index]) for whole in (started, adapted))
         total = rows.share * self._unsupervised(parts, pieces, scale, rows)
         if asked is not None:
-            total = total + asked.share * self._supervised(pieces, torch.from_numpy(asked.grades).to(corpus.device))
+            grades = on_device(asked.grades, corpus.device)
+            total = total + asked.share * self._supervised((pieces[3], pieces[2]), grades)
         return total
 
-    def _unsupervised(self, parts: list[Tensor], pieces: tuple[Tensor, ...], scale: Tensor, rows: AnchorRows) -> Tensor:
-        loss = self.loss
-        prefixes = losses.prefix_similarities(pieces[0], pieces[1], self.widths, self.metric)
+    def _unsupervised(
+        self, parts: tuple[Tensor, ...], pieces: tuple[Tensor, ...], scale: Tensor, rows: AnchorRows
+    ) -> Tensor:
+        loss, pair = self.loss, (pieces[0], pieces[1])
         full = losses.prefix_similarities(parts[0], parts[1], (parts[0].shape[1],), self.metric)[0]
-        masks = (rows.itself, rows.neighbour, rows.batch)
-        itself, neighbour, batch = (torch.from_numpy(np.ascontiguousarray(m)).to(full.device) for m in masks)
         # The temperatures take part even when no term uses them: data-parallel training wants a gradient for each
         # parameter.
         total = 0.0 * scale.sum()
         if loss.listwise:
-            total = total + loss.listwise * losses.listwise(full, prefixes, scale, itself, loss.temperature)
-        if loss.topk:
-            total = total + loss.topk * losses.similarity_change(full, prefixes, neighbour)
-        if loss.pairwise:
-            total = total + loss.pairwise * losses.similarity_change(full, prefixes, batch)
+            itself = on_device(rows.itself, full.device)
+            logs = distillation.teacher(full, itself, loss.temperature)
+            total = total + loss.listwise * distillation.distil(pair, self.widths, scale, logs, itself, self.metric)
+        if loss.topk or loss.pairwise:
+            prefixes = losses.prefix_similarities(*pair, self.widths, self.metric)
+            for weight, counted in ((loss.topk, rows.neighbour), (loss.pairwise, rows.batch)):
+                if weight:
+                    total = total + weight * losses.similarity_change(full, prefixes, on_device(counted, full.device))
         if loss.reconstruction:
             total = total + loss.reconstruction * losses.reconstruction(parts[0][:, : pieces[0].shape[1]], pieces[0])
         return total
 
-    def _supervised(self, pieces: tuple[Tensor, ...], grades: Tensor) -> Tensor:
-        prefixes = losses.prefix_similarities(pieces[2], pieces[3], self.widths, self.metric)
+    def _supervised(self, pair: tuple[Tensor, Tensor], grades: Tensor) -> Tensor:
+        prefixes = losses.prefix_similarities(*pair, self.widths, self.metric)
         total = prefixes.new_zeros(())
         if self.loss.contrastive:
             total = total + self.loss.contrastive * losses.contrastive(prefixes, grades, self.loss.temperature)
         if self.loss.ranking:
             total = total + self.loss.ranking * losses.ranking(prefixes, grades)
         return total
-
-
-def _index(rows: Ids, like: Tensor) -> Tensor:
-    return torch.from_numpy(rows).to(like.device)

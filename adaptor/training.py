@@ -8,13 +8,15 @@ takes the same steps as one that was never stopped: batches and learning rate ar
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from adaptor.batches import World, anchor_rows, query_rows
+from adaptor.batches import AnchorRows, QueryRows, World, anchor_rows, query_rows
 from adaptor.blending import blend
 from adaptor.judging import judge
 from adaptor.model import Form, Linear, free_widths
@@ -91,29 +93,43 @@ def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -
     corpus = as_tensor(job.data.corpus, job.device)
     queries = as_tensor(job.data.supervision.queries, job.device) if supervised and job.data.supervision else None
     running = torch.zeros((), device=job.device)
-    finished = False
-    while not finished:
-        if state.step % training.evaluate_every == 0 or state.step == steps:
-            finished = _look(trainee, optimiser, job, state, float(running), on_look)
-            running.zero_()
-            if finished:
-                break
-        key = (state.stage, state.step)
-        rows = anchor_rows(job.data, job.loss, training, key, job.world)
-        asked = (
-            query_rows(job.data, job.data.supervision, training, key, job.world)
-            if queries is not None and job.data.supervision
-            else None
-        )
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(training, state.step, steps)
-        optimiser.zero_grad()
-        value = objective(model, corpus, queries, rows, asked)
-        torch.autograd.backward(value)
-        optimiser.step()
-        running += value.detach() / training.evaluate_every
-        state.step += 1
+    with closing(_batches(job, state.stage, range(state.step, steps))) as batches:
+        while True:
+            if state.step % training.evaluate_every == 0 or state.step == steps:
+                if _look(trainee, optimiser, job, state, float(running), on_look):
+                    break
+                running.zero_()
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate(training, state.step, steps)
+            optimiser.zero_grad()
+            value = objective(model, corpus, queries, *next(batches))
+            torch.autograd.backward(value)
+            optimiser.step()
+            running += value.detach() / training.evaluate_every
+            state.step += 1
     _load_best(trainee, state)
+
+
+def _batches(job: Job, stage: int, steps: range) -> Generator[tuple[AnchorRows, QueryRows | None]]:
+    """The rows of each step; beside a GPU, those of the next one are drawn in a thread while a step is at work."""
+    supervision = job.data.supervision if stage == 2 else None
+
+    def draw(step: int) -> tuple[AnchorRows, QueryRows | None]:
+        """What a step works on."""
+        rows = anchor_rows(job.data, job.loss, job.training, (stage, step), job.world)
+        if supervision is None:
+            return rows, None
+        return rows, query_rows(job.data, supervision, job.training, (stage, step), job.world)
+
+    if job.device.type == "cpu":  # the thread would take turns with the step on the worker's own core
+        yield from map(draw, steps)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="draw-ahead") as thread:
+        coming = [thread.submit(draw, step) for step in steps[:1]]
+        for step in steps:
+            present = coming.pop().result()
+            coming = [thread.submit(draw, step + 1)]
+            yield present
 
 
 def learning_rate(training: TrainingSettings, step: int, steps: int) -> float:

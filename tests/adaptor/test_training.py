@@ -20,7 +20,7 @@ from adaptor.neighbours import top_k
 from adaptor.objective import Objective, Trainee
 from adaptor.pca import moments, rotation
 from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
-from adaptor.training import Job, Look, State, learning_rate, train
+from adaptor.training import Job, Look, State, _batches, learning_rate, train
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out, started
 
 DIM, WIDTHS = 32, (4, 8, 16, 32)
@@ -160,6 +160,18 @@ def test_learning_rate_falls_to_zero_or_stays() -> None:
     assert learning_rate(TRAINING, 50, 100) == pytest.approx(5e-3)
     assert learning_rate(TRAINING, 100, 100) == pytest.approx(0)
     assert learning_rate(TRAINING.model_copy(update={"schedule": "constant"}), 99, 100) == 1e-2
+
+
+def test_drawing_ahead_gives_the_same_batches() -> None:
+    work = job(data=training_set(supervised=True))
+    at_once, ahead = (list(_batches(replace(work, device=torch.device(d)), 2, range(3, 8))) for d in ("cpu", "cuda"))
+    assert len(at_once) == len(ahead) == 5
+    for one, other in zip(at_once, ahead, strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            assert mine is not None
+            assert theirs is not None
+            assert all(np.array_equal(value, vars(theirs)[name]) for name, value in vars(mine).items())
+    assert not np.array_equal(ahead[0][0].anchors, ahead[1][0].anchors)
 
 
 def _worker(rank: int, size: int, folder: str) -> None:

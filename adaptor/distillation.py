@@ -1,0 +1,131 @@
+"""List-wise distillation at all widths in one pass, with its gradient written out. Legend as in losses.py: p anchors, q
+candidates, w widths, c columns.
+
+It is `losses.listwise` of `losses.prefix_similarities`, four times as fast: autograd would keep and walk through a
+dozen (w, p, q) tensors; here a width is finished, gradient and all, while its (p, q) numbers are in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adaptor.losses import prefix_squares
+from adaptor.settings import Metric
+
+_TINY = 1e-12
+#: Logit of what is not in the list: finite, so that its product with a target of 0 is 0.
+_NEVER = -1e30
+
+
+def distil(
+    pair: tuple[Tensor, Tensor], widths: Sequence[int], scale: Tensor, logs: Tensor, hidden: Tensor, metric: Metric
+) -> Tensor:
+    """Cross-entropy between the teacher's distribution and softmax(scale_w · prefix similarity) over candidates, less
+    the teacher's entropy: mean over anchors, sum over widths → ().
+
+    `pair` are the adapted anchors (p, c) and candidates (q, c), `scale` (w,) inverse temperatures, `logs` (p, q) what
+    `teacher` gives; a candidate that is `hidden` (p, q) is not in the list.
+    """
+    value: Tensor = _Distillation.apply(*pair, scale, logs, hidden, tuple(widths), metric)  # type: ignore[no-untyped-call]
+    return value
+
+
+def teacher(full: Tensor, hidden: Tensor, temperature: float) -> Tensor:
+    """Logarithms of the distribution to match: softmax of full-width similarities (p, q) over τ, none of it where
+    `hidden`."""
+    return torch.log_softmax((full / temperature).masked_fill_(hidden, _NEVER), dim=1)
+
+
+class _Distillation(torch.autograd.Function):
+    """The loss is a number, so the gradient is known, up to a factor, when the loss is."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        left: Tensor,
+        right: Tensor,
+        scale: Tensor,
+        logs: Tensor,
+        hidden: Tensor,
+        widths: tuple[int, ...],
+        metric: Metric,
+    ) -> Tensor:
+        """Loss () and, kept for later, its gradients."""
+        lengths = prefix_squares(left, widths), prefix_squares(right, widths)
+        target, out = logs.exp(), hidden.flatten().nonzero()[:, 0]
+        loss = len(widths) * torch.dot(target.flatten(), logs.flatten())
+        products: Tensor | None = None
+        slopes, pulls, d_scale = [], [], torch.empty_like(scale)
+        for number, (start, stop) in enumerate(zip((0, *widths), widths, strict=False)):
+            block = left[:, start:stop], right[:, start:stop].T
+            products = torch.mm(*block) if products is None else torch.addmm(products, *block)
+            squares = lengths[0][number], lengths[1][number]
+            factor = _factor(*squares, scale[number], metric)
+            logits = products * factor
+            if metric == "l2":
+                logits.sub_(scale[number] * squares[0][:, None]).sub_(scale[number] * squares[1])
+            logits.view(-1).index_fill_(0, out, _NEVER)
+            slope = torch.softmax(logits, dim=1)
+            # log Σ exp, from the largest logit and its share
+            loss += (logits.amax(1) - slope.amax(1).log()).sum() - torch.dot(target.view(-1), logits.view(-1))
+            slope -= target  # now the loss's derivative by the logits
+            logits *= slope
+            by_row = logits.sum(1)
+            d_scale[number] = by_row.sum() / scale[number]
+            if metric == "cosine":
+                pulls.append((_pull(by_row, squares[0]), _pull(logits.sum(0), squares[1])))
+            elif metric == "l2":
+                pulls.append((-2 * scale[number] * slope.sum(1), -2 * scale[number] * slope.sum(0)))
+            slopes.append(slope.mul_(factor))  # and by the inner products
+        ctx.save_for_backward(*_gradients(left, right, widths, slopes, pulls), d_scale)
+        return loss / len(left)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of anchors, candidates and scale."""
+        left, right, scale = ctx.saved_tensors
+        factor = grad_outputs[0] / len(left)
+        return left * factor, right * factor, scale * factor, None, None, None, None
+
+
+def _factor(rows: Tensor, columns: Tensor, scale: Tensor, metric: Metric) -> Tensor:
+    """What an inner product is multiplied with on its way to a logit: (p, q) or ()."""
+    if metric == "cosine":
+        return (scale * _inverse(rows))[:, None] * _inverse(columns)
+    return 2 * scale if metric == "l2" else scale
+
+
+def _pull(weighted: Tensor, squares: Tensor) -> Tensor:
+    """Twice the derivative by the squared lengths of a cosine, from the sums of slope · logit."""
+    return -weighted * _inverse(squares).square() * (squares > _TINY)
+
+
+def _gradients(
+    left: Tensor,
+    right: Tensor,
+    widths: tuple[int, ...],
+    slopes: list[Tensor],
+    pulls: list[tuple[Tensor, Tensor]],
+) -> tuple[Tensor, Tensor]:
+    """A column counts at its own width and all beyond: from the last block back, slopes and pulls add up."""
+    d_left, d_right = torch.zeros_like(left), torch.zeros_like(right)
+    slope: Tensor | None = None
+    pull = left.new_zeros(len(left)), right.new_zeros(len(right))
+    for start, stop in reversed(list(zip((0, *widths), widths, strict=False))):
+        slope = slopes.pop() if slope is None else slope.add_(slopes.pop())
+        block = slice(start, stop)
+        d_left[:, block], d_right[:, block] = slope @ right[:, block], slope.T @ left[:, block]
+        if pulls:
+            more = pulls.pop()
+            pull = pull[0] + more[0], pull[1] + more[1]
+            d_left[:, block] += pull[0][:, None] * left[:, block]
+            d_right[:, block] += pull[1][:, None] * right[:, block]
+    return d_left, d_right
+
+
+def _inverse(squares: Tensor) -> Tensor:
+    return squares.clamp_min(_TINY).rsqrt()

@@ -1,0 +1,71 @@
+"""The list-wise term and its written-out gradient, against autograd through the plain formula in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from adaptor import losses
+from adaptor.distillation import distil, teacher
+from adaptor.settings import Metric
+
+METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
+WIDTHS = (2, 3, 7)
+
+
+def draw(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def both(metric: Metric, kind: torch.dtype, **changed: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+    """(loss, gradients of anchors, candidates and scale) of the plain formula in float64, and of ours in `kind`."""
+    anchors, candidates = changed.get("anchors", draw(5, 9, seed=0)), draw(8, 9, seed=1)
+    full, scale = draw(5, 8, seed=2) / 10, torch.tensor([9.0, 4.0, 2.0], dtype=torch.float64)
+    hidden = torch.zeros(5, 8, dtype=torch.bool)
+    hidden[0, 2] = hidden[3, 7] = True
+    results = []
+    for plain in (True, False):
+        of = torch.float64 if plain else kind
+        leaves = [x.to(of).clone().requires_grad_() for x in (anchors, candidates, scale)]
+        if plain:
+            prefixes = losses.prefix_similarities(leaves[0], leaves[1], WIDTHS, metric)
+            loss = losses.listwise(full, prefixes, leaves[2], hidden, 0.05)
+        else:
+            logs = teacher(full.to(of), hidden, 0.05)
+            loss = distil((leaves[0], leaves[1]), WIDTHS, leaves[2], logs, hidden, metric)
+        torch.autograd.backward(3 * loss)
+        results.append((loss.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)))
+    return results
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_loss_and_gradient_are_those_of_the_plain_formula(metric: Metric) -> None:
+    plain, ours = both(metric, torch.float64)
+    assert len(plain) == len(ours) == 4
+    for a, b in zip(plain, ours, strict=True):
+        torch.testing.assert_close(b, a, rtol=1e-9, atol=1e-9)
+    assert ours[1][:, 7:].abs().max() == 0  # columns behind the last width
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_in_float32(metric: Metric) -> None:
+    plain, ours = both(metric, torch.float32)
+    for a, b in zip(plain, ours, strict=True):
+        torch.testing.assert_close(b.double(), a, rtol=1e-4, atol=1e-4)
+
+
+def test_a_zero_prefix_has_a_finite_gradient() -> None:
+    anchors = draw(5, 9, seed=0)
+    anchors[1, :3] = 0
+    plain, ours = both("cosine", torch.float32, anchors=anchors)
+    for a, b in zip(plain, ours, strict=True):
+        assert torch.isfinite(b).all()
+        torch.testing.assert_close(b.double(), a, rtol=1e-3, atol=1e-3)
+
+
+def test_the_teacher_itself_is_a_perfect_match() -> None:
+    rows = draw(6, 4, seed=3).float()
+    hidden = torch.eye(6, dtype=torch.bool)
+    full = losses.prefix_similarities(rows, rows, (4,), "cosine")[0]
+    found = distil((rows, rows), (4,), torch.tensor([20.0]), teacher(full, hidden, 0.05), hidden, "cosine")
+    assert float(found) == pytest.approx(0, abs=1e-5)
