@@ -1,0 +1,144 @@
+"""What a training step costs beside a plain loop over widths, and what a whole fit costs with one and two workers.
+
+    python tests/benchmarks/fit.py [--steps 20] [--repeats 5] [--store URI] [--json FILE]
+
+Step: the product's objective and, as its counterpart, the same loss the obvious way (for each width: cut, normalise,
+multiply, soft-max, cross-entropy; autograd does the rest), interleaved, same rows, one thread, seconds of CPU. Both
+must give the same loss. With --store, `matryoshka fit` with default settings runs there with one and with two workers;
+its own summary tells the steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adaptor.batches import AnchorRows, World, anchor_rows
+from adaptor.model import Orthogonal, free_widths
+from adaptor.objective import Objective, Trainee
+from adaptor.settings import WIDTH_LADDER, LossSettings, TrainingSettings
+from adaptor.training_set import TrainingSet
+
+LOSS, TRAINING = LossSettings(), TrainingSettings()
+#: Rows, dimension and leading columns: the bundled set, and a large one.
+SHAPES = ((5_000, 384, 128), (100_000, 768, 512))
+
+
+def training_set(rows: int, dim: int) -> TrainingSet:
+    """Unit rows with a falling spectrum and random neighbours: a step costs the same whatever they are."""
+    draw = np.random.default_rng(0)
+    vectors = draw.standard_normal((rows, dim), dtype=np.float32) * (np.arange(1, dim + 1) ** -0.5).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    near = draw.integers(0, rows, (rows, 10))
+    return TrainingSet(vectors, rows, near, vectors[:10], near[:10], rows)
+
+
+def plain_loss(trainee: Trainee, corpus: Tensor, rows: AnchorRows, widths: tuple[int, ...]) -> Tensor:
+    """The objective as one would write it first."""
+    anchors, candidates = corpus[torch.from_numpy(rows.anchors)], corpus[torch.from_numpy(rows.candidates)]
+    (left, scale), (right, _) = trainee(anchors), trainee(candidates)
+    itself = torch.from_numpy(rows.itself)
+    total = torch.zeros(())
+    for number, width in enumerate(widths):
+        full = functional.normalize(anchors) @ functional.normalize(candidates).T
+        target = torch.softmax((full / LOSS.temperature).masked_fill(itself, -torch.inf), dim=1)
+        short = functional.normalize(left[:, :width]) @ functional.normalize(right[:, :width]).T
+        logs = torch.log_softmax((short * scale[number]).masked_fill(itself, -torch.inf), dim=1)
+        match = torch.xlogy(target, target) - target * logs.masked_fill(itself, 0.0)
+        total = total + match.sum(1).mean()
+    return total
+
+
+def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict[str, Any]:
+    """CPU seconds of a step, ours and plain, in turn; and how far their losses are apart."""
+    rows, dim, leading = shape
+    data, widths = training_set(rows, dim), tuple(w for w in WIDTH_LADDER if w <= dim)
+    corpus = torch.from_numpy(data.corpus)
+    sides: dict[str, tuple[Callable[[AnchorRows], Tensor], torch.optim.Adam]] = {}
+    for name in ("ours", "plain"):
+        form = Orthogonal(leading)
+        free = free_widths(form, widths)
+        trainee, objective = Trainee(form, free, LOSS.temperature), Objective(LOSS, free, "cosine")
+        loss = (
+            (lambda r, o=objective, t=trainee: o(t, corpus, None, r, None))
+            if name == "ours"
+            else (lambda r, t=trainee, f=free: plain_loss(t, corpus, r, f))
+        )
+        sides[name] = loss, torch.optim.Adam(trainee.parameters(), lr=TRAINING.learning_rate)
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    last = dict.fromkeys(sides, 0.0)
+    for repeat in range(repeats + 1):
+        for name, (loss, optimiser) in sides.items():
+            began = time.thread_time()
+            for step in range(repeat * steps, (repeat + 1) * steps):
+                batch = anchor_rows(data, LOSS, TRAINING, (1, step), World())
+                optimiser.zero_grad()
+                value = loss(batch)
+                torch.autograd.backward(value)
+                optimiser.step()
+                last[name] = float(value.detach())
+            seconds[name].append((time.thread_time() - began) / steps)
+    ratios = sorted(b / a for a, b in zip(seconds["ours"][1:], seconds["plain"][1:], strict=True))
+    return {
+        "case": "step",
+        "rows": rows,
+        "dim": dim,
+        "widths": list(free),
+        **{f"{name}_cpu_ms": 1e3 * float(np.median(values[1:])) for name, values in seconds.items()},
+        "ratio_median": float(np.median(ratios)),
+        "ratio_spread": [ratios[0], ratios[-1]],
+        "losses": last,
+    }
+
+
+def whole_fit(store: str, workers: int) -> dict[str, Any]:
+    """A default fit in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "jobs", "fit", "--store.uri", store, "--output.uri", folder]
+        began = time.perf_counter()
+        done = subprocess.run([*command, "--cluster.workers", str(workers)], check=True, capture_output=True, text=True)
+        seconds = time.perf_counter() - began
+        summary = json.loads((Path(folder) / "summary.json").read_text())
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return {"case": "fit", "store": store, "workers": workers, "seconds": seconds, **summary, "said": lines[-12:]}
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--store")
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    results = [compare_steps(shape, given.steps, given.repeats) for shape in SHAPES]
+    for found in results:
+        print(
+            f"{found['rows']:,} x {found['dim']}, {len(found['widths'])} widths: {found['ours_cpu_ms']:.1f} ms of CPU a"
+            f" step, a plain loop {found['plain_cpu_ms']:.1f}; ratio {found['ratio_median']:.2f} "
+            f"[{found['ratio_spread'][0]:.2f}, {found['ratio_spread'][1]:.2f}]"
+        )
+    for workers in (1, 2) if given.store else ():
+        results.append(whole_fit(given.store, workers))
+        print(f"default fit of {given.store}, {workers} workers: {results[-1]['seconds']:.1f} s")
+    print(json.dumps(results))
+    if given.json:
+        given.json.write_text(json.dumps(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
