@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def training_set(rows: int, dim: int) -> TrainingSet:
     return TrainingSet(vectors, rows, near, vectors[:10], near[:10], rows)
 
 
-def plain_loss(trainee: Trainee, corpus: Tensor, rows: AnchorRows, widths: tuple[int, ...]) -> Tensor:
+def plain_loss(trainee: Trainee, corpus: Tensor, widths: tuple[int, ...], rows: AnchorRows) -> Tensor:
     """The objective as one would write it first."""
     anchors, candidates = corpus[torch.from_numpy(rows.anchors)], corpus[torch.from_numpy(rows.candidates)]
     (left, scale), (right, _) = trainee(anchors), trainee(candidates)
@@ -61,6 +62,10 @@ def plain_loss(trainee: Trainee, corpus: Tensor, rows: AnchorRows, widths: tuple
     return total
 
 
+def _ours(objective: Objective, trainee: Trainee, corpus: Tensor) -> Callable[[AnchorRows], Tensor]:
+    return lambda rows: objective(trainee, corpus, None, rows, None)
+
+
 def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step, ours and plain, in turn; and how far their losses are apart."""
     rows, dim, leading = shape
@@ -71,11 +76,7 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
         form = Orthogonal(leading)
         free = free_widths(form, widths)
         trainee, objective = Trainee(form, free, LOSS.temperature), Objective(LOSS, free, "cosine")
-        loss = (
-            (lambda r, o=objective, t=trainee: o(t, corpus, None, r, None))
-            if name == "ours"
-            else (lambda r, t=trainee, f=free: plain_loss(t, corpus, r, f))
-        )
+        loss = _ours(objective, trainee, corpus) if name == "ours" else partial(plain_loss, trainee, corpus, free)
         sides[name] = loss, torch.optim.Adam(trainee.parameters(), lr=TRAINING.learning_rate)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     last = dict.fromkeys(sides, 0.0)
