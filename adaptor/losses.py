@@ -11,10 +11,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from adaptor.settings import Metric
 
 _TINY = 1e-12
+#: Better documents whose pairs the ranking loss takes at once.
+_PAIRS = 256
 #: Logit of what is not in a soft-max: finite, so that a row without any has a gradient.
 _NEVER = -1e4
 
@@ -76,15 +79,19 @@ def ranking(prefixes: Tensor, grades: Tensor) -> Tensor:
 
     `prefixes` (w, p, q) similarities of queries to documents, `grades` (p, q) graded relevance y ≥ 0 → ().
     """
-    better = grades.max(dim=1).values > 0
+    queries, better = torch.nonzero(grades > 0, as_tuple=True)  # only judged documents can be the better one of a pair
     total = prefixes.new_zeros(())
-    # Only judged documents can be the better one of a pair: looping over them keeps (w, q) instead of (w, q, q) in
-    # memory.
-    for i in torch.nonzero(better).flatten().tolist():
-        for j in torch.nonzero(grades[i] > 0).flatten().tolist():
-            gain = (grades[i, j] - grades[i]).clamp_min(0)
-            total = total + (gain * functional.softplus(prefixes[:, i] - prefixes[:, i, j, None])).sum()
+    for i, j in zip(torch.split(queries, _PAIRS), torch.split(better, _PAIRS), strict=True):
+        # Taken again for the gradient: (w, pairs, q) of all judged documents would be too many to keep.
+        total = total + checkpoint(_pairs, prefixes, grades, i, j, use_reentrant=False)
     return total / len(grades)
+
+
+def _pairs(prefixes: Tensor, grades: Tensor, queries: Tensor, better: Tensor) -> Tensor:
+    """The sum of `ranking` over some better documents: their queries and numbers, both (n,)."""
+    gain = (grades[queries, better][:, None] - grades[queries]).clamp_min(0)
+    gaps = prefixes[:, queries] - prefixes[:, queries, better, None]
+    return (gain * functional.softplus(gaps)).sum()
 
 
 def contrastive(prefixes: Tensor, grades: Tensor, temperature: float) -> Tensor:
