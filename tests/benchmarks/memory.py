@@ -1,6 +1,6 @@
 """Memory of compress over time, for stores of every size and shape, beside each other.
 
-    python -m tests.benchmarks.memory [--rows 2000000 --dim 384 --rows-per-file 100000 --shards 100000] [--plot FILE]
+    python -m tests.benchmarks.memory [--rows 2000000 --dim 384 --rows-per-file 20000 --shards 100000] [--plot FILE]
 
 Compresses with two workers: a tenth of the rows; all of them; half of them in one file with one row group; and a store
 of `--shards` tiny shards with a worker that only pretends (its driver is the real one). Prints a table and one line of
@@ -111,7 +111,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--rows-per-file", type=int, default=100_000)
+    parser.add_argument(
+        "--rows-per-file",
+        type=int,
+        default=20_000,
+        help="small enough for several files per worker: the first ones fill pools",
+    )
     parser.add_argument("--shards", type=int, default=100_000)
     parser.add_argument("--plot", type=Path, default=Path("memory.png"))
     given = parser.parse_args()
