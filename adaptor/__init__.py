@@ -1,4 +1,5 @@
-"""The Matryoshka-Adaptor: the method and nothing else. Importing this package needs numpy and safetensors only.
+"""The Matryoshka-Adaptor: the method and nothing else. Importing this package needs numpy, safetensors and
+pydantic only.
 
 >>> import adaptor
 >>> short = adaptor.load("out/adaptor").transform(vectors, width=64)  # (n, d) -> float32 (n, 64)

@@ -33,6 +33,8 @@ def blend(
 
     def mixed(share: float) -> Tensor:
         """The matrix (d, d); exact at both ends."""
+        if share in (0.0, 1.0):  # exact, also where training has diverged: 0 · NaN is NaN
+            return last if share else first
         return (1 - share) * first + share * last
 
     for share in SHARES:

@@ -82,13 +82,13 @@ class _Distillation(torch.autograd.Function):
                 pulls.append((-2 * scale[number] * slope.sum(1), -2 * scale[number] * slope.sum(0)))
             slopes.append(slope.mul_(factor))  # and by the inner products
         ctx.save_for_backward(*_gradients(left, right, widths, slopes, pulls), d_scale)
-        return loss / len(left)
+        return loss / max(1, len(left))  # a worker may be left without anchors
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of anchors, candidates and scale."""
         left, right, scale = ctx.saved_tensors
-        factor = grad_outputs[0] / len(left)
+        factor = grad_outputs[0] / max(1, len(left))
         return left * factor, right * factor, scale * factor, None, None, None, None
 
 

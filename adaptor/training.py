@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,10 +41,14 @@ class State:
     first_score: float = -math.inf
     share: float = 1.0
     """Of what labels taught, the share kept (blending.py); known when stage 2 has finished."""
+    finished: bool = False
+    """Whether the last look ended the stage: a state that is restored then is not judged, or mixed, again."""
+    notes: tuple[str, ...] = ()
+    """What the stage before left to tell the user (settling.py)."""
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
-    def numbers(self) -> dict[str, float]:
-        """The numbers, for a JSON file."""
+    def numbers(self) -> dict[str, Any]:
+        """All but the tensors, for a JSON file."""
         return {name: value for name, value in vars(self).items() if name != "tensors"}
 
 
@@ -143,8 +148,8 @@ def _look(
     trainee: Trainee, optimiser: torch.optim.Adam, job: Job, state: State, loss: float, on_look: Callable[[Look], None]
 ) -> bool:
     steps = job.training.supervised_steps if state.stage == 2 else job.training.steps
-    finished, score = False, 0.0
-    if job.world.rank == 0:
+    finished, score = state.finished, state.best_score if state.finished else 0.0
+    if job.world.rank == 0 and not finished:
         found = judge(trainee.form, job.data, free_widths(trainee.form, job.widths), job.metric, state.stage)
         score = float(found.mean())
         if state.step == 0:
@@ -158,6 +163,7 @@ def _look(
             state.tensors.update({f"best.{k}": v.detach().cpu().clone() for k, v in trainee.state_dict().items()})
         state.tensors.update(_snapshot(trainee, optimiser))
         finished = state.step >= steps or state.step - state.best_step >= job.training.patience
+        state.finished = finished
         if finished and state.stage == 2:
             _keep_share(trainee.form, job, state)
     finished = job.agree(finished)

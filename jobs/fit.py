@@ -21,6 +21,7 @@ from adaptor.artefact import DOCUMENT, FILES, Adaptor, Floats, build, from_files
 from adaptor.errors import InputError
 from adaptor.evidence import evidence
 from adaptor.model import fold
+from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.training import State
 from cluster.session import connect
 from jobs.config.commands import FitConfig
@@ -108,7 +109,8 @@ def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
 def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
     listing = [[(s.key, s.size, s.version) for s in part] for part in (shards, *_labels(config))]
     settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, "cluster": True, "output": True})
-    return hashlib.sha256(json.dumps([settings, listing], sort_keys=True).encode()).hexdigest()
+    version = RECIPE_VERSIONS[config.adaptor.recipe]
+    return hashlib.sha256(json.dumps([settings, version, listing], sort_keys=True).encode()).hexdigest()
 
 
 def _labels(config: FitConfig) -> Iterator[list[Shard]]:

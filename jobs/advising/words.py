@@ -64,6 +64,8 @@ def _others(told: Told) -> str:
 
 def _unmet(told: Told) -> list[str]:
     lines = [f"No width below {told.prices.dim} meets {_joined(told.targets)}."]
+    if not told.decision.checks:
+        return [*lines, "There is no smaller one to look at: give advising.widths, or fit with other adaptor.widths."]
     good: dict[Target, list[int]] = {}
     for target in told.targets:
         by_width = {w: next(c for c in checks if c.target == target) for w, checks in told.decision.checks.items()}
@@ -74,7 +76,11 @@ def _unmet(told: Told) -> list[str]:
             lines.append(f"{target}: no width meets it; {closest} comes closest with {_check(by_width[closest])}.")
     if len(lines) > 1:
         return [*lines, "Ask for less, or fit an adaptor with other widths, with labels, or on a larger sample."]
-    needed = max(min(widths) for target, widths in good.items() if not target.is_budget)
+    quality = {target: widths for target, widths in good.items() if not target.is_budget}
+    if not (both := set.intersection(*map(set, quality.values()))):
+        each = [f"{target} is met at {', '.join(map(str, widths))} only." for target, widths in quality.items()]
+        return [*lines, *each, "Ask for less."]
+    needed = min(both)
     allowed = min(max(widths) for target, widths in good.items() if target.is_budget)
     found = "; ".join(_check(check) for check in told.decision.checks[allowed] if not check.target.is_budget)
     as_float16 = f" ({2 * needed:,} as float16, advising.dtype)" if told.prices.number_bytes > 2 else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Set
 
@@ -10,7 +11,7 @@ from jobs.compression.report import Totals
 from jobs.config.commands import CompressConfig
 from jobs.store.failures import forget_failures
 from jobs.store.ledger import DATA, RecordName, quarantine_key, read_record, retire, source_keys
-from jobs.store.objects import Objects
+from jobs.store.objects import AbsentError, Objects
 from jobs.store.plan import Plan, orphans
 
 LOGGER = logging.getLogger(__name__)
@@ -35,12 +36,16 @@ def tidy(
     (store, generation), (outputs, failures) = places, before
     try:
         generation.abandon_uploads(max(_ABANDONED_SECONDS, 2 * config.reading.timeout_seconds))
-    except (InputError, RunError) as problem:  # not allowed to, or not known here: no reason to fail
+    except (InputError, RunError, OSError, KeyError) as problem:
+        # Refused, or a server that knows half of it: no reason to fail a run that is complete.
         LOGGER.warning("unfinished uploads are left to the bucket's lifecycle rule: %s", problem)
     forget_failures(generation, failures - totals.failed.keys())  # done now, changed or gone: all others were tried
     if not totals.complete:
         return 0
-    removed = [read_record(generation, name) for name in work.removed]
+    removed = []
+    for name in work.removed:
+        with contextlib.suppress(AbsentError):  # a run beside this one has retired it
+            removed.append(read_record(generation, name))
     gone = [record for record in removed if config.output.removed == "delete" and store.stat(record.shard) is None]
     for record in gone:
         retire(generation, record)

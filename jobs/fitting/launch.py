@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def train_on_cluster(
     best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     form.load_state_dict(best)
     settled = settle(form, prepared.data, widths, config.store.metric)
+    settled = replace(settled, held_back=(*state.notes, *settled.held_back))
     for note in (*what_labels_did(state), *settled.held_back):
         progress.note(note)
     return settled, state

@@ -52,13 +52,13 @@ class Board:
     """Actor: the last look of the first worker, for the driver to show."""
 
     def __init__(self) -> None:
-        self.last: dict[str, float] = {}
+        self.last: dict[str, Any] = {}
 
-    def post(self, numbers: dict[str, float]) -> None:
+    def post(self, numbers: dict[str, Any]) -> None:
         """Replace what is shown."""
         self.last = numbers
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, Any]:
         """What is shown."""
         return self.last
 
@@ -110,7 +110,8 @@ def train_stages(job: Job, model: ModelSettings, state: State | None, on_look: A
         state = State(stage=2)
     if job.data.supervision is not None:
         if job.world.rank == 0 and state.step == 0:
-            form = settle(form, job.data, job.widths, job.metric).form
+            settled = settle(form, job.data, job.widths, job.metric)
+            form, state.notes = settled.form, settled.held_back
         form = freed(form, dim).to(job.device)  # the others get the first worker's weights when training starts
         train(form, job, state, on_look)
     return form

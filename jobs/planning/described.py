@@ -64,7 +64,7 @@ def stock_of(described: DescribeSection, rows: int) -> Stock:
         sizes=sizes,
         rows=rows,
         rows_error=0.0,
-        row_groups=max(1.0, rows_per_shard * bytes_per_row / described.row_group_bytes),
+        row_groups=max(1.0, min(rows, rows_per_shard) * bytes_per_row / described.row_group_bytes),
         columns=_COLUMNS,
         vector_share=1 - (described.payload_bytes + _ID_BYTES) / bytes_per_row,
         object_store=True,

@@ -104,12 +104,13 @@ def _systematic(expected: Floats, rng: np.random.Generator) -> Integers:
 
 
 def read_rows(
-    objects: Objects, shard: Shard, store: StoreSection, rows: Integers, dim: int | None = None
+    objects: Objects, shard: Shard, store: StoreSection, rows: Integers, dim: int | None = None, *, direct: bool = True
 ) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
     """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
 
     Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only the row groups that
-    hold the rows are read, batch by batch. `InputError` for a damaged shard and for a row beyond its end.
+    hold the rows are read, batch by batch, `direct` as in `read_batches`. `InputError` for a damaged shard and for a
+    row beyond its end.
     """
     footer = read_footer(objects, shard, store)
     ends = np.cumsum(np.asarray(footer.row_group_rows, dtype=np.int64))
@@ -119,7 +120,7 @@ def read_rows(
     ids: list[str] = []
     vectors: list[pa.Array] = []
     groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
-    for batch in read_batches(objects, shard, groups, _BATCH_ROWS, columns):
+    for batch in read_batches(objects, shard, groups, _BATCH_ROWS, columns, direct=direct):
         start = ends[batch.row_group] - footer.row_group_rows[batch.row_group] + batch.first_row
         low, high = np.searchsorted(rows, (start, start + batch.table.num_rows))
         if high > low:

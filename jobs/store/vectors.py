@@ -154,20 +154,26 @@ class Batch:
 
 
 def read_batches(
-    objects: Objects, shard: Shard, row_groups: Iterable[int], batch_rows: int, columns: Sequence[str] | None = None
+    objects: Objects,
+    shard: Shard,
+    row_groups: Iterable[int],
+    batch_rows: int,
+    columns: Sequence[str] | None = None,
+    *,
+    direct: bool = True,
 ) -> Iterator[Batch]:
     """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
 
     `columns` None reads all, with their types unchanged. Vectors are read directly from their pages where that is
-    proven to give what pyarrow gives, else by pyarrow. Memory is bounded by the batch and one read buffer per column,
-    not by the row group. `InputError` names the shard and row group when its data cannot be decoded or has changed,
-    `RunError` when the disk or the network failed.
+    proven to give what pyarrow gives, else (or unless `direct`) by pyarrow. Memory is bounded by the batch and one read
+    buffer per column, not by the row group. `InputError` names the shard and row group when its data cannot be decoded
+    or has changed, `RunError` when the disk or the network failed.
     """
     with open_shard(objects, shard.key) as opened:
         for row_group in row_groups:
             first_row = 0
             try:
-                for table in _row_group(opened, row_group, batch_rows, columns):
+                for table in _row_group(opened, row_group, batch_rows, columns, direct):
                     if table.num_rows:
                         yield Batch(row_group, first_row, table)
                     first_row += table.num_rows
@@ -182,15 +188,16 @@ def read_batches(
 
 
 def _row_group(
-    shard: OpenShard, row_group: int, batch_rows: int, columns: Sequence[str] | None
+    shard: OpenShard, row_group: int, batch_rows: int, columns: Sequence[str] | None, direct: bool
 ) -> Iterator[pa.RecordBatch]:
     """The batches of a row group: directly as far as that is proven, from there on by pyarrow."""
     done = 0
     try:
-        for table in read_directly(shard, row_group, batch_rows, columns):
+        for table in read_directly(shard, row_group, batch_rows, columns) if direct else ():
             yield table
             done += table.num_rows
-        return
+        if direct:
+            return
     except Unproven:
         pass
     wanted = None if columns is None else list(columns)

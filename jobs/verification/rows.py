@@ -90,7 +90,7 @@ class RowChecker:
         if any(schema.names.count(name) != 1 or schema.field(name).type != pa.int64() for name in names):
             raise InputError(f"its quarantine file {key} lacks the columns {' and '.join(names)}")
         shard, parts = Shard(info.key, info.size, info.version), [[np.empty(0, np.int64)] for _ in names]
-        for batch in read_batches(there, shard, groups, BATCH_ROWS, names):
+        for batch in read_batches(there, shard, groups, BATCH_ROWS, names, direct=False):
             for name, part in zip(names, parts, strict=True):
                 part.append(batch.table.column(name).drop_null().to_numpy())
         group, row = (np.concatenate(part) for part in parts)
@@ -144,7 +144,9 @@ class RowChecker:
         good_before = self._rejected - np.arange(len(self._rejected))
         rows = chosen + np.searchsorted(good_before, chosen, side="right")
         rows += sum(subject.source.row_group_rows[: subject.groups.start])
-        _, vectors, reasons = read_rows(place.store, subject.shard, place.config.store, rows, place.adaptor.dim)
+        # By pyarrow alone, though compress reads directly: a check must not share what it checks.
+        store, dim = place.config.store, place.adaptor.dim
+        _, vectors, reasons = read_rows(place.store, subject.shard, store, rows, dim, direct=False)
         if reasons:
             position, why = next(iter(reasons.items()))
             subject.found(SAMPLE, f"row {chosen[position]} comes from an unusable vector: {why}")

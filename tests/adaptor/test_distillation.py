@@ -69,3 +69,12 @@ def test_the_teacher_itself_is_a_perfect_match() -> None:
     full = losses.prefix_similarities(rows, rows, (4,), "cosine")[0]
     found = distil((rows, rows), (4,), torch.tensor([20.0]), teacher(full, hidden, 0.05), hidden, "cosine")
     assert float(found) == pytest.approx(0, abs=1e-5)
+
+
+def test_a_worker_without_anchors_adds_nothing() -> None:
+    nobody, candidates = torch.zeros(0, 9, requires_grad=True), torch.randn(8, 9, requires_grad=True)
+    scale, hidden = torch.ones(3, requires_grad=True), torch.zeros(0, 8, dtype=torch.bool)
+    logs = teacher(torch.zeros(0, 8), hidden, 0.05)
+    torch.autograd.backward(distil((nobody, candidates), WIDTHS, scale, logs, hidden, "cosine"))
+    assert candidates.grad is not None
+    assert not candidates.grad.any()

@@ -55,7 +55,8 @@ def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
                 raise Unproven("a dictionary that is not the first page")
             if header.encoding not in (Encoding.PLAIN, Encoding.PLAIN_DICTIONARY):
                 raise Unproven(f"a dictionary in encoding {header.encoding}")
-            dictionary = _plain(_open(stored, header.plain_bytes, layout.codec), header, layout.kind)
+            # A copy: what was not compressed is memory of `blocks` still, which the next page overwrites.
+            dictionary = _plain(_open(stored, header.plain_bytes, layout.codec), header, layout.kind).copy()
         elif header.kind != Kind.INDEX:
             if header.values > layout.rows * layout.dim - done:
                 raise Unproven("a page with more values than its column chunk has left")

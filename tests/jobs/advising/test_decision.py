@@ -116,6 +116,26 @@ def test_when_no_width_will_do_the_words_say_which_demand_fails_and_what_to_do()
     assert lines[1] == "bytes <= 16: no width meets it; 8 comes closest with 32 bytes."
 
 
+def test_targets_that_no_width_meets_together_are_told_one_by_one() -> None:
+    scores = {Column("original", DIM): {"overlap@10": np.ones(400), "overlap@100": np.ones(400)}}
+    for width, (ten, hundred) in {16: (0.9, 0.5), 32: (0.6, 0.9), DIM: (1.0, 1.0)}.items():
+        for method in ("truncation", "pca", "adaptor"):
+            scores[Column(method, width)] = {"overlap@10": series(ten), "overlap@100": series(hundred)}
+    for budget in ([], ["bytes <= 200"]):
+        lines = answer(told(["overlap@10 >= 0.8", "overlap@100 >= 0.8", *budget], estimate(scores, 1000, 0)))
+        assert lines[1:] == [
+            "overlap@10 >= 0.8 is met at 16 only.",
+            "overlap@100 >= 0.8 is met at 32 only.",
+            "Ask for less.",
+        ]
+
+
+def test_an_adaptor_without_a_smaller_width_is_told_so() -> None:
+    for targets in (["overlap@10 >= 0.8"], ["bytes <= 64"]):
+        lines = answer(told(targets, estimates({DIM: 1.0})))
+        assert lines[1] == "There is no smaller one to look at: give advising.widths, or fit with other adaptor.widths."
+
+
 def test_without_a_target_the_usual_ones_are_answered() -> None:
     lines = answer(told([]))
     assert lines[1:] == [

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jobs.config.sections import FilesystemOptions
@@ -162,6 +162,8 @@ def test_any_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[A
     content = pa.table({"vector": pa.array(rows, pa.list_(pa.float32()))})
     write(tmp_path / "a.parquet", content, data_page_size=page, write_batch_size=3, data_page_version=version)
     directly, by_pyarrow = both_ways(monkeypatch, tmp_path, 7)
+    # pyarrow 26 loses the row of a file whose only list is cut into pages of one byte: nothing to compare with.
+    assume("its pages hold 0 rows" not in str(by_pyarrow.error))
     assert directly.result == by_pyarrow.result
 
 
@@ -200,6 +202,19 @@ def test_a_wrong_checksum_is_an_error(tmp_path: Path, monkeypatch: pytest.Monkey
     assert directly.gave_up == ["a page whose checksum is wrong"]
     assert directly.error == by_pyarrow.error
     assert "row group 0, after row 0: the data is damaged" in str(directly.error)
+
+
+@pytest.mark.parametrize(("block_bytes", "ahead"), [(1 << 20, 0), (1 << 16, 0), (1 << 16, 3), (1000, 1), (8 << 20, 4)])
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+def test_a_dictionary_outlives_the_pages_behind_it(
+    tmp_path: Path, block_bytes: int, ahead: int, compression: str
+) -> None:
+    # pyarrow's defaults: a dictionary of a megabyte, pages that refer to it, and plain pages once it is full.
+    file = shard(tmp_path, vectors(6000, 64), "fixed_size_list", compression=compression)
+    objects = open_objects(str(tmp_path), FilesystemOptions())
+    with OpenShard(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
+        tables = list(read_directly(opened, 0, 1024, None))
+    assert pa.Table.from_batches(tables).equals(pq.read_table(file))
 
 
 @pytest.mark.parametrize(("block_bytes", "ahead"), [(1 << 20, 0), (100, 0), (1000, 3), (70, 1), (1 << 20, 4)])
