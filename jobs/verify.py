@@ -68,6 +68,7 @@ def _read_ledger(generation: Objects) -> tuple[list[Record], list[Finding]]:
     findings: list[Finding] = []
 
     def read(name: Any) -> Record | None:
+        """The record, or None when it is damaged."""
         try:
             return read_record(generation, name)
         except InputError as problem:

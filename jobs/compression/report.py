@@ -105,6 +105,7 @@ def whole_generation(generation: Objects, work: Plan, totals: Totals) -> dict[st
         return None
 
     def read(item: WorkItem) -> Record | None:
+        """The record, or None when it is gone or damaged."""
         try:
             return read_record(generation, item.record)
         except InputError:

@@ -53,6 +53,7 @@ def curve(results: Results, metric: str, size: tuple[float, float]) -> str:
     """Draw one measure against the width for all methods: an inline `<svg>` of `size` (inches at 72 units each)."""
 
     def draw(axes: Axes) -> None:
+        """Into one drawing."""
         _draw(axes, results, metric)
         _scale(axes, results, metric, size[0])
 
@@ -65,6 +66,7 @@ def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float])
     columns = {method: [w for w in results.widths if w < results.dim] for method in results.methods}
 
     def draw(axes: Axes) -> None:
+        """Into one drawing."""
         _draw_original(axes, results, truth)
         for method in sorted(columns, key=lambda method: method == "adaptor"):
             across = [results.value(method, width, proxy) for width in columns[method]]

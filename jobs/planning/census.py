@@ -63,6 +63,7 @@ def take_census(objects: Objects, store: StoreSection, footers: int, seed: int) 
         raise InputError(f"{objects.uri} does not exist or holds no *.parquet file: check store.uri")
 
     def footer(shard: Shard) -> Footer | InputError:
+        """The footer, or what is wrong with it."""
         try:
             return read_footer(objects, shard, store)
         except InputError as problem:
