@@ -25,7 +25,7 @@ from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_generation
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
-from jobs.store.failures import failed_names, record_failure
+from jobs.store.failures import failed_names, forget_attempts, noted_attempts, record_failure
 from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import Plan, WorkItem, plan, undecided
@@ -154,7 +154,7 @@ def _compress(
         unit = "shards" if all(item.row_groups is None for item in items) else "work items"
         with (
             Progress("compress", total=len(items), unit=unit, rates=("vectors",), log=cluster.log) as progress,
-            closing(stream_results(config, items, worker or CompressShards)) as results,
+            closing(stream_results(config, items, worker or CompressShards, noted_attempts(generation))) as results,
         ):
             progress.set(vectors=0, gb=0.0, quarantined=0, failed=0)
             metrics = Metrics()
@@ -173,3 +173,5 @@ def _compress(
                     totals.add(result.item, record, result.phases)
                     gb = result.item.input_bytes / 1e9
                     progress.advance(vectors=record.rows_in, gb=gb, quarantined=record.rows_quarantined)
+                if result.attempt > 1:  # done or given up: next time counting starts again
+                    forget_attempts(generation, [result.item.record])

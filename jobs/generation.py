@@ -5,6 +5,7 @@
   _ledger/…        one record per finished work item
   _quarantine/…    rejected rows
   _failed/…        why work items were given up
+  _attempts/…      how often one that is still open has killed its worker
   generation.json  what all of it was made with; config.json and summary.json are those of the last run
 """
 

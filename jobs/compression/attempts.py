@@ -1,18 +1,18 @@
-"""How often each work item was begun, which failed for good, and the end of those that hang."""
+"""How often each work item was begun, what became of it, and the end of those that hang."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from jobs.store.failures import Cause
+from jobs.store.failures import Cause, Tried
 
 #: Parts of the time limit between two looks at the clock.
 _LOOKS = 20
@@ -21,24 +21,34 @@ _LONGEST_LOOK_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Begun:
-    """The `attempt` that begins now (1 is the first), how many before it ran out of time, and how the work item failed
-    for good, if it has."""
+    """The `attempt` that begins now (1 is the first), how many before it ran out of time, and how an attempt of this
+    run has ended: with the work item `done`, or failed for good."""
 
     attempt: int
     timed_out: int
-    cause: Cause | None
+    cause: Cause | None = None
+    done: bool = False
 
 
 class Attempts:
-    """Ray actor beside the driver, for as long as the job lasts. Kills every worker that takes too long.
+    """Ray actor beside the driver, for as long as the job lasts. Kills every worker that makes no
+    progress.
 
-    Ray tries a task whose worker died again for ever: this counts. The clock is this process's own, so those of other
-    machines do not matter, and a worker is killed from outside, whatever it hangs in (SIGSTOP and native code, too).
+    Ray tries a task whose worker died again for ever: this counts, on from what earlier runs `tried`. The clock is this
+    process's own, so those of other machines do not matter, and a worker is killed from outside, whatever it hangs in
+    (SIGSTOP and native code, too).
     """
 
-    def __init__(self, timeout_seconds: float, kill: Callable[[Any], None] | None = None) -> None:
-        self._begun: Counter[str] = Counter()
-        self._timed_out: Counter[str] = Counter()
+    def __init__(
+        self,
+        timeout_seconds: float,
+        tried: Mapping[str, Tried] | None = None,
+        kill: Callable[[Any], None] | None = None,
+    ) -> None:
+        tried = tried or {}
+        self._begun = Counter({key: before.begun for key, before in tried.items()})
+        self._timed_out = Counter({key: before.timed_out for key, before in tried.items()})
+        self._done: set[str] = set()
         self._failed: dict[str, Cause] = {}
         self._running: dict[str, tuple[Any, float]] = {}
         self._timeout = timeout_seconds
@@ -51,14 +61,22 @@ class Attempts:
         with self._lock:
             self._begun[key] += 1
             self._running[key] = (worker, time.monotonic() + self._timeout)
-            return Begun(self._begun[key], self._timed_out[key], self._failed.get(key))
+            return Begun(self._begun[key], self._timed_out[key], self._failed.get(key), key in self._done)
 
-    def end(self, key: str, cause: Cause | None = None) -> None:
-        """The worker is through with the item; a `cause` tells that it failed for good."""
+    def getting_on(self, key: str) -> None:
+        """The worker has come further with the item: its time begins anew."""
+        with self._lock:
+            if key in self._running:
+                self._running[key] = (self._running[key][0], time.monotonic() + self._timeout)
+
+    def end(self, key: str, outcome: Cause | Literal["done", "stop"]) -> None:
+        """The worker is through with the item; a `Cause` tells that it failed for good."""
         with self._lock:
             self._running.pop(key, None)
-            if cause is not None:
-                self._failed[key] = cause
+            if isinstance(outcome, Cause):
+                self._failed[key] = outcome
+            elif outcome == "done":
+                self._done.add(key)
 
     def _watch(self) -> None:
         while True:
@@ -73,8 +91,23 @@ class Attempts:
                 self._kill(worker)
 
 
-def start_attempts(timeout_seconds: float) -> Any:
+class Pulse:
+    """Tells the watch, once in a while, that the work item gets on."""
+
+    def __init__(self, attempts: Any, key: str, timeout_seconds: float) -> None:
+        self._attempts, self._key = attempts, key
+        self._pause = min(timeout_seconds / 10, 10.0)
+        self._next = time.monotonic() + self._pause
+
+    def __call__(self) -> None:
+        """Called after each batch."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._pause
+            self._attempts.getting_on.remote(self._key)
+
+
+def start_attempts(timeout_seconds: float, tried: Mapping[str, Tried]) -> Any:
     """The actor, on this node, as it is to live as long as the driver."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
-    return actor.options(scheduling_strategy=here).remote(timeout_seconds)
+    return actor.options(scheduling_strategy=here).remote(timeout_seconds, tried)

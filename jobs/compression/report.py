@@ -20,7 +20,7 @@ _SHOWN = 20
 _READING_THREADS = 16
 #: Most records that are read again at the end of a run: a minute or so on S3.
 _READ_AGAIN = 20_000
-_ADDED = ("rows_in", "rows_out", "rows_quarantined", "output_bytes")
+_ADDED = ("rows_in", "rows_out", "rows_quarantined", "output_bytes", "values_clipped")
 #: Failures and shards with doubled ids that summary.json lists at most.
 _LISTED = 10_000
 
@@ -35,6 +35,7 @@ class Totals:
     rows_out: int = 0
     rows_quarantined: int = 0
     duplicate_ids: int = 0
+    values_clipped: int = 0
     input_bytes: int = 0
     output_bytes: int = 0
     files_removed: int = 0
@@ -60,6 +61,7 @@ class Totals:
         self.rows_quarantined += record.rows_quarantined
         self.input_bytes += item.input_bytes
         self.output_bytes += record.output_bytes
+        self.values_clipped += record.values_clipped
         if record.duplicate_ids:
             self.duplicate_ids += record.duplicate_ids
             if len(self.doubled) < _LISTED:
@@ -88,6 +90,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
         "rows_quarantined": totals.rows_quarantined,
         "quarantine_files": totals.quarantine_files,
         "duplicate_ids": totals.duplicate_ids,
+        "values_clipped": totals.values_clipped,
         "input_bytes": totals.input_bytes,
         "output_bytes": totals.output_bytes,
         "worker_seconds": {phase: round(spent, 3) for phase, spent in totals.seconds.items()},
@@ -153,6 +156,11 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
     if totals.duplicate_ids:
         lines.append(
             f"{totals.duplicate_ids:,} rows have an id that an earlier row of their shard has: {_few(totals.doubled)}"
+        )
+    if totals.values_clipped:
+        lines.append(
+            f"{totals.values_clipped:,} numbers beyond ±65,504 became float16's extreme: "
+            "set output.dtype: float32 if they matter"
         )
     if totals.failed:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in by_kind(totals.failed.values()).items() if count)

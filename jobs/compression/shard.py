@@ -6,8 +6,9 @@ and answers with a record.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -15,14 +16,16 @@ import pyarrow as pa
 from adaptor.errors import InputError
 from jobs.artefact import open_adaptor
 from jobs.compression.commit import ScratchFile, commit_item
+from jobs.compression.memory import Memory
 from jobs.config.commands import CompressConfig
 from jobs.generation import describe, open_generation, stamps
 from jobs.shortening import aligned, open_shortener
-from jobs.store.fingerprints import Fingerprints, fingerprints
+from jobs.store.failures import Tried, note_attempts
+from jobs.store.fingerprints import IdCounter
 from jobs.store.ids import id_strings, unusable_ids
 from jobs.store.ledger import Record, quarantine_key, read_record
 from jobs.store.objects import open_objects
-from jobs.store.output import Layout, ShardWriter, Written, short_array, short_field, short_schema
+from jobs.store.output import Layout, ShardWriter, Written, clipped, short_array, short_field, short_schema
 from jobs.store.plan import WorkItem
 from jobs.store.quarantine import Quarantine
 from jobs.store.read_ahead import read_ahead
@@ -31,15 +34,15 @@ from jobs.store.shards import Footer, read_footer
 from jobs.store.vectors import Batch, read_batches
 from jobs.summary import versions
 
-#: Rows of one work item up to which doubled ids are counted (8 bytes of memory each).
-_COUNTED_IDS = 4 << 20
+LOGGER = logging.getLogger(__name__)
 
 
 class ShardCompressor:
     """Everything that one worker needs, opened from the configuration: store, generation, adaptor."""
 
-    def __init__(self, config: CompressConfig) -> None:
+    def __init__(self, config: CompressConfig, memory: Memory | None = None) -> None:
         self._config = config
+        self._memory = memory or Memory()
         self._store = open_objects(config.store.uri, config.store.filesystem)
         output, width = config.output, config.adaptor.width
         adaptor = open_adaptor(config.adaptor, config.store)
@@ -48,13 +51,15 @@ class ShardCompressor:
         self._shorten = open_shortener(adaptor, width, config.cluster.gpus_per_worker > 0)
         self._layout = Layout(output.row_group_rows, output.compression, config.store.vector_column)
         self._versions = versions()
-        #: Whether to read the smallest batches: the attempt before may have run out of memory.
+        #: Whether to take the least memory: the attempt before may have run out of it, or this one is about to.
         self.sparing = False
+        #: Called after each batch.
+        self.on_batch: Callable[[], None] = lambda: None
         #: Seconds by phase of the item that was done last.
         self.seconds: dict[str, float] = {}
 
     def compress(self, item: WorkItem) -> Record:
-        """Do one work item and commit it; when `sparing`, with the least memory that gives the same bytes.
+        """Do one work item and commit it; while `sparing`, with the least memory that gives the same bytes.
 
         Raises `InputError` for data that stops the job, `RunError` for outages.
         """
@@ -63,25 +68,30 @@ class ShardCompressor:
         short = short_field(footer.schema.field(column), self._config.adaptor.width, dtype)
         stamped = stamps(self._description, item.shard.key, item.shard.version)
         schema = short_schema(footer.schema, column, short, stamped)
-        rows = aligned(1 if self.sparing else self._config.reading.batch_rows)
         groups = self._row_groups(item, footer)
-        ids = _IdCounter()
+        ids, values_clipped = IdCounter(), 0
         began = time.monotonic()
         with (
             scratch_folder() as folder,
             ShardWriter(folder / "output", schema, self._layout) as writer,
             Quarantine(folder / "rejected", footer.schema, column) as quarantine,
         ):
-            for batch in read_ahead(read_batches(self._store, item.shard, groups, rows)):
+            # After a crash by pyarrow alone: it gives errors where it would end the process, asked for metadata.
+            batches = read_batches(self._store, item.shard, groups, self._batch_rows, direct=not self.sparing)
+            for batch in read_ahead(batches):
                 vectors, reasons = self._shorten(batch.table.column(column))
                 reasons = self._judge(item, batch, reasons)
                 if reasons:
                     quarantine.add(batch, reasons)
+                values_clipped += clipped(np.delete(vectors, list(reasons), axis=0) if reasons else vectors, dtype)
                 for good in _usable(_with_vectors(batch.table, schema, column, short_array(vectors, dtype)), reasons):
                     ids.add(good.column(self._config.store.id_column))
                     writer.write(good)
+                if self.sparing:
+                    writer.settle()
+                self.on_batch()
             output, rejected = writer.finish(), quarantine.finish()
-            record = self._record(item, output, rejected, ids.doubled())
+            record = self._record(item, output, rejected, ids.doubled(), values_clipped)
             written = time.monotonic()
             commit_item(
                 (self._store, self._generation),
@@ -93,10 +103,22 @@ class ShardCompressor:
             self.seconds = {"shorten": written - began, "commit": time.monotonic() - written}
             return record
 
-    def committed(self, item: WorkItem) -> Record | None:
-        """The record of this work item, when another attempt has already finished it."""
+    def _batch_rows(self) -> int:
+        """Rows to read next. Once memory is scarce, the fewest until the item is done."""
+        if not self.sparing and self._memory.scarce():
+            LOGGER.warning("memory is scarce: smaller batches from here on")
+            self.sparing = True
+        return aligned(1 if self.sparing else self._config.reading.batch_rows)
+
+    def note(self, item: WorkItem, tried: Tried) -> None:
+        """Have later runs know of attempts in vain, should the driver die too."""
+        note_attempts(self._generation, item.record, tried)
+
+    def committed(self, item: WorkItem, in_this_run: bool = False) -> Record | None:
+        """The record of this work item, when another attempt has already finished it; one that the plan does not rely
+        on only when it is of `in_this_run`."""
         name = item.record
-        if name.key in item.stale_records or self._generation.stat(name.key) is None:
+        if (name.key in item.stale_records and not in_this_run) or self._generation.stat(name.key) is None:
             return None
         return read_record(self._generation, name)
 
@@ -124,7 +146,9 @@ class ShardCompressor:
             )
         return reasons
 
-    def _record(self, item: WorkItem, output: Written, rejected: Written | None, doubled_ids: int | None) -> Record:
+    def _record(
+        self, item: WorkItem, output: Written, rejected: Written | None, doubled_ids: int | None, values_clipped: int
+    ) -> Record:
         rows_quarantined = 0 if rejected is None else rejected.rows
         return Record(
             shard=item.shard.key,
@@ -144,31 +168,8 @@ class ShardCompressor:
             width=self._config.adaptor.width,
             dtype=self._config.output.dtype,
             versions=self._versions,
+            values_clipped=values_clipped,
         )
-
-
-class _IdCounter:
-    """Counts rows whose id came before, as long as that takes little memory."""
-
-    def __init__(self) -> None:
-        self._prints: list[Fingerprints] | None = []
-        self._rows = 0
-
-    def add(self, ids: pa.Array) -> None:
-        """Take note of a batch of ids."""
-        self._rows += len(ids)
-        if self._rows > _COUNTED_IDS:
-            self._prints = None
-        if self._prints is not None:
-            self._prints.append(fingerprints(ids))
-
-    def doubled(self) -> int | None:
-        """Rows whose id came before; None when there were too many rows to count."""
-        if self._prints is None:
-            return None
-        # Sorted, not np.unique: that hashes, at a hundred times the cost.
-        prints = np.sort(np.concatenate([np.empty(0, np.uint64), *self._prints]))
-        return int(np.count_nonzero(prints[1:] == prints[:-1]))
 
 
 def _with_vectors(table: pa.RecordBatch, schema: pa.Schema, column: str, vectors: pa.Array) -> pa.RecordBatch:

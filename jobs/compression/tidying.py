@@ -9,8 +9,8 @@ from collections.abc import Set
 from adaptor.errors import InputError, RunError
 from jobs.compression.report import Totals
 from jobs.config.commands import CompressConfig
-from jobs.store.failures import forget_failures
-from jobs.store.ledger import DATA, RecordName, quarantine_key, read_record, retire, source_keys
+from jobs.store.failures import ATTEMPTS, forget_attempts, forget_failures
+from jobs.store.ledger import DATA, RecordName, list_names, quarantine_key, read_record, retire, source_keys
 from jobs.store.objects import AbsentError, Objects
 from jobs.store.plan import Plan, orphans
 
@@ -40,6 +40,7 @@ def tidy(
         # Refused, or a server that knows half of it: no reason to fail a run that is complete.
         LOGGER.warning("unfinished uploads are left to the bucket's lifecycle rule: %s", problem)
     forget_failures(generation, failures - totals.failed.keys())  # done now, changed or gone: all others were tried
+    forget_attempts(generation, set(list_names(generation, ATTEMPTS)) - {item.record for item in work.todo})
     if not totals.complete:
         return 0
     removed = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -14,11 +14,11 @@ import ray
 import ray.data
 
 from adaptor.errors import InputError, RunError
-from jobs.compression.attempts import Begun, start_attempts
+from jobs.compression.attempts import Begun, Pulse, start_attempts
 from jobs.compression.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
-from jobs.store.failures import Cause
-from jobs.store.ledger import Record, RowGroups
+from jobs.store.failures import Cause, Tried
+from jobs.store.ledger import Record, RecordName, RowGroups
 from jobs.store.plan import WorkItem, blocks
 from jobs.store.scratch import sweep
 from jobs.store.shards import Shard
@@ -88,18 +88,22 @@ class CompressShards:
         key = item.record.key
         begun: Begun = ray.get(self._attempts.begin.remote(key, ray.get_runtime_context().current_actor))
         outcome = self._outcome(item, begun)
-        ray.get(self._attempts.end.remote(key, outcome if isinstance(outcome, Cause) else None))
+        ended = "done" if isinstance(outcome, Record) else outcome if isinstance(outcome, Cause) else "stop"
+        ray.get(self._attempts.end.remote(key, ended))
         return begun.attempt, outcome
 
     def _outcome(self, item: WorkItem, begun: Begun) -> Record | Cause | InputError:
         try:
-            if begun.attempt > 1 and (record := self._compressor.committed(item)) is not None:
+            if begun.attempt > 1 and (record := self._compressor.committed(item, begun.done)) is not None:
                 return record
             if begun.cause is not None:
                 return begun.cause
+            if begun.attempt > 1:
+                self._compressor.note(item, Tried(begun.attempt - 1, begun.timed_out))
             if begun.attempt > self._config.reading.attempts:
                 return self._given_up(item, begun)
             self._compressor.sparing = begun.attempt > 1
+            self._compressor.on_batch = Pulse(self._attempts, item.record.key, self._config.reading.timeout_seconds)
             return self.compress(item)
         except InputError as problem:
             stop = self._config.reading.bad_rows == "stop"
@@ -110,25 +114,30 @@ class CompressShards:
     def _given_up(self, item: WorkItem, begun: Begun) -> Cause:
         tried, late, limit = begun.attempt - 1, begun.timed_out, self._config.reading.timeout_seconds
         if late == tried:
-            why = f"took longer than {limit:g} s, {tried} times: raise reading.timeout_seconds if it is merely large"
+            why = f"made no progress for {limit:g} s, {tried} times: raise reading.timeout_seconds if it is merely slow"
             return Cause("timeout", f"{item.title} {why}", tried)
         why = f"killed its worker {tried - late} times: out of memory, or a file that crashes the reader"
-        also = f"; {late} times it took longer than {limit:g} s" if late else ""
+        also = f"; {late} times it made no progress for {limit:g} s" if late else ""
         return Cause("crash", f"{item.title} {why}{also}", tried)
 
 
 def stream_results(
-    config: CompressConfig, items: Sequence[WorkItem], worker: type[CompressShards] = CompressShards
+    config: CompressConfig,
+    items: Sequence[WorkItem],
+    worker: type[CompressShards] = CompressShards,
+    tried: Mapping[RecordName, Tried] | None = None,
 ) -> Generator[Result, None, None]:
     """Do the work items on the connected cluster, longest first; results come as the blocks finish.
 
-    `worker` is what the actors run. The driver holds the descriptors and one block of results.
+    `worker` is what the actors run; earlier runs have `tried` some items in vain. The driver holds the descriptors and
+    one block of results.
     """
     cluster = config.cluster
     tables = [
         pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, _BLOCKS, cluster.workers)
     ]
-    attempts = start_attempts(config.reading.timeout_seconds)
+    before = {name.key: times for name, times in (tried or {}).items()}
+    attempts = start_attempts(config.reading.timeout_seconds, before)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     results = ray.data.from_arrow(tables).map_batches(

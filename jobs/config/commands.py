@@ -80,9 +80,10 @@ class ReadingSection(Settings):
     split_bytes: int = Field(default=1 << 30, ge=1)
     """Shards larger than this are split into work items by row groups, so that one file never holds up the job."""
     attempts: int = Field(default=3, ge=1)
-    """How often a shard that kills its worker, or takes too long, is tried before it is given up as failed."""
+    """How often a shard that kills its worker, or makes no progress, is tried before it is given up as failed."""
     timeout_seconds: float = Field(default=3600.0, gt=0)
-    """Longest time that one attempt at a work item may take: then its worker is killed and counts as died."""
+    """Longest time for a batch, or for publishing the output: a worker without progress for so long is killed and
+    counts as died."""
     retry_failed: bool = False
     """Take up only what earlier runs gave up as failed. Otherwise a run does all that is not done, failed work items
     last."""

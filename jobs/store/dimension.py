@@ -21,7 +21,9 @@ def dimension(store: StoreSection, shards: Sequence[Shard], footers: Sequence[Fo
         kind = footer.schema.field(store.vector_column).type
         if pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
-        for batch in read_batches(objects, shard, range(len(footer.row_group_rows)), 1024, [store.vector_column]):
+        groups = range(len(footer.row_group_rows))
+        # Not directly: this is the driver, and pyarrow ends the process when asked for damaged metadata.
+        for batch in read_batches(objects, shard, groups, 1024, [store.vector_column], direct=False):
             width = decode(batch.table.column(store.vector_column), None).vectors.shape[1]
             if width:
                 return int(width)

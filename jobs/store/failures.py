@@ -1,18 +1,22 @@
-"""Work items that failed for good, kept in the generation until they are done, changed or gone: `_failed/…json`."""
+"""Work items that failed for good, kept in the generation until they are done, changed or gone: `_failed/…json`.
+
+And those that are on the way there: how often one has killed its worker outlives the driver, in `_attempts/…json`.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 from jobs.store.ledger import LEDGER, RecordName, list_names
-from jobs.store.objects import Objects
+from jobs.store.objects import AbsentError, Objects
 from jobs.store.plan import WorkItem
 
-FAILED = "_failed/"
+FAILED, ATTEMPTS = "_failed/", "_attempts/"
 #: `data`: what the shard holds cannot be used. `outage`: disk or network failed, retries included. `crash`: the worker
 #: died. `timeout`: the worker took longer than `reading.timeout_seconds`.
 Kind = Literal["data", "outage", "crash", "timeout"]
@@ -25,6 +29,14 @@ class Cause:
     kind: Kind
     reason: str
     attempts: int
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How often a work item that is not done yet was begun in vain, and how often of these it took too long."""
+
+    begun: int = 0
+    timed_out: int = 0
 
 
 def record_failure(generation: Objects, item: WorkItem, cause: Cause) -> None:
@@ -45,11 +57,32 @@ def forget_failures(generation: Objects, names: Iterable[RecordName]) -> None:
         generation.delete(_key(name))
 
 
+def note_attempts(generation: Objects, name: RecordName, tried: Tried) -> None:
+    """Remember that the work item killed its worker: one small object, only for those that did."""
+    generation.put(_key(name, ATTEMPTS), json.dumps(asdict(tried)).encode() + b"\n")
+
+
+def noted_attempts(generation: Objects) -> dict[RecordName, Tried]:
+    """What earlier runs remembered, as a rule nothing. A damaged note counts for nothing."""
+    found = {}
+    for name in list_names(generation, ATTEMPTS):
+        with suppress(ValueError, TypeError, AbsentError):  # absent: a run beside this one has finished the item
+            tried = Tried(**json.loads(generation.read(_key(name, ATTEMPTS))))
+            found[name] = Tried(int(tried.begun), int(tried.timed_out))
+    return found
+
+
+def forget_attempts(generation: Objects, names: Iterable[RecordName]) -> None:
+    """Remove what is remembered of these work items: they are done, given up or gone."""
+    for name in names:
+        generation.delete(_key(name, ATTEMPTS))
+
+
 def by_kind(kinds: Iterable[Kind]) -> dict[str, int]:
     """How many there are of each kind, zeros included."""
     counts = Counter(kinds)
     return {kind: counts[kind] for kind in get_args(Kind)}
 
 
-def _key(name: RecordName) -> str:
-    return FAILED + name.key.removeprefix(LEDGER)
+def _key(name: RecordName, folder: str = FAILED) -> str:
+    return folder + name.key.removeprefix(LEDGER)

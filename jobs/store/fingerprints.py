@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 from jobs.store.ids import id_texts
 
 Fingerprints = npt.NDArray[np.uint64]
+#: Ids up to which an `IdCounter` counts (8 bytes of memory each).
+_COUNTED_IDS = 4 << 20
 
 
 def fingerprints(ids: pa.Array) -> Fingerprints:
@@ -34,6 +36,30 @@ def fingerprints(ids: pa.Array) -> Fingerprints:
 def doubled(sorted_prints: Fingerprints) -> Fingerprints:
     """The values that an ascending uint64 (n,) holds more than once, each once, ascending."""
     return np.unique(sorted_prints[1:][sorted_prints[1:] == sorted_prints[:-1]])
+
+
+class IdCounter:
+    """Counts rows whose id came before, as long as that takes little memory."""
+
+    def __init__(self) -> None:
+        self._prints: list[Fingerprints] | None = []
+        self._rows = 0
+
+    def add(self, ids: pa.Array) -> None:
+        """Take note of a batch of ids."""
+        self._rows += len(ids)
+        if self._rows > _COUNTED_IDS:
+            self._prints = None
+        if self._prints is not None:
+            self._prints.append(fingerprints(ids))
+
+    def doubled(self) -> int | None:
+        """Rows whose id came before; None when there were too many rows to count."""
+        if self._prints is None:
+            return None
+        # Sorted, not np.unique: that hashes, at a hundred times the cost.
+        prints = np.sort(np.concatenate([np.empty(0, np.uint64), *self._prints]))
+        return int(np.count_nonzero(prints[1:] == prints[:-1]))
 
 
 def _scramble(numbers: Fingerprints) -> Fingerprints:

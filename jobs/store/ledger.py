@@ -27,7 +27,7 @@ _RUN = re.compile(r"\.rg\d{5,}-\d{5,}\.parquet$")
 #: Types of the fields of a record.
 _KINDS: dict[str, tuple[type, ...]] = {
     "shard version output sha256 adaptor_id dtype": (str,),
-    "size rows_in rows_out rows_quarantined output_bytes width": (int,),
+    "size rows_in rows_out rows_quarantined output_bytes width values_clipped": (int,),
     "duplicate_ids": (int, type(None)),
     "quarantine quarantine_sha256": (str, type(None)),
     "versions": (dict,),
@@ -101,6 +101,7 @@ class Record:
 
     `row_groups` is None for a whole shard. `duplicate_ids` counts rows whose id an earlier row of the item has (None:
     too many rows to tell). `quarantine` is the key of the rejected rows, None when there are none. Sizes are in bytes.
+    `values_clipped` counts the numbers that float16 could not hold.
     """
 
     shard: str
@@ -120,6 +121,7 @@ class Record:
     width: int
     dtype: str
     versions: dict[str, str]
+    values_clipped: int = 0
 
     @property
     def name(self) -> RecordName:

@@ -27,6 +27,7 @@ from jobs.store.objects import Objects
 STAMP = b"matryoshka."
 #: Arrow types of the stored numbers, by the name that the configuration gives them.
 NUMBERS = {"float32": pa.float32(), "float16": pa.float16()}
+_LARGEST_HALF = np.finfo(np.float16).max
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,13 @@ def short_schema(schema: pa.Schema, column: str, short: pa.Field, stamps: dict[s
 def short_array(vectors: Floats, dtype: str) -> pa.FixedSizeListArray:
     """float32 (n, m) as an Arrow column. float16 rounds to nearest; what lies beyond its range becomes its extreme."""
     if dtype == "float16":
-        limit = np.finfo(np.float16).max
-        vectors = np.clip(vectors, -limit, limit).astype(np.float16)
+        vectors = np.clip(vectors, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+
+
+def clipped(vectors: Floats, dtype: str) -> int:
+    """How many numbers of float32 (n, m) are beyond the range of the type, so that `short_array` changes them."""
+    return int(np.count_nonzero(np.abs(vectors) > _LARGEST_HALF)) if dtype == "float16" else 0
 
 
 class ShardWriter:
@@ -121,7 +126,7 @@ class ShardWriter:
         """Write what is left and the footer. Raises `RunError` when the scratch disk is full."""
         if self._rows:
             self._encode()
-        self._settle()
+        self.settle()
         with _scratch_errors(self._path):
             self._file.close()
         with open(self._path, "rb") as file:
@@ -129,13 +134,14 @@ class ShardWriter:
         return Written(self._total, self._path.stat().st_size, digest)
 
     def _encode(self) -> None:
-        self._settle()
+        self.settle()
         table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
         self._encoding = self._thread.submit(self._file.write_table, table, max(1, self._rows))
         self._total += self._rows
         self._waiting, self._rows = [], 0
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
+        """Wait until what was handed to the thread is encoded: one row group is held then, not two."""
         if self._encoding is not None:
             with _scratch_errors(self._path):
                 self._encoding.result()

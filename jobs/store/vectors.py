@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,29 +158,31 @@ def read_batches(
     objects: Objects,
     shard: Shard,
     row_groups: Iterable[int],
-    batch_rows: int,
+    batch_rows: int | Callable[[], int],
     columns: Sequence[str] | None = None,
     *,
     direct: bool = True,
 ) -> Iterator[Batch]:
-    """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
+    """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group. A function is
+    asked anew before each batch, and may ask for smaller ones.
 
     `columns` None reads all, with their types unchanged. Vectors are read directly from their pages where that is
     proven to give what pyarrow gives, else (or unless `direct`) by pyarrow. Memory is bounded by the batch and one read
     buffer per column, not by the row group. `InputError` names the shard and row group when its data cannot be decoded
     or has changed, `RunError` when the disk or the network failed.
     """
+    asked = batch_rows if callable(batch_rows) else lambda: batch_rows
     with open_shard(objects, shard.key) as opened:
         for row_group in row_groups:
             first_row = 0
             try:
-                for table in _row_group(opened, row_group, batch_rows, columns, direct):
+                for table in _row_group(opened, row_group, asked, columns, direct):
                     if table.num_rows:
                         yield Batch(row_group, first_row, table)
                     first_row += table.num_rows
                 if first_row != (claimed := opened.parquet.metadata.row_group(row_group).num_rows):
                     raise pa.ArrowInvalid(f"its pages hold {first_row} rows, the footer says {claimed}")
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, MemoryError) as error:
                 where = f"{objects.uri}: {shard.key}, row group {row_group}, after row {first_row}"
                 if is_outage(error):
                     raise RunError(f"{where}: could not be read: {error}") from error
@@ -188,20 +191,28 @@ def read_batches(
 
 
 def _row_group(
-    shard: OpenShard, row_group: int, batch_rows: int, columns: Sequence[str] | None, direct: bool
+    shard: OpenShard, row_group: int, batch_rows: Callable[[], int], columns: Sequence[str] | None, direct: bool
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of a row group: directly as far as that is proven, from there on by pyarrow."""
-    done = 0
-    try:
-        for table in read_directly(shard, row_group, batch_rows, columns) if direct else ():
-            yield table
-            done += table.num_rows
-        if direct:
-            return
-    except Unproven:
-        pass
+    """The batches of a row group: directly as far as that is proven, from there on by pyarrow. When batches are to be
+    smaller from now on, reading begins anew, and what was given before is dropped."""
     wanted = None if columns is None else list(columns)
-    for table in shard.parquet.iter_batches(batch_rows, row_groups=[row_group], columns=wanted, use_threads=False):
-        again = min(done, table.num_rows)
-        done -= again
-        yield table.slice(again)
+    done = 0
+    while True:
+        rows, again = batch_rows(), done
+        try:
+            if direct:
+                tables = read_directly(shard, row_group, rows, columns)
+            else:
+                tables = shard.parquet.iter_batches(rows, row_groups=[row_group], columns=wanted, use_threads=False)
+            with closing(tables):
+                for table in tables:
+                    known = min(again, table.num_rows)
+                    again -= known
+                    done += table.num_rows - known
+                    yield table.slice(known)
+                    if batch_rows() < rows:
+                        break
+                else:
+                    return
+        except (Unproven, MemoryError):  # a damaged footer may claim vectors of any dimension
+            direct = False

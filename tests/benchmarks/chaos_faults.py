@@ -19,8 +19,9 @@ import psutil
 
 from tests.s3_server import ServerProcess
 
-#: How often each fault is drawn, relative to the others.
-WEIGHTS = {
+#: The deck of faults: how many cards of each kind. It is dealt to the last card before it is shuffled again, so that a
+#: run of some minutes meets every kind.
+DECK = {
     "kill actor": 6,
     "stop actor": 3,
     "kill raylet": 1,
@@ -63,6 +64,7 @@ class Disturber:
     def __init__(self, server: ServerProcess, disk: SmallDisk, seed: int, seconds: float) -> None:
         self._server, self._disk, self._seconds = server, disk, seconds
         self._draws = random.Random(seed)  # noqa: S311 - a benchmark
+        self._deck: list[str] = []
         self._keeper = ThreadPoolExecutor(1)
         self.injected: Counter[str] = Counter()
 
@@ -88,10 +90,20 @@ class Disturber:
             "full disk": lambda _: self._fill(over),
         }
         while not over.wait(self._draws.expovariate(1 / self._seconds)) and time.monotonic() < until:
-            (kind,) = self._draws.choices(list(WEIGHTS), list(WEIGHTS.values()))
+            kind = self._card()
+            done = False
             with contextlib.suppress(psutil.NoSuchProcess):
-                if driver.poll() is None and kinds[kind](driver.pid):
-                    self.injected[kind] += 1
+                done = driver.poll() is None and kinds[kind](driver.pid)
+            if done:
+                self.injected[kind] += 1
+            else:  # nothing to do it to: its turn comes later
+                self._deck.insert(self._draws.randint(0, len(self._deck)), kind)
+
+    def _card(self) -> str:
+        if not self._deck:
+            self._deck = [kind for kind, count in DECK.items() for _ in range(count)]
+            self._draws.shuffle(self._deck)
+        return self._deck.pop()
 
     def _one_of(self, pid: int, names: tuple[str, ...]) -> psutil.Process | None:
         found = []

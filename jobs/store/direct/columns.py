@@ -53,7 +53,7 @@ def vector_chunk(metadata: pq.FileMetaData, row_group: int, leaf: int, kind: pa.
         and (column.max_repetition_level, chunk.file_path) == (1, "")
         and 1 <= column.max_definition_level <= 3
         and chunk.compression in _CODECS
-        and left == 0 < dim
+        and left == 0 < dim <= _MOST_OFFSET
         and not (chunk.statistics is not None and chunk.statistics.null_count)
         and dim == (storage.list_size if pa.types.is_fixed_size_list(storage) else dim)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
@@ -36,7 +36,7 @@ class OpenShard:
 
 def read_directly(
     shard: OpenShard, row_group: int, batch_rows: int, columns: Sequence[str] | None
-) -> Iterator[pa.RecordBatch]:
+) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a row group in order, `batch_rows` at a time, as pyarrow's `iter_batches` gives them.
 
     Raises `Unproven`, at the beginning or between two batches, where that cannot be shown; what was given until then

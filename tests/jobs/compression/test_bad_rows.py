@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
+from jobs.compression.report import Totals, report, summary
 from jobs.compression.shard import ShardCompressor
 from jobs.store.ledger import LEDGER
 from jobs.store.objects import Objects, open_objects
-from jobs.store.plan import WorkItem
+from jobs.store.plan import Plan, WorkItem
 from jobs.store.shards import list_shards
 from jobs.store.vectors import read_batches
 from tests.jobs.compression.workplace import DIM, WIDTH, Workplace, lists, table, vectors
@@ -125,9 +126,9 @@ def test_a_sparing_attempt_reads_the_smallest_batches_and_writes_the_same(
     item = WorkItem(list_shards(shards_of(workplace))[0], None, 1)
     asked: list[int] = []
 
-    def noted(*arguments: Any) -> Any:
-        asked.append(arguments[3])
-        return read_batches(*arguments)
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments[3]())
+        return read_batches(*arguments, **options)
 
     monkeypatch.setattr("jobs.compression.shard.read_batches", noted)
     compressor = ShardCompressor(workplace.config(reading={"batch_rows": 9000}))
@@ -154,3 +155,29 @@ def shards_of(workplace: Workplace) -> Objects:
     """The store, opened."""
     section = workplace.config().store
     return open_objects(section.uri, section.filesystem)
+
+
+def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplace) -> None:
+    workplace.set_adaptor(metric="dot")
+    rows = vectors(9, 4)
+    rows[[2, 5]] *= 60_000
+    rows[7] = 3e38  # overflows: a bad row, whose numbers do not count
+    workplace.put("a.parquet", table(9, 4).set_column(2, "vector", lists(rows.tolist())))
+    sections = {"output": {"dtype": "float16"}, **SET_ASIDE}
+    record = ShardCompressor(workplace.config(store={"metric": "dot"}, **sections)).compress(
+        _item(workplace, "a.parquet")
+    )
+    exact = (rows[[2, 5]].astype(np.float64) @ workplace.adaptor.tensors["linear"].astype(np.float64))[:, :WIDTH]
+    assert record.values_clipped == np.count_nonzero(np.abs(exact) > 65_504) > 2
+    totals = Totals()
+    for _ in range(2):
+        totals.add(_item(workplace, "a.parquet"), record, {})
+    nothing = Plan((_item(workplace, "a.parquet"),), (), (), ())
+    assert summary(nothing, totals)["values_clipped"] == 2 * record.values_clipped
+    assert f"{2 * record.values_clipped} numbers beyond ±65,504" in report("place", nothing, totals, [], 1.0)
+
+
+def _item(workplace: Workplace, key: str) -> WorkItem:
+    store = workplace.config().store
+    (shard,) = (found for found in list_shards(open_objects(store.uri, store.filesystem)) if found.key == key)
+    return WorkItem(shard, None, shard.size)

@@ -15,10 +15,14 @@ import psutil
 import pytest
 
 from jobs.compression.attempts import Attempts, Begun
+from jobs.compression.shard import ShardCompressor
 from jobs.compression.worker import CompressShards
-from jobs.store.failures import FAILED, Cause
+from jobs.generation import claim, describe
+from jobs.store.failures import FAILED, Cause, Tried, note_attempts, noted_attempts
 from jobs.store.ledger import LEDGER, Record
+from jobs.store.objects import open_objects
 from jobs.store.plan import WorkItem
+from jobs.store.shards import list_shards
 from tests.jobs.compression.workplace import Workplace, table
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -94,6 +98,37 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
     assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
 
 
+def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, there, tried = workplace.config(), workplace.generation(), tmp_path / "tried"
+    claim(there, describe(config.store, workplace.adaptor, config.adaptor.width, config.output))
+    items = [
+        WorkItem(shard, None, shard.size)
+        for shard in list_shards(open_objects(config.store.uri, config.store.filesystem))
+    ]
+    ShardCompressor(config).compress(items[1])
+    there.delete(items[1].output)  # its record stands, but is not to be relied on
+    note_attempts(there, items[2].record, Tried(1, 0))  # by a run whose driver died
+    monkeypatch.setattr("jobs.compression.worker.blocks", lambda items, *_: [list(items)])
+
+    class Poisoned(CompressShards):
+        def compress(self, item: WorkItem) -> Record:
+            with open(tried, "a") as file:
+                file.write(f"{item.shard.key} {[*noted_attempts(there).values()]}\n")
+            if item.shard.key == "sub/c.parquet":
+                os._exit(1)
+            return super().compress(item)
+
+    assert workplace.compress(Poisoned, reading={"attempts": 3}) == 1
+    (failure,) = summary(workplace)["failed"]
+    assert (failure["shard"], failure["kind"], failure["attempts"]) == ("sub/c.parquet", "crash", 3)
+    notes = [f"sub/c.parquet [Tried(begun={times}, timed_out=0)]" for times in (1, 2)]
+    before = [f"{key} [Tried(begun=1, timed_out=0)]" for key in ("sub/b.parquet", "a.parquet")]
+    assert tried.read_text().splitlines() == [*before, *notes]
+    assert noted_attempts(there) == {}
+
+
 @pytest.mark.parametrize("how", ["asleep", pytest.param("stopped", marks=pytest.mark.slow)])
 def test_a_shard_that_hangs_is_timed_out_and_the_others_finish(workplace: Workplace, how: str) -> None:
     class Hanging(CompressShards):
@@ -107,24 +142,42 @@ def test_a_shard_that_hangs_is_timed_out_and_the_others_finish(workplace: Workpl
     assert workplace.compress(Hanging, reading={"attempts": 2, "timeout_seconds": 2}, cluster={"workers": 2}) == 1
     (failure,) = summary(workplace)["failed"]
     assert (failure["kind"], failure["attempts"]) == ("timeout", 2)
-    assert failure["reason"].startswith("sub/b.parquet took longer than 2 s, 2 times: raise reading.timeout_seconds")
+    assert failure["reason"].startswith(
+        "sub/b.parquet made no progress for 2 s, 2 times: raise reading.timeout_seconds"
+    )
     assert [record.shard for record in workplace.records()] == ["a.parquet", "sub/c.parquet"]
 
 
 def test_the_watch_kills_those_that_are_late_and_only_them() -> None:
     killed: list[str] = []
-    attempts = Attempts(0.2, kill=killed.append)
-    assert attempts.begin("hangs", "worker 1") == Begun(1, 0, None)
+    attempts = Attempts(0.2, {"tried": Tried(2, 1)}, kill=killed.append)
+    assert attempts.begin("hangs", "worker 1") == Begun(1, 0)
     attempts.begin("ends", "worker 2")
-    attempts.end("ends")
+    attempts.end("ends", "done")
     attempts.begin("fails", "worker 3")
     attempts.end("fails", Cause("data", "damaged", 1))
     time.sleep(0.6)
     assert killed == ["worker 1"]
     assert attempts.begin("hangs", "worker 4") == Begun(2, 1, None)
     assert attempts.begin("fails", "worker 5") == Begun(2, 0, Cause("data", "damaged", 1))
-    attempts.end("hangs")
-    attempts.end("fails")
+    assert attempts.begin("ends", "worker 6") == Begun(2, 0, done=True)
+    assert attempts.begin("tried", "worker 7") == Begun(3, 1)
+    for key in ("hangs", "fails", "ends", "tried"):
+        attempts.end(key, "done")
+
+
+def test_the_watch_lets_live_who_gets_on() -> None:
+    killed: list[str] = []
+    attempts = Attempts(0.6, kill=killed.append)
+    attempts.begin("slow", "worker 1")
+    attempts.begin("hangs", "worker 2")
+    for _ in range(6):
+        time.sleep(0.2)
+        attempts.getting_on("slow")
+    attempts.getting_on("hangs")  # too late: it is not watched any more
+    assert killed == ["worker 2"]
+    attempts.end("slow", "done")
+    attempts.end("slow", "done")
 
 
 @pytest.mark.timeout(240)

@@ -67,12 +67,33 @@ def replaced(column: str, values: Callable[[], pa.Array], rows: int = 60) -> Cal
     return content
 
 
+#: What stands before a 64-bit number that follows the field before it, and before a list of two of them.
+_NUMBER, _TWO = b"\x16", b"\x26"
+
+
 def with_row_count(claimed: int) -> bytes:
     """A shard with 777 rows in its pages and another count in its footer."""
+    return _with_footer(_NUMBER + _zigzag(777), _NUMBER + _zigzag(claimed))
+
+
+def with_number_count(claimed: int) -> bytes:
+    """A shard with 777 vectors of 12 numbers in its pages, and another count of numbers in its footer."""
+    return _with_footer(_NUMBER + _zigzag(777 * 12), _NUMBER + _zigzag(claimed))
+
+
+def with_wrong_histogram() -> bytes:
+    """A shard whose footer counts one repetition level of its vectors too few. Asked for what it knows of that column,
+    pyarrow 26 ends the process."""
+    levels = [_zigzag(777), _zigzag(777 * 11)]
+    return _with_footer(_TWO + levels[0] + levels[1], b"\x16" + levels[0])
+
+
+def _with_footer(old: bytes, new: bytes) -> bytes:
     content = encoded(table(777, 1), row_group_size=1000, use_dictionary=False)
     size = int.from_bytes(content[-8:-4], "little")
-    # 0x16 is the tag of a 64-bit number that follows the field before it.
-    footer = content[-8 - size : -8].replace(b"\x16" + _zigzag(777), b"\x16" + _zigzag(claimed))
+    footer = content[-8 - size : -8]
+    assert old in footer
+    footer = footer.replace(old, new)
     return content[: -8 - size] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
 
 

@@ -14,7 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.jobs.compression.workplace import DIM, lists, table, vectors
-from tests.jobs.zoo.kinds import Kind, encoded, from_bytes, from_table, replaced, sound, with_row_count
+from tests.jobs.zoo.kinds import (
+    Kind,
+    encoded,
+    from_bytes,
+    from_table,
+    replaced,
+    sound,
+    with_number_count,
+    with_row_count,
+)
 
 
 def odd_shards() -> list[Kind]:
@@ -56,6 +65,9 @@ def _shapes() -> list[Kind]:
         Kind("link to a file", link),
         Kind("wrong first magic", from_bytes(lambda: b"PAX1" + sound()[4:])),
         Kind("footer that hides the last row", from_bytes(lambda: with_row_count(776))),
+        Kind("footer that claims twice the numbers", from_bytes(lambda: with_number_count(777 * 24))),
+        Kind("footer that claims more numbers than fit", from_bytes(lambda: with_number_count(777 << 30))),
+        Kind("footer that claims absurdly many numbers", from_bytes(lambda: with_number_count(777 << 53))),
     ]
 
 

@@ -18,17 +18,18 @@ import ray.data  # noqa: F401 - as in the actors, where Ray's extension types ar
 
 from adaptor.errors import InputError
 from jobs.compression.shard import ShardCompressor
+from jobs.store.dimension import dimension
 from jobs.store.ledger import DATA, LEDGER, QUARANTINE, Record
 from jobs.store.objects import open_objects
 from jobs.store.plan import WorkItem
 from jobs.store.sampling import read_rows
-from jobs.store.shards import Shard, list_shards
+from jobs.store.shards import Shard, list_shards, read_footer
 from jobs.verification.item import check_item
 from jobs.verification.subject import Task
 from tests.jobs.compression.workplace import DIM, WIDTH, Workplace
 from tests.jobs.zoo.bad_rows import bad_rows
 from tests.jobs.zoo.damaged_files import damaged_files
-from tests.jobs.zoo.kinds import Kind
+from tests.jobs.zoo.kinds import Kind, from_bytes, with_wrong_histogram
 from tests.jobs.zoo.odd_shards import odd_shards
 from tests.jobs.zoo.wrong_columns import wrong_columns
 
@@ -36,6 +37,8 @@ ZOO = [*damaged_files(), *wrong_columns(), *bad_rows(), *odd_shards()]
 REFUSED = [kind for kind in ZOO if kind.refused]
 READABLE = [kind for kind in ZOO if not kind.refused]
 BAD = [kind for kind in READABLE if kind.rejected]
+#: Ends the process that reads its vectors directly, so it is only met in workers, and by those who read by pyarrow.
+ABORTING = Kind("pyarrow aborts", from_bytes(with_wrong_histogram), "Repetition level histogram size mismatch")
 POLICIES = ("stop", "quarantine")
 
 
@@ -82,7 +85,7 @@ class Zoo:
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     place = Workplace(tmp_path_factory.mktemp("zoo"))
     place.store.mkdir()
-    for kind in ZOO:
+    for kind in (*ZOO, ABORTING):
         kind.make(place.store / kind.key)
     assert place.adaptor
     return Zoo(place)
@@ -187,12 +190,22 @@ def _check_quarantine(zoo: Zoo, kind: Kind, source: pa.Table) -> None:
     _same(aside.select(range(width)), _rows(source, sorted(kind.rejected)))
 
 
+def test_the_driver_survives_what_aborts_pyarrow(zoo: Zoo) -> None:
+    store, shard = zoo.place.config().store, zoo.shards[ABORTING.key]
+    with pytest.raises(InputError, match=f"{ABORTING.key}, row group 0.*{ABORTING.refused}"):
+        dimension(store, [shard], [read_footer(open_objects(store.uri, store.filesystem), shard, store)])
+
+
 @pytest.mark.usefixtures("ray_cluster")
 def test_the_whole_zoo_in_one_run(zoo: Zoo, capsys: pytest.CaptureFixture[str]) -> None:
     sections = zoo.sections("quarantine") | {"output": {"uri": str(zoo.place.root / "one run")}}
     assert zoo.place.compress(**sections) == 1
     summary = json.loads(zoo.place.generation(**sections).read("summary.json"))
-    assert {failure["shard"] for failure in summary["failed"]} == {kind.key for kind in REFUSED}
+    failed = {failure["shard"]: failure for failure in summary["failed"]}
+    assert failed.keys() == {kind.key for kind in (*REFUSED, ABORTING)}
+    aborted = failed[ABORTING.key]
+    assert (aborted["kind"], aborted["attempts"]) == ("data", 2)  # the worker dies once, then pyarrow reads
+    assert str(ABORTING.refused) in aborted["reason"]
     assert summary["rows_quarantined"] == sum(len(kind.rejected) for kind in BAD)
     assert summary["quarantine_files"] == len(BAD)
     assert len(zoo.place.generation(**sections).read("summary.json")) > 0
@@ -203,4 +216,4 @@ def test_the_whole_zoo_in_one_run(zoo: Zoo, capsys: pytest.CaptureFixture[str]) 
     assert status == 1
     assert {check for check, state in verified["checks"].items() if state == "FAILED"} == {"coverage", "unique"}
     missing = {finding["where"] for finding in verified["findings"] if finding["check"] == "coverage"}
-    assert missing == {kind.key for kind in REFUSED}
+    assert missing == failed.keys()
