@@ -49,13 +49,15 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
 
     A session that is already open is used and left open. A local one offers `need_cpus` even on a machine with fewer
     cores (slower, but a two-worker job then runs anywhere); a running cluster must really have them.
-    Leaving the block, also by an exception, ends the session and puts the environment back. Raises `ClusterError`.
+    Leaving the block, also by an exception, ends the session and puts the environment back. Raises `ClusterError`, also
+    when the block ends because the cluster fails beneath it: a dead raylet, node or worker.
     """
     import ray
 
     if ray.is_initialized():
         _require(need_cpus, need_gpus)
-        yield
+        with _failures_told():
+            yield
         return
     target = os.environ.get("RAY_ADDRESS") or section.address
     local = target == "local"
@@ -68,9 +70,26 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
                     _join(target)
             quiet()
             _require(need_cpus, need_gpus)
-            yield
+            with _failures_told():
+                yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Failures of Ray as `ClusterError`; what a task of ours raised passes as it is."""
+    from ray.exceptions import RayError, RayTaskError
+
+    try:
+        yield
+    except RayTaskError:
+        raise
+    except RayError as failure:
+        what = str(failure).strip().splitlines() or [""]
+        raise ClusterError(
+            f"the Ray cluster failed ({type(failure).__name__}: {what[0]}): run the same command again to go on"
+        ) from failure
 
 
 def quiet() -> None:

@@ -33,4 +33,6 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         fields: dict[str, object] = {"message": record.getMessage(), "level": record.levelname.lower()}
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
         return log_line(self._command, "log", fields)

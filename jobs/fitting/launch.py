@@ -29,6 +29,8 @@ WORK = "_work"
 #: How often starting the workers is tried. Ray Train waits a minute for machines each time, so this is half an hour of
 #: waiting; without a limit, workers that die while they start would be started for ever.
 _STARTS = 30
+#: Longest wait for an answer of the board, in seconds.
+_LOOK_SECONDS = 5.0
 
 
 def train_on_cluster(
@@ -149,8 +151,8 @@ def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
         done, begun = 0, False
         while not ended.wait(0.5):
             try:
-                last = ray.get(board.read.remote())
-            except ray.exceptions.RayError:  # the machine of the board is gone: training goes on, unseen
+                last = ray.get(board.read.remote(), timeout=_LOOK_SECONDS)
+            except ray.exceptions.RayError:  # the board is late, or its machine is gone: training goes on, unseen
                 continue
             if not last:
                 continue
@@ -168,4 +170,4 @@ def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
         yield
     finally:
         ended.set()
-        watcher.join()
+        watcher.join(2 * _LOOK_SECONDS)

@@ -86,7 +86,7 @@ class LocalObjects(Objects):
 
     def delete(self, key: str) -> None:
         """Remove the file, and folders that it leaves empty, as an object store would; absent is fine."""
-        path = self.path(key)
+        path = self._target(key)
         try:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(path)
@@ -112,8 +112,16 @@ class LocalObjects(Objects):
                         found += 1
         return found
 
+    def _target(self, key: str) -> str:
+        """The path to change; `InputError` when links lead it out of the root. Reading may follow them, as the owner of
+        a store has laid them."""
+        path, root = self.path(key), os.path.realpath(self.root)
+        if os.path.commonpath((root, os.path.realpath(os.path.dirname(path)))) != root:
+            raise InputError(f"{path} lies behind a link that leads out of {self.uri}: remove the link")
+        return path
+
     def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
-        target = self.path(key)
+        target = self._target(key)
         folder = os.path.dirname(target)
         temporary = os.path.join(folder, f"{_TEMPORARY}{uuid4().hex}")
         try:

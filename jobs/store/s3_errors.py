@@ -63,6 +63,8 @@ def _answered(error: ClientError, doing: str, bucket: str) -> Exception:
             f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region, "
             "filesystem.endpoint and the permissions on the bucket"
         )
+    if code == "RequestTimeTooSkewed":
+        return InputError(f"{doing} was refused: this machine's clock and the server's differ too much: set the clock")
     if status == 501:
         return InputError(f"{doing}: the server does not support this request ({code}): use another S3 server")
     return RunError(f"{doing} failed, retries included: {code} (HTTP {status})")

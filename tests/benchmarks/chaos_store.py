@@ -123,4 +123,5 @@ def _leftovers(client: s3fs.S3FileSystem, output: str, keys: list[str]) -> dict[
         "records too many": records - len(named),
         "unfinished uploads": len(uploads),
         "probes": sum("/_probe" in key for key in keys),
+        "notes of failures": sum("/_failed/" in key or "/_attempts/" in key for key in keys),
     }

@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import ray
+
+from cluster.errors import ClusterError
+from cluster.session import connect
+from cluster.settings import ClusterSection
 from tests.head_node import HeadNode, environment
 
 BEGIN = """
@@ -97,6 +103,21 @@ ray.shutdown()
     )
     assert "the cluster has 2 CPUs, this command needs 3 at once" in out
     assert out.endswith("True\n")
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_what_kills_a_worker_is_told_as_a_failure_of_the_cluster() -> None:
+    @ray.remote(max_retries=0)
+    def doomed(crash: bool) -> None:
+        if crash:
+            os._exit(1)
+        raise KeyError("a defect")
+
+    told = r"the Ray cluster failed \(WorkerCrashedError: .*run the same command again"
+    with pytest.raises(ClusterError, match=told), connect(ClusterSection(), need_cpus=1):
+        ray.get(doomed.remote(True))
+    with pytest.raises(KeyError), connect(ClusterSection(), need_cpus=1):
+        ray.get(doomed.remote(False))
 
 
 def test_addresses_that_cannot_be_joined(root: Path, head_node: HeadNode, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
 import time
 import urllib.request
 from typing import Any
@@ -47,6 +48,17 @@ def test_records_of_pythons_logging_look_alike() -> None:
     line = json.loads(JsonFormatter("fit").format(record))
     assert (line["command"], line["event"], line["level"]) == ("fit", "log", "warning")
     assert line["message"] == "the workers ask for 4 cores"
+
+
+def test_a_traceback_stays_with_its_record() -> None:
+    try:
+        raise KeyError("of a defect")
+    except KeyError:
+        record = logging.LogRecord("jobs", logging.ERROR, "", 0, "it broke", (), sys.exc_info())
+    line = json.loads(JsonFormatter("fit").format(record))
+    assert line["message"] == "it broke"
+    assert "test_log_lines.py" in line["traceback"]
+    assert line["traceback"].endswith("KeyError: 'of a defect'")
 
 
 @pytest.mark.usefixtures("ray_cluster")

@@ -42,6 +42,30 @@ def test_linked_folders_are_listed_and_loops_end(tmp_path: Path) -> None:
     assert [info.key for info in _open(store).list()] == ["linked/b.parquet"]
 
 
+def test_nothing_is_changed_behind_a_link_that_leads_out(tmp_path: Path) -> None:
+    outside, local = tmp_path / "outside", tmp_path / "local"
+    outside.mkdir()
+    (outside / "a.parquet").write_bytes(b"theirs")
+    local.write_bytes(b"ours")
+    (tmp_path / "real").mkdir()
+    (tmp_path / "output").symlink_to(tmp_path / "real")  # the output itself may be one
+    objects = _open(tmp_path / "output")
+    objects.put("data/kept/b.parquet", b"ours")
+    (tmp_path / "real/data/part").symlink_to(outside)
+    (tmp_path / "real/data/a.parquet").symlink_to(outside / "a.parquet")
+    for change in (
+        lambda key: objects.put(key, b"ours"),
+        lambda key: objects.put_new(key, b"ours"),
+        lambda key: objects.put_file(key, local),
+        objects.delete,
+    ):
+        with pytest.raises(InputError, match=r"data/part/a\.parquet lies behind a link that leads out of"):
+            change("data/part/a.parquet")
+    objects.put("data/a.parquet", b"ours")  # a link in place of the file is replaced, not followed
+    assert [(path.name, path.read_bytes()) for path in outside.iterdir()] == [("a.parquet", b"theirs")]
+    assert objects.read("data/a.parquet") == b"ours"
+
+
 def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     objects = _open(tmp_path)
     objects.put("x", b"old")
