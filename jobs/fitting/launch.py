@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from jobs.config.commands import FitConfig
 from jobs.fitting.data import Prepared
 from jobs.fitting.description import what_labels_did
 from jobs.fitting.worker import Assignment, Board, load_state, run_worker
+from jobs.interrupts import give_up
 from jobs.progress import Progress
 from jobs.store.objects import Objects
 
@@ -55,7 +57,7 @@ def train_on_cluster(
     trainer = _trainer(config, prepared, widths, board, (output, name))
     if any("checkpoint_" in info.key for info in output.list(f"{WORK}/{name}/")):
         progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
-    with _shown(board, progress, training.steps):
+    with _shown(board, progress, training.steps, config.cluster.stalled_seconds):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
@@ -142,20 +144,31 @@ def _last_line(reason: BaseException) -> str:
 
 
 @contextmanager
-def _shown(board: Any, progress: Progress, first_stage: int) -> Iterator[None]:
-    """Show the first worker's looks while the block runs; the second stage counts on from `first_stage` steps."""
+def _shown(
+    board: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
+) -> Iterator[None]:
+    """Show the first worker's looks while the block runs; the second stage counts on from `first_stage` steps.
+
+    Nothing new for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come.
+    """
     ended = threading.Event()
 
     def poll() -> None:
         """Until the block has ended: the last look, twice a second."""
         done, begun = 0, False
+        last: dict[str, Any] = {}
+        moved = time.monotonic()
         while not ended.wait(0.5):
+            if time.monotonic() - moved > stalled:
+                end(f"fit: training has shown nothing new for {stalled:g} s: run again to continue from its checkpoint")
+                return
             try:
-                last = ray.get(board.read.remote(), timeout=_LOOK_SECONDS)
+                new = ray.get(board.read.remote(), timeout=_LOOK_SECONDS)
             except ray.exceptions.RayError:  # the board is late, or its machine is gone: training goes on, unseen
                 continue
-            if not last:
+            if new == last:
                 continue
+            last, moved = new, time.monotonic()
             progress.set(stage=last["stage"], loss=last["loss"], held_out=last["score"], best=last["best_score"])
             if not begun:
                 progress.begin()

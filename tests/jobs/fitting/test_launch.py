@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -16,6 +17,8 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from adaptor.errors import RunError
 from jobs import fit
 from jobs.fitting import launch
+from jobs.fitting.worker import Board
+from jobs.progress import Progress
 from tests.jobs.fitting.inputs import config, store
 
 
@@ -65,6 +68,20 @@ def test_workers_that_die_while_they_start_are_not_started_for_ever(
     with pytest.raises(Told):
         fit.run(config(store(tmp_path / "store"), tmp_path / "out"))
     assert limits == [29]
+
+
+def test_training_that_shows_nothing_new_is_ended(ray_cluster: None) -> None:
+    ended: list[str] = []
+    board: Any = ray.remote(num_cpus=0)(Board).remote()
+    assert ray.get(board.read.remote()) == {}
+    look = {"step": 1, "stage": 1, "loss": 0.5, "score": 0.5, "best_score": 0.5}
+    with Progress("fit", stream=io.StringIO()) as progress, launch._shown(board, progress, 9, 2.0, ended.append):
+        for step in range(4):  # it gets on, if slowly
+            ray.get(board.post.remote({**look, "step": step}))
+            time.sleep(0.7)
+        assert ended == []
+        time.sleep(2.6)
+    assert ended == ["fit: training has shown nothing new for 2 s: run again to continue from its checkpoint"]
 
 
 def test_evidence_asks_for_the_cores_of_one_worker(
