@@ -102,11 +102,18 @@ class Site:
             started |= set(_descendants(driver.pid))
             if time.monotonic() > deadline:
                 self.runs["stuck"] += 1
+                self._tell_where(driver.pid)
                 driver.kill()
                 driver.wait()
                 return -1
             time.sleep(0.2)
         return driver.returncode
+
+    def _tell_where(self, pid: int) -> None:
+        """What every thread of a stuck driver is doing, into a file beside the log."""
+        with open(self.folder / f"stuck-{pid}.txt", "wb") as file:
+            command = [str(Path(sys.executable).with_name("py-spy")), "dump", "--nonblocking", "--pid", str(pid)]
+            subprocess.run(command, stdout=file, stderr=file, check=False)
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

@@ -41,7 +41,7 @@ def disturbed_fit(site: Site, bucket: str, minutes: float) -> dict[str, Any]:
                 "patience": 5000,
                 "checkpoint_seconds": 0.0,
             },
-            "cluster": {"workers": 1},
+            "cluster": {"workers": 1, "stalled_seconds": 180},
         }
         return site.run("fit", site.config(name, sections), until)
 

@@ -33,8 +33,10 @@ def main() -> int:
     if given.inside:
         fuzz(given.targets[0], given.runs, given.seed)
     results = [_outside(name, given.runs, given.seed) for name in given.targets or _NAMES]
+    print(f"{'target':<12} {'runs':>9} {'crashes':>8} {'seconds':>8}")
     for result in results:
-        print("{target:<12} {runs:>9,} runs  {crashes:>3} crashes  {seconds:>7.1f} s".format(**result))
+        print("{target:<12} {runs:>9,} {crashes:>8} {seconds:>8.1f}".format(**result))
+    print(f"{'all':<12} {sum(r['runs'] for r in results):>9,} {sum(r['crashes'] for r in results):>8}")
     print(json.dumps(results))
     return 1 if any(result["crashes"] or not result["runs"] for result in results) else 0
 

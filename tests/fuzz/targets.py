@@ -55,7 +55,10 @@ class Targets:
     def run(self, name: str, content: bytes) -> None:
         """Give the bytes to a target. What comes out of here is a defect."""
         target: Callable[[bytes], object] = getattr(self, f"_{name}")
-        if name in ("shard", "output", "quarantine") and _aborts_pyarrow(content):
+        aborts = name in ("shard", "output", "quarantine") and _aborts_pyarrow(content)
+        if name == "shard":
+            self._compressor.sparing = aborts  # what a second attempt does, once the first has killed its worker
+        elif aborts:
             return
         with suppress(InputError, RunError):
             target(content)
@@ -174,8 +177,8 @@ class Targets:
 
 def _aborts_pyarrow(content: bytes) -> bool:
     """Whether pyarrow 26 ends the process when asked for the metadata of a column chunk (its C++ exception is caught
-    nowhere): wrong sizes of the histograms that newer writers put into footers. In a job that counts as a shard that
-    kills its worker."""
+    nowhere): wrong sizes of the histograms that newer writers put into footers. In a job the worker dies once, and the
+    next attempt does not ask."""
     try:
         with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
             for group in range(file.num_row_groups):

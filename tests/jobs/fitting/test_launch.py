@@ -17,7 +17,6 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from adaptor.errors import RunError
 from jobs import fit
 from jobs.fitting import launch
-from jobs.fitting.worker import Board
 from jobs.progress import Progress
 from tests.jobs.fitting.inputs import config, store
 
@@ -71,6 +70,13 @@ def test_workers_that_die_while_they_start_are_not_started_for_ever(
 
 
 def test_training_that_shows_nothing_new_is_ended(ray_cluster: None) -> None:
+    class Board:
+        def post(self, numbers: dict[str, Any]) -> None:
+            self.last = numbers
+
+        def read(self) -> dict[str, Any]:
+            return getattr(self, "last", {})
+
     ended: list[str] = []
     board: Any = ray.remote(num_cpus=0)(Board).remote()
     assert ray.get(board.read.remote()) == {}
