@@ -7,13 +7,12 @@ with. The adaptor id is a hash of the weights and of every setting that shaped t
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,37 +21,37 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from adaptor.errors import InputError
+from adaptor.identity import (
+    DOCUMENT,
+    FILES,
+    FORMAT,
+    PCA,
+    WEIGHTS,
+    canonical,
+    check_document,
+    check_shapes,
+    checksum,
+    identity,
+    sha256,
+)
 from adaptor.settings import Metric
 
 Floats = NDArray[np.float32]
 
-WEIGHTS, DOCUMENT, PCA = FILES = ("adaptor.safetensors", "adaptor.json", "pca.safetensors")
-FORMAT = 1
-#: Keys of the document that the adaptor id is made of; the rest (evidence, data, versions) describes but does not
-#: define.
-IDENTITY = ("format", "dim", "widths", "metric", "form", "unit_input", "recipe", "settings", "weights_sha256")
-_LINEAR, _MLP = {"linear"}, {"linear", "hidden_weight", "hidden_bias", "output_weight", "output_bias"}
 #: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
 _BLOCK_ROWS = 4096
 #: Squared lengths between which a row passes through a linear map as it is.
 _TAME_SQUARES = (1e-6, 1e6)
 
 
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
 @dataclass(frozen=True)
 class Adaptor:
     """A fitted adaptor `ê = e + f(e)`, folded for application.
 
-    `tensors` holds `linear` (d, d); the mlp form adds `hidden_weight` (d, h), `hidden_bias` (h,), `output_weight` (h,
-    d) and `output_bias` (d,): ê = e·linear + relu(e·hidden_weight + hidden_bias)·output_weight + output_bias, all
-    float32.
+    `tensors` holds `linear` (d, d). The orthogonal form may add `narrow` (b, c): outputs of at most c columns are
+    (e·linear)[:b]·narrow, wider ones e·linear alone. The mlp form adds `hidden_weight` (d, h), `hidden_bias` (h,),
+    `output_weight` (h, d) and `output_bias` (d,): ê = e·linear + relu(e·hidden_weight + hidden_bias)·output_weight +
+    output_bias. All are float32.
     """
 
     document: dict[str, Any]
@@ -101,15 +100,57 @@ class Adaptor:
         Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the length of the input does not
         matter and every row of the output has length 1 (a zero row stays zero). Only the columns that are kept are
         computed. Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
+        Widths up to `narrow_width` are prefixes of one another, and so are the wider ones; `cut` goes from wide to
+        narrow.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.dim})")
         if not 1 <= width <= self.dim:
             raise InputError(f"width is {width}, but this adaptor gives 1 to {self.dim} columns")
+        return self._by_block(vectors, self._transform_block, width)
+
+    def cut(self, adapted: NDArray[np.floating[Any]], width: int) -> Floats:
+        """Shorten what `transform` gave: float (n, m) → float32 (n, width), equal to `transform` of the originals at
+        that width within rounding.
+
+        Raises InputError when m columns do not tell: `width` above m, or narrow while m is neither narrow nor at least
+        the `len(narrow)` columns that narrow ones are made of.
+        """
+        given, narrow = adapted.shape[1], self.narrow_width
+        made_of = len(self.tensors["narrow"]) if narrow else 0
+        if not 1 <= width <= given or (width <= narrow < given < made_of):
+            raise InputError(f"{given} columns cannot be cut to {width}; transform the original vectors")
+
+        def cut_block(block: Floats, width: int, first_row: int) -> Floats:
+            """Rows (r, m) → (r, width)."""
+            mixed = width <= narrow < given
+            short = block[:, :made_of] @ self.tensors["narrow"][:, :width] if mixed else block[:, :width]
+            return unit_rows(short) if self.metric == "cosine" else np.ascontiguousarray(short)
+
+        return self._by_block(adapted, cut_block, width)
+
+    @property
+    def narrow_width(self) -> int:
+        """Outputs of at most so many columns go through the narrow map; 0 when there is none."""
+        return self.tensors["narrow"].shape[1] if "narrow" in self.tensors else 0
+
+    def columns(self, width: int) -> Floats:
+        """The matrix that gives outputs of this width, float32 (d, width); for the mlp form its linear part."""
+        return (self._narrow_columns if width <= self.narrow_width else self.tensors["linear"])[:, :width]
+
+    @cached_property
+    def _narrow_columns(self) -> Floats:
+        narrow = self.tensors["narrow"].astype(np.float64)
+        return np.asarray(self.tensors["linear"][:, : len(narrow)].astype(np.float64) @ narrow, np.float32)
+
+    @staticmethod
+    def _by_block(
+        vectors: NDArray[np.floating[Any]], convert: Callable[[Floats, int, int], Floats], width: int
+    ) -> Floats:
         short = np.empty((len(vectors), width), np.float32)
         for start in range(0, len(vectors), _BLOCK_ROWS):
             block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS], dtype=np.float32)
-            short[start : start + _BLOCK_ROWS] = self._transform_block(block, width, start)
+            short[start : start + _BLOCK_ROWS] = convert(block, width, start)
         return short
 
     def _transform_block(self, block: Floats, width: int, first_row: int) -> Floats:
@@ -119,7 +160,7 @@ class Adaptor:
             raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
         if self.metric == "cosine":
             block = _divide_rows(block, np.sqrt(squares)) if self.form == "mlp" else _tame_rows(block, squares)
-        short: Floats = block @ self.tensors["linear"][:, :width]
+        short: Floats = block @ self.columns(width)
         if "hidden_weight" in self.tensors:
             hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
             short += hidden @ self.tensors["output_weight"][:, :width] + self.tensors["output_bias"][:width]
@@ -164,12 +205,12 @@ def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotatio
     document = {
         "format": FORMAT,
         **description,
-        "weights_sha256": _sha256(save_tensors(tensors)),
-        "pca_sha256": _sha256(pca),
+        "weights_sha256": sha256(save_tensors(tensors)),
+        "pca_sha256": sha256(pca),
     }
-    document["adaptor_id"] = _identity(document)
-    document["checksum"] = _checksum(document)
-    return Adaptor(json.loads(_canonical(document)), tensors, pca)
+    document["adaptor_id"] = identity(document)
+    document["checksum"] = checksum(document)
+    return Adaptor(json.loads(canonical(document)), tensors, pca)
 
 
 def load(path: str | Path) -> Adaptor:
@@ -190,67 +231,12 @@ def from_files(files: Mapping[str, bytes], where: str = "artefact") -> Adaptor:
         document = json.loads(files[DOCUMENT])
     except ValueError as problem:
         raise InputError(f"{where}/{DOCUMENT} is not JSON ({problem}); restore the file or fit again") from problem
-    _check_document(document, files, where)
+    check_document(document, files, where)
     try:
         tensors = load_tensors(files[WEIGHTS])
     except (SafetensorError, ValueError) as problem:
         raise InputError(
             f"{where}/{WEIGHTS} is not safetensors ({problem}); restore the file or fit again"
         ) from problem
-    _check_shapes(document, tensors, where)
+    check_shapes(document, tensors, where)
     return Adaptor(document, tensors, files[PCA])
-
-
-def _identity(document: Mapping[str, Any]) -> str:
-    return _sha256(_canonical({key: document[key] for key in IDENTITY}))
-
-
-def _checksum(document: Mapping[str, Any]) -> str:
-    return _sha256(_canonical({key: value for key, value in document.items() if key != "checksum"}))
-
-
-def _check_document(document: Any, files: Mapping[str, bytes], where: str) -> None:
-    required = {*IDENTITY, "adaptor_id", "checksum", "pca_sha256"}
-    missing = required - document.keys() if isinstance(document, dict) else required
-    if missing:
-        raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: {', '.join(sorted(missing))} missing")
-    if document["format"] != FORMAT:
-        raise InputError(
-            f"{where} has artefact format {document['format']}, this version reads {FORMAT}; "
-            "use the version that wrote it"
-        )
-    for name, found, expected in (
-        (WEIGHTS, _sha256(files[WEIGHTS]), document["weights_sha256"]),
-        (PCA, _sha256(files[PCA]), document["pca_sha256"]),
-        (DOCUMENT, _checksum(document), document["checksum"]),
-        (f"{DOCUMENT} (adaptor_id)", _identity(document), document["adaptor_id"]),
-    ):
-        if found != expected:
-            raise InputError(
-                f"{where}/{name} is damaged or was changed: its hash is {found[:16]}…, "
-                f"recorded is {str(expected)[:16]}…; restore the artefact or fit again"
-            )
-
-
-def _check_shapes(document: Mapping[str, Any], tensors: Mapping[str, Floats], where: str) -> None:
-    dim = document["dim"]
-    hidden = len(tensors.get("hidden_bias", ()))
-    shapes = {
-        "linear": (dim, dim),
-        "hidden_weight": (dim, hidden),
-        "hidden_bias": (hidden,),
-        "output_weight": (hidden, dim),
-        "output_bias": (dim,),
-    }
-    names = _MLP if document["form"] == "mlp" else _LINEAR
-    if document["metric"] not in get_args(Metric) or set(tensors) != names:
-        raise InputError(
-            f"{where}: form {document['form']!r}, metric {document['metric']!r} and tensors {sorted(tensors)} "
-            "do not fit together; fit again"
-        )
-    for name in sorted(names):
-        if tensors[name].shape != shapes[name] or tensors[name].dtype != np.float32:
-            raise InputError(
-                f"{where}/{WEIGHTS}: {name} is {tensors[name].dtype} {tensors[name].shape}, "
-                f"expected float32 {shapes[name]}; fit again"
-            )

@@ -51,15 +51,16 @@ class Orthogonal(nn.Module):
 
 
 class Linear(nn.Module):
-    """A free d×d matrix. Starts at the identity, or at a given matrix (the second stage continues the first)."""
+    """A free matrix (b, b) on the leading b coordinates, of all of them or, for narrow outputs, of a block. Starts at
+    the identity, or at a given matrix (later stages continue the first)."""
 
-    def __init__(self, dim: int, matrix: Tensor | None = None) -> None:
+    def __init__(self, leading: int, matrix: Tensor | None = None) -> None:
         super().__init__()
-        self.matrix = nn.Parameter(torch.eye(dim) if matrix is None else matrix.clone())
+        self.matrix = nn.Parameter(torch.eye(leading) if matrix is None else matrix.clone())
 
     def forward(self, started: Tensor) -> Tensor:
-        """Started vectors (n, d) → adapted (n, d)."""
-        return started @ self.matrix
+        """Started vectors (n, ≥b) → adapted (n, b)."""
+        return started[:, : len(self.matrix)] @ self.matrix
 
 
 class Residual(nn.Module):
@@ -113,14 +114,19 @@ def free_widths(form: Form, widths: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(w for w in widths if not isinstance(form, Orthogonal) or w < form.leading)
 
 
-def fold(form: Form, start: Floats, scale: float) -> dict[str, Floats]:
+def fold(form: Form, start: Floats, scale: float, narrow: Tensor | None = None) -> dict[str, Floats]:
     """Multiply the start back in: the artefact's tensors (float32), computed in float64.
 
-    `start` is S (d, d); `scale` is the length that training vectors were divided by (1 for the cosine metric).
+    `start` is S (d, d); `scale` is the length that training vectors were divided by (1 for the cosine metric). `narrow`
+    (b, c) gives narrow outputs from the started coordinates that an orthogonal form turns; it is stored as a map of
+    the turned ones, so that wide outputs can be cut.
     """
     outer = start.astype(np.float64)
     if not isinstance(form, Residual):
-        return {"linear": (outer @ _matrix(form, len(start))).astype(np.float32)}
+        folded = {"linear": (outer @ _matrix(form, len(start))).astype(np.float32)}
+        if narrow is not None and isinstance(form, Orthogonal):
+            folded["narrow"] = (form.exact().T @ narrow.double()).float().numpy()
+        return folded
     weights = {name: p.detach().cpu().double().numpy() for name, p in form.named_parameters()}
     return {
         "linear": start,

@@ -73,6 +73,9 @@ class TrainingSettings(Settings):
 
     steps: int = Field(default=1500, ge=0)
     """Most optimisation steps of the unsupervised stage (0 keeps the start)."""
+    narrow_steps: int = Field(default=600, ge=0)
+    """Most steps of the narrow map, which outputs narrower than the turned block have to themselves (orthogonal form
+    without labels; 0: none)."""
     supervised_steps: int = Field(default=800, ge=0)
     """Most steps of the second stage; used only when queries and qrels are given."""
     batch: int = Field(default=128, ge=2)

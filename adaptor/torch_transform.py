@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from adaptor.artefact import Adaptor, Floats
@@ -19,7 +20,7 @@ def on_device(adaptor: Adaptor, width: int, device: str) -> Callable[[Floats], F
     """
     place = torch.device(device)
     tensors = {name: as_tensor(array, place) for name, array in adaptor.tensors.items()}
-    linear = tensors["linear"][:, :width].contiguous()
+    linear = as_tensor(np.ascontiguousarray(adaptor.columns(width)), place)
     unit = adaptor.metric == "cosine"
 
     @torch.inference_mode()

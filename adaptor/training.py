@@ -26,6 +26,9 @@ from adaptor.settings import LossSettings, Metric, TrainingSettings
 from adaptor.tensors import as_tensor
 from adaptor.training_set import TrainingSet
 
+#: The stages, in the numbers that checkpoints and the draws of batches use.
+ROTATION, LABELS, NARROW = 1, 2, 3
+
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _FIRST = "first.matrix"
 
@@ -77,6 +80,8 @@ class Job:
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
     agree: Callable[[bool], bool] = lambda finished: finished
     """The first worker's word on whether the stage is finished, told to all."""
+    tell: Callable[[int], int] = lambda number: number
+    """A number of the first worker, told to all."""
 
 
 def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -> None:
@@ -84,14 +89,13 @@ def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -
 
     `state` is a new State(stage) or one that `on_look` was given earlier; it is updated in place.
     """
-    training, supervised = job.training, state.stage == 2
-    widths = free_widths(form, job.widths)
-    steps = training.supervised_steps if supervised else training.steps
+    training, supervised = job.training, state.stage == LABELS
+    widths, steps = free_widths(form, job.widths), _steps(training, state.stage)
     if not widths or not steps:
         return
     trainee = Trainee(form, widths, job.loss.temperature).to(job.device)
     optimiser = torch.optim.Adam(trainee.parameters(), lr=training.learning_rate)
-    if state.tensors:
+    if "now.log_scale" in state.tensors:
         _restore(trainee, optimiser, state)
     model = job.wrap(trainee)
     objective = Objective(job.loss, widths, job.metric)
@@ -117,7 +121,7 @@ def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -
 
 def _batches(job: Job, stage: int, steps: range) -> Generator[tuple[AnchorRows, QueryRows | None]]:
     """The rows of each step; beside a GPU, those of the next one are drawn in a thread while a step is at work."""
-    supervision = job.data.supervision if stage == 2 else None
+    supervision = job.data.supervision if stage == LABELS else None
 
     def draw(step: int) -> tuple[AnchorRows, QueryRows | None]:
         """What a step works on."""
@@ -147,14 +151,14 @@ def learning_rate(training: TrainingSettings, step: int, steps: int) -> float:
 def _look(
     trainee: Trainee, optimiser: torch.optim.Adam, job: Job, state: State, loss: float, on_look: Callable[[Look], None]
 ) -> bool:
-    steps = job.training.supervised_steps if state.stage == 2 else job.training.steps
+    steps = _steps(job.training, state.stage)
     finished, score = state.finished, state.best_score if state.finished else 0.0
     if job.world.rank == 0 and not finished:
         found = judge(trainee.form, job.data, free_widths(trainee.form, job.widths), job.metric, state.stage)
         score = float(found.mean())
         if state.step == 0:
             state.first_score = score
-            if state.stage == 2 and isinstance(trainee.form, Linear):
+            if state.stage == LABELS and isinstance(trainee.form, Linear):
                 state.tensors[_FIRST] = trainee.form.matrix.detach().cpu().clone()
         # Of looks that held-out rows cannot tell apart (one standard error) the last: its learning rate is the lowest.
         doubt = float(found.std() / math.sqrt(len(found))) if state.step else 0.0
@@ -164,7 +168,7 @@ def _look(
         state.tensors.update(_snapshot(trainee, optimiser))
         finished = state.step >= steps or state.step - state.best_step >= job.training.patience
         state.finished = finished
-        if finished and state.stage == 2:
+        if finished and state.stage == LABELS:
             _keep_share(trainee.form, job, state)
     finished = job.agree(finished)
     on_look(Look(state, loss, score, finished))
@@ -181,6 +185,10 @@ def _keep_share(form: Form, job: Job, state: State) -> None:
     )
     state.best_step = state.step if state.share else 0
     state.tensors["best.form.matrix"] = mixed.matrix.detach().cpu().clone()
+
+
+def _steps(training: TrainingSettings, stage: int) -> int:
+    return {ROTATION: training.steps, LABELS: training.supervised_steps, NARROW: training.narrow_steps}[stage]
 
 
 def _snapshot(trainee: Trainee, optimiser: torch.optim.Adam) -> dict[str, Tensor]:

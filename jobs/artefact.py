@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from adaptor.artefact import FILES, Adaptor, from_files
+from adaptor.artefact import Adaptor, from_files
 from adaptor.errors import InputError
+from adaptor.identity import FILES
 from jobs.config.sections import ArtefactSection, CompressArtefactSection, StoreSection
 from jobs.store.objects import open_objects
 

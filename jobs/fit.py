@@ -17,9 +17,10 @@ from typing import Any
 
 import ray
 
-from adaptor.artefact import DOCUMENT, FILES, Adaptor, Floats, build, from_files
+from adaptor.artefact import Adaptor, Floats, build, from_files
 from adaptor.errors import InputError
 from adaptor.evidence import evidence
+from adaptor.identity import DOCUMENT, FILES
 from adaptor.model import fold
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.training import State
@@ -120,8 +121,10 @@ def _labels(config: FitConfig) -> Iterator[list[Shard]]:
 
 
 def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
-    stages = [config.training.steps, config.training.supervised_steps if config.queries is not None else 0]
-    with Progress("fit", total=sum(stages), unit="steps", rates=("steps",), log=config.cluster.log) as progress:
+    second = config.training.supervised_steps if config.queries is not None else config.training.narrow_steps
+    with Progress(
+        "fit", total=config.training.steps + second, unit="steps", rates=("steps",), log=config.cluster.log
+    ) as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
         widths = fitted_widths(config, dim)
@@ -137,7 +140,7 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         prepared = prepare(config, sample, labelled, search, progress.note)
         settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
         described = describe(config, sample, widths, (settled, state), fingerprint)
-        tensors = fold(settled.form, prepared.start, prepared.scale)
+        tensors = fold(settled.form, prepared.start, prepared.scale, settled.narrow)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(
             # The cores of one worker: all of them together may be on several machines, where no task can have them.

@@ -1,7 +1,8 @@
 """What evaluate compares: ways to make a short vector from a long one, in one table.
 
 All of them are maps of one row. `nested` says that the narrower output is a prefix of the wider one up to its length
-(true of every linear map, and of every form of the adaptor, which normalises last): one product serves all widths.
+(true of every linear map, and of every form of the adaptor, which normalises last, unless narrow outputs have a map to
+themselves): one product serves all widths.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def methods(adaptor: Adaptor) -> dict[str, Method]:
     return {
         "truncation": Method(lambda vectors, width: vectors[:, :width]),
         "pca": Method(lambda vectors, width: vectors @ adaptor.rotation[:, :width]),
-        "adaptor": Method(adaptor.transform),
+        "adaptor": Method(adaptor.transform, nested=not adaptor.narrow_width),
     }
 
 

@@ -10,7 +10,7 @@ from adaptor.model import Linear, Orthogonal
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.settings import WIDTH_LADDER
 from adaptor.settling import Settled
-from adaptor.training import State
+from adaptor.training import LABELS, State
 from jobs.config.commands import FitConfig
 from jobs.fitting.sample import Sample
 from jobs.summary import versions
@@ -55,6 +55,7 @@ def describe(
             "share": state.share,
         },
         "leading": form.leading if isinstance(form, Orthogonal) else None,
+        "narrow": None if settled.narrow is None else settled.narrow.shape[1],
         "held_back": [*what_labels_did(state), *settled.held_back],
         "data": {"fingerprint": fingerprint, "store_rows": sample.store_rows, "sampled_rows": found.rows},
         "statistics": {
@@ -68,7 +69,7 @@ def describe(
 
 def what_labels_did(state: State) -> tuple[str, ...]:
     """How much of what labels taught is kept, in words; nothing without labels."""
-    if state.stage != 2:
+    if state.stage != LABELS:
         return ()
     was, now = f"{state.first_score:.3f}", f"{state.best_score:.3f}"
     if state.best_step == 0:

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
 
 from adaptor.errors import RunError
-from adaptor.model import free_widths, freed, new_form
-from adaptor.settling import Settled, settle
-from adaptor.training import State
+from adaptor.model import free_widths, new_form
+from adaptor.settling import Settled
+from adaptor.stages import outcome
+from adaptor.training import ROTATION, Job, State
 from jobs.config.commands import FitConfig
 from jobs.fitting.data import Prepared
 from jobs.fitting.description import what_labels_did
@@ -51,7 +51,7 @@ def train_on_cluster(
         progress.note(
             "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
         )
-        return Settled(form), State(stage=1)
+        return Settled(form), State(ROTATION)
     name = fingerprint[:32]
     board = ray.remote(num_cpus=0)(Board).remote()
     trainer = _trainer(config, prepared, widths, board, (output, name))
@@ -76,11 +76,7 @@ def train_on_cluster(
         raise RunError(
             f"the last checkpoint could not be fetched ({failure}): run again, training is done"
         ) from failure
-    form = freed(form, dim) if state.stage == 2 else form
-    best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
-    form.load_state_dict(best)
-    settled = settle(form, prepared.data, widths, config.store.metric)
-    settled = replace(settled, held_back=(*state.notes, *settled.held_back))
+    settled = outcome(state, Job(prepared.data, config.loss, training, config.store.metric, widths), config.adaptor)
     for note in (*what_labels_did(state), *settled.held_back):
         progress.note(note)
     return settled, state
@@ -147,7 +143,7 @@ def _last_line(reason: BaseException) -> str:
 def _shown(
     board: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
 ) -> Iterator[None]:
-    """Show the first worker's looks while the block runs; the second stage counts on from `first_stage` steps.
+    """Show the first worker's looks while the block runs; the next stage counts on from `first_stage` steps.
 
     Nothing new for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come.
     """
@@ -173,7 +169,7 @@ def _shown(
             if not begun:
                 progress.begin()
                 begun = True
-            step = int(last["step"]) + (first_stage if last["stage"] == 2 else 0)
+            step = int(last["step"]) + (first_stage if last["stage"] != ROTATION else 0)
             progress.advance(max(0, step - done))
             done = max(done, step)
 

@@ -22,10 +22,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adaptor.batches import World
-from adaptor.model import Form, freed, new_form
 from adaptor.settings import LossSettings, Metric, ModelSettings, TrainingSettings
-from adaptor.settling import Settled, settle
-from adaptor.training import Job, Look, State, train
+from adaptor.stages import train_stages
+from adaptor.training import Job, Look, State
 from adaptor.training_set import TrainingSet
 
 #: Numbers of the options in malloc.h.
@@ -81,6 +80,7 @@ def run_worker(settings: dict[str, Any]) -> None:
         ray.train.torch.get_device(),
         ray.train.torch.prepare_model,
         reporter.agree,
+        reporter.tell,
     )
     train_stages(job, assignment.model, _restored(), reporter)
 
@@ -92,29 +92,6 @@ def _keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, 32 << 20)
         mallopt(_TRIM_THRESHOLD, 1 << 30)
-
-
-def run_stages(job: Job, model: ModelSettings, state: State | None, on_look: Any) -> Settled:
-    """All of training in this process: the form as it is to be used."""
-    return settle(train_stages(job, model, state, on_look), job.data, job.widths, job.metric)
-
-
-def train_stages(job: Job, model: ModelSettings, state: State | None, on_look: Any) -> Form:
-    """The unsupervised stage and, when the data has labels, the supervised one; from the start or from a state. The
-    first worker's form has the best weights."""
-    dim = job.data.corpus.shape[1]
-    form = new_form(model, dim, job.training.seed, job.data.anchors).to(job.device)
-    state = state or State(stage=1)
-    if state.stage == 1:
-        train(form, job, state, on_look)
-        state = State(stage=2)
-    if job.data.supervision is not None:
-        if job.world.rank == 0 and state.step == 0:
-            settled = settle(form, job.data, job.widths, job.metric)
-            form, state.notes = settled.form, settled.held_back
-        form = freed(form, dim).to(job.device)  # the others get the first worker's weights when training starts
-        train(form, job, state, on_look)
-    return form
 
 
 def load_state(folder: Path) -> State:
@@ -147,6 +124,13 @@ class _Reporter:
             torch.distributed.broadcast(word, src=0)
         self.due = bool(word[1])
         return bool(word[0])
+
+    def tell(self, number: int) -> int:
+        """The first worker's number, on every worker."""
+        told = torch.tensor([number], dtype=torch.int64, device=ray.train.torch.get_device())
+        if self.size > 1:
+            torch.distributed.broadcast(told, src=0)
+        return int(told[0])
 
     def __call__(self, look: Look) -> None:
         """Show a look and, when due, write a checkpoint."""

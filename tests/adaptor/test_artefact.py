@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import adaptor
 from adaptor import InputError
-from adaptor.artefact import DOCUMENT, FILES, PCA, WEIGHTS, build, from_files
+from adaptor.artefact import build, from_files
+from adaptor.identity import DOCUMENT, FILES, PCA, WEIGHTS
 
 DIM = 12
 

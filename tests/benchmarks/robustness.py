@@ -31,9 +31,9 @@ from adaptor.pca import moments, rotation
 from adaptor.quality import overlap_at_k
 from adaptor.settings import WIDTH_LADDER, LossSettings, Metric, MiningSettings, ModelSettings, TrainingSettings
 from adaptor.settling import Settled
+from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
 from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, hold_out, started
-from jobs.fitting.worker import run_stages
 
 FRESH, TOLERANCE = 1_000, 0.005
 BUNDLED = Path(__file__).parents[1] / "data" / "scifact" / "corpus"
@@ -118,9 +118,12 @@ def fit(vectors: Floats, metric: Metric, seed: int) -> tuple[Adaptor, Settled]:
     turned = (started(part, start, scale, metric) for part in (rows, held_out))
     data = TrainingSet(next(turned), len(rows), mined, next(turned), truth, searched)
     widths = (*(w for w in WIDTH_LADDER if w < dim), dim)
-    settled = run_stages(Job(data, LossSettings(), training, metric, widths), ModelSettings(), None, lambda look: None)
+    job = Job(data, LossSettings(), training, metric, widths)
+    settled = outcome(train_stages(job, ModelSettings(), None, lambda look: None), job, ModelSettings())
     about = {"dim": dim, "widths": list(widths), "metric": metric, "form": "orthogonal", "unit_input": False}
-    return build({**about, "recipe": {}, "settings": {}}, fold(settled.form, start, scale), start), settled
+    return build(
+        {**about, "recipe": {}, "settings": {}}, fold(settled.form, start, scale, settled.narrow), start
+    ), settled
 
 
 def judge(adaptor: Adaptor, corpus: Floats, fresh: Floats) -> list[dict[str, Any]]:

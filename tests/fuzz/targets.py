@@ -19,8 +19,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray.data  # noqa: F401 - as in the actors, where Ray's extension types are known to Arrow
 
-from adaptor.artefact import DOCUMENT, FILES, IDENTITY, PCA, WEIGHTS, from_files
+from adaptor.artefact import from_files
 from adaptor.errors import InputError, RunError
+from adaptor.identity import DOCUMENT, FILES, IDENTITY, PCA, WEIGHTS
 from jobs.compression.shard import ShardCompressor
 from jobs.config.loader import SCHEMAS, load
 from jobs.config.sections import FilesystemOptions, StoreSection

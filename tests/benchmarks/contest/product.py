@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from adaptor.model import fold
 from adaptor.neighbours import Neighbours, top_k
 from adaptor.pca import moments
 from adaptor.settings import Metric
-from adaptor.training import Job, Look, State
+from adaptor.stages import outcome, train_stages
+from adaptor.training import Job
 from jobs.config.commands import FitConfig
 from jobs.fitting.data import Prepared, prepare
 from jobs.fitting.description import describe, fitted_widths
 from jobs.fitting.sample import Sample
-from jobs.fitting.worker import run_stages
 from tests.benchmarks.contest.sets import SearchSet
 
 METRIC: Metric = "cosine"
@@ -64,9 +64,8 @@ def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool) -> A
     """The adaptor that `matryoshka fit` makes of this corpus and these settings, without evidence."""
     begun = prepare_here(there, sections, seed, labels)
     config, prepared = begun.config, begun.prepared
-    states = [State(stage=1)]
-    keep: Callable[[Look], None] = lambda look: states.append(look.state)  # noqa: E731
     job = Job(prepared.data, config.loss, config.training, METRIC, begun.widths)
-    settled = run_stages(job, config.adaptor, None, keep)
-    described = describe(config, begun.sample, begun.widths, (settled, states[-1]), there.name)
-    return build(described, fold(settled.form, prepared.start, prepared.scale), prepared.pca)
+    state = train_stages(job, config.adaptor, None, lambda look: None)
+    settled = outcome(state, job, config.adaptor)
+    described = describe(config, begun.sample, begun.widths, (settled, state), there.name)
+    return build(described, fold(settled.form, prepared.start, prepared.scale, settled.narrow), prepared.pca)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from adaptor.artefact import FILES, from_files
+from adaptor.artefact import from_files
+from adaptor.identity import FILES
 from jobs.config.loader import resolved
 from jobs.store.objects import open_objects
 from tests.jobs.fitting.inputs import config, store
