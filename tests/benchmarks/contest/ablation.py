@@ -11,6 +11,7 @@ VARIANTS: dict[str, Method] = {
     "linear form": fitted({"adaptor": {"form": "linear"}}),
     "all columns rotated": fitted({"adaptor": {"leading": None}}),
     "no random candidates": fitted({"training": {"candidates": 0}}),
+    "no narrow map": fitted({"training": {"narrow_steps": 0}}),
     "500 steps": fitted({"training": {"steps": 500}}),
     "labels: ranking loss of the paper": fitted({"loss": {"contrastive": 0.0, "ranking": 1.0}}, labels=True),
     "labels: no unsupervised stage": fitted({"training": {"steps": 0}}, labels=True),
