@@ -77,9 +77,7 @@ def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, NDArray[np.f
     narrow = tensors["narrow"].shape if "narrow" in tensors else (1, 1)
     shapes = {
         "linear": (dim, dim),
-        "narrow": narrow
-        if len(narrow) == 2 and 1 <= narrow[1] <= narrow[0] <= dim
-        else (f"≤ {dim}", "at most as many"),
+        "narrow": narrow if len(narrow) == 2 and 1 <= narrow[1] <= narrow[0] <= dim else ("b", f"c ≤ b ≤ {dim}"),
         "hidden_weight": (dim, hidden),
         "hidden_bias": (hidden,),
         "output_weight": (hidden, dim),

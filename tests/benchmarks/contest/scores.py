@@ -21,13 +21,13 @@ QueryScores = dict[str, Scores]
 
 
 def score(there: SearchSet, maps: Maps, widths: Sequence[int]) -> dict[int, QueryScores]:
-    """Scores at each width; a width is served by the narrowest map that reaches it."""
+    """Scores at each width, which the narrowest map that reaches it serves."""
     scores: dict[int, QueryScores] = {}
-    for served in sorted(maps):
-        own = [w for w in widths if w <= served and w not in scores]
-        if own:
-            queries, corpus = (maps[served].transform(v, max(own)) for v in (there.test.vectors, there.vectors))
-            scores |= {width: score_vectors(there, queries[:, :width], corpus[:, :width]) for width in own}
+    for width in widths:
+        adaptor = maps[min(served for served in maps if served >= width)]
+        scores[width] = score_vectors(
+            there, *(adaptor.transform(v, width) for v in (there.test.vectors, there.vectors))
+        )
     return scores
 
 
