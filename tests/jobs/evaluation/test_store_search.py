@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor, Floats, build
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.settings import Metric
@@ -91,6 +91,16 @@ def test_nested_methods_are_prefixes_up_to_length(metric: Metric, form: str) -> 
             quick, slow = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (quick, slow))
         np.testing.assert_allclose(quick, slow, atol=1e-6)
     assert list(methods(adaptor)) == ["truncation", "pca", "adaptor"]
+
+
+def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
+    vectors = some_vectors(20)
+    plain = make_adaptor(vectors, WIDTHS, form="orthogonal")
+    narrow = np.linspace(-1, 1, 4 * WIDTHS[0]).reshape(-1, WIDTHS[0])
+    mapped = build(plain.document, {**plain.tensors, "narrow": narrow}, plain.rotation)
+    for column, quick in shorten(mapped, vectors, WIDTHS):
+        if column.method == "adaptor":
+            assert np.array_equal(quick, mapped.transform(vectors, column.width))
 
 
 def test_the_cut_of_the_store_changes_nothing(tmp_path: Path) -> None:
