@@ -96,7 +96,7 @@ def test_nested_methods_are_prefixes_up_to_length(metric: Metric, form: str) -> 
 def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
     vectors = some_vectors(20)
     plain = make_adaptor(vectors, WIDTHS, form="orthogonal")
-    narrow = np.linspace(-1, 1, 4 * WIDTHS[0]).reshape(-1, WIDTHS[0])
+    narrow = np.linspace(-1, 1, 4 * WIDTHS[0], dtype=np.float32).reshape(-1, WIDTHS[0])
     mapped = build(plain.document, {**plain.tensors, "narrow": narrow}, plain.rotation)
     for column, quick in shorten(mapped, vectors, WIDTHS):
         if column.method == "adaptor":
