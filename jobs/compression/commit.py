@@ -3,8 +3,9 @@
 The ledger tells the truth at every moment: what no longer holds is struck off before an output is replaced, and a
 record appears, by one conditional PUT, only when all that it names is in place. No clock, lock or listing is part
 of it, so any number of workers and drivers may do the same item at once, and each may die anywhere: outputs are a
-function of the input alone, so whoever comes second puts the same bytes. `tests/jobs/compression/test_commit_model.py`
-walks through all interleavings.
+function of the input alone, so whoever comes second puts the same bytes. A worker may sleep as long as it likes: it
+replaces only what it saw in the output's place before its shard was last known to be current, so never rows of a later
+version. `tests/jobs/compression/test_commit_model.py` walks through all interleavings.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from pathlib import Path
 
 from adaptor.errors import RunError
 from jobs.store.ledger import Record, commit, quarantine_key
-from jobs.store.objects import Objects
-from jobs.store.output import Written, publish
+from jobs.store.objects import ObjectInfo, Objects
+from jobs.store.output import Written, publish, publish_over
 from jobs.store.plan import WorkItem
 from jobs.store.shards import unchanged
 
-#: Tries against workers that make other bytes of the same input (another library, another GPU) at the same moment.
+#: Tries against workers that put the same output at the same moment, be it with other bytes (another library or GPU).
 _DUELS = 20
 
 
@@ -35,23 +36,32 @@ def commit_item(
     places: tuple[Objects, Objects], item: WorkItem, output: ScratchFile, rejected: ScratchFile | None, record: Record
 ) -> None:
     """Make a work item count; `places` are store and generation. `InputError` when its shard has changed meanwhile."""
-    store, generation = places
-    unchanged(store, item.shard)
+    generation = places[1]
+    seen = _look(places, item)
     for key in item.stale_records:
         generation.delete(key)
-    if rejected is None:
-        generation.delete(quarantine_key(item.output))
-    else:
-        publish(generation, quarantine_key(item.output), rejected.path, rejected.written)
     for _ in range(_DUELS):
-        publish(generation, item.output, output.path, output.written)
-        if commit(generation, record):
-            break
-        # Another worker came first with other bytes, and whose output stands now is unknown: strike its record off and
-        # go again. Whoever publishes last is also the last to get a record, so both agree in the end.
-        generation.delete(record.name.key)
+        if publish_over(generation, item.output, output.path, output.written, seen):
+            if rejected is None:
+                generation.delete(quarantine_key(item.output))
+            else:
+                publish(generation, quarantine_key(item.output), rejected.path, rejected.written)
+            if commit(generation, record):
+                break
+            # Another worker came first with other bytes, and whose output stands now is unknown: strike its record off
+            # and go again. Whoever publishes last is also the last to get a record, so both agree in the end.
+            generation.delete(record.name.key)
+        seen = _look(places, item)
     else:
         raise RunError(f"{item.title}: others keep writing other bytes for the same input: let one job run at a time")
     for key in item.stale_outputs:
         generation.delete(key)
         generation.delete(quarantine_key(key))
+
+
+def _look(places: tuple[Objects, Objects], item: WorkItem) -> ObjectInfo | None:
+    """What stands in the output's place, looked at before the shard proves to be unchanged."""
+    store, generation = places
+    seen = generation.stat(item.output)
+    unchanged(store, item.shard)
+    return seen

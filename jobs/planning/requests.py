@@ -19,8 +19,8 @@ _PAGE = 1000
 _OUTPUT_LISTS = 4
 #: Opening a shard is a HEAD and a GET of its end; it is done twice for a work item, once for a shard to be split.
 _OPEN, _OPENS = 2, 2
-#: Is the shard still the same, did the output arrive: one HEAD each.
-_CHECKS = 2
+#: What stands where the output goes, is the shard still the same, did the output arrive: one HEAD each.
+_CHECKS = 3
 #: The adaptor is three files, by every worker and the driver: each is looked for, then read (two HEADs, a GET).
 _ADAPTOR = 12
 #: Driver: probe, generation.json, config.json, summary.json.

@@ -91,6 +91,17 @@ class Objects(ABC):
     def put_file(self, key: str, local: Path) -> None:
         """Create or replace by the content of a local file of any size; an interruption leaves no truncated object."""
 
+    def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
+        """As `put_file`, but only while what stands there is what was `seen` (None: nothing); False when it is not.
+
+        S3 tells and acts in one request, however long that was on its way; here the look comes just before. False also
+        when a reply was lost, and what stands there is this very content.
+        """
+        if self.stat(key) != seen:
+            return False
+        self.put_file(key, local)
+        return True
+
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove; an absent object is fine."""

@@ -123,15 +123,27 @@ class S3Objects(Objects):
 
     def put_file(self, key: str, local: Path) -> None:
         """One PUT, or a multipart upload that is aborted when anything interrupts it."""
+        self._put_file(key, local, {})
+
+    def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
+        """The same under the condition `If-Match`, or `If-None-Match: *`."""
+        condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": f'"{seen.version}"'}
+        try:
+            self._put_file(key, local, condition)
+        except (FileExistsError, FileNotFoundError, BlockingIOError):  # another one, none, or one on its way
+            return False
+        return True
+
+    def _put_file(self, key: str, local: Path, condition: dict[str, str]) -> None:
         size = local.stat().st_size
         if size <= PART_BYTES:
-            self.put(key, local.read_bytes())
+            self._request("put_object", key, Body=local.read_bytes(), **condition)
             return
         upload = self._request("create_multipart_upload", key)["UploadId"]
         part_bytes = max(PART_BYTES, -(-size // _MOST_PARTS))
         try:
             parts = self._upload_parts(key, local, upload, part_bytes)
-            self._complete(key, upload, parts, size)
+            self._complete(key, {"UploadId": upload, **condition}, parts, size)
         except BaseException:
             with contextlib.suppress(FileNotFoundError, InputError, RunError):
                 self._request("abort_multipart_upload", key, UploadId=upload)
@@ -148,13 +160,15 @@ class S3Objects(Objects):
                 parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
         return parts
 
-    def _complete(self, key: str, upload: str, parts: list[dict[str, Any]], size: int) -> None:
+    def _complete(self, key: str, upload: dict[str, str], parts: list[dict[str, Any]], size: int) -> None:
         try:
-            self._request("complete_multipart_upload", key, UploadId=upload, MultipartUpload={"Parts": parts})
+            self._request("complete_multipart_upload", key, MultipartUpload={"Parts": parts}, **upload)
         except FileNotFoundError as error:
             # The upload is gone: the first try of this request did complete it and its reply was lost.
             info = self.stat(key)
             if info is None or info.size != size or not info.version.endswith(f"-{len(parts)}"):
+                if "IfMatch" in upload:  # or what was to be replaced is gone
+                    raise
                 raise RunError(f"s3://{self.path(key)}: the upload disappeared before it was completed") from error
 
     def delete(self, key: str) -> None:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from adaptor.artefact import Floats
 from adaptor.errors import RunError
-from jobs.store.objects import Objects
+from jobs.store.objects import ObjectInfo, Objects
 
 #: What every footer key of ours begins with.
 STAMP = b"matryoshka."
@@ -151,6 +151,18 @@ class ShardWriter:
 def publish(objects: Objects, key: str, local: Path, written: Written) -> None:
     """Upload a finished file as one object and check that it arrived whole; `RunError` when it did not."""
     objects.put_file(key, local)
+    _check_arrived(objects, key, written)
+
+
+def publish_over(objects: Objects, key: str, local: Path, written: Written, seen: ObjectInfo | None) -> bool:
+    """The same, but only in place of what was `seen` there; False when something else stands there by now."""
+    if not objects.replace_file(key, local, seen):
+        return False
+    _check_arrived(objects, key, written)
+    return True
+
+
+def _check_arrived(objects: Objects, key: str, written: Written) -> None:
     there = objects.stat(key)
     if there is None or there.size != written.bytes:
         found = "no object" if there is None else f"{there.size} bytes"

@@ -34,6 +34,12 @@ class Request:
     key: str
     body: bytes = b""
     only_new: bool = False
+    only_over: str | None = None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it is done only where the right thing stands."""
+        return self.only_new or self.only_over is not None
 
 
 class Paused(Exception):
@@ -50,6 +56,8 @@ def perform(request: Request, world: World) -> tuple[World, Answer]:
     if request.method == "put_object":
         if request.only_new and there is not None:
             return world, FileExistsError()
+        if request.only_over is not None and (there is None or request.only_over != f'"{etag(there)}"'):
+            return world, FileNotFoundError() if there is None else FileExistsError()
         return {**world, request.key: request.body}, {}
     if request.method == "delete_object":
         return {key: content for key, content in world.items() if key != request.key}, {}
@@ -108,7 +116,8 @@ class Requested(S3Objects):
 
     def _request(self, method: str, key: str | None = None, **fields: Any) -> Answer:
         where = fields.get("Prefix", "") if key is None else self.prefix + key
-        return self._asked.ask(Request(method, where, fields.get("Body", b""), "IfNoneMatch" in fields))
+        conditions = "IfNoneMatch" in fields, fields.get("IfMatch")
+        return self._asked.ask(Request(method, where, fields.get("Body", b""), *conditions))
 
     def _body(self, key: str, tries: int) -> bytes:
         try:

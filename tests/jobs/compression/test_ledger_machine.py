@@ -46,7 +46,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let some die and some finish, run once more undisturbed: all is there, once and right."""
         for number, worker in enumerate(self.workers):
-            while (request := worker.waiting) is not None and (number % 2 or self._exposed(worker)):
+            while (request := worker.waiting) is not None and number % 2:
                 self._answer(worker, request)
         for item in self._plan(frozenset()).todo:
             direct = Direct(self.world)
@@ -85,7 +85,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.workers)
     @rule(number=st.integers(0, _MOST_WORKERS - 1), requests=st.sampled_from((1, 1, 2, 3, 20)), lost=st.booleans())
     def go_on(self, number: int, requests: int, lost: bool) -> None:
-        """A worker makes a few requests; the reply to a creation may be lost, so that it is asked for again."""
+        """A worker makes a few requests; the reply to a conditional one may be lost, so that it is asked for again."""
         worker = self.workers[number % len(self.workers)]
         for _ in range(requests):
             if (request := worker.waiting) is None:
@@ -96,29 +96,21 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.workers)
     @rule(number=st.integers(0, _MOST_WORKERS - 1))
     def kill(self, number: int) -> None:
-        """A worker dies, but see `_between` in test_commit_model.py."""
-        worker = self.workers[number % len(self.workers)]
-        if not self._exposed(worker):
-            self.workers.remove(worker)
+        """A worker dies."""
+        self.workers.remove(self.workers[number % len(self.workers)])
 
     @invariant()
     def what_counts_as_done_is_right(self) -> None:
-        """At every moment, but for the one in which a worker puts rows of a version that is gone."""
-        assert any(map(self._exposed, self.workers)) or self._truthful()
+        """At every moment."""
+        assert self._truthful()
 
     def _truthful(self) -> bool:
         done = [item.shard.key for item in self._plan(frozenset()).done]
         return all(self.world[f"generation/data/{key}"] == b"rows of " + self.world[f"store/{key}"] for key in done)
 
-    def _exposed(self, worker: Worker) -> bool:
-        request, shard = worker.waiting, worker.commit.item.shard
-        output = f"generation/{worker.commit.item.output}"
-        between = request is not None and (request.only_new or (request.method, request.key) == ("head_object", output))
-        return between and etag(self.world.get(f"store/{shard.key}", b"")) != shard.version
-
     def _answer(self, worker: Worker, request: Request, lost: bool = False) -> None:
         self.world, answer = perform(request, self.world)
-        if lost and request.only_new and answer == {}:
+        if lost and request.conditional and answer == {}:
             answer = FileExistsError()
         worker.answers = (*worker.answers, answer)
 

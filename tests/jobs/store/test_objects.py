@@ -122,6 +122,23 @@ def test_put_file_replaces(objects: Objects, tmp_path: Path) -> None:
         assert [info.key for info in objects.list()] == ["out/file.parquet"]
 
 
+def test_replace_file_replaces_what_was_seen_and_nothing_else(objects: Objects, tmp_path: Path) -> None:
+    local = tmp_path / "scratch file"
+    local.write_bytes(b"mine")
+    assert objects.replace_file("a", local, None)
+    seen = objects.stat("a")
+    assert not objects.replace_file("a", local, None)
+    objects.put("a", b"theirs, later")
+    assert not objects.replace_file("a", local, seen)
+    assert objects.read("a") == b"theirs, later"
+    assert objects.replace_file("a", local, objects.stat("a"))
+    assert objects.read("a") == b"mine"
+    seen = objects.stat("a")
+    objects.delete("a")
+    assert not objects.replace_file("a", local, seen)
+    assert objects.stat("a") is None
+
+
 def test_arrow_reads_the_same_bytes(objects: Objects) -> None:
     objects.put("b c/ü.parquet", b"0123456789")
     with objects.arrow.open_input_file(objects.path("b c/ü.parquet")) as file:

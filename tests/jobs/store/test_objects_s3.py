@@ -49,6 +49,20 @@ def test_large_files_go_up_in_parts(bucket: str, s3: S3Server, large: Path) -> N
     assert _open_uploads(objects) == []
 
 
+def test_large_files_replace_what_was_seen_and_nothing_else(bucket: str, s3: S3Server, large: Path) -> None:
+    objects = _objects(bucket, s3)
+    assert objects.replace_file("large", large, None)
+    seen = objects.stat("large")
+    assert not objects.replace_file("large", large, None)
+    assert objects.replace_file("large", large, seen)
+    objects.put("large", b"theirs, later")
+    assert not objects.replace_file("large", large, seen)
+    objects.delete("large")
+    assert not objects.replace_file("large", large, seen)
+    assert list(objects.list()) == []
+    assert _open_uploads(objects) == []
+
+
 @pytest.mark.parametrize("failure", [RunError("broken"), KeyboardInterrupt()])
 def test_an_exception_in_mid_upload_leaves_no_object(
     bucket: str, s3: S3Server, large: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
