@@ -15,8 +15,8 @@ from jobs.store.objects_s3 import PART_BYTES
 
 #: Objects of one page of a listing.
 _PAGE = 1000
-#: Listings of the output: ledger, data, failures before the work, quarantine after it.
-_OUTPUT_LISTS = 4
+#: Listings of the output: ledger, data, failures and attempts before the work, attempts and quarantine after it.
+_OUTPUT_LISTS = 6
 #: Opening a shard is a HEAD and a GET of its end; it is done twice for a work item, once for a shard to be split.
 _OPEN, _OPENS = 2, 2
 #: What stands where the output goes, is the shard still the same, did the output arrive: one HEAD each.
