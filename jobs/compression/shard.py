@@ -49,7 +49,7 @@ class ShardCompressor:
         self._generation = open_generation(output, adaptor, width)
         self._description = describe(config.store, adaptor, width, output)
         self._shorten = open_shortener(adaptor, width, config.cluster.gpus_per_worker > 0)
-        self._layout = Layout(output.row_group_rows, output.compression, config.store.vector_column)
+        self._layout = Layout(output.row_group_rows, output.compression, config.store.vector_column, True)
         self._versions = versions()
         #: Whether to take the least memory: the attempt before may have run out of it, or this one is about to.
         self.sparing = False

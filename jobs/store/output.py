@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from adaptor.artefact import Floats
 from adaptor.errors import RunError
+from jobs.store.direct.writing import VectorPages
 from jobs.store.objects import ObjectInfo, Objects
 
 #: What every footer key of ours begins with.
@@ -33,11 +34,18 @@ _LARGEST_HALF = np.finfo(np.float16).max
 @dataclass(frozen=True)
 class Layout:
     """How a file is written: rows per row group, Parquet compression, and the column of vectors (plain pages, no
-    statistics: they cost time and say nothing)."""
+    statistics: they cost time and say nothing). `short_vectors` tells that it is as `short_field` has it, without a
+    null: where it is not compressed, it goes to the file directly."""
 
     row_group_rows: int
     compression: str
     vector_column: str
+    short_vectors: bool = False
+
+    @property
+    def plain_vectors(self) -> bool:
+        """Whether `VectorPages` writes the vectors."""
+        return self.short_vectors and self.compression == "none"
 
 
 @dataclass(frozen=True)
@@ -85,15 +93,21 @@ class ShardWriter:
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._total = 0
         self._encoding: Future[None] | None = None
+        self._vectors: VectorPages | None = None
 
     def __enter__(self) -> Self:
         """Create the file."""
-        leaves = _payload_leaves(self._schema, self._layout.vector_column)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
+        schema = self._schema
         with _scratch_errors(self._path):
+            self._sink = pa.OSFile(str(self._path), "wb")
+            if self._layout.plain_vectors:
+                self._vectors = VectorPages(schema, self._layout.vector_column, self._sink)
+                schema = self._vectors.others
+            leaves = _payload_leaves(schema, self._layout.vector_column)
             self._file: Any = pq.ParquetWriter(
-                str(self._path),
-                self._schema,
+                self._sink,
+                schema,
                 compression=self._layout.compression,
                 use_dictionary=leaves or False,
                 write_statistics=leaves or False,
@@ -107,6 +121,7 @@ class ShardWriter:
         self._thread.shutdown(wait=True)
         try:
             self._file.close()
+            self._sink.close()
         except OSError:
             if kind is None:  # otherwise the first problem is the one to tell
                 raise
@@ -128,7 +143,11 @@ class ShardWriter:
             self._encode()
         self.settle()
         with _scratch_errors(self._path):
+            end = self._sink.tell()
             self._file.close()
+            self._sink.close()
+            if self._vectors is not None:
+                self._vectors.amend(self._path, end)
         with open(self._path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Written(self._total, self._path.stat().st_size, digest)
@@ -136,9 +155,16 @@ class ShardWriter:
     def _encode(self) -> None:
         self.settle()
         table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
-        self._encoding = self._thread.submit(self._file.write_table, table, max(1, self._rows))
+        self._encoding = self._thread.submit(self._write, table)
         self._total += self._rows
         self._waiting, self._rows = [], 0
+
+    def _write(self, table: pa.Table) -> None:
+        """One row group."""
+        others = table if self._vectors is None else self._vectors.without(table)
+        self._file.write_table(others, max(1, len(table)))
+        if self._vectors is not None:
+            self._vectors.append(table)
 
     def settle(self) -> None:
         """Wait until what was handed to the thread is encoded: one row group is held then, not two."""
