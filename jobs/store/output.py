@@ -104,13 +104,13 @@ class ShardWriter:
             if self._layout.plain_vectors:
                 self._vectors = VectorPages(schema, self._layout.vector_column, self._sink)
                 schema = self._vectors.others
-            leaves = _payload_leaves(schema, self._layout.vector_column)
+            leaves = True if self._vectors else _payload_leaves(schema, self._layout.vector_column) or False
             self._file: Any = pq.ParquetWriter(
                 self._sink,
                 schema,
                 compression=self._layout.compression,
-                use_dictionary=leaves or False,
-                write_statistics=leaves or False,
+                use_dictionary=leaves,
+                write_statistics=leaves,
             )
         return self
 

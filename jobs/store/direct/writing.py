@@ -8,8 +8,8 @@ file, and the footer that it puts at the end is replaced by one that tells of th
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,12 +37,9 @@ class VectorPages:
         self._sink = sink
         field = schema.field(self._index)
         self._width, self._bytes = field.type.list_size, field.type.value_type.byte_width
-        self._whole = _footer_of(schema, None)
-        self._leaf = _metadata_of(pa.schema([schema.field(index) for index in range(self._index)])).num_columns
-        alone = pa.schema([field])
-        self._top = _metadata_of(alone).schema.column(0).max_definition_level
-        example = _footer_of(alone, pa.table([pa.array([[0] * self._width], field.type)], schema=alone))
-        self._chunk: Struct = example[_ROW_GROUPS][1][1][0][_COLUMNS][1][1][0]
+        self._whole = _footer(_file(schema))
+        self._leaf = _leaves_of(*(schema.field(index).type for index in range(self._index)))
+        self._chunk, self._top = _example(field.remove_metadata())
         self._written: list[tuple[int, int, int, int]] = []  # by row group: offset, bytes, numbers, pages
         #: The schema of all other columns.
         self.others = schema.remove(self._index)
@@ -113,20 +110,33 @@ def _header(size: int, count: int) -> bytes:
     return encode({1: (I32, Kind.DATA), 2: (I32, size), 3: (I32, size), 5: (STRUCT, page)})
 
 
-def _footer_of(schema: pa.Schema, content: pa.Table | None) -> Struct:
-    """The footer that pyarrow gives a file of this schema and content."""
-    file = _file_of(schema, content)
+@cache
+def _example(field: pa.Field) -> tuple[Struct, int]:
+    """The column chunk of one such vector as pyarrow's footer tells of it, and the column's highest definition level.
+
+    Kept: a file costs a millisecond, and a store can have a million of small ones.
+    """
+    schema = pa.schema([field])
+    file = _file(schema, pa.table([pa.array([[0] * field.type.list_size], field.type)], schema=schema))
+    column = pq.read_metadata(pa.BufferReader(file)).schema.column(0)
+    return _footer(file)[_ROW_GROUPS][1][1][0][_COLUMNS][1][1][0], column.max_definition_level
+
+
+@cache
+def _leaves_of(*kinds: pa.DataType) -> int:
+    """How many Parquet columns there are for columns of these types."""
+    schema = pa.schema([(str(index), kind) for index, kind in enumerate(kinds)])
+    return int(pq.read_metadata(pa.BufferReader(_file(schema))).num_columns)
+
+
+def _footer(file: bytes) -> Struct:
     return parse(file[-8 - int.from_bytes(file[-8:-4], "little") : -8])
 
 
-def _metadata_of(schema: pa.Schema) -> pq.FileMetaData:
-    return pq.read_metadata(pa.BufferReader(_file_of(schema, None)))
-
-
-def _file_of(schema: pa.Schema, content: pa.Table | None) -> bytes:
+def _file(schema: pa.Schema, content: pa.Table | None = None) -> bytes:
+    """The file that pyarrow makes of this schema and content."""
     sink = pa.BufferOutputStream()
-    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_statistics": False}
-    with pq.ParquetWriter(sink, schema, **options) as writer:
+    with pq.ParquetWriter(sink, schema, compression="none", use_dictionary=False, write_statistics=False) as writer:
         if content is not None:
             writer.write_table(content)
     return bytes(sink.getvalue())

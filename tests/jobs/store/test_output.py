@@ -46,12 +46,12 @@ def odd_payload() -> pa.Table:
     ).replace_schema_metadata({"pandas": "{}", "mine": "kept"})
 
 
-def rewrite(source: Path, target: Path, batch_rows: int) -> Written:
+def rewrite(source: Path, target: Path, batch_rows: int, compression: str = "zstd") -> Written:
     """Pass a file through the writer, vectors halved in width."""
     with pq.ParquetFile(source) as file:
         schema = file.schema_arrow
         short = short_schema(schema, "vector", short_field(schema.field("vector"), 2, "float32"), {"m": "2"})
-        with ShardWriter(target, short, Layout(15, "zstd", "vector")) as writer:
+        with ShardWriter(target, short, Layout(15, compression, "vector", True)) as writer:
             for batch in file.iter_batches(batch_rows):
                 vectors = short_array(np.ones((batch.num_rows, 2), np.float32), "float32")
                 columns = [vectors if n == "vector" else batch.column(i) for i, n in enumerate(short.names)]
@@ -59,10 +59,11 @@ def rewrite(source: Path, target: Path, batch_rows: int) -> Written:
             return writer.finish()
 
 
-def test_payload_of_any_type_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compression", ["zstd", "none"])  # none: vectors are written directly
+def test_payload_of_any_type_is_kept(tmp_path: Path, compression: str) -> None:
     content = odd_payload()
     pq.write_table(content, tmp_path / "in.parquet", row_group_size=17)
-    written = rewrite(tmp_path / "in.parquet", tmp_path / "out.parquet", 7)
+    written = rewrite(tmp_path / "in.parquet", tmp_path / "out.parquet", 7, compression)
     source, output = pq.read_table(tmp_path / "in.parquet"), pq.read_table(tmp_path / "out.parquet")
     assert output.schema.names == source.schema.names
     assert output.drop(["vector"]).equals(source.drop(["vector"]))
