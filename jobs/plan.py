@@ -1,6 +1,7 @@
 """`matryoshka plan`: what a compress run would take, before anything is rented or written.
 
-1. Count: list the store, read some footers (`jobs.planning.census`), or take the description. 2. Measure: compress a
+1. Count: list the store, subtract what an earlier run has done, read some footers (`jobs.planning.census`), or take
+the description. 2. Measure: compress a
 few row groups here, with the code of the workers (`jobs.planning.calibration`). 3. Work it out
 (`jobs.planning.estimate`). Nothing is written outside a scratch folder, unless `summary.uri` asks for it.
 """
@@ -9,19 +10,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 
 from adaptor.errors import InputError
 from jobs.artefact import open_adaptor
 from jobs.config.commands import CompressConfig
 from jobs.config.planning import DescribeSection, PlanConfig
+from jobs.generation import open_generation
 from jobs.planning.calibration import Rates, calibrate, choose_items
-from jobs.planning.census import Census, take_census
+from jobs.planning.census import Census, take_census, whole
 from jobs.planning.described import config_of, stock_of, write_like
 from jobs.planning.estimate import Cluster, Stock, estimate
 from jobs.planning.report import advice, report, summary
+from jobs.store.ledger import RecordName, RowGroups, list_names, record_name
 from jobs.store.objects import Objects, open_objects
 from jobs.store.objects_s3 import S3Objects
 from jobs.store.scratch import scratch_folder
+from jobs.store.shards import Shard
 from jobs.summary import write_summary
 
 _MEGABYTE = 1 << 20
@@ -31,7 +37,11 @@ def run(config: PlanConfig) -> int:
     """Print the estimate; 0. Raises `InputError` when store or adaptor cannot be used."""
     started = time.time()
     if config.describe is None:
-        where, rates, stocks, unreadable = _real(config)
+        found = _real(config)
+        if found is None:
+            sys.stdout.write("nothing is left to do: every shard is compressed\n")
+            return 0
+        where, rates, stocks, unreadable = found
     else:
         where, rates, stocks, unreadable = _described(config, config.describe)
     cluster = Cluster(config.cluster.workers, config.cluster.cpus_per_worker, config.machines)
@@ -45,8 +55,8 @@ def run(config: PlanConfig) -> int:
     return 0
 
 
-def _real(config: PlanConfig) -> tuple[str, Rates, list[Stock], int]:
-    """Counts of the store, and this machine measured on rows of it."""
+def _real(config: PlanConfig) -> tuple[str, Rates, list[Stock], int] | None:
+    """Counts of what is left of the store, and this machine measured on rows of it; None when all is done."""
     if config.store is None or config.adaptor is None or config.output is None:
         raise InputError("give store, adaptor and output, or describe a store")  # the schema has seen to that
     compress = CompressConfig(
@@ -56,14 +66,35 @@ def _real(config: PlanConfig) -> tuple[str, Rates, list[Stock], int]:
         reading=config.reading,
         cluster=config.cluster,
     )
-    open_adaptor(config.adaptor, config.store)
+    adaptor = open_adaptor(config.adaptor, config.store)
+    generation = open_generation(config.output, adaptor, config.adaptor.width)
     objects = open_objects(config.store.uri, config.store.filesystem)
-    census = take_census(objects, config.store, config.calibration.footers, config.calibration.seed)
+    left = _left(list_names(generation))
+    census = take_census(objects, config.store, config.calibration.footers, config.calibration.seed, left)
+    if census is None:
+        return None
     items = choose_items(census.sampled, census.footers, config.calibration.megabytes * _MEGABYTE)
     if not items:
         raise InputError(f"{config.store.uri}: none of {len(census.sampled)} shards that were looked at holds a row")
     rates = calibrate(compress, items)
-    return config.store.uri, rates, [_stock(objects, census, config.store.vector_column)], census.unreadable
+    where = config.store.uri + (f" (less {census.done:,} shards that are compressed)" if census.done else "")
+    return where, rates, [_stock(objects, census, config.store.vector_column)], census.unreadable
+
+
+def _left(recorded: Iterable[RecordName]) -> Callable[[Shard], int]:
+    """How many bytes of a shard no record speaks of. Whether the outputs are all there only compress looks up."""
+    runs: dict[tuple[str, str], list[RowGroups | None]] = defaultdict(list)
+    for name in recorded:
+        runs[name.shard, name.version].append(name.row_groups)
+
+    def left(shard: Shard) -> int:
+        name = record_name(shard, None)
+        done = sum(
+            1 if run is None else (run.stop - run.start) / run.total for run in runs.get((name.shard, name.version), ())
+        )
+        return round(shard.size * max(0.0, 1 - done))
+
+    return left if runs else whole
 
 
 def _stock(objects: Objects, census: Census, vector_column: str) -> Stock:
@@ -87,6 +118,8 @@ def _described(config: PlanConfig, described: DescribeSection) -> tuple[str, Rat
         compress = config_of(described, config, scratch)
         objects = open_objects(compress.store.uri, compress.store.filesystem)
         census = take_census(objects, compress.store, 2, 0)
+        if census is None:
+            raise InputError("the described store is empty")  # nothing of it can be done
         items = choose_items(census.sampled, census.footers, config.calibration.megabytes * _MEGABYTE)
         rates = calibrate(compress, items)
     stocks = [stock_of(described, rows) for rows in described.rows]

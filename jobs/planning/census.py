@@ -6,7 +6,7 @@ import math
 import random
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -27,12 +27,13 @@ Sizes = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Census:
-    """`sizes` in bytes of all shards, exact. `rows` with half the width of its 95% interval (0 when every footer was
-    read). `row_groups` and `columns` are those of an average shard, `vector_share` the vectors' part of its bytes.
-    `footers` of the readable `sampled` shards;
-    `listing_seconds` and `footer_seconds` (of one footer) are what they took here."""
+    """`sizes`: bytes of each shard that are left to do, exact; `done` shards have none. `rows` that are left, with half
+    the width of its 95% interval (0 when every footer was read). `row_groups` and `columns` are those of an average
+    shard, `vector_share` the vectors' part of its bytes. `footers` of the readable `sampled` shards; `listing_seconds`
+    and `footer_seconds` (of one footer) are what they took here."""
 
     sizes: Sizes
+    done: int
     rows: float
     rows_error: float
     row_groups: float
@@ -46,19 +47,29 @@ class Census:
 
     @property
     def bytes(self) -> int:
-        """Size of all shards."""
+        """Bytes that are left to do."""
         return int(self.sizes.sum())
 
 
-def take_census(objects: Objects, store: StoreSection, footers: int, seed: int) -> Census:
-    """List the store and read the footers of at most `footers` shards, drawn uniformly.
+def whole(shard: Shard) -> int:
+    """Nothing is done yet: all bytes of the shard are left."""
+    return shard.size
+
+
+def take_census(
+    objects: Objects, store: StoreSection, footers: int, seed: int, left: Callable[[Shard], int] = whole
+) -> Census | None:
+    """List the store and read the footers of at most `footers` of the shards that have something `left` (bytes), drawn
+    uniformly; None when all are done.
 
     Memory: 8 bytes for each shard, besides what the listing takes. `InputError` when there is no shard, or none of the
     drawn ones is readable.
     """
     began = time.monotonic()
-    sizes, drawn = _draw(objects, footers, random.Random(seed))  # noqa: S311 - a sample, not a secret
+    sizes, drawn, done = _draw(objects, footers, random.Random(seed), left)  # noqa: S311 - a sample, not a secret
     listed = time.monotonic()
+    if done and not len(sizes):
+        return None
     if not len(sizes):
         raise InputError(f"{objects.uri} does not exist or holds no *.parquet file: check store.uri")
 
@@ -75,10 +86,13 @@ def take_census(objects: Objects, store: StoreSection, footers: int, seed: int) 
     if not read:
         raise next(problem for problem in looked if isinstance(problem, InputError))
     found = [footer for _, footer in read]
-    rows, error = estimate_total([footer.rows for footer in found], [shard.size for shard, _ in read], sizes)
+    of_read = [left(shard) for shard, _ in read]
+    rows_left = [footer.rows * size / max(1, shard.size) for (shard, footer), size in zip(read, of_read, strict=True)]
+    rows, error = estimate_total(rows_left, of_read, sizes)
     columns, vector_share = _columns(objects, read[0][0], store.vector_column)
     return Census(
         sizes=sizes,
+        done=done,
         rows=rows,
         rows_error=error,
         row_groups=sum(len(footer.row_group_rows) for footer in found) / len(found),
@@ -92,7 +106,7 @@ def take_census(objects: Objects, store: StoreSection, footers: int, seed: int) 
     )
 
 
-def estimate_total(values: Sequence[int], sizes: Sequence[int], all_sizes: Sizes) -> tuple[float, float]:
+def estimate_total(values: Sequence[float], sizes: Sequence[int], all_sizes: Sizes) -> tuple[float, float]:
     """The sum of `values` over all shards, from those of a uniform sample with these `sizes`, and its 95% error.
 
     Ratio estimator (Cochran, Sampling Techniques, 3rd edition, section 6.3): rows are nearly proportional to bytes, so
@@ -126,17 +140,25 @@ def _columns(objects: Objects, shard: Shard, vector_column: str) -> tuple[int, f
         return file.metadata.num_columns, vectors / max(1, vectors + others)
 
 
-def _draw(objects: Objects, most: int, random_numbers: random.Random) -> tuple[Sizes, list[Shard]]:
-    """Sizes of all shards, and a uniform sample of them (Vitter's algorithm R: one pass, nothing else is kept)."""
+def _draw(
+    objects: Objects, most: int, random_numbers: random.Random, left: Callable[[Shard], int]
+) -> tuple[Sizes, list[Shard], int]:
+    """Bytes left of the shards that are not done, a uniform sample of those (Vitter's algorithm R: one pass, nothing
+    else is kept), and how many are done."""
     sizes = array("q")
     drawn: list[Shard] = []
+    done = 0
     for shard in _shards(objects):
-        sizes.append(shard.size)
+        size = left(shard)
+        if not size and shard.size:
+            done += 1
+            continue
+        sizes.append(size)
         if len(drawn) < most:
             drawn.append(shard)
         elif (place := random_numbers.randrange(len(sizes))) < most:
             drawn[place] = shard
-    return np.frombuffer(sizes, dtype=np.int64) if sizes else np.empty(0, np.int64), drawn
+    return np.frombuffer(sizes, dtype=np.int64) if sizes else np.empty(0, np.int64), drawn, done
 
 
 def _shards(objects: Objects) -> Iterator[Shard]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +21,8 @@ from jobs.store.direct.thrift import I32, I64, LIST, STRUCT, Struct, encode, par
 _MAGIC = b"PAR1"
 #: Bytes of numbers in a page, about as many as pyarrow takes.
 _PAGE_BYTES = 1 << 20
+#: Numbers of a list from which on runs of levels take less than a bit for each.
+_SHORT_LISTS = 32
 #: Fields in parquet.thrift. FileMetaData, then RowGroup, then ColumnChunk, then ColumnMetaData.
 _NUM_ROWS, _ROW_GROUPS = 3, 4
 _COLUMNS, _GROUP_BYTES, _GROUP_STORED = 1, 2, 6
@@ -90,10 +93,18 @@ class VectorPages:
         return self._whole | {_NUM_ROWS: footer[_NUM_ROWS], _ROW_GROUPS: footer[_ROW_GROUPS]}
 
     def _levels(self, rows: int) -> bytes:
-        """Levels of `rows` lists as runs: repetition 0, 1, 1, … again for every list, definition always the highest."""
-        lists = b"\x02\0" + varint(self._width - 1 << 1) + b"\1" if self._width > 1 else b""
-        repetitions = lists * rows or varint(rows << 1) + b"\0"
-        definitions = varint(rows * self._width << 1) + bytes([self._top])
+        """Repetition levels of `rows` lists, 0, 1, 1, … for each, and definition levels, always the highest.
+
+        Two runs for each list take 4 or 5 bytes; below 32 numbers a bit for each of them takes less.
+        """
+        numbers = rows * self._width
+        if self._width < _SHORT_LISTS:
+            bits = np.ones(numbers, np.uint8)
+            bits[:: self._width] = 0
+            repetitions = varint(-(-numbers // 8) << 1 | 1) + np.packbits(bits, bitorder="little").tobytes()
+        else:
+            repetitions = (b"\x02\0" + varint(self._width - 1 << 1) + b"\1") * rows
+        definitions = varint(numbers << 1) + bytes([self._top])
         return b"".join(len(levels).to_bytes(4, "little") + levels for levels in (repetitions, definitions))
 
     def _numbers(self, lists: pa.FixedSizeListArray) -> pa.Buffer:

@@ -14,7 +14,7 @@ from jobs.config.loader import load
 from jobs.config.planning import PlanConfig
 from jobs.store.objects import open_objects
 from jobs.store.plan import plan as subtract
-from jobs.store.shards import list_shards
+from jobs.store.shards import list_shards, read_footer
 from tests.jobs.compression.workplace import Workplace, table
 
 
@@ -49,6 +49,29 @@ def test_it_counts_the_store_and_foresees_the_output(tmp_path: Path, capsys: pyt
     shards = list_shards(open_objects(str(workplace.store), workplace.config().store.filesystem))
     records = [compressor.compress(item) for item in subtract(shards, [], (), {}, 1 << 40).todo]
     assert found["output_bytes"] == pytest.approx(sum(record.output_bytes for record in records), rel=0.25)
+
+
+def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace = Workplace(tmp_path)
+    for number, rows in enumerate((400, 300, 500)):
+        workplace.put(f"{number}.parquet", table(rows, seed=number), row_group_rows=100)
+    split = {"reading": {"split_bytes": (workplace.store / "2.parquet").stat().st_size * 2 // 3}}
+    compressor, store = ShardCompressor(workplace.config()), workplace.config().store
+    objects = open_objects(str(workplace.store), store.filesystem)
+    shards = list_shards(objects)
+    footers = {"2.parquet": read_footer(objects, shards[2], store)}
+    items = subtract(shards, [], (), footers, split["reading"]["split_bytes"]).todo
+    done = [item for item in items if item.shard.key == "0.parquet" or (item.row_groups and not item.row_groups.start)]
+    rows_done = sum(compressor.compress(item).rows_out for item in done)
+    assert plan.run(config(workplace, **split)) == 0
+    assert "less 1 shards that are compressed" in capsys.readouterr().out
+    found = written(workplace)
+    assert found["shards"] == 2
+    assert found["rows"] == pytest.approx(1200 - rows_done, abs=1)
+    for item in items:
+        compressor.compress(item)
+    assert plan.run(config(workplace, **split)) == 0
+    assert capsys.readouterr().out == "nothing is left to do: every shard is compressed\n"
 
 
 def test_a_described_store_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
