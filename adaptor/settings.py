@@ -105,7 +105,10 @@ class MiningSettings(Settings):
     """Share of the sample that training never sees (at most 2,000 rows); it stops the training and gives the
     evidence."""
     neighbours: int = Field(default=10, ge=1)
-    """Exact nearest neighbours mined for each training row."""
+    """Nearest neighbours mined for each training row."""
+    probes: int | None = Field(default=None, ge=1)
+    """Search them approximately, looking into so many cells of an IVF index, and say how many of the true ones were
+    found; exactly when not given. For samples of millions of rows."""
     shards: int = Field(default=2, ge=1)
     """Parts, each held by a worker of its own, that the search is split into; the result does not depend on it."""
     max_row_groups: int = Field(default=4096, ge=1)

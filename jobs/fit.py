@@ -140,6 +140,8 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         prepared = prepare(config, sample, labelled, search, progress.note)
         settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
         described = describe(config, sample, widths, (settled, state), fingerprint)
+        if prepared.recall is not None:
+            described["data"]["mining_recall"] = round(prepared.recall, 6)
         tensors = fold(settled.form, prepared.start, prepared.scale, settled.narrow)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adaptor.approximate import recall
 from adaptor.artefact import Floats
+from adaptor.neighbours import Ids
 from adaptor.pca import rotation
 from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, fresh, hold_out, started
 from jobs.config.commands import FitConfig
@@ -16,10 +18,14 @@ from jobs.fitting.labels import Labelled, NamedRows, supervise
 from jobs.fitting.sample import Sample
 from jobs.fitting.search import Search
 
+#: Rows whose true neighbours are searched to tell the recall of approximate ones.
+_RECALL_ROWS = 1000
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """The training set, the maps that led to it, and the original rows that the evidence is measured on."""
+    """The training set, the maps that led to it, and the original rows that the evidence is measured on. `recall` of
+    mined neighbours where they are approximate."""
 
     data: TrainingSet
     start: Floats
@@ -27,6 +33,7 @@ class Prepared:
     scale: float
     held_out: Floats
     searched: Floats
+    recall: float | None = None
 
 
 def prepare(
@@ -43,9 +50,11 @@ def prepare(
     metric = config.store.metric
     # Soft-max temperatures are in units of similarity: other metrics are brought to vectors of length 1 on average.
     scale = 1.0 if metric == "cosine" else float(np.sqrt(np.trace(sample.moments.outer) / sample.moments.rows))
-    neighbours = search(rows, [rows], min(config.mining.neighbours, len(rows) - 1), itself=True).ids
+    neighbours, found = _mined(config, rows, search)
     truth = search(held_out, [rows[:searched]], JUDGED_K).ids
     note(f"mined the {neighbours.shape[1]} nearest neighbours of {len(training):,} rows; {len(held):,} rows held out")
+    if found is not None:
+        note(f"the search was approximate: it found {found:.1%} of the true neighbours (mining.probes)")
     data = TrainingSet(
         started(rows, start, scale, metric),
         len(training),
@@ -66,7 +75,19 @@ def prepare(
             "relevant document that training sees"
         )
     unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)
-    return Prepared(data, start, pca, scale, unseen, rows[:searched])
+    return Prepared(data, start, pca, scale, unseen, rows[:searched], found)
+
+
+def _mined(config: FitConfig, rows: Floats, search: Search) -> tuple[Ids, float | None]:
+    """Neighbours of each of `rows` among the others: exact, or approximate and their recall."""
+    k = min(config.mining.neighbours, len(rows) - 1)
+    if config.mining.probes is None:
+        return search(rows, [rows], k, itself=True).ids, None
+    found = search(rows, [rows], k, itself=True, probes=config.mining.probes).ids
+    asked = np.unique(np.linspace(0, len(rows) - 1, _RECALL_ROWS).astype(np.int64))
+    near = search(rows[asked], [rows], k + 1).ids
+    truth = np.stack([others[others != row][:k] for row, others in zip(asked, near, strict=True)])
+    return found, recall(found[asked], truth)
 
 
 def _unseen(held_out: Floats, ids: list[str], read: frozenset[str], note: Callable[[str], None]) -> Floats:

@@ -1,4 +1,5 @@
-"""Sharded exact neighbours on a Ray cluster: every worker searches its shard, the parts are merged by (similarity, id).
+"""Neighbours on a Ray cluster, exact unless asked otherwise: every worker searches its shard, the parts are merged by
+(similarity, id).
 
 Queries go through in chunks, so a worker holds one shard, one chunk and k numbers per query of the chunk. Rows that
 search themselves are in the object store once: a chunk of queries is a stretch of a shard.
@@ -15,6 +16,7 @@ import numpy as np
 import ray
 from threadpoolctl import threadpool_limits
 
+from adaptor.approximate import approximate_neighbours
 from adaptor.artefact import Floats
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
 from adaptor.settings import Metric
@@ -34,20 +36,29 @@ class SearchSettings:
 
 
 class Search(Protocol):
-    """How preparing the training data asks for exact neighbours, wherever they are computed."""
+    """How preparing the training data asks for neighbours, wherever they are computed."""
 
-    def __call__(self, queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
+    def __call__(
+        self, queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+    ) -> Neighbours:
         """The k nearest rows of the corpus, whose parts (n, d) are numbered through, for each of `queries` (q, d).
 
-        With `itself` the queries are the corpus, and none finds its own row.
+        With `itself` the queries are the corpus, and none finds its own row. With `probes` as well the search is
+        approximate and the corpus one part; else it is exact.
         """
 
 
 def search_on(cluster: ClusterSection, metric: Metric, shards: int) -> Search:
     """Search on the cluster, each part of the corpus cut into at most `shards` shards."""
 
-    def search(queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
-        """As Search says."""
+    def search(
+        queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+    ) -> Neighbours:
+        """As Search says. An approximate search is one task: the result would depend on how the corpus is cut."""
+        if itself and probes is not None:
+            task = _approximate.options(num_cpus=cluster.cpus_per_worker)
+            near: Neighbours = ray.get(task.remote(queries, k, metric, probes, cluster.cpus_per_worker))
+            return near
         placed = in_shards(corpus, shards)
         settings = SearchSettings(k, metric, itself)
         if itself:
@@ -118,6 +129,12 @@ def _search(
     with threadpool_limits(threads):
         exclude = names if settings.exclude_self else None
         return top_k(rows[chosen], vectors, ids, settings.k, settings.metric, exclude)
+
+
+@ray.remote
+def _approximate(vectors: Floats, k: int, metric: Metric, probes: int, threads: int) -> Neighbours:
+    with threadpool_limits(threads):
+        return approximate_neighbours(vectors, k, metric, probes)
 
 
 @ray.remote(num_cpus=0)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from adaptor.approximate import approximate_neighbours
 from adaptor.artefact import Adaptor, Floats, build
 from adaptor.model import fold
 from adaptor.neighbours import Neighbours, top_k
@@ -43,8 +44,12 @@ def configure(sections: Sections, seed: int, labels: bool) -> FitConfig:
     return FitConfig.model_validate({**places, **named, **sections, "training": training})
 
 
-def search_here(queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False) -> Neighbours:
+def search_here(
+    queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+) -> Neighbours:
     """The search that preparing asks for, on arrays of this process."""
+    if itself and probes is not None:
+        return approximate_neighbours(queries, k, METRIC, probes)
     rows = np.concatenate(corpus)
     numbers = np.arange(len(rows), dtype=np.int64)
     return top_k(queries, rows, numbers, k, METRIC, numbers if itself else None)

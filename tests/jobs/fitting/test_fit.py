@@ -145,8 +145,14 @@ def test_labelled_documents_outside_the_sample_are_read_from_the_store(folder: P
 
 
 @pytest.mark.parametrize("metric", ["dot", "l2"])
-def test_without_steps_other_metrics_keep_their_full_width_scores(folder: Path, tmp_path: Path, metric: str) -> None:
-    fit.run(config(folder, tmp_path, store={"metric": metric}, training={"steps": 0}))
+def test_without_steps_other_metrics_keep_their_full_width_scores(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str
+) -> None:
+    approximate = {"sample_rows": 600, "probes": 1 if metric == "l2" else 100}
+    fit.run(config(folder, tmp_path, store={"metric": metric}, training={"steps": 0}, mining=approximate))
+    found = adaptor.load(tmp_path).document["data"]["mining_recall"]
+    assert 0.1 < found < 1 if metric == "l2" else found > 0.999
+    assert f"it found {found:.1%} of the true neighbours" in capsys.readouterr().err
     vectors, _ = clustered(50)
     full = adaptor.load(tmp_path).transform(vectors, DIM)
     np.testing.assert_allclose(full @ full.T, vectors @ vectors.T, atol=1e-4)
