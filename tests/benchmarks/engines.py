@@ -29,12 +29,13 @@ def spark(job: Job) -> None:
     """(g) Spark on this machine: the array as a vector, its PCA model, the vector as an array again."""
     from pyspark.ml.feature import PCAModel
     from pyspark.ml.functions import array_to_vector, vector_to_array
+    from pyspark.sql.functions import col
 
     session = _spark_session(job)
     store = session.read.parquet(job.store)
-    long = store.withColumn("long", array_to_vector("vector"))
+    long = store.withColumn("long", array_to_vector(col("vector")))
     short = PCAModel.load(f"{job.models}/spark").transform(long)
-    output = short.select("id", vector_to_array("short", "float32").alias("vector"), "text")
+    output = short.select("id", vector_to_array(col("short"), "float32").alias("vector"), "text")
     output.write.option("compression", "none").parquet(job.output)
     session.stop()
 
@@ -58,11 +59,12 @@ def prepare_spark(job: Job) -> None:
     """Fit `pyspark.ml.feature.PCA` on the first rows."""
     from pyspark.ml.feature import PCA
     from pyspark.ml.functions import array_to_vector
+    from pyspark.sql.functions import col
 
     session = _spark_session(job)
     sample = session.createDataFrame([(row.tolist(),) for row in sample_of(job)[:1000]], "vector array<float>")
     pca = PCA(k=job.width, inputCol="long", outputCol="short")
-    pca.fit(sample.select(array_to_vector("vector").alias("long"))).write().overwrite().save(f"{job.models}/spark")
+    pca.fit(sample.select(array_to_vector(col("vector")).alias("long"))).write().overwrite().save(f"{job.models}/spark")
     session.stop()
 
 
