@@ -116,6 +116,8 @@ class Adaptor:
         Raises InputError when m columns do not tell: `width` above m, or narrow while m is neither narrow nor at least
         the `len(narrow)` columns that narrow ones are made of.
         """
+        if adapted.ndim != 2 or adapted.shape[1] > self.dim:
+            raise InputError(f"vectors have shape {adapted.shape}, but this adaptor gives (n, 1 to {self.dim})")
         given, narrow = adapted.shape[1], self.narrow_width
         made_of = len(self.tensors["narrow"]) if narrow else 0
         if not 1 <= width <= given or (width <= narrow < given < made_of):

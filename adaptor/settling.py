@@ -69,9 +69,9 @@ def settle(form: Form, data: TrainingSet, widths: Sequence[int], metric: Metric)
 
 
 def settle_narrow(rotation: Orthogonal, head: Linear | None, job: Job) -> Settled:
-    """The rotation, and as much of the narrow map as held-out rows do not speak against: all widths below the block, or
-    those up to the last trained one before the first that does worse than the start. None stands for training that
-    found nothing better than the rotation."""
+    """The rotation, and as much of the narrow map as held-out rows do not speak against: its columns up to the last
+    trained width before the first that does worse than the start. None stands for training that found nothing better
+    than the rotation."""
     if head is None:
         return Settled(rotation, ("narrow outputs: no map of their own did better than the rotation on held-out rows",))
     lost = _lost(job.widths, _gains(head, (job.data, job.widths, job.metric)))
@@ -84,7 +84,7 @@ def settle_narrow(rotation: Orthogonal, head: Linear | None, job: Job) -> Settle
     if not kept:
         return Settled(rotation, notes)
     ordered = _ordered(head.matrix.detach().cpu().double(), job.data, job.widths)
-    return Settled(rotation, notes, ordered[:, : kept[-1] if lost else rotation.leading - 1])
+    return Settled(rotation, notes, ordered[:, : kept[-1]])
 
 
 def drawn_back(form: Orthogonal, leading: int) -> Orthogonal:

@@ -63,6 +63,12 @@ def test_cut_is_transform_of_the_originals_or_a_refusal(given_width: int, width:
             adaptor.cut(adapted, width)
 
 
+@pytest.mark.parametrize("shape", [(4,), (3, DIM + 1), (2, 2, 2)])
+def test_what_no_transform_gave_cannot_be_cut(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"this adaptor gives \(n, 1 to 12\)"):
+        example().cut(np.ones(shape, np.float32), 1)
+
+
 def test_cut_without_a_narrow_map_is_the_prefix() -> None:
     about = {"dim": DIM, "widths": [DIM], "metric": "cosine", "form": "linear", "unit_input": True}
     plain = build({**about, "recipe": {}, "settings": {}}, {"linear": tensors()["linear"]}, tensors()["linear"])
