@@ -82,6 +82,8 @@ class Job:
     """The first worker's word on whether the stage is finished, told to all."""
     tell: Callable[[int], int] = lambda number: number
     """A number of the first worker, told to all."""
+    on_step: Callable[[int], object] = lambda step: None
+    """Called after each step with the number of those done in this stage."""
 
 
 def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -> None:
@@ -116,6 +118,7 @@ def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -
             optimiser.step()
             running += value.detach() / training.evaluate_every
             state.step += 1
+            job.on_step(state.step)
     _load_best(trainee, state)
 
 

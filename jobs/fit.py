@@ -31,7 +31,7 @@ from jobs.fitting.data import prepare
 from jobs.fitting.description import WITHOUT_EFFECT, describe, fitted_widths
 from jobs.fitting.evidence_table import print_evidence
 from jobs.fitting.labels import read_labelled
-from jobs.fitting.launch import WORK, train_on_cluster
+from jobs.fitting.launch import WORK, train_on_cluster, work_folder
 from jobs.fitting.sample import Sample, draw, read_footers
 from jobs.fitting.search import search_on
 from jobs.progress import Progress
@@ -60,6 +60,7 @@ def run(config: FitConfig) -> int:
             write_summary(output, "fit", {"adaptor_id": done.adaptor_id, **data, "shards": len(shards)}, began)
         print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and store")
         return 0
+    output.check_writable(work_folder(fingerprint))
     cluster = config.cluster
     with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
         adaptor, sample, state = _fit(config, shards, output, fingerprint)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from cluster.placement import start_beside_driver
 from jobs.store.failures import Cause, Tried
 
 #: Parts of the time limit between two looks at the clock.
@@ -108,6 +108,4 @@ class Pulse:
 
 def start_attempts(timeout_seconds: float, tried: Mapping[str, Tried]) -> Any:
     """The actor, on this node, as it is to live as long as the driver."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Attempts)
-    return actor.options(scheduling_strategy=here).remote(timeout_seconds, tried)
+    return start_beside_driver(Attempts, timeout_seconds, tried)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +16,10 @@ from adaptor.settling import Settled
 from adaptor.stages import outcome
 from adaptor.training import ROTATION, Job, State
 from jobs.config.commands import FitConfig
+from jobs.fitting.board import start_board, watched
 from jobs.fitting.data import Prepared
 from jobs.fitting.description import what_labels_did
-from jobs.fitting.worker import Assignment, Board, load_state, run_worker
-from jobs.interrupts import give_up
+from jobs.fitting.worker import Assignment, load_state, run_worker
 from jobs.progress import Progress
 from jobs.store.objects import Objects
 
@@ -31,8 +27,6 @@ WORK = "_work"
 #: How often starting the workers is tried. Ray Train waits a minute for machines each time, so this is half an hour of
 #: waiting; without a limit, workers that die while they start would be started for ever.
 _STARTS = 30
-#: Longest wait for an answer of the board, in seconds.
-_LOOK_SECONDS = 5.0
 
 
 def train_on_cluster(
@@ -52,12 +46,12 @@ def train_on_cluster(
             "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
         )
         return Settled(form), State(ROTATION)
-    name = fingerprint[:32]
-    board = ray.remote(num_cpus=0)(Board).remote()
-    trainer = _trainer(config, prepared, widths, board, (output, name))
-    if any("checkpoint_" in info.key for info in output.list(f"{WORK}/{name}/")):
+    work = work_folder(fingerprint)
+    board = start_board()
+    trainer = _trainer(config, prepared, widths, board, (output, work))
+    if any("checkpoint_" in info.key for info in output.list(f"{work}/")):
         progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
-    with _shown(board, progress, training.steps, config.cluster.stalled_seconds):
+    with watched(board, progress, training.steps, config.cluster.stalled_seconds):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
@@ -82,10 +76,15 @@ def train_on_cluster(
     return settled, state
 
 
+def work_folder(fingerprint: str) -> str:
+    """Where below the output Ray Train keeps the checkpoints of this fit. It goes past `Objects`: check it before."""
+    return f"{WORK}/{fingerprint[:32]}"
+
+
 def _trainer(
     config: FitConfig, prepared: Prepared, widths: tuple[int, ...], board: Any, place: tuple[Objects, str]
 ) -> TorchTrainer:
-    cluster, (output, name) = config.cluster, place
+    cluster, (output, work) = config.cluster, place
     assignment = Assignment(
         ray.put(prepared.data),
         config.adaptor,
@@ -105,7 +104,7 @@ def _trainer(
             resources_per_worker={"CPU": cluster.cpus_per_worker, **_gpus(cluster.gpus_per_worker)},
         ),
         run_config=ray.train.RunConfig(
-            name=name,
+            name=work.rpartition("/")[2],
             storage_filesystem=output.arrow,
             storage_path=output.path(WORK),
             failure_config=ray.train.FailureConfig(
@@ -137,46 +136,3 @@ def _last_line(reason: BaseException) -> str:
     lines = [line.strip() for line in str(reason).splitlines() if line.strip()]
     is_traceback = bool(lines) and lines[0].startswith("Traceback")
     return lines[-1] if is_traceback else f"{type(reason).__name__}: {lines[0] if lines else 'no reason given'}"
-
-
-@contextmanager
-def _shown(
-    board: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
-) -> Iterator[None]:
-    """Show the first worker's looks while the block runs; the next stage counts on from `first_stage` steps.
-
-    Nothing new for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come.
-    """
-    ended = threading.Event()
-
-    def poll() -> None:
-        """Until the block has ended: the last look, twice a second."""
-        done, begun = 0, False
-        last: dict[str, Any] = {}
-        moved = time.monotonic()
-        while not ended.wait(0.5):
-            if time.monotonic() - moved > stalled:
-                end(f"fit: training has shown nothing new for {stalled:g} s: run again to continue from its checkpoint")
-                return
-            try:
-                new = ray.get(board.read.remote(), timeout=_LOOK_SECONDS)
-            except ray.exceptions.RayError:  # the board is late, or its machine is gone: training goes on, unseen
-                continue
-            if new == last:
-                continue
-            last, moved = new, time.monotonic()
-            progress.set(stage=last["stage"], loss=last["loss"], held_out=last["score"], best=last["best_score"])
-            if not begun:
-                progress.begin()
-                begun = True
-            step = int(last["step"]) + (first_stage if last["stage"] != ROTATION else 0)
-            progress.advance(max(0, step - done))
-            done = max(done, step)
-
-    watcher = threading.Thread(target=poll, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join(2 * _LOOK_SECONDS)

@@ -29,6 +29,8 @@ from adaptor.training_set import TrainingSet
 
 #: Numbers of the options in malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+#: Pause between two words on the step that training has come to, in seconds.
+_STEP_SECONDS = 2.0
 _TENSORS, _NUMBERS = "state.safetensors", "state.json"
 
 
@@ -45,21 +47,6 @@ class Assignment:
     widths: tuple[int, ...]
     threads: int
     board: Any
-
-
-class Board:
-    """Actor: the last look of the first worker, for the driver to show."""
-
-    def __init__(self) -> None:
-        self.last: dict[str, Any] = {}
-
-    def post(self, numbers: dict[str, Any]) -> None:
-        """Replace what is shown."""
-        self.last = numbers
-
-    def read(self) -> dict[str, Any]:
-        """What is shown."""
-        return self.last
 
 
 def run_worker(settings: dict[str, Any]) -> None:
@@ -81,6 +68,7 @@ def run_worker(settings: dict[str, Any]) -> None:
         ray.train.torch.prepare_model,
         reporter.agree,
         reporter.tell,
+        reporter.step,
     )
     train_stages(job, assignment.model, _restored(), reporter)
 
@@ -115,6 +103,8 @@ class _Reporter:
         self.assignment, self.rank, self.size = assignment, rank, size
         self.reported = time.monotonic()
         self.due = False
+        self.shown: dict[str, Any] = {}
+        self.posted = 0.0
 
     def agree(self, finished: bool) -> bool:
         """The first worker's word on (finished, checkpoint due), on every worker."""
@@ -132,11 +122,20 @@ class _Reporter:
             torch.distributed.broadcast(told, src=0)
         return int(told[0])
 
+    def step(self, step: int) -> None:
+        """Once in a while, say that this many steps are done: looks may be hours apart."""
+        if time.monotonic() - self.posted >= _STEP_SECONDS:
+            self._post({**self.shown, "step": step})
+
+    def _post(self, numbers: dict[str, Any]) -> None:
+        self.shown, self.posted = numbers, time.monotonic()
+        if self.rank == 0:
+            self.assignment.board.post.remote(numbers)
+
     def __call__(self, look: Look) -> None:
         """Show a look and, when due, write a checkpoint."""
         numbers = {**look.state.numbers(), "loss": look.loss, "score": look.score}
-        if self.rank == 0:
-            self.assignment.board.post.remote(numbers)
+        self._post(numbers)
         if not self.due:
             return
         self.reported = time.monotonic()

@@ -121,9 +121,9 @@ class Objects(ABC):
         except AbsentError:  # removed in between
             return False
 
-    def check_writable(self) -> None:
-        """Write and delete a probe; `InputError` naming the URI when that is not possible."""
-        key = f"_probe-{uuid4().hex}"
+    def check_writable(self, folder: str = "") -> None:
+        """Write and delete a probe in `folder` below the URI; `InputError` naming the URI when that fails."""
+        key = f"{folder}/_probe-{uuid4().hex}".lstrip("/")
         try:
             self.put(key, b"probe")
             self.delete(key)

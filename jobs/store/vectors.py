@@ -187,7 +187,8 @@ def read_batches(
                 if is_outage(error):
                     raise RunError(f"{where}: could not be read: {error}") from error
                 unchanged(objects, shard)  # a file that was replaced meanwhile looks damaged, but is not
-                raise InputError(f"{where}: the data is damaged, write the file again ({error})") from error
+                or_memory = ", or this machine has too little memory" if isinstance(error, MemoryError) else ""
+                raise InputError(f"{where}: the data is damaged, write the file again{or_memory} ({error})") from error
 
 
 def _row_group(
@@ -215,4 +216,6 @@ def _row_group(
                 else:
                     return
         except (Unproven, MemoryError):  # a damaged footer may claim vectors of any dimension
+            if not direct:  # pyarrow, too: there is no other way to read them
+                raise
             direct = False

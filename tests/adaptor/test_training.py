@@ -75,7 +75,9 @@ def run(work: Job, model: ModelSettings = MODEL, stage: int = 1) -> tuple[Any, S
 
 
 def test_it_learns_what_pca_does_not_know() -> None:
-    _, state, looks = run(job())
+    steps: list[int] = []
+    _, state, looks = run(job(on_step=steps.append))
+    assert steps == list(range(1, 61))
     assert [look.state.step for look in looks] == [0, 20, 40, 60]
     assert looks[-1].finished
     assert state.best_score > state.first_score + 0.02

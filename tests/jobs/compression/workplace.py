@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,6 +24,8 @@ from jobs.store.objects import Objects
 from tests.jobs.evaluation.inputs import make_adaptor, save_adaptor
 
 DIM, WIDTH = 12, 5
+#: Outputs of at most 6 columns are made of the first 8 by a matrix of their own.
+NARROW = (8, 6)
 
 
 def vectors(rows: int, seed: int = 0) -> Floats:
@@ -65,11 +68,18 @@ class Workplace:
         return self.set_adaptor()
 
     def set_adaptor(self, seed: int = 9, **options: Any) -> Adaptor:
-        """Make (another) adaptor and save it."""
+        """Make (another) adaptor and save it: of the orthogonal form, with a map for narrow outputs."""
+        options = {"form": "orthogonal", "narrow": NARROW, **options}
         adaptor = make_adaptor(vectors(200, seed), (4, 8), **options)
         save_adaptor(adaptor, self.root / "adaptor")
         self.__dict__["adaptor"] = adaptor
         return adaptor
+
+    def exact(self, wide: Any) -> npt.NDArray[np.float64]:
+        """What the adaptor makes of rows (n, DIM), (n, WIDTH) not normalised, in float64."""
+        linear, narrow = (self.adaptor.tensors[name].astype(np.float64) for name in ("linear", "narrow"))
+        exact: npt.NDArray[np.float64] = (np.asarray(wide, np.float64) @ linear)[:, : NARROW[0]] @ narrow[:, :WIDTH]
+        return exact
 
     def put(self, key: str, content: pa.Table, row_group_rows: int = 10) -> Path:
         """Write a shard."""

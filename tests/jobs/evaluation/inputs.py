@@ -15,13 +15,22 @@ from adaptor.settings import Metric
 from jobs.config.commands import EvaluateConfig
 
 
-def make_adaptor(vectors: Floats, widths: Sequence[int], metric: Metric = "cosine", form: str = "linear") -> Adaptor:
-    """An adaptor whose map is a random perturbation of the uncentred PCA rotation of `vectors` (n, d)."""
+def make_adaptor(
+    vectors: Floats,
+    widths: Sequence[int],
+    metric: Metric = "cosine",
+    form: str = "linear",
+    narrow: tuple[int, int] | None = None,
+) -> Adaptor:
+    """An adaptor whose map is a random perturbation of the uncentred PCA rotation of `vectors` (n, d), or that rotation
+    with a random map (b, c) of its first b columns for outputs of at most c when `narrow` is (b, c)."""
     dim = vectors.shape[1]
     draws = np.random.default_rng(5)
     _, basis = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
     rotation = basis[:, ::-1].astype(np.float32)
     tensors = {"linear": (rotation + 0.02 * draws.normal(size=(dim, dim))).astype(np.float32)}
+    if narrow is not None:
+        tensors = {"linear": rotation, "narrow": draws.normal(size=narrow).astype(np.float32)}
     if form == "mlp":
         shapes = {"hidden_weight": (dim, 7), "hidden_bias": (7,), "output_weight": (7, dim), "output_bias": (dim,)}
         tensors |= {name: (0.2 * draws.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}

@@ -18,6 +18,7 @@ from cluster.settings import ClusterSection
 from jobs import fit
 from jobs.fitting.data import prepare
 from jobs.fitting.labels import read_labelled
+from jobs.fitting.launch import work_folder
 from jobs.fitting.sample import draw, read_footers
 from jobs.fitting.search import search_on
 from jobs.store.objects import open_objects
@@ -195,6 +196,22 @@ def test_refused_inputs(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / "mixed" / "b.parquet", [f"b{i}" for i in range(30)], clustered(30)[0][:, :20])
     with pytest.raises(InputError, match=r"b\.parquet, row 0: wrong length 20 \(expected 32\)"):
         fit.run(config(tmp_path / "mixed", tmp_path / "d"))
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_no_checkpoint_is_written_behind_a_link_that_leads_out(folder: Path, tmp_path: Path, depth: int) -> None:
+    settings = config(folder, tmp_path / "out")
+    name = fit._fingerprint(settings, list_shards(open_objects(str(folder), settings.store.filesystem)))
+    outside, link = tmp_path / "outside", tmp_path / "out" / "/".join(work_folder(name).split("/")[:depth])
+    outside.mkdir()
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(InputError, match=r"out is not writable: .*_work.* lies behind a link that leads out of"):
+        fit.run(settings)
+    assert list(outside.iterdir()) == []
+    link.unlink()
+    fit.run(config(folder, tmp_path / "out", training={"steps": 0}))
+    assert not (tmp_path / "out" / "_work").exists()
 
 
 def test_refused_labels(folder: Path, tmp_path: Path) -> None:

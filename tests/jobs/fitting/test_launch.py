@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import time
@@ -17,7 +16,6 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from adaptor.errors import RunError
 from jobs import fit
 from jobs.fitting import launch
-from jobs.progress import Progress
 from tests.jobs.fitting.inputs import config, store
 
 
@@ -67,27 +65,6 @@ def test_workers_that_die_while_they_start_are_not_started_for_ever(
     with pytest.raises(Told):
         fit.run(config(store(tmp_path / "store"), tmp_path / "out"))
     assert limits == [29]
-
-
-def test_training_that_shows_nothing_new_is_ended(ray_cluster: None) -> None:
-    class Board:
-        def post(self, numbers: dict[str, Any]) -> None:
-            self.last = numbers
-
-        def read(self) -> dict[str, Any]:
-            return getattr(self, "last", {})
-
-    ended: list[str] = []
-    board: Any = ray.remote(num_cpus=0)(Board).remote()
-    assert ray.get(board.read.remote()) == {}
-    look = {"step": 1, "stage": 1, "loss": 0.5, "score": 0.5, "best_score": 0.5}
-    with Progress("fit", stream=io.StringIO()) as progress, launch._shown(board, progress, 9, 2.0, ended.append):
-        for step in range(4):  # it gets on, if slowly
-            ray.get(board.post.remote({**look, "step": step}))
-            time.sleep(0.7)
-        assert ended == []
-        time.sleep(2.6)
-    assert ended == ["fit: training has shown nothing new for 2 s: run again to continue from its checkpoint"]
 
 
 def test_evidence_asks_for_the_cores_of_one_worker(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +96,22 @@ def test_damaged_data_names_file_and_row_group(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(InputError, match=r"a\.parquet, row group 1, after row 0: the data is damaged"):
         _read(tmp_path, range(2), 100)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_too_little_memory_ends_the_reading(tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "a.parquet", table(10), row_group_size=5)
+    asked: list[int] = []
+
+    def iter_batches(_: pq.ParquetFile, rows: int, **options: Any) -> Iterator[pa.RecordBatch]:
+        asked.append(rows)
+        assert len(asked) < 5, "for ever"
+        raise pa.ArrowMemoryError("malloc of size 4096 failed")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
+    with pytest.raises(InputError, match=r"a\.parquet, row group 0, after row 0: .*too little memory \(malloc of size"):
+        list(read_batches(*_open(tmp_path), range(2), 3, direct=direct))
+    assert len(asked) == (2 if direct else 1)
 
 
 def test_a_replaced_file_is_not_called_damaged(bucket: str, s3: S3Server, tmp_path: Path) -> None:

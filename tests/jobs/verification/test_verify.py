@@ -178,6 +178,24 @@ def test_wrong_numbers_and_types_show(workplace: Workplace) -> None:
     assert failed(workplace) == {"columns"}
 
 
+def test_vectors_of_the_map_for_wider_outputs_show(workplace: Workplace) -> None:
+    workplace.compress()
+    wide = np.array(pq.read_table(workplace.store / "a.parquet")["vector"].to_pylist(), np.float64)
+
+    def oracle(numbers: np.ndarray[Any, Any]) -> None:
+        exact = workplace.exact(wide)
+        numbers[:] = exact / np.linalg.norm(exact, axis=1, keepdims=True)
+
+    def of_the_wrong_map(numbers: np.ndarray[Any, Any]) -> None:
+        wrong = (wide @ workplace.adaptor.tensors["linear"].astype(np.float64))[:, :WIDTH]
+        numbers[:] = wrong / np.linalg.norm(wrong, axis=1, keepdims=True)
+
+    rewrite(workplace, with_vectors(oracle))
+    assert failed(workplace) == set()
+    rewrite(workplace, with_vectors(of_the_wrong_map))
+    assert failed(workplace) == {SAMPLE}
+
+
 def test_a_quarantine_that_was_tampered_with_is_a_finding(workplace: Workplace) -> None:
     workplace.put("a.parquet", pa.table({"id": ["x", "y", "z"], "vector": lists([[1.0] * 12, None, [2.0] * 12])}))
     assert workplace.compress(reading={"bad_rows": "quarantine"}) == 0
