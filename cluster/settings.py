@@ -24,8 +24,8 @@ class ClusterSection(BaseModel):
     max_failures: int = Field(default=3, ge=0)
     """How often fit restarts its workers after one of them died before the run fails."""
     stalled_seconds: float = Field(default=3600.0, gt=0)
-    """How long training of fit may show nothing new, restarts included, before the run ends with exit status 1; run
-    again, it goes on from its last checkpoint."""
+    """How long training of fit may take no new step, looks and restarts included, before the run ends with exit status
+    1; run again, it goes on from its last checkpoint."""
     log: Literal["text", "json"] = "text"
     """How progress and log lines on standard error look: for people, or one JSON object a line (with job, shard and
     attempt) for those who collect them."""
