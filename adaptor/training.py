@@ -28,6 +28,7 @@ from adaptor.training_set import TrainingSet
 
 #: The stages, in the numbers that checkpoints and the draws of batches use.
 ROTATION, LABELS, NARROW = 1, 2, 3
+STAGES = {ROTATION: "unsupervised", LABELS: "labels", NARROW: "narrow outputs"}
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _FIRST = "first.matrix"

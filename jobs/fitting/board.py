@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
-from adaptor.training import ROTATION
+from adaptor.training import ROTATION, STAGES
 from cluster.placement import start_beside_driver
 from jobs.interrupts import give_up
 from jobs.progress import Progress
@@ -99,7 +99,7 @@ class _Shown:
         if not new or new == self._last:
             return False
         last, self._last = self._last, new
-        self.progress.set(stage=new["stage"], loss=new["loss"], held_out=new["score"], best=new["best_score"])
+        self.progress.set(stage=STAGES[new["stage"]], loss=new["loss"], held_out=new["score"], best=new["best_score"])
         if not last:
             self.progress.begin()
         step = int(new["step"]) + (self._first_stage if new["stage"] != ROTATION else 0)
