@@ -145,8 +145,8 @@ def stream_results(
         fn_constructor_args=(config.model_dump_json(), attempts),
         batch_size=None if cluster.gpus_per_worker == 0 else 1,  # with GPUs, Ray insists on a number
         batch_format="pyarrow",
-        # With one task each, Ray Data (2.60) lets one actor of two work at a time: 1.6 times as long. With two, the next
-        # item is there when one ends. What waits behind a long one is small: the longest come first (plan.blocks).
+        # With one task each, Ray Data (2.60) lets one actor of two work at a time. With two, the next is there when
+        # one ends; what waits behind a long one is small, as the longest come first (plan.blocks).
         compute=ray.data.ActorPoolStrategy(size=min(cluster.workers, len(tables)), max_tasks_in_flight_per_actor=2),
         num_cpus=cluster.cpus_per_worker,
         num_gpus=cluster.gpus_per_worker,
