@@ -26,7 +26,7 @@ from jobs.generation import check_apart, claim, describe, open_generation
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.failures import failed_names, forget_attempts, noted_attempts, record_failure
-from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys
+from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys, quarantine_keys
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import Plan, WorkItem, plan, undecided
 from jobs.store.shards import Footer, Shard, list_shards, read_footer
@@ -54,6 +54,7 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     recorded = list_names(generation)
     outputs = set(output_keys(generation))  # after the ledger: what a record names was there before it
     work = _plan(config, store, shards, recorded, outputs)
+    files = outputs.union(quarantine_keys(generation))
     failed_before = failed_names(generation)
     tried = _chosen(config, work, failed_before)
     _check_dimension(config, adaptor, store, tried)
@@ -70,7 +71,7 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     except InputError:
         write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
         raise
-    totals.files_removed = tidy(config, (store, generation), work, (outputs, failed_before), totals)
+    totals.files_removed = tidy(config, (store, generation), work, (files, failed_before), totals)
     # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
     totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
     numbers = facts | summary(work, totals) | {"generation": whole_generation(generation, work, totals)}

@@ -23,7 +23,7 @@ from jobs.shortening import aligned, open_shortener
 from jobs.store.failures import Tried, note_attempts
 from jobs.store.fingerprints import IdCounter
 from jobs.store.ids import id_strings, unusable_ids
-from jobs.store.ledger import Record, quarantine_key, read_record
+from jobs.store.ledger import Record, read_record
 from jobs.store.objects import open_objects
 from jobs.store.output import Layout, ShardWriter, Written, clipped, short_array, short_field, short_schema
 from jobs.store.plan import WorkItem
@@ -111,7 +111,7 @@ class ShardCompressor:
         return aligned(1 if self.sparing else self._config.reading.batch_rows)
 
     def note(self, item: WorkItem, tried: Tried) -> None:
-        """Have later runs know of attempts in vain, should the driver die too."""
+        """Have later runs know of this attempt and those before it, should the driver die too."""
         note_attempts(self._generation, item.record, tried)
 
     def committed(self, item: WorkItem, in_this_run: bool = False) -> Record | None:
@@ -162,7 +162,7 @@ class ShardCompressor:
             output=item.output,
             output_bytes=output.bytes,
             sha256=output.sha256,
-            quarantine=None if rejected is None else quarantine_key(item.output),
+            quarantine=None if rejected is None else item.quarantine,
             quarantine_sha256=None if rejected is None else rejected.sha256,
             adaptor_id=str(self._description["adaptor_id"]),
             width=self._config.adaptor.width,

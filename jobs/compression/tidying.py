@@ -10,7 +10,7 @@ from adaptor.errors import InputError, RunError
 from jobs.compression.report import Totals
 from jobs.config.commands import CompressConfig
 from jobs.store.failures import ATTEMPTS, forget_attempts, forget_failures
-from jobs.store.ledger import DATA, RecordName, list_names, quarantine_key, read_record, retire, source_keys
+from jobs.store.ledger import LEDGER, RecordName, list_names, read_record, retire, source_keys
 from jobs.store.objects import AbsentError, Objects
 from jobs.store.plan import Plan, orphans
 
@@ -29,9 +29,9 @@ def tidy(
 ) -> int:
     """Delete what the ledger does not account for, and with `output.removed: delete` what left the store; how many.
 
-    `places` are store and generation. Only what was there `before` the run (outputs, and the names of failures) is
-    touched: a run beside this one may be about to commit more. A shard that the listing did not show is looked for once
-    more, as listings may be late. While work items are open, files stay: they may still be needed.
+    `places` are store and generation. Only what was there `before` the run (outputs, rejected rows, and the names of
+    failures) is touched: a run beside this one may be about to commit more. A shard that the listing did not show is
+    looked for once more, as listings may be late. While work items are open, files stay: they may still be needed.
     """
     (store, generation), (outputs, failures) = places, before
     try:
@@ -50,13 +50,13 @@ def tidy(
     gone = [record for record in removed if config.output.removed == "delete" and store.stat(record.shard) is None]
     for record in gone:
         retire(generation, record)
-    records = [key for key in work.leftovers if not key.startswith(DATA)]
+    records = [key for key in work.leftovers if key.startswith(LEDGER)]
     for key in records:
         generation.delete(key)
-    current = {item.output for item in (*work.todo, *work.done)} | {record.output for record in removed}
+    current = {key for item in (*work.todo, *work.done) for key in (item.output, item.quarantine)}
+    current |= {key for record in removed for key in (record.output, record.quarantine) if key is not None}
     listed = {item.shard.key for item in (*work.todo, *work.done)}
     files = [key for key in orphans(outputs, current) if not any(map(store.stat, source_keys(key) - listed))]
     for key in files:
         generation.delete(key)
-        generation.delete(quarantine_key(key))
     return len(records) + len(files) + len(gone)

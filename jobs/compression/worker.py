@@ -98,10 +98,10 @@ class CompressShards:
                 return record
             if begun.cause is not None:
                 return begun.cause
-            if begun.attempt > 1:
-                self._compressor.note(item, Tried(begun.attempt - 1, begun.timed_out))
             if begun.attempt > self._config.reading.attempts:
                 return self._given_up(item, begun)
+            if begun.attempt > 1:  # this one, too: it may take the driver with it
+                self._compressor.note(item, Tried(begun.attempt, begun.timed_out))
             self._compressor.sparing = begun.attempt > 1
             self._compressor.on_batch = Pulse(self._attempts, item.record.key, self._config.reading.timeout_seconds)
             return self.compress(item)

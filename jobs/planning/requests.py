@@ -15,8 +15,9 @@ from jobs.store.objects_s3 import PART_BYTES
 
 #: Objects of one page of a listing.
 _PAGE = 1000
-#: Listings of the output: ledger, data, failures and attempts before the work, attempts and quarantine after it.
-_OUTPUT_LISTS = 6
+#: Listings of the output: ledger, data, quarantine, failures and attempts before the work, attempts and quarantine
+#: after it.
+_OUTPUT_LISTS = 7
 #: Opening a shard is a HEAD and a GET of its end; it is done twice for a work item, once for a shard to be split.
 _OPEN, _OPENS = 2, 2
 #: What stands where the output goes, is the shard still the same, did the output arrive: one HEAD each.
@@ -66,9 +67,10 @@ def count_requests(traffic: Traffic, split_bytes: int, workers: int) -> Requests
     )
     puts = np.vectorize(_puts, otypes=[np.int64])(np.unique(outputs := traffic.items * traffic.shrinkage))
     counts = np.unique(outputs, return_counts=True)[1]
+    multipart = int((outputs > PART_BYTES).sum())  # looked at once more before the upload is completed
     return Requests(
         list=math.ceil(len(traffic.shards) / _PAGE) + _OUTPUT_LISTS,
-        get=round(data + items * (_OPEN * _OPENS + _CHECKS) + footers * _OPEN + _ADAPTOR * (workers + 1)),
+        get=round(data + items * (_OPEN * _OPENS + _CHECKS) + multipart + footers * _OPEN + _ADAPTOR * (workers + 1)),
         put=int((puts * counts).sum()) + items + _DRIVER_PUTS,
         reads_in_turn=_OPEN * _OPENS + 1,
         writes_in_turn=round(float((puts * counts).sum()) / max(1, items)) + 2,

@@ -1,6 +1,6 @@
 """Work items that failed for good, kept in the generation until they are done, changed or gone: `_failed/…json`.
 
-And those that are on the way there: how often one has killed its worker outlives the driver, in `_attempts/…json`.
+And those that are on the way there: how often one was begun outlives the driver, in `_attempts/…json`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Tried:
-    """How often a work item that is not done yet was begun in vain, and how often of these it took too long."""
+    """How often a work item that is not done yet was begun, and how often of these it took too long."""
 
     begun: int = 0
     timed_out: int = 0
@@ -58,7 +58,7 @@ def forget_failures(generation: Objects, names: Iterable[RecordName]) -> None:
 
 
 def note_attempts(generation: Objects, name: RecordName, tried: Tried) -> None:
-    """Remember that the work item killed its worker: one small object, only for those that did."""
+    """Remember that the work item was begun again: one small object, only for those that have killed a worker."""
     generation.put(_key(name, ATTEMPTS), json.dumps(asdict(tried)).encode() + b"\n")
 
 

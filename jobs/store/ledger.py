@@ -23,6 +23,7 @@ LEDGER, DATA, QUARANTINE = "_ledger/", "data/", "_quarantine/"
 _NAME = re.compile(r"([0-9a-f]{24})\.(all|(\d{5,})-(\d{5,})-of-(\d{5,}))\.([0-9a-f]{16})\.json")
 
 _RUN = re.compile(r"\.rg\d{5,}-\d{5,}\.parquet$")
+_VERSION = re.compile(r"\.[0-9a-f]{16}\.parquet$")
 
 #: Types of the fields of a record.
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -54,15 +55,13 @@ def output_key(shard_key: str, row_groups: RowGroups | None) -> str:
     return f"{DATA}{stem}.rg{row_groups.start:05}-{row_groups.stop:05}.parquet"
 
 
-def source_keys(output: str) -> set[str]:
-    """The keys of the shards that this output can be of: a name that looks like a run's may be a shard's own."""
-    whole = output.removeprefix(DATA)
+def source_keys(written: str) -> set[str]:
+    """The keys of the shards that this output, or file of rejected rows, can be of: a name that looks like a run's may
+    be a shard's own."""
+    if written.startswith(QUARANTINE):
+        written = DATA + _VERSION.sub(".parquet", written.removeprefix(QUARANTINE))
+    whole = written.removeprefix(DATA)
     return {whole, _RUN.sub(".parquet", whole)}
-
-
-def quarantine_key(output: str) -> str:
-    """Where the rejected rows of the work item with this output go."""
-    return QUARANTINE + output.removeprefix(DATA)
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,12 @@ def record_name(shard: Shard, row_groups: RowGroups | None) -> RecordName:
 def shard_hash(key: str) -> str:
     """How record names call the shard with this key: 24 hexadecimal digits."""
     return _digest(key)[:24]
+
+
+def quarantine_key(output: str, version: str) -> str:
+    """Where the rejected rows of the work item with this output go. Each `version` of a shard (of `RecordName`) has its
+    own place: who comes late with those of another one does no harm."""
+    return f"{QUARANTINE}{output.removeprefix(DATA).removesuffix('.parquet')}.{version}.parquet"
 
 
 def list_names(generation: Objects, folder: str = LEDGER) -> list[RecordName]:
@@ -186,6 +191,11 @@ def retire(generation: Objects, record: Record) -> None:
 def output_keys(generation: Objects) -> Iterator[str]:
     """Keys of all Parquet files below `data/`, with or without a record."""
     return (info.key for info in generation.list(DATA) if info.key.endswith(".parquet"))
+
+
+def quarantine_keys(generation: Objects) -> Iterator[str]:
+    """Keys of all files of rejected rows, with or without a record."""
+    return (info.key for info in generation.list(QUARANTINE) if _VERSION.search(info.key))
 
 
 def _parse(file: str) -> RecordName | None:

@@ -94,8 +94,9 @@ class Objects(ABC):
     def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
         """As `put_file`, but only while what stands there is what was `seen` (None: nothing); False when it is not.
 
-        S3 tells and acts in one request, however long that was on its way; here the look comes just before. False also
-        when a reply was lost, and what stands there is this very content.
+        S3 tells and acts in one request, however long that was on its way; here the look comes just before, and so it
+        does on servers that do not know the condition. False also when a reply was lost, and what stands there is this
+        very content.
         """
         if self.stat(key) != seen:
             return False

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,39 +111,65 @@ class S3Objects(Objects):
 
     def put_new(self, key: str, content: bytes) -> bool:
         """One PUT with `If-None-Match: *`. On 412 the object is read: a lost reply makes our own write look foreign."""
-        for attempt in range(self.options.attempts):
-            try:
-                self._request("put_object", key, Body=content, IfNoneMatch="*")
-                return True
-            except FileExistsError:
-                return self._holds(key, content)  # no second try when it is gone again: that would be another creation
-            except BlockingIOError:  # 409: another conditional write of this key is under way
-                time.sleep(min(0.1 * 1.7**attempt, 5))
-        raise RunError(f"s3://{self.path(key)} could not be created in {self.options.attempts} attempts (conflicts)")
+        try:
+            self._amid_others(key, partial(self._request, "put_object", key, Body=content, IfNoneMatch="*"))
+        except FileExistsError:
+            return self._holds(key, content)  # no second try when it is gone again: that would be another creation
+        return True
 
     def put_file(self, key: str, local: Path) -> None:
         """One PUT, or a multipart upload that is aborted when anything interrupts it."""
-        self._put_file(key, local, {})
+        try:
+            self._put_file(key, local, self._request)
+        except FileNotFoundError as error:
+            raise RunError(f"s3://{self.path(key)}: the upload disappeared before it was completed") from error
 
     def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
         """The same under the condition `If-Match`, or `If-None-Match: *`."""
-        condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": f'"{seen.version}"'}
         try:
-            self._put_file(key, local, condition)
-        except (FileExistsError, FileNotFoundError, BlockingIOError):  # another one, none, or one on its way
+            self._amid_others(key, partial(self._put_file, key, local, partial(self._request_over, seen)))
+        except (FileExistsError, FileNotFoundError):  # another one, or none
             return False
         return True
 
-    def _put_file(self, key: str, local: Path, condition: dict[str, str]) -> None:
+    def _amid_others(self, key: str, put: Callable[[], object]) -> None:
+        """`put`, and again when the answer is 409: another conditional write of this key is under way."""
+        for attempt in range(self.options.attempts):
+            try:
+                put()
+                return
+            except BlockingIOError:
+                time.sleep(min(0.1 * 1.7**attempt, 5))
+        raise RunError(f"s3://{self.path(key)} could not be written in {self.options.attempts} attempts (conflicts)")
+
+    def _request_over(self, seen: ObjectInfo | None, method: str, key: str, **fields: Any) -> Any:
+        """The request that makes an object, if what stands there is what was `seen`; `FileExistsError` if it is not.
+
+        A server that does not heed the condition is no worse than a local disk: a look comes just before.
+        """
+        if method == "complete_multipart_upload" and self.stat(key) != seen:  # Ceph 16 heeds no condition here
+            raise FileExistsError(key)
+        if seen is None:
+            return self._request(method, key, IfNoneMatch="*", **fields)
+        for tag in (f'"{seen.version}"', seen.version):  # Ceph 16 takes only the second for the same as what it has
+            try:
+                return self._request(method, key, IfMatch=tag, **fields)
+            except FileExistsError:
+                if self.stat(key) != seen:
+                    raise
+        return self._request(method, key, **fields)
+
+    def _put_file(self, key: str, local: Path, finish: Callable[..., Any]) -> None:
+        """Upload; the request that makes the object appear, `finish` sends."""
         size = local.stat().st_size
         if size <= PART_BYTES:
-            self._request("put_object", key, Body=local.read_bytes(), **condition)
+            finish("put_object", key, Body=local.read_bytes())
             return
         upload = self._request("create_multipart_upload", key)["UploadId"]
         part_bytes = max(PART_BYTES, -(-size // _MOST_PARTS))
         try:
             parts = self._upload_parts(key, local, upload, part_bytes)
-            self._complete(key, {"UploadId": upload, **condition}, parts, size)
+            self._complete(key, partial(finish, UploadId=upload), parts, size)
         except BaseException:
             with contextlib.suppress(FileNotFoundError, InputError, RunError):
                 self._request("abort_multipart_upload", key, UploadId=upload)
@@ -160,16 +186,15 @@ class S3Objects(Objects):
                 parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
         return parts
 
-    def _complete(self, key: str, upload: dict[str, str], parts: list[dict[str, Any]], size: int) -> None:
+    def _complete(self, key: str, finish: Callable[..., Any], parts: list[dict[str, Any]], size: int) -> None:
         try:
-            self._request("complete_multipart_upload", key, MultipartUpload={"Parts": parts}, **upload)
-        except FileNotFoundError as error:
-            # The upload is gone: the first try of this request did complete it and its reply was lost.
+            finish("complete_multipart_upload", key, MultipartUpload={"Parts": parts})
+        except FileNotFoundError:
+            # The upload is gone: the first try of this request did complete it and its reply was lost. Or it is not, or
+            # what was to be replaced is gone.
             info = self.stat(key)
             if info is None or info.size != size or not info.version.endswith(f"-{len(parts)}"):
-                if "IfMatch" in upload:  # or what was to be replaced is gone
-                    raise
-                raise RunError(f"s3://{self.path(key)}: the upload disappeared before it was completed") from error
+                raise
 
     def delete(self, key: str) -> None:
         """One DELETE; absent is fine."""

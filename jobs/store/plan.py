@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adaptor.errors import InputError
-from jobs.store.ledger import RecordName, RowGroups, output_key, record_name, shard_hash
+from jobs.store.ledger import RecordName, RowGroups, output_key, quarantine_key, record_name, shard_hash
 from jobs.store.shards import Footer, Shard
 
 #: What a work item takes beside its bytes (open, publish, record), in bytes that take as long.
@@ -26,8 +26,9 @@ class WorkItem:
     """A shard, or a run of its row groups, with what its commit replaces.
 
     `input_bytes` is its share of the file. `stale_records` are deleted before the new output is written,
-    `stale_outputs` after its record: they belong to an earlier version of the shard. Its own record is among the former
-    when it stands but cannot be relied on: its output is gone, or there is a record of another version.
+    `stale_outputs` (rejected rows, too) after its record: they belong to an earlier version of the shard. Its own
+    record is among the former when it stands but cannot be relied on: its output is gone, or there is a record of
+    another version.
     """
 
     shard: Shard
@@ -45,6 +46,11 @@ class WorkItem:
     def output(self) -> str:
         """Key of its output."""
         return output_key(self.shard.key, self.row_groups)
+
+    @property
+    def quarantine(self) -> str:
+        """Key of its rejected rows, if it has any."""
+        return quarantine_key(self.output, self.record.version)
 
     @property
     def title(self) -> str:
@@ -102,9 +108,10 @@ def plan(
         todo_here = [_item(shard, run, sizes) for run in _missing(kept, sizes, split_bytes)]
         again = {item.record for item in todo_here}.intersection(present)
         stale = [n for n in names if n not in again and not (n in valid and n.row_groups in kept)]
-        current = {item.output for item in (*done_here, *todo_here)}
+        current = {key for item in (*done_here, *todo_here) for key in (item.output, item.quarantine)}
         records = tuple(name.key for name in stale)
-        files = tuple(sorted({output_key(shard.key, name.row_groups) for name in stale} - current))
+        replaced = {(output_key(shard.key, name.row_groups), name.version) for name in stale}
+        files = tuple(sorted({key for one in replaced for key in (one[0], quarantine_key(*one))} - current))
         for item in todo_here:
             own = (item.record.key,) if item.record in again else ()
             todo.append(replace(item, stale_records=records + own, stale_outputs=files))

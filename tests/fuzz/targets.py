@@ -72,7 +72,7 @@ class Targets:
         if name == "output":
             return [generation.read("data/seed.parquet")]
         if name == "quarantine":
-            return [generation.read("_quarantine/bad.parquet")]
+            return [generation.read(self._item("bad.parquet").quarantine)]
         if name == "record":
             return [record.to_json() for record in self._records.values()]
         if name == "description":
@@ -137,7 +137,7 @@ class Targets:
     def _quarantine(self, content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()
         record = dataclasses.replace(self._records["bad.parquet"], quarantine_sha256=digest)
-        self._check("_quarantine/bad.parquet", content, record)
+        self._check(self._item("bad.parquet").quarantine, content, record)
 
     def _check(self, key: str, content: bytes, record: Record) -> None:
         self._compressed.put(key, content)

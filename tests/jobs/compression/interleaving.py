@@ -56,7 +56,7 @@ def perform(request: Request, world: World) -> tuple[World, Answer]:
     if request.method == "put_object":
         if request.only_new and there is not None:
             return world, FileExistsError()
-        if request.only_over is not None and (there is None or request.only_over != f'"{etag(there)}"'):
+        if request.only_over is not None and (there is None or request.only_over.strip('"') != etag(there)):
             return world, FileNotFoundError() if there is None else FileExistsError()
         return {**world, request.key: request.body}, {}
     if request.method == "delete_object":
@@ -164,6 +164,7 @@ class Commit:
         """The record that it wants to stand."""
         shard = self.item.shard
         digest = hashlib.sha256(self.content).hexdigest()
+        aside = None if self.rejected is None else hashlib.sha256(self.rejected).hexdigest()
         return Record(
             shard=shard.key,
             size=shard.size,
@@ -171,13 +172,13 @@ class Commit:
             row_groups=self.item.row_groups,
             rows_in=1,
             rows_out=1,
-            rows_quarantined=0,
+            rows_quarantined=0 if aside is None else 1,
             duplicate_ids=0,
             output=self.item.output,
             output_bytes=len(self.content),
             sha256=digest,
-            quarantine=None,
-            quarantine_sha256=None,
+            quarantine=None if aside is None else self.item.quarantine,
+            quarantine_sha256=aside,
             adaptor_id="adaptor",
             width=8,
             dtype="float32",

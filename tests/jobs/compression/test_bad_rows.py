@@ -61,7 +61,9 @@ def test_stop_names_file_row_group_row_and_reason(spoiled: Workplace, capsys: py
 def test_quarantine_keeps_the_rows_as_they_were(spoiled: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     assert spoiled.compress(**SET_ASIDE) == 0
     source, output = pq.read_table(spoiled.store / "bad.parquet"), spoiled.output("bad.parquet")
-    aside = pq.read_table(spoiled.generation().path("_quarantine/bad.parquet"))
+    record = next(r for r in spoiled.records() if r.shard == "bad.parquet")
+    assert record.quarantine is not None
+    aside = pq.read_table(spoiled.generation().path(record.quarantine))
     assert aside.column_names == [*source.column_names, "reason_", "row_group", "row"]
     found = {
         10 * group + row: reason
@@ -74,10 +76,10 @@ def test_quarantine_keeps_the_rows_as_they_were(spoiled: Workplace, capsys: pyte
     assert output.drop(["vector"]).equals(source.take(good).drop(["vector"]))
     expected = spoiled.adaptor.transform(vectors(26, 4), WIDTH)[good]
     np.testing.assert_allclose(np.array(output["vector"].to_pylist()), expected, atol=1e-6)
-    record = next(r for r in spoiled.records() if r.shard == "bad.parquet")
     assert (record.rows_in, record.rows_out, record.rows_quarantined) == (26, 18, 8)
     assert "8 rows went into quarantine in this run" in capsys.readouterr().out
-    spoiled.put("bad.parquet", table(4, 4))  # repaired: nothing stays behind
+    spoiled.put("bad.parquet", table(4, 4))  # repaired: nothing stays behind, nor what a killed worker left
+    spoiled.generation().put(f"_quarantine/bad.{0:016x}.parquet", b"rows of a version that was never recorded")
     assert spoiled.compress(**SET_ASIDE) == 0
     assert spoiled.bytes_below("_quarantine/") == {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -123,10 +124,39 @@ def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
     assert workplace.compress(Poisoned, reading={"attempts": 3}) == 1
     (failure,) = summary(workplace)["failed"]
     assert (failure["shard"], failure["kind"], failure["attempts"]) == ("sub/c.parquet", "crash", 3)
-    notes = [f"sub/c.parquet [Tried(begun={times}, timed_out=0)]" for times in (1, 2)]
+    notes = [f"sub/c.parquet [Tried(begun={times}, timed_out=0)]" for times in (2, 3)]
     before = [f"{key} [Tried(begun=1, timed_out=0)]" for key in ("sub/b.parquet", "a.parquet")]
     assert tried.read_text().splitlines() == [*before, *notes]
     assert noted_attempts(there) == {}
+
+
+def test_a_shard_that_takes_the_driver_down_is_given_up_in_the_end(workplace: Workplace) -> None:
+    """The first attempt kills its worker, every later one the driver, too."""
+    config, there = workplace.config(reading={"attempts": 3}), workplace.generation()
+    claim(there, describe(config.store, workplace.adaptor, config.adaptor.width, config.output))
+    shard = list_shards(open_objects(config.store.uri, config.store.filesystem))[0]
+    item, begun_by_runs = WorkItem(shard, None, shard.size), []
+
+    class Death(BaseException):
+        pass
+
+    class Deadly(CompressShards):
+        def compress(self, item: WorkItem) -> Record:
+            raise Death
+
+    worker, outcome = Deadly(config.model_dump_json(), None), None
+    while outcome is None:
+        attempts = Attempts(100.0, {name.key: tried for name, tried in noted_attempts(there).items()})
+        begun = attempts.begin(item.record.key, "worker")
+        if begun.attempt == 1:  # the driver lives on
+            begun = attempts.begin(item.record.key, "next worker")
+        begun_by_runs.append(begun.attempt)
+        assert len(begun_by_runs) < 9
+        with contextlib.suppress(Death):
+            outcome = worker._outcome(item, begun)
+    assert begun_by_runs == [2, 3, 4]
+    assert isinstance(outcome, Cause)
+    assert (outcome.kind, outcome.attempts) == ("crash", 3)
 
 
 @pytest.mark.parametrize("how", ["asleep", pytest.param("stopped", marks=pytest.mark.slow)])

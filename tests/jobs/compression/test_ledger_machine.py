@@ -105,8 +105,12 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self._truthful()
 
     def _truthful(self) -> bool:
-        done = [item.shard.key for item in self._plan(frozenset()).done]
-        return all(self.world[f"generation/data/{key}"] == b"rows of " + self.world[f"store/{key}"] for key in done)
+        done = self._plan(frozenset()).done
+        return all(
+            self.world[f"generation/data/{item.shard.key}"] == b"rows of " + self.world[f"store/{item.shard.key}"]
+            and self.world.get(f"generation/{item.quarantine}") == self._rejected(item)
+            for item in done
+        )
 
     def _answer(self, worker: Worker, request: Request, lost: bool = False) -> None:
         self.world, answer = perform(request, self.world)
@@ -115,7 +119,13 @@ class LedgerMachine(RuleBasedStateMachine):
         worker.answers = (*worker.answers, answer)
 
     def _commit_of(self, item: WorkItem) -> Commit:
-        return Commit(item, b"rows of " + self.world[f"store/{item.shard.key}"], self.scratch)
+        content = b"rows of " + self.world[f"store/{item.shard.key}"]
+        return Commit(item, content, self.scratch, self._rejected(item))
+
+    def _rejected(self, item: WorkItem) -> bytes | None:
+        """Every other version of a shard has rows to be set aside."""
+        content = self.world[f"store/{item.shard.key}"]
+        return b"bad rows of " + content if content[-1] % 2 else None
 
     def _shards(self) -> list[Shard]:
         sources = sorted((key, content) for key, content in self.world.items() if key.startswith("store/"))

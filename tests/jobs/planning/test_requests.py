@@ -70,8 +70,8 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
 
     found = seen(s3, bucket) - before
     expected = expectation(workplace, work.todo, sum(record.output_bytes for record in records), split)
-    # The driver's own few requests are not sent here: six lists of the output, its copy of the adaptor, four PUTs.
-    assert found["list"] == expected.list - 6
+    # The driver's own few requests are not sent here: seven lists of the output, its copy of the adaptor, four PUTs.
+    assert found["list"] == expected.list - 7
     assert found["put"] == pytest.approx(expected.put - 4, rel=0.15)
     assert found["get"] == pytest.approx(expected.get - 12, rel=0.15)
     assert expected.driver_footers == len(footers) >= 1

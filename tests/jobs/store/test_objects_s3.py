@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,29 @@ def test_large_files_replace_what_was_seen_and_nothing_else(bucket: str, s3: S3S
     assert not objects.replace_file("large", large, seen)
     assert list(objects.list()) == []
     assert _open_uploads(objects) == []
+
+
+def test_conflicts_are_waited_for_and_not_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """409: another conditional write of the key is under way."""
+    objects, local = S3Objects("s3://bucket", FilesystemOptions(attempts=4)), tmp_path / "local"
+    local.write_bytes(b"mine")
+    conflicts, pauses = iter((True, True, False)), list[float]()
+
+    def conflicting(method: str, key: str | None = None, **fields: Any) -> Any:
+        if next(conflicts):
+            raise BlockingIOError
+        return {}
+
+    monkeypatch.setattr(objects, "_request", conflicting)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    assert objects.replace_file("a", local, None)
+    assert 0 < pauses[0] < pauses[1]
+    for write in (partial(objects.replace_file, "a", local, None), partial(objects.put_new, "a", b"mine")):
+        pauses.clear()
+        conflicts = iter([True] * 4)
+        with pytest.raises(RunError, match=r"s3://bucket/a could not be written in 4 attempts \(conflicts\)"):
+            write()
+        assert len(pauses) == 4
 
 
 @pytest.mark.parametrize("failure", [RunError("broken"), KeyboardInterrupt()])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
-from jobs.store.ledger import RecordName, RowGroups, output_key, record_name, source_keys
+from jobs.store.ledger import RecordName, RowGroups, output_key, quarantine_key, record_name, source_keys
 from jobs.store.plan import Plan, orphans, plan, undecided
 from jobs.store.shards import Footer, Shard
 
@@ -70,11 +70,12 @@ def test_a_new_version_replaces_all_of_the_old_one(old: Cut, new: Cut, before: i
     work = make(shards_of(new, "2"), new, recorded, outputs, after)
     assert covers(work, new)
     assert not work.done
-    current = {item.output for item in work.todo}
+    current = {key for item in work.todo for key in (item.output, item.quarantine)}
     stale_outputs = {key for item in work.todo for key in item.stale_outputs}
     assert not current & stale_outputs
-    changed = {item.output for item in first.todo if item.shard.key in new}
-    assert changed <= current | stale_outputs
+    changed = [item for item in first.todo if item.shard.key in new]
+    assert {item.output for item in changed} <= current | stale_outputs
+    assert {item.quarantine for item in changed} <= stale_outputs
     stale = {key for item in work.todo for key in item.stale_records}
     assert stale == {item.record.key for item in first.todo if item.shard.key in new}
     assert {name.key for name in work.removed} == {i.record.key for i in first.todo if i.shard.key not in new}
@@ -124,6 +125,7 @@ def test_a_redone_run_does_not_strike_off_its_neighbours() -> None:
 def test_the_source_of_an_output_is_known_by_its_key(key: str) -> None:
     for run in (None, RowGroups(0, 3, 9), RowGroups(100_000, 200_000, 200_000)):
         assert key in source_keys(output_key(key, run))
+        assert key in source_keys(quarantine_key(output_key(key, run), "0123456789abcdef"))
 
 
 def test_keys_that_would_meet_are_refused() -> None:

@@ -199,7 +199,9 @@ def test_vectors_of_the_map_for_wider_outputs_show(workplace: Workplace) -> None
 def test_a_quarantine_that_was_tampered_with_is_a_finding(workplace: Workplace) -> None:
     workplace.put("a.parquet", pa.table({"id": ["x", "y", "z"], "vector": lists([[1.0] * 12, None, [2.0] * 12])}))
     assert workplace.compress(reading={"bad_rows": "quarantine"}) == 0
-    path = file(workplace, "_quarantine/a.parquet")
+    record = next(record for record in workplace.records() if record.output == OUTPUT)
+    assert record.quarantine is not None
+    path = file(workplace, record.quarantine)
     sound = pq.read_table(path)
 
     def changed(**columns: list[Any]) -> pa.Table:

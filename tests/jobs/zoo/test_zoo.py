@@ -73,12 +73,14 @@ class Zoo:
     def written(self, kind: Kind, policy: str) -> list[str]:
         """Keys of everything that stands in the generation because of the shard."""
         there = self.place.generation(**self.sections(policy))
-        name = WorkItem(self.shards[kind.key], None, 0).record.key
-        return [key for key in (DATA + kind.key, QUARANTINE + kind.key, name) if there.stat(key) is not None]
+        item = WorkItem(self.shards[kind.key], None, 0)
+        return [key for key in (item.output, item.quarantine, item.record.key) if there.stat(key) is not None]
 
     def read(self, kind: Kind, policy: str, folder: str) -> pa.Table:
         """A file of the generation."""
-        return _read(self.place.generation(**self.sections(policy)).path(folder + kind.key))
+        item = WorkItem(self.shards[kind.key], None, 0)
+        key = item.output if folder == DATA else item.quarantine
+        return _read(self.place.generation(**self.sections(policy)).path(key))
 
 
 @pytest.fixture(scope="module")
