@@ -142,8 +142,9 @@ class Adaptor:
 
     @cached_property
     def _narrow_columns(self) -> Floats:
-        narrow = self.tensors["narrow"].astype(np.float64)
-        return np.asarray(self.tensors["linear"][:, : len(narrow)].astype(np.float64) @ narrow, np.float32)
+        with np.errstate(all="ignore"):  # weights that are no numbers give vectors that are none, as in wide outputs
+            narrow = self.tensors["narrow"].astype(np.float64)
+            return np.asarray(self.tensors["linear"][:, : len(narrow)].astype(np.float64) @ narrow, np.float32)
 
     @staticmethod
     def _by_block(
