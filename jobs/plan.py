@@ -88,6 +88,7 @@ def _left(recorded: Iterable[RecordName]) -> Callable[[Shard], int]:
         runs[name.shard, name.version].append(name.row_groups)
 
     def left(shard: Shard) -> int:
+        """Bytes of the shard that are still to be compressed."""
         name = record_name(shard, None)
         done = sum(
             1 if run is None else (run.stop - run.start) / run.total for run in runs.get((name.shard, name.version), ())

@@ -94,6 +94,7 @@ def _role_session(role_arn: str) -> Any:
 
     class Resolver:
         async def load_credentials(self) -> Any:
+            """What botocore asks a session's resolver for: credentials that renew themselves."""
             fetcher = AioAssumeRoleCredentialFetcher(
                 client_creator=source.create_client,
                 source_credentials=await source.get_credentials(),

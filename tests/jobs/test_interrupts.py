@@ -58,8 +58,8 @@ class Program:
             assert time.monotonic() < deadline, self.said.read_text()
             time.sleep(0.02)
 
-    def interrupt(self, number: signal.Signals) -> None:
-        """Ctrl-C reaches the whole group, SIGTERM the process; check how it ends."""
+    def interrupt(self, number: signal.Signals) -> str:
+        """Ctrl-C reaches the whole group, SIGTERM the process; check how it ends. What it said."""
         family = psutil.Process(self.process.pid).children(recursive=True)
         os.killpg(self.process.pid, number) if number == signal.SIGINT else self.process.send_signal(number)
         started = time.monotonic()
@@ -71,6 +71,7 @@ class Program:
         assert "Traceback" not in said, said
         _, left = psutil.wait_procs(family, timeout=10)
         assert not left
+        return said
 
 
 # Later than this a verb that finds nothing to read may have ended by itself.
@@ -80,7 +81,7 @@ def test_while_it_still_imports(verb: str, number: signal.Signals, delay: float,
     with Program(tmp_path, verb, str(root / "configs" / "demo" / f"{verb}.yaml")) as program:
         _wait_for_handlers(program.process.pid)
         time.sleep(delay)
-        program.interrupt(number)
+        assert program.interrupt(number).count("interrupted") == 1
 
 
 def _wait_for_handlers(pid: int) -> None:
