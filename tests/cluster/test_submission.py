@@ -24,7 +24,7 @@ address, name, entrypoint, folder = sys.argv[1:]
 try:
     with reach(address) as client:
         print("SENT", send(client, Job(name, entrypoint, Path(folder), variables={"GREETING": "hello"})), flush=True)
-        print("ENDED", follow(client, name, sys.stdout.write))
+        print("ENDED", follow(client, name, lambda text: print(text, end="", flush=True)))
 except ClusterError as error:
     print("REFUSED", error)
 """
