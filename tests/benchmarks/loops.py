@@ -23,7 +23,7 @@ def floor(job: Job) -> None:
 
 def bare_loop(job: Job) -> None:
     """(b) Row group by row group: read with pyarrow, one matrix product, write with pyarrow; files over processes."""
-    _on_all_files(job, _multiply)
+    _on_all_files(job, multiply_file)
 
 
 def scikit_learn(job: Job) -> None:
@@ -73,7 +73,8 @@ def _copy_bytes(job: Job, name: str) -> None:
             left -= min(left, len(chunk))
 
 
-def _multiply(job: Job, name: str) -> None:
+def multiply_file(job: Job, name: str) -> None:
+    """One file of the bare loop."""
     matrix = matrix_of(job)
     _shorten_file(job, name, len(matrix), lambda vectors: vectors @ matrix)
 

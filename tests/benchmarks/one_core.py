@@ -1,0 +1,190 @@
+"""Where the time of compress goes, without Ray: CPU-seconds per GB of input, in one process with one thread per pool.
+
+    python -m tests.benchmarks.one_core [--rows 200000] [--dims 384 768] [--repeats 5] [--output one_core.json]
+
+Prints and writes the median and range of each part and of the whole, taken in turn on the same files in the page
+cache: reading the bytes, the vectors by pyarrow, the vectors as we read them, the shortening (check, product,
+normalisation), the output by pyarrow and as we write it, the bare pyarrow loop, and `ShardCompressor` with its commit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+# Before numpy is loaded: one thread, and the kernels that OpenBLAS itself chooses for this processor.
+for _name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(_name, None)
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import numpy as np  # noqa: E402
+import pyarrow as pa  # noqa: E402
+
+from jobs.artefact import open_adaptor  # noqa: E402
+from jobs.compression.shard import ShardCompressor  # noqa: E402
+from jobs.config.commands import CompressConfig  # noqa: E402
+from jobs.generation import claim, describe, open_generation  # noqa: E402
+from jobs.shortening import open_shortener  # noqa: E402
+from jobs.store.objects import open_objects  # noqa: E402
+from jobs.store.output import Layout, ShardWriter, short_array, short_field  # noqa: E402
+from jobs.store.plan import WorkItem, plan  # noqa: E402
+from jobs.store.shards import Shard, list_shards, read_footer  # noqa: E402
+from jobs.store.vectors import Batch, read_batches  # noqa: E402
+from tests.benchmarks.job import Job  # noqa: E402
+from tests.benchmarks.loops import multiply_file  # noqa: E402
+from tests.benchmarks.stores import VECTOR_TYPES, StoreShape, make_adaptor, make_store  # noqa: E402
+
+WIDTH = 64
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Record:
+    """CPU-seconds per GB of input of one part on one store, in one repeat."""
+
+    case: str
+    part: str
+    repeat: int
+    cpu_seconds_per_gb: float
+
+
+class Site:
+    """A store of one shape, and each part of the work on it as a function of nothing."""
+
+    def __init__(self, folder: Path, shape: StoreShape) -> None:
+        self.bytes = make_store(folder / "store", shape)
+        adaptor = make_adaptor(folder / "adaptor", shape.dim, [WIDTH])
+        (folder / "models").mkdir()
+        (folder / "loop").mkdir()
+        np.save(folder / "models" / "matrix.npy", np.ascontiguousarray(adaptor.columns(WIDTH)))
+        self.config = CompressConfig.model_validate(
+            {
+                "store": {"uri": str(folder / "store")},
+                "adaptor": {"uri": str(folder / "adaptor"), "width": WIDTH},
+                "output": {"uri": str(folder / "out")},
+            }
+        )
+        self._folder = folder
+        self._store = open_objects(self.config.store.uri, self.config.store.filesystem)
+        self._shards = list_shards(self._store)
+        generation = open_generation(self.config.output, open_adaptor(self.config.adaptor, self.config.store), WIDTH)
+        claim(generation, describe(self.config.store, adaptor, WIDTH, self.config.output))
+        self._generation = generation
+        self._compressor = ShardCompressor(self.config)
+        self._shorten = open_shortener(adaptor, WIDTH, on_gpu=False)
+        self._columns = [batch.table.column("vector") for batch in self._batches(direct=True, columns=["vector"])]
+
+    def parts(self) -> Mapping[str, Callable[[], object]]:
+        """By name, in the order of the table."""
+        short = [short_array(self._shorten(column)[0], "float32") for column in self._columns]
+        return {
+            "bytes": self._read_bytes,
+            "vectors by pyarrow": lambda: _exhaust(self._batches(direct=False, columns=["vector"])),
+            "vectors": lambda: _exhaust(self._batches(direct=True, columns=["vector"])),
+            "shorten": lambda: [self._shorten(column) for column in self._columns],
+            "output by pyarrow": lambda: self._write(short, directly=False),
+            "output": lambda: self._write(short, directly=True),
+            "bare loop": self._bare_loop,
+            "compress": self._compress,
+        }
+
+    def _read_bytes(self) -> None:
+        buffer = bytearray(_READ_BYTES)
+        for shard in self._shards:
+            with open(self._folder / "store" / shard.key, "rb", buffering=0) as file:
+                while file.readinto(buffer):
+                    pass
+
+    def _batches(self, *, direct: bool, columns: Sequence[str]) -> Iterator[Batch]:
+        for shard in self._shards:
+            groups = range(len(read_footer(self._store, shard, self.config.store).row_group_rows))
+            yield from read_batches(self._store, shard, groups, self.config.reading.batch_rows, columns, direct=direct)
+
+    def _write(self, short: Sequence[pa.Array], *, directly: bool) -> None:
+        field = short_field(pa.field("vector", pa.list_(pa.float32())), WIDTH, "float32")
+        schema = pa.schema([field])
+        layout = Layout(self.config.output.row_group_rows, "none", "vector", short_vectors=directly)
+        with ShardWriter(self._folder / "written", schema, layout) as writer:
+            for array in short:
+                writer.write(pa.record_batch([array], schema=schema))
+            writer.finish()
+
+    def _bare_loop(self) -> None:
+        job = Job(
+            str(self._folder / "store"), str(self._folder / "loop"), str(self._folder / "models"), WIDTH, 1, None, {}
+        )
+        for name in job.files:
+            multiply_file(job, name)
+
+    def _compress(self) -> None:
+        for item in _items(self._shards):
+            self._compressor.compress(item)
+            self._generation.delete(item.record.key)  # so that the next repeat does the same
+
+
+def _items(shards: Sequence[Shard]) -> Sequence[WorkItem]:
+    return plan(shards, [], set(), {}, split_bytes=1 << 40).todo
+
+
+def _exhaust(batches: Iterator[Batch]) -> None:
+    for _ in batches:
+        pass
+
+
+def measure(case: str, site: Site, repeats: int) -> list[Record]:
+    """Every part in turn, `repeats` times after one that does not count."""
+    parts, found = site.parts(), []
+    for repeat in range(-1, repeats):
+        for name, work in parts.items():
+            began = time.process_time()
+            work()
+            spent = (time.process_time() - began) / (site.bytes / 1e9)
+            if repeat >= 0:
+                found.append(Record(case, name, repeat, round(spent, 4)))
+    return found
+
+
+def table(records: Sequence[Record]) -> str:
+    """Median (least - most), a line for each part."""
+    lines = []
+    for case in dict.fromkeys(record.case for record in records):
+        lines.append(f"\n{case}: CPU-seconds per GB of input, median (range)")
+        for part in dict.fromkeys(record.part for record in records):
+            spent = [r.cpu_seconds_per_gb for r in records if (r.case, r.part) == (case, part)]
+            lines.append(f"  {part:20} {np.median(spent):5.2f}  ({min(spent):.2f} - {max(spent):.2f})")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure the chosen stores."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=200_000, help="of the first dimension; others have as many bytes")
+    parser.add_argument("--dims", type=int, nargs="+", default=[384, 768])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", type=Path, default=None, help="write the records there, as JSON")
+    given = parser.parse_args(arguments)
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    records = list[Record]()
+    for dim in given.dims:
+        rows = given.rows * given.dims[0] // dim
+        shape = StoreShape.even(rows, rows // 2, dim, rows // 4, "list")
+        for vectors in VECTOR_TYPES:
+            with tempfile.TemporaryDirectory(prefix="one-core-") as folder:
+                site = Site(Path(folder), replace(shape, vectors=vectors))
+                records += measure(f"{vectors}, {dim} dimensions", site, given.repeats)
+    print(table(records))
+    if given.output is not None:
+        given.output.write_text(json.dumps([asdict(record) for record in records], indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
