@@ -120,6 +120,7 @@ def test_what_kills_a_worker_is_told_as_a_failure_of_the_cluster() -> None:
         ray.get(doomed.remote(False))
 
 
+@pytest.mark.slow  # 21 s, nearly all of them time-outs of Ray
 def test_addresses_that_cannot_be_joined(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
     out, _ = _python(
         root,
