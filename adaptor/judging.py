@@ -19,10 +19,10 @@ from adaptor.training_set import JUDGED_K, Labels, Supervision, TrainingSet
 _SIMILARITIES = 8_000_000
 
 
-def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, stage: int) -> Scores:
+def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, labels: bool) -> Scores:
     """How well each held-out row searches, mean over `widths`: float64 (h,). The share of its true neighbours in its
-    top 10; in stage 2 the nDCG@10 of the held-out query."""
-    if stage == 2 and data.supervision is not None:
+    top 10; with `labels` the nDCG@10 of each held-out query."""
+    if labels and data.supervision is not None:
         return judge_queries(form, data.corpus, data.supervision, widths, metric)
     return np.asarray(judge_widths(form, data, widths, metric).mean(axis=0))
 

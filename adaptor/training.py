@@ -44,7 +44,7 @@ class State:
     best_step: int = 0
     first_score: float = -math.inf
     share: float = 1.0
-    """Of what labels taught, the share kept (blending.py); known when stage 2 has finished."""
+    """Of what labels taught, the share kept (blending.py); known when the stage with labels has finished."""
     finished: bool = False
     """Whether the last look ended the stage: a state that is restored then is not judged, or mixed, again."""
     notes: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class State:
 @dataclass(frozen=True)
 class Look:
     """What a look at the held-out rows found: score = mean share of true neighbours found in the top 10, over
-    trained widths; in stage 2 the mean nDCG@10."""
+    trained widths; with labels the mean nDCG@10."""
 
     state: State
     loss: float
@@ -158,7 +158,8 @@ def _look(
     steps = _steps(job.training, state.stage)
     finished, score = state.finished, state.best_score if state.finished else 0.0
     if job.world.rank == 0 and not finished:
-        found = judge(trainee.form, job.data, free_widths(trainee.form, job.widths), job.metric, state.stage)
+        widths = free_widths(trainee.form, job.widths)
+        found = judge(trainee.form, job.data, widths, job.metric, state.stage == LABELS)
         score = float(found.mean())
         if state.step == 0:
             state.first_score = score

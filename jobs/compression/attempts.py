@@ -31,8 +31,7 @@ class Begun:
 
 
 class Attempts:
-    """Ray actor beside the driver, for as long as the job lasts. Kills every worker that makes no
-    progress.
+    """Ray actor beside the driver, for as long as the job lasts. Kills every worker that makes no progress.
 
     Ray tries a task whose worker died again for ever: this counts, on from what earlier runs `tried`. The clock is this
     process's own, so those of other machines do not matter, and a worker is killed from outside, whatever it hangs in

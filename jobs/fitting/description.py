@@ -43,7 +43,7 @@ def describe(
         "dim": len(mean),
         "widths": list(widths),
         "metric": config.store.metric,
-        "form": "linear" if isinstance(form, Linear) else config.adaptor.form,  # stage 2 frees the orthogonal form
+        "form": "linear" if isinstance(form, Linear) else config.adaptor.form,  # labels free the orthogonal form
         "unit_input": bool(abs(found.shortest - 1) < 1e-3 and abs(found.longest - 1) < 1e-3),
         "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
         "settings": config.model_dump(mode="json", include=sections, exclude=WITHOUT_EFFECT),

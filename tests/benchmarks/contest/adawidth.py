@@ -70,7 +70,7 @@ def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
         """On held-out queries, or on held-out rows."""
         if judged:
             return held_out_score(form, data, widths)
-        return float(judge(form, data, widths, METRIC, 1).mean())  # type: ignore[arg-type]  # any module that maps rows will do
+        return float(judge(form, data, widths, METRIC, False).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 
     learn(form, loss, score, PATIENCE)
     return one(linear(begun.prepared.start @ form.matrix().detach().numpy(), "adawidth"))

@@ -103,7 +103,7 @@ def ranking_loss(queries: Tensor, documents: Tensor, negatives: Tensor, pairs: P
 
 def held_out_score(form: nn.Module, data: TrainingSet, widths: Sequence[int]) -> float:
     """Mean nDCG@10 of the held-out queries, over widths."""
-    return float(judge(form, data, tuple(widths), METRIC, 2).mean())  # type: ignore[arg-type]  # any module that maps rows will do
+    return float(judge(form, data, tuple(widths), METRIC, True).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 
 
 def learn(form: nn.Module, loss: Callable[[int], Tensor], score: Callable[[], float], patience: int = PATIENCE) -> None:
