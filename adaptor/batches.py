@@ -26,16 +26,17 @@ class World:
 
 @dataclass(frozen=True)
 class AnchorRows:
-    """Anchors (p,) of this worker, candidates (q,), and per pair (p, q) whether it is the anchor itself, a mined
-    neighbour, or another anchor of the step. `share` is p over an equal split: data-parallel training averages over
-    workers, so a mean over p times the share gives the mean over the step's batch."""
+    """Anchors (p,) of this worker and candidates (q,). Of their pairs (p, q): the flat places of anchors with
+    themselves and, where a term counts them, whether one is of a mined neighbour, or of another anchor of the step.
+    `share` is p over an equal split: data-parallel training averages over workers, so a mean over p times the share
+    gives the mean over the step's batch."""
 
     share: float
     anchors: Ids
     candidates: Ids
-    itself: NDArray[np.bool_]
-    neighbour: NDArray[np.bool_]
-    batch: NDArray[np.bool_]
+    itself: Ids
+    neighbour: NDArray[np.bool_] | None
+    batch: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,24 @@ def anchor_rows(
     pool = np.unique(np.concatenate(parts))
     pool = pool[pool >= 0]  # -1 fills the list of a row that has fewer neighbours than k
     own = batch[world.rank :: world.size]
-    neighbour = np.zeros((len(own), len(pool)), bool)
-    mined = data.neighbours[own]
-    rows, columns = np.nonzero(mined >= 0)
-    neighbour[rows, np.searchsorted(pool, mined[rows, columns])] = True
+    place = np.searchsorted(pool, own).clip(max=len(pool) - 1)
+    itself = np.flatnonzero(pool[place] == own)
     return AnchorRows(
         len(own) * world.size / len(batch),
         own,
         pool,
-        pool[None, :] == own[:, None],
-        neighbour,
-        np.broadcast_to(np.isin(pool, batch), neighbour.shape),
+        itself * len(pool) + place[itself],
+        _neighbours(data.neighbours[own], pool) if loss.topk else None,
+        np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
     )
+
+
+def _neighbours(mined: Ids, pool: Ids) -> NDArray[np.bool_]:
+    """Which of the pool (q,) are mined neighbours (p, k): (p, q)."""
+    neighbour = np.zeros((len(mined), len(pool)), bool)
+    rows, columns = np.nonzero(mined >= 0)
+    neighbour[rows, np.searchsorted(pool, mined[rows, columns])] = True
+    return neighbour
 
 
 def query_rows(

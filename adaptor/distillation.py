@@ -8,6 +8,7 @@ dozen (w, p, q) tensors; here a width is finished, gradient and all, while its (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,23 +22,32 @@ _TINY = 1e-12
 _NEVER = -1e30
 
 
-def distil(
-    pair: tuple[Tensor, Tensor], widths: Sequence[int], scale: Tensor, logs: Tensor, hidden: Tensor, metric: Metric
-) -> Tensor:
+@dataclass(frozen=True)
+class Teacher:
+    """What the lists should look like: the distribution `target` (p, q) of each anchor over the candidates, the sum ()
+    of target · log target, and the places (m,) in target.view(-1) of candidates that are in no list."""
+
+    target: Tensor
+    information: Tensor
+    left_out: Tensor
+
+
+def teacher(full: Tensor, left_out: Tensor, temperature: float) -> Teacher:
+    """Softmax of full-width similarities (p, q) over τ, without the places `left_out` (m,) of full.view(-1)."""
+    logits = full / temperature
+    logits.view(-1).index_fill_(0, left_out, _NEVER)
+    target = torch.softmax(logits, dim=1)
+    return Teacher(target, -_cross_entropy(target, logits, target), left_out)
+
+
+def distil(pair: tuple[Tensor, Tensor], widths: Sequence[int], scale: Tensor, lists: Teacher, metric: Metric) -> Tensor:
     """Cross-entropy between the teacher's distribution and softmax(scale_w · prefix similarity) over candidates, less
     the teacher's entropy: mean over anchors, sum over widths → ().
 
-    `pair` are the adapted anchors (p, c) and candidates (q, c), `scale` (w,) inverse temperatures, `logs` (p, q) what
-    `teacher` gives; a candidate that is `hidden` (p, q) is not in the list.
+    `pair` are the adapted anchors (p, c) and candidates (q, c), `scale` (w,) inverse temperatures.
     """
-    value: Tensor = _Distillation.apply(*pair, scale, logs, hidden, tuple(widths), metric)  # type: ignore[no-untyped-call]
+    value: Tensor = _Distillation.apply(*pair, scale, lists, tuple(widths), metric)  # type: ignore[no-untyped-call]
     return value
-
-
-def teacher(full: Tensor, hidden: Tensor, temperature: float) -> Tensor:
-    """Logarithms of the distribution to match: softmax of full-width similarities (p, q) over τ, none of it where
-    `hidden`."""
-    return torch.log_softmax((full / temperature).masked_fill_(hidden, _NEVER), dim=1)
 
 
 class _Distillation(torch.autograd.Function):
@@ -49,15 +59,13 @@ class _Distillation(torch.autograd.Function):
         left: Tensor,
         right: Tensor,
         scale: Tensor,
-        logs: Tensor,
-        hidden: Tensor,
+        lists: Teacher,
         widths: tuple[int, ...],
         metric: Metric,
     ) -> Tensor:
         """Loss () and, kept for later, its gradients."""
         lengths = prefix_squares(left, widths), prefix_squares(right, widths)
-        target, out = logs.exp(), hidden.flatten().nonzero()[:, 0]
-        loss = len(widths) * torch.dot(target.flatten(), logs.flatten())
+        target, loss = lists.target, len(widths) * lists.information
         products: Tensor | None = None
         slopes, pulls, d_scale = [], [], torch.empty_like(scale)
         for number, (start, stop) in enumerate(zip((0, *widths), widths, strict=False)):
@@ -68,10 +76,9 @@ class _Distillation(torch.autograd.Function):
             logits = products * factor
             if metric == "l2":
                 logits.sub_(scale[number] * squares[0][:, None]).sub_(scale[number] * squares[1])
-            logits.view(-1).index_fill_(0, out, _NEVER)
+            logits.view(-1).index_fill_(0, lists.left_out, _NEVER)
             slope = torch.softmax(logits, dim=1)
-            # log Σ exp, from the largest logit and its share
-            loss += (logits.amax(1) - slope.amax(1).log()).sum() - torch.dot(target.view(-1), logits.view(-1))
+            loss += _cross_entropy(target, logits, slope)
             slope -= target  # now the loss's derivative by the logits
             logits *= slope
             by_row = logits.sum(1)
@@ -89,7 +96,12 @@ class _Distillation(torch.autograd.Function):
         """Gradients of anchors, candidates and scale."""
         left, right, scale = ctx.saved_tensors
         factor = grad_outputs[0] / max(1, len(left))
-        return left * factor, right * factor, scale * factor, None, None, None, None
+        return left * factor, right * factor, scale * factor, None, None, None
+
+
+def _cross_entropy(target: Tensor, logits: Tensor, softmax: Tensor) -> Tensor:
+    """-Σ target · log softmax(logits), all (p, q): log Σ exp from the largest logit and its share."""
+    return (logits.amax(1) - softmax.amax(1).log()).sum() - torch.dot(target.view(-1), logits.view(-1))
 
 
 def _factor(rows: Tensor, columns: Tensor, scale: Tensor, metric: Metric) -> Tensor:

@@ -22,6 +22,11 @@ _PAIRS = 256
 _NEVER = -1e4
 
 
+def similarities(left: Tensor, right: Tensor, metric: Metric) -> Tensor:
+    """Similarity of `left` (p, d) to `right` (q, d): (p, q)."""
+    return _from_products(left @ right.T, left.square().sum(1)[:, None], right.square().sum(1), metric)
+
+
 def prefix_similarities(left: Tensor, right: Tensor, widths: Sequence[int], metric: Metric) -> Tensor:
     """Similarity of every prefix of `left` (p, d) to the same prefix of `right` (q, d): (w, p, q)."""
     blocks = list(zip((0, *widths), widths, strict=False))

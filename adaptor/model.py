@@ -34,9 +34,9 @@ class Orthogonal(nn.Module):
         # Not part of the state: training starts at the identity; a base is what came out of it, in float64.
         self.base = base
 
-    def rotation(self) -> Tensor:
-        """The rotation (b, b), float32 with gradient."""
-        turned = _cayley(self.generator)
+    def rotation(self, columns: int | None = None) -> Tensor:
+        """The first `columns` (all) of the rotation (b, b), float32 with gradient."""
+        turned = _cayley(self.generator, columns)
         return turned if self.base is None else self.base.to(turned) @ turned
 
     @torch.no_grad()
@@ -45,9 +45,10 @@ class Orthogonal(nn.Module):
         turned = _cayley(self.generator.cpu().double())
         return turned if self.base is None else self.base @ turned
 
-    def forward(self, started: Tensor) -> Tensor:
-        """Started vectors (n, ≥b) → adapted (n, b): callers that need the columns behind b take them unchanged."""
-        return started[:, : self.leading] @ self.rotation()
+    def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
+        """Started vectors (n, ≥b) → adapted (n, b), or only the first `columns`: callers that need the columns behind b
+        take them unchanged."""
+        return started[:, : self.leading] @ self.rotation(columns)
 
 
 class Linear(nn.Module):
@@ -58,9 +59,9 @@ class Linear(nn.Module):
         super().__init__()
         self.matrix = nn.Parameter(torch.eye(leading) if matrix is None else matrix.clone())
 
-    def forward(self, started: Tensor) -> Tensor:
-        """Started vectors (n, ≥b) → adapted (n, b)."""
-        return started[:, : len(self.matrix)] @ self.matrix
+    def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
+        """Started vectors (n, ≥b) → adapted (n, b), or only the first `columns`."""
+        return started[:, : len(self.matrix)] @ self.matrix[:, :columns]
 
 
 class Residual(nn.Module):
@@ -73,10 +74,10 @@ class Residual(nn.Module):
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
-    def forward(self, started: Tensor) -> Tensor:
-        """Started vectors (n, d) → adapted (n, d)."""
+    def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
+        """Started vectors (n, d) → adapted (n, d), or only the first `columns`."""
         adapted: Tensor = started + self.outer(torch.relu(self.inner(started)))
-        return adapted
+        return adapted[:, :columns]
 
 
 Form = Orthogonal | Linear | Residual
@@ -145,8 +146,10 @@ def _matrix(form: Orthogonal | Linear, dim: int) -> Floats:
     return matrix
 
 
-def _cayley(generator: Tensor) -> Tensor:
+def _cayley(generator: Tensor, columns: int | None = None) -> Tensor:
+    """The first columns of (I − S)⁻¹(I + S) = 2(I − S)⁻¹ − I."""
     upper = generator.triu(1)
     skew, unit = (upper - upper.T) / 2, torch.eye(len(upper), dtype=upper.dtype, device=upper.device)
-    turned: Tensor = torch.linalg.solve(unit - skew, unit + skew)
+    wanted = unit[:, :columns]
+    turned: Tensor = 2 * torch.linalg.solve(unit - skew, wanted) - wanted
     return turned

@@ -24,9 +24,9 @@ class Trainee(nn.Module):
         self.form = form
         self.log_scale = nn.Parameter(torch.full((len(widths),), -float(np.log(temperature))))
 
-    def forward(self, started: Tensor) -> tuple[Tensor, Tensor]:
-        """Started vectors (n, d) → adapted (n, c), and the inverse temperatures (w,)."""
-        return self.form(started), self.log_scale.exp()
+    def forward(self, started: Tensor, columns: int | None = None) -> tuple[Tensor, Tensor]:
+        """Started vectors (n, d) → adapted (n, c), at most `columns` of them, and the inverse temperatures (w,)."""
+        return self.form(started, columns), self.log_scale.exp()
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Objective:
 
     def __call__(
         self,
-        model: Callable[[Tensor], tuple[Tensor, Tensor]],
+        model: Callable[[Tensor, int | None], tuple[Tensor, Tensor]],
         corpus: Tensor,
         queries: Tensor | None,
         rows: AnchorRows,
@@ -51,7 +51,7 @@ class Objective:
         if asked is not None and queries is not None:
             started = torch.cat([started, queries.index_select(0, on_device(asked.queries, corpus.device))])
             index.append(asked.queries)
-        adapted, scale = model(started)
+        adapted, scale = model(started, None if self.loss.reconstruction else self.widths[-1])
         parts, pieces = (torch.split(whole, [len(part) for part in index]) for whole in (started, adapted))
         total = rows.share * self._unsupervised(parts, pieces, scale, rows)
         if asked is not None:
@@ -63,18 +63,17 @@ class Objective:
         self, parts: tuple[Tensor, ...], pieces: tuple[Tensor, ...], scale: Tensor, rows: AnchorRows
     ) -> Tensor:
         loss, pair = self.loss, (pieces[0], pieces[1])
-        full = losses.prefix_similarities(parts[0], parts[1], (parts[0].shape[1],), self.metric)[0]
+        full = losses.similarities(parts[0], parts[1], self.metric)
         # The temperatures take part even when no term uses them: data-parallel training wants a gradient for each
         # parameter.
         total = 0.0 * scale.sum()
         if loss.listwise:
-            itself = on_device(rows.itself, full.device)
-            logs = distillation.teacher(full, itself, loss.temperature)
-            total = total + loss.listwise * distillation.distil(pair, self.widths, scale, logs, itself, self.metric)
+            lists = distillation.teacher(full, on_device(rows.itself, full.device), loss.temperature)
+            total = total + loss.listwise * distillation.distil(pair, self.widths, scale, lists, self.metric)
         if loss.topk or loss.pairwise:
             prefixes = losses.prefix_similarities(*pair, self.widths, self.metric)
             for weight, counted in ((loss.topk, rows.neighbour), (loss.pairwise, rows.batch)):
-                if weight:
+                if weight and counted is not None:
                     total = total + weight * losses.similarity_change(full, prefixes, on_device(counted, full.device))
         if loss.reconstruction:
             total = total + loss.reconstruction * losses.reconstruction(parts[0][:, : pieces[0].shape[1]], pieces[0])

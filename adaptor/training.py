@@ -97,7 +97,7 @@ def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -
     if not widths or not steps:
         return
     trainee = Trainee(form, widths, job.loss.temperature).to(job.device)
-    optimiser = torch.optim.Adam(trainee.parameters(), lr=training.learning_rate)
+    optimiser = torch.optim.Adam(trainee.parameters(), lr=training.learning_rate, fused=True)
     if "now.log_scale" in state.tensors:
         _restore(trainee, optimiser, state)
     model = job.wrap(trainee)
@@ -210,7 +210,7 @@ def _restore(trainee: Trainee, optimiser: torch.optim.Adam, state: State) -> Non
     if state.step:
         for name, parameter in trainee.named_parameters():
             moments = {m: state.tensors[f"{m}.{name}"].clone().to(parameter.device) for m in _MOMENTS}
-            optimiser.state[parameter] = {"step": torch.tensor(float(state.step)), **moments}
+            optimiser.state[parameter] = {"step": torch.tensor(float(state.step), device=parameter.device), **moments}
 
 
 def _load_best(trainee: Trainee, state: State) -> None:

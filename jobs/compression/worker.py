@@ -19,14 +19,16 @@ from jobs.compression.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
 from jobs.store.failures import Cause, Tried
 from jobs.store.ledger import Record, RecordName, RowGroups
-from jobs.store.plan import WorkItem, blocks
+from jobs.store.plan import WorkItem, blocks, work
 from jobs.store.scratch import sweep
 from jobs.store.shards import Shard
 
 Status = Literal["done", "failed", "stop"]
 
-#: Blocks of the dataset of descriptors, or somewhat more: each is an object that the driver keeps track of.
-_BLOCKS = 4096
+#: Blocks of the dataset of descriptors at most, or somewhat more: each is an object that the driver keeps track of.
+_MOST_BLOCKS = 4096
+#: Work in a block while much is left, in bytes: Ray spends some 10 ms of the machine on each, as a small shard takes.
+_BLOCK_BYTES = 256 << 20
 _RESULT = pa.schema(
     [
         ("item", pa.string()),
@@ -133,8 +135,9 @@ def stream_results(
     one block of results.
     """
     cluster = config.cluster
+    parts = min(_MOST_BLOCKS, -(-work(items) // _BLOCK_BYTES))
     tables = [
-        pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, _BLOCKS, cluster.workers)
+        pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, parts, cluster.workers)
     ]
     before = {name.key: times for name, times in (tried or {}).items()}
     attempts = start_attempts(config.reading.timeout_seconds, before)

@@ -123,6 +123,11 @@ def plan(
     return Plan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
 
 
+def work(items: Iterable[WorkItem]) -> int:
+    """What the items take, in bytes that take as long."""
+    return sum(item.input_bytes + ITEM_BYTES for item in items)
+
+
 def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[WorkItem]]:
     """Group the items, in their order, into what a worker takes at a time: about `parts` groups of like work.
 
@@ -130,18 +135,18 @@ def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[Wor
     before it, so that none sits on a long one when the others are done (guided self-scheduling, Polychronopoulos and
     Kuck 1987). Less than 2·`parts` groups, and some for each worker.
     """
-    left = float(sum(item.input_bytes + ITEM_BYTES for item in items))
+    left = float(work(items))
     largest = left / parts
     groups: list[list[WorkItem]] = []
     held = 0.0
     for item in items:
-        work = item.input_bytes + ITEM_BYTES
-        if not groups or held + work > min(largest, left / (_LAST_GROUPS * workers)):
+        more = work([item])
+        if not groups or held + more > min(largest, left / (_LAST_GROUPS * workers)):
             groups.append([])
             left -= held
             held = 0.0
         groups[-1].append(item)
-        held += work
+        held += more
     return groups
 
 

@@ -9,7 +9,7 @@ from adaptor.settings import LossSettings, TrainingSettings
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
 
 TRAINING = TrainingSettings(batch=10, candidates=15)
-LOSS = LossSettings(pairwise=1)
+LOSS = LossSettings(topk=1, pairwise=1)
 
 
 def data() -> TrainingSet:
@@ -36,15 +36,27 @@ def test_workers_share_a_step_exactly() -> None:
 
 def test_the_masks_say_what_each_pair_is() -> None:
     rows = anchor_rows(data(), LOSS, TRAINING, (1, 0), World())
+    assert rows.neighbour is not None
+    assert rows.batch is not None
+    itself = np.zeros(rows.neighbour.shape, bool)
+    itself.ravel()[rows.itself] = True
     for i, anchor in enumerate(rows.anchors):
         for j, candidate in enumerate(rows.candidates):
-            assert rows.itself[i, j] == (anchor == candidate)
+            assert itself[i, j] == (anchor == candidate)
             assert rows.neighbour[i, j] == (candidate in data().neighbours[anchor])
             assert rows.batch[i, j] == (candidate in rows.anchors)
     assert len(set(rows.candidates)) == len(rows.candidates)
     assert rows.candidates.min() >= 0
     assert set(rows.anchors) <= set(rows.candidates)
     assert rows.candidates.max() < 50  # documents behind the anchors belong to the queries only
+
+
+def test_an_anchor_that_is_no_candidate_has_no_place_and_unused_masks_are_left_out() -> None:
+    rows = anchor_rows(data(), LossSettings(), TRAINING.model_copy(update={"candidates": 0}), (1, 0), World())
+    assert rows.neighbour is rows.batch is None
+    places = {(i, j) for i, a in enumerate(rows.anchors) for j, c in enumerate(rows.candidates) if a == c}
+    assert {divmod(int(place), len(rows.candidates)) for place in rows.itself} == places
+    assert 0 < len(places) < len(rows.anchors)
 
 
 def test_steps_differ_and_repeat() -> None:

@@ -17,6 +17,11 @@ def draw(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
+def places(hidden: torch.Tensor) -> torch.Tensor:
+    """Where a mask is true, as flat numbers."""
+    return hidden.flatten().nonzero()[:, 0]
+
+
 def both(metric: Metric, kind: torch.dtype, **changed: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
     """(loss, gradients of anchors, candidates and scale) of the plain formula in float64, and of ours in `kind`."""
     anchors, candidates = changed.get("anchors", draw(5, 9, seed=0)), draw(8, 9, seed=1)
@@ -31,8 +36,8 @@ def both(metric: Metric, kind: torch.dtype, **changed: torch.Tensor) -> list[tup
             prefixes = losses.prefix_similarities(leaves[0], leaves[1], WIDTHS, metric)
             loss = losses.listwise(full, prefixes, leaves[2], hidden, 0.05)
         else:
-            logs = teacher(full.to(of), hidden, 0.05)
-            loss = distil((leaves[0], leaves[1]), WIDTHS, leaves[2], logs, hidden, metric)
+            lists = teacher(full.to(of), places(hidden), 0.05)
+            loss = distil((leaves[0], leaves[1]), WIDTHS, leaves[2], lists, metric)
         torch.autograd.backward(3 * loss)
         results.append((loss.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)))
     return results
@@ -67,14 +72,14 @@ def test_the_teacher_itself_is_a_perfect_match() -> None:
     rows = draw(6, 4, seed=3).float()
     hidden = torch.eye(6, dtype=torch.bool)
     full = losses.prefix_similarities(rows, rows, (4,), "cosine")[0]
-    found = distil((rows, rows), (4,), torch.tensor([20.0]), teacher(full, hidden, 0.05), hidden, "cosine")
+    found = distil((rows, rows), (4,), torch.tensor([20.0]), teacher(full, places(hidden), 0.05), "cosine")
     assert float(found) == pytest.approx(0, abs=1e-5)
 
 
 def test_a_worker_without_anchors_adds_nothing() -> None:
     nobody, candidates = torch.zeros(0, 9, requires_grad=True), torch.randn(8, 9, requires_grad=True)
-    scale, hidden = torch.ones(3, requires_grad=True), torch.zeros(0, 8, dtype=torch.bool)
-    logs = teacher(torch.zeros(0, 8), hidden, 0.05)
-    torch.autograd.backward(distil((nobody, candidates), WIDTHS, scale, logs, hidden, "cosine"))
+    scale, nowhere = torch.ones(3, requires_grad=True), torch.zeros(0, dtype=torch.int64)
+    lists = teacher(torch.zeros(0, 8), nowhere, 0.05)
+    torch.autograd.backward(distil((nobody, candidates), WIDTHS, scale, lists, "cosine"))
     assert candidates.grad is not None
     assert not candidates.grad.any()

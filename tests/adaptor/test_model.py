@@ -56,6 +56,12 @@ def test_an_untrained_form_is_the_identity(kind: str) -> None:
     assert torch.allclose(out, z[:, : out.shape[1]], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+def test_the_first_columns_alone_are_those_of_all(kind: str) -> None:
+    form, z = trained(kind), torch.from_numpy(rows())
+    torch.testing.assert_close(form(z, 5), form(z)[:, :5], rtol=1e-5, atol=1e-5)
+
+
 def test_the_seed_decides_the_perceptron_and_leaves_torchs_own_seed_alone() -> None:
     settings = ModelSettings(form="mlp", hidden=5)
     torch.manual_seed(5)

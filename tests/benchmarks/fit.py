@@ -50,7 +50,8 @@ def plain_loss(trainee: Trainee, corpus: Tensor, widths: tuple[int, ...], rows: 
     """The objective as one would write it first."""
     anchors, candidates = corpus[torch.from_numpy(rows.anchors)], corpus[torch.from_numpy(rows.candidates)]
     (left, scale), (right, _) = trainee(anchors), trainee(candidates)
-    itself = torch.from_numpy(rows.itself)
+    itself = torch.zeros(len(anchors), len(candidates), dtype=torch.bool)
+    itself.view(-1)[torch.from_numpy(rows.itself)] = True
     total = torch.zeros(())
     for number, width in enumerate(widths):
         full = functional.normalize(anchors) @ functional.normalize(candidates).T

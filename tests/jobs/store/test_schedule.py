@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.store.plan import ITEM_BYTES, WorkItem, blocks, plan, undecided
+from jobs.store.plan import WorkItem, blocks, plan, undecided, work
 from jobs.store.schedule import in_order, makespan
 from jobs.store.shards import Footer, Shard
 
@@ -34,11 +34,6 @@ def planned(sizes: Sequence[int], split_bytes: int, row_group_bytes: int) -> tup
         groups = -(-shard.size // row_group_bytes)
         footers[shard.key] = Footer(0, (0,) * groups, (row_group_bytes,) * groups, pa.schema([]))
     return plan(shards, [], (), footers, split_bytes).todo
-
-
-def work(items: Sequence[WorkItem]) -> int:
-    """What they take, in bytes."""
-    return sum(item.input_bytes + ITEM_BYTES for item in items)
 
 
 @pytest.mark.parametrize(
