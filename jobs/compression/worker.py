@@ -91,7 +91,7 @@ class CompressShards:
         begun: Begun = ray.get(self._attempts.begin.remote(key, ray.get_runtime_context().current_actor))
         outcome = self._outcome(item, begun)
         ended = "done" if isinstance(outcome, Record) else outcome if isinstance(outcome, Cause) else "stop"
-        ray.get(self._attempts.end.remote(key, ended))
+        self._attempts.end.remote(key, ended)  # not waited for: what this worker begins next is told after it
         return begun.attempt, outcome
 
     def _outcome(self, item: WorkItem, begun: Begun) -> Record | Cause | InputError:
