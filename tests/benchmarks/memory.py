@@ -1,11 +1,12 @@
 """Memory of compress over time, for stores of every size and shape, beside each other.
 
-    python -m tests.benchmarks.memory [--rows 2000000 --dim 384 --rows-per-file 20000 --shards 100000] [--plot FILE]
+    python -m tests.benchmarks.memory [--rows 8000000 --dim 384 --rows-per-file 20000 --shards 100000] [--plot FILE]
 
-Compresses with two workers: a tenth of the rows; all of them; half of them in one file with one row group; and a store
-of `--shards` tiny shards with a worker that only pretends (its driver is the real one). Prints a table and one line of
-JSON, draws all memory over time, and ends with status 1 when a worker's peak grows by more than 10% with the store, or
-with the row group, or when a driver needs 1 GB. Disk: `--rows` × `--dim` × 6 bytes below TMPDIR. Linux only.
+Compresses with two workers: a quarter of the rows (enough to fill the workers' pools: gigabytes); all of them; half of
+them in one file with one row group; and a store of `--shards` tiny shards with a worker that only pretends (its driver
+is the real one). Prints a table and one line of JSON, draws all memory over time, and ends with status 1 when a
+worker's peak grows by more than 10% with the store, or with the row group, or when a driver needs 1 GB. Disk: `--rows`
+× `--dim` × 6 bytes below TMPDIR. Linux only.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def measure(place: Path, store: str, pretend: bool = False) -> Curve:
 def main() -> int:
     """Measure all stores and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=8_000_000)
     parser.add_argument("--dim", type=int, default=384)
     parser.add_argument(
         "--rows-per-file",
@@ -123,22 +124,22 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         make_adaptor(place / "adaptor", given.dim, [WIDTH])
-        make_store(place / "tenth", given.rows // 10, given.dim, given.rows_per_file)
-        tenth = measure(place, "tenth")
+        make_store(place / "quarter", given.rows // 4, given.dim, given.rows_per_file)
+        quarter = measure(place, "quarter")
         make_store(place / "all", given.rows, given.dim, given.rows_per_file)
         everything = measure(place, "all")
         make_single(place / "one-row-group", given.rows // 2, given.dim)
         single = measure(place, "one-row-group")
         make_tiny(place / "many-shards", given.shards, given.dim)
         many = measure(place, "many-shards", pretend=True)
-    curves = [tenth, everything, single, many]
+    curves = [quarter, everything, single, many]
     for index, curve in enumerate(curves):
         row = curve.summary()
         if not index:
             print("  ".join(f"{name:>16}" for name in row))
         print("  ".join(f"{value:>16,}" if isinstance(value, float) else f"{value:>16}" for value in row.values()))
     draw(curves, given.plot)
-    growth = [curve.peak_mb("workers") / tenth.peak_mb("workers") for curve in (everything, single)]
+    growth = [curve.peak_mb("workers") / quarter.peak_mb("workers") for curve in (everything, single)]
     driver = max(curve.peak_mb("driver") for curve in curves)
     print(json.dumps({"dim": given.dim, "runs": [curve.summary() for curve in curves], "growth": growth}))
     return 0 if max(growth) <= 1.1 and driver < DRIVER_LIMIT_MB else 1
