@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class ClusterSection(BaseModel):
     """The Ray cluster and the share of it that a command may use."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
     address: str = "local"
     """`local` starts Ray on this machine for the length of the command; `auto` or `host:port` joins a running cluster.

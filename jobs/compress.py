@@ -28,7 +28,7 @@ from jobs.store.dimension import dimension
 from jobs.store.failures import failed_names, forget_attempts, noted_attempts, record_failure
 from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys, quarantine_keys
 from jobs.store.objects import Objects, open_objects
-from jobs.store.plan import Plan, WorkItem, plan, undecided
+from jobs.store.plan import Plan, WorkItem, cut_twice, plan, undecided
 from jobs.store.shards import Footer, Shard, list_shards, read_footer
 from jobs.summary import write_summary
 
@@ -68,9 +68,11 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     try:
         if tried:
             _compress(config, tried, generation, totals, worker)
-    except InputError:
+    except Exception:
         write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
         raise
+    superseded = set(work.leftovers)  # about to be deleted
+    totals.shards_cut_twice = cut_twice(name for name in list_names(generation) if name.key not in superseded)
     totals.files_removed = tidy(config, (store, generation), work, (files, failed_before), totals)
     # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
     totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))

@@ -34,6 +34,7 @@ from jobs.fitting.labels import read_labelled
 from jobs.fitting.launch import WORK, train_on_cluster, work_folder
 from jobs.fitting.sample import Sample, draw, read_footers
 from jobs.fitting.search import search_on
+from jobs.generation import place
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.objects import Objects, open_objects
@@ -110,9 +111,12 @@ def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
 
 def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
     listing = [[(s.key, s.size, s.version) for s in part] for part in (shards, *_labels(config))]
-    settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, "cluster": True, "output": True})
+    # How a place is spelt and reached changes nothing; who runs again after an outage may want more attempts.
+    sources = {name: {"uri", "filesystem"} for name in ("store", "queries", "qrels")}
+    settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, **sources, "cluster": True, "output": True})
+    places = [place(section.uri) for section in (config.store, config.queries, config.qrels) if section is not None]
     version = RECIPE_VERSIONS[config.adaptor.recipe]
-    return hashlib.sha256(json.dumps([settings, version, listing], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([settings, places, version, listing], sort_keys=True).encode()).hexdigest()
 
 
 def _labels(config: FitConfig) -> Iterator[list[Shard]]:

@@ -28,7 +28,7 @@ _LISTED = 10_000
 @dataclass
 class Totals:
     """What this run did, added up from the records. `items_left` were not tried; `failed` were, and are `listed` with
-    their reasons; `doubled` names shards and counts ids."""
+    their reasons; `shards_cut_twice` are those of `plan.cut_twice`; `doubled` names shards and counts ids."""
 
     items: int = 0
     rows_in: int = 0
@@ -41,6 +41,7 @@ class Totals:
     files_removed: int = 0
     quarantine_files: int = 0
     items_left: int = 0
+    shards_cut_twice: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     doubled: dict[str, int] = field(default_factory=dict)
     failed: dict[RecordName, Kind] = field(default_factory=dict)
@@ -48,8 +49,8 @@ class Totals:
 
     @property
     def complete(self) -> bool:
-        """Whether every work item of the plan is done."""
-        return not self.failed and not self.items_left
+        """Whether every work item of the plan is done, and none twice."""
+        return not self.failed and not self.items_left and not self.shards_cut_twice
 
     def add(self, item: WorkItem, record: Record, seconds: Mapping[str, float]) -> None:
         """Count a finished work item; `seconds` by phase, which add up over all workers."""
@@ -83,6 +84,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
         "work_items_failed": len(totals.failed),
         "work_items_failed_by_reason": by_kind(totals.failed.values()),
         "work_items_left": totals.items_left,
+        "shards_cut_twice": totals.shards_cut_twice,
         "shards_removed_from_store": len({name.shard for name in work.removed}),
         "files_removed": totals.files_removed,
         "rows_in": totals.rows_in,
@@ -147,6 +149,11 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         lines.append(
             f"{totals.items_left:,} work items are left, which no run gave up as failed: "
             "run without reading.retry_failed to do them"
+        )
+    if totals.shards_cut_twice:
+        lines.append(
+            f"{totals.shards_cut_twice:,} shards stand twice in the output: another run cut them with another "
+            "reading.split_bytes at the same time; when it has ended run the same command again, it deletes one of both"
         )
     if totals.quarantine_files:
         lines.append(

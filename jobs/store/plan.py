@@ -150,6 +150,15 @@ def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[Wor
     return groups
 
 
+def cut_twice(recorded: Iterable[RecordName]) -> int:
+    """Shards of which one version has records that overlap, so that rows stand twice: two runs at the same time cut it
+    by different `split_bytes`. The next plan relies on some of the records and deletes the others."""
+    runs: dict[tuple[str, str], list[RowGroups | None]] = defaultdict(list)
+    for name in recorded:
+        runs[name.shard, name.version].append(name.row_groups)
+    return len({shard for (shard, _), found in runs.items() if len(_disjoint(found)) < len(found)})
+
+
 def orphans(outputs: Iterable[str], known: Collection[str]) -> list[str]:
     """The outputs that no work item and no record accounts for: a killed run of an earlier version left them."""
     return sorted(set(outputs) - set(known))

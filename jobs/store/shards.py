@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import StoreSection
+from jobs.store import int96
 from jobs.store.direct.tables import OpenShard
 from jobs.store.ids import is_id_type
 from jobs.store.objects import Objects
@@ -70,7 +71,11 @@ def open_shard(objects: Objects, key: str) -> OpenShard:
     try:
         source = objects.arrow.open_input_file(path)
         parquet = pq.ParquetFile(
-            source, buffer_size=objects.buffer_bytes, pre_buffer=False, page_checksum_verification=True
+            source,
+            buffer_size=objects.buffer_bytes,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit=int96.UNIT,
         )
         _ = parquet.schema_arrow  # made now, so that a schema that cannot be made is told apart from damaged data
         return OpenShard(source, parquet, objects.buffer_bytes, objects.requests_ahead)

@@ -88,6 +88,12 @@ def test_an_empty_uri_is_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize("value", ["inf", ".inf", "nan"])
+def test_numbers_that_are_none_are_refused(value: str) -> None:
+    flags = ("--store.uri", "a", "--output.uri", "b", "--cluster.stalled_seconds", value)
+    assert [problem.split(":")[0] for problem in problems(FitConfig, None, *flags)] == ["cluster.stalled_seconds"]
+
+
 def test_a_flag_wins_over_the_file(write: Any) -> None:
     assert fit(write(FIT + "training: {steps: 5, batch: 9}\n"), "--training.steps", "6").training.steps == 6
     assert fit(write(FIT + "training: {steps: 5, batch: 9}\n"), "--training.steps", "6").training.batch == 9

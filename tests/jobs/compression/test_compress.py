@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
+from cluster.errors import ClusterError
 from jobs.store.ledger import LEDGER
+from jobs.store.objects import Objects
 from tests.jobs.compression.workplace import WIDTH, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -114,6 +116,45 @@ def test_runs_of_row_groups_give_the_same_rows(workplace: Workplace) -> None:
     assert joined.equals(workplace.output("sub/b.parquet"))
     assert workplace.compress(**split) == 0  # a larger split_bytes later does not undo it
     assert summary(workplace, **split)["work_items_done"] == 0
+
+
+def test_shards_that_another_run_cut_differently_meanwhile_are_not_called_complete(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = os.path.getsize(workplace.store / "sub" / "b.parquet")
+    other: dict[str, Any] = {"output": {"uri": str(workplace.root / "other")}}
+    workplace.compress()
+    whole = workplace.output("sub/b.parquet")
+    assert workplace.compress(reading={"split_bytes": size // 2}, **other) == 0
+
+    def meanwhile(generation: Objects) -> dict[Any, Any]:
+        """What another driver writes between the plan of this one and its end."""
+        for key, content in workplace.bytes_below("data/", LEDGER, **other).items():
+            generation.put(key, content)
+        return {}
+
+    monkeypatch.setattr("jobs.compress.noted_attempts", meanwhile)
+    workplace.put("sub/b.parquet", pq.read_table(workplace.store / "sub" / "b.parquet"))  # a new version: to do again
+    workplace.compress(reading={"split_bytes": size // 2}, **other)
+    assert workplace.compress() == 1
+    assert "2 shards stand twice in the output" in capsys.readouterr().out
+    assert (summary(workplace)["status"], summary(workplace)["shards_cut_twice"]) == ("incomplete", 2)  # a.parquet, too
+    monkeypatch.undo()
+    assert workplace.compress() == 0
+    assert set(workplace.bytes_below("data/")) == {"data/a.parquet", "data/sub/b.parquet", "data/sub/c.parquet"}
+    assert workplace.output("sub/b.parquet").equals(whole)
+    assert summary(workplace)["shards_cut_twice"] == 0
+
+
+def test_a_failed_run_is_not_said_to_be_running(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(generation: Objects) -> dict[Any, Any]:
+        """As a cluster that goes away."""
+        raise ClusterError("the Ray cluster failed")
+
+    monkeypatch.setattr("jobs.compress.noted_attempts", fails)
+    with pytest.raises(ClusterError):
+        workplace.compress()
+    assert summary(workplace)["status"] == "failed"
 
 
 def test_generations_stand_side_by_side_and_keep_their_settings(workplace: Workplace) -> None:

@@ -226,6 +226,17 @@ def test_refused_labels(folder: Path, tmp_path: Path) -> None:
         fit.run(config(other, tmp_path / "b", **sections))
 
 
+def test_the_same_place_spelt_and_reached_otherwise_is_the_same_fit(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = config(folder, tmp_path / "out", training={"steps": 0, "narrow_steps": 0})
+    assert fit.run(settings) == 0
+    patient = settings.store.filesystem.model_copy(update={"attempts": 20})
+    store = settings.store.model_copy(update={"uri": f"{folder}/", "filesystem": patient})
+    assert fit.run(settings.model_copy(update={"store": store})) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
 def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:
     settings = config(folder, tmp_path / "out", training={"steps": 0, "supervised_steps": 0}, **supervision(tmp_path))
     assert fit.run(settings) == 0

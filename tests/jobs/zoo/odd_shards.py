@@ -207,9 +207,14 @@ def _payloads() -> list[Kind]:
         *(_kind(name, column(values, kind)) for name, (values, kind) in payloads.items()),
         _kind("payload text that is no UTF-8", replaced("payload", not_utf8)),
         _kind("payload of an unknown extension type", unknown_extension),
+        _kind("payload of INT96 times", _int96([253_402_214_400_000_000, None]), use_deprecated_int96_timestamps=True),
         _kind("no payload", lambda: table(60, 1).select(["id", "vector"])),
         _kind("many payload columns", _many_columns),
     ]
+
+
+def _int96(microseconds: list[int | None]) -> Callable[[], pa.Table]:
+    return replaced("payload", lambda: pa.array(microseconds * 30, pa.timestamp("us")))
 
 
 def _many_columns() -> pa.Table:

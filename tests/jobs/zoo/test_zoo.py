@@ -95,7 +95,7 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
 
 def _read(path: Path | str) -> pa.Table:
     """All columns; not `read_table`, which cannot read two columns of one name."""
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
         return file.read()
 
 

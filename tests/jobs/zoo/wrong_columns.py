@@ -14,7 +14,7 @@ from tests.jobs.zoo.kinds import Kind, from_table, replaced
 
 def wrong_columns() -> list[Kind]:
     """All of them."""
-    return [*_absent(), *_ids(), *_vectors(), *_pickles()]
+    return [*_absent(), *_ids(), *_vectors(), _fine_times(), *_pickles()]
 
 
 def _absent() -> list[Kind]:
@@ -38,6 +38,12 @@ def _absent() -> list[Kind]:
 
 def _wrong(column: str, name: str, values: list[Any], kind: pa.DataType, rule: str) -> Kind:
     return Kind(f"{column} column of {name}", from_table(replaced(column, lambda: pa.array(values * 60, kind))), rule)
+
+
+def _fine_times() -> Kind:
+    times = replaced("payload", lambda: pa.array([1] * 60, pa.timestamp("ns")))
+    rule = r"row group 0: column 'payload' holds INT96 timestamps finer than a microsecond"
+    return Kind("INT96 times of nanoseconds", from_table(times, use_deprecated_int96_timestamps=True), rule)
 
 
 def _ids() -> list[Kind]:
