@@ -19,7 +19,7 @@ from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
 from jobs.store.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
 from jobs.store.s3_clients import arrow_filesystem, request_client
-from jobs.store.s3_errors import is_broken_reply, translated
+from jobs.store.s3_errors import is_broken_reply, no_s3, telling_answers, translated
 
 if TYPE_CHECKING:
     import pyarrow.fs as pafs
@@ -80,6 +80,8 @@ class S3Objects(Objects):
             answer = self._request("head_object", key)
         except FileNotFoundError:
             return None
+        if "ETag" not in answer:  # a web server that is fine with anything
+            raise InputError(no_s3(f"head_object s3://{self.path(key)}", self.bucket, "was answered without an ETag"))
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
 
     def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
@@ -219,7 +221,8 @@ class S3Objects(Objects):
             page |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
 
     def _request(self, method: str, key: str | None = None, **fields: Any) -> Any:
-        """One request with its retries. 404, 412 and 409 come out as FileNotFound-, FileExists- and BlockingIOError."""
+        """One request with its retries. 404, 412 and 409 come out as FileNotFound-, FileExists- and BlockingIOError
+        where they tell something about the key."""
         if key is not None:
             fields["Key"] = self.prefix + checked_key(key)
         where = f"s3://{self.bucket}/{fields.get('Key', self.prefix)}"
@@ -228,5 +231,6 @@ class S3Objects(Objects):
                 return self._client.call_s3(method, Bucket=self.bucket, **fields)
             except Exception as error:
                 if not (left and is_broken_reply(error)):
-                    raise translated(error, f"{method} {where}", self.bucket) from error
+                    telling = telling_answers(method, fields)
+                    raise translated(error, f"{method} {where}", self.bucket, telling) from error
         raise AssertionError

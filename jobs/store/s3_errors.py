@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any
+
 from aiohttp import ClientPayloadError, ServerDisconnectedError
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
@@ -21,6 +24,27 @@ _REFUSED = {
     "301",
     "403",
 }
+#: Statuses that a later try may not meet, and the one that S3 itself gives a HEAD, which has no room for a code.
+_LATER = {400, 408, 425, 429}
+#: Answers that tell something about the key or the upload, by request; to any other request they are failures.
+_TELLING = {
+    "head_object": {404},
+    "delete_object": {404},
+    "upload_part": {404},
+    "complete_multipart_upload": {404},
+    "abort_multipart_upload": {404},
+}
+
+
+def telling_answers(method: str, fields: Collection[str]) -> set[int]:
+    """The HTTP statuses among 404, 409 and 412 that are answers to this request with these fields.
+
+    A server that is not S3, or has no such bucket, gives them to every request.
+    """
+    telling = _TELLING.get(method, set())
+    if "IfMatch" in fields:
+        return telling | {404, 409, 412}
+    return telling | {409, 412} if "IfNoneMatch" in fields else telling
 
 
 def is_broken_reply(error: BaseException) -> bool:
@@ -28,16 +52,17 @@ def is_broken_reply(error: BaseException) -> bool:
     return isinstance(error, ClientPayloadError | ServerDisconnectedError | TimeoutError)
 
 
-def translated(error: Exception, doing: str, bucket: str) -> Exception:
+def translated(error: Exception, doing: str, bucket: str, telling: Collection[int] = ()) -> Exception:
     """The exception to raise for `error`; `doing` names the request and its object.
 
-    404 → `FileNotFoundError`, 412 → `FileExistsError`, 409 → `BlockingIOError`, refusals and a missing bucket →
-    `InputError`, exhausted retries → `RunError`; anything that is no failed request comes back as it is. Messages are
-    made of the error code alone: what servers write around it may repeat parts of the request.
+    Those of the `telling` answers: 404 → `FileNotFoundError`, 412 → `FileExistsError`, 409 → `BlockingIOError`.
+    Refusals, a missing bucket and a server that is not S3 → `InputError`, exhausted retries → `RunError`; anything that
+    is no failed request comes back as it is. Messages are made of the error code alone: what servers write around it
+    may repeat parts of the request.
     """
     source = error if isinstance(error, ClientError) else error.__cause__
     if isinstance(source, ClientError):
-        return _answered(source, doing, bucket)
+        return _answered(source, doing, bucket, telling)
     if isinstance(error, NoCredentialsError):
         return InputError(
             f"{doing}: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or an instance "
@@ -45,19 +70,20 @@ def translated(error: Exception, doing: str, bucket: str) -> Exception:
         )
     if isinstance(error, ParamValidationError):
         return InputError(f"{doing}: {error}")
+    if isinstance(error, RecursionError):  # botocore, asking whoever redirects a request where the bucket is
+        return InputError(no_s3(doing, bucket, "was redirected without end"))
     if isinstance(error, BotoCoreError | OSError) or is_broken_reply(error):
         return RunError(f"{doing} failed, retries included: {error}")
     return error
 
 
-def _answered(error: ClientError, doing: str, bucket: str) -> Exception:
+def _answered(error: ClientError, doing: str, bucket: str, telling: Collection[int]) -> Exception:
     code = str(error.response.get("Error", {}).get("Code", ""))
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    status: Any = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
     if code == "NoSuchBucket":
         return InputError(f"{doing}: bucket {bucket} does not exist: create it or correct the uri")
-    expected = {404: FileNotFoundError, 409: BlockingIOError, 412: FileExistsError}.get(status or 0)
-    if expected is not None:
-        return expected(code)
+    if status in telling:
+        return {404: FileNotFoundError, 409: BlockingIOError, 412: FileExistsError}[status](code)
     if code in _REFUSED:
         return InputError(
             f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region, "
@@ -65,6 +91,17 @@ def _answered(error: ClientError, doing: str, bucket: str) -> Exception:
         )
     if code == "RequestTimeTooSkewed":
         return InputError(f"{doing} was refused: this machine's clock and the server's differ too much: set the clock")
+    # Without a code of S3's own the status stands for it.
+    if status == 404 or (code in ("", str(status)) and 300 <= status < 500 and status not in _LATER):
+        return InputError(no_s3(doing, bucket, f"was answered {status}"))
     if status == 501:
         return InputError(f"{doing}: the server does not support this request ({code}): use another S3 server")
     return RunError(f"{doing} failed, retries included: {code} (HTTP {status})")
+
+
+def no_s3(doing: str, bucket: str, what: str) -> str:
+    """The words for an answer that no S3 server gives, or only one without this bucket."""
+    return (
+        f"{doing} {what}: is this an S3 server, and does bucket {bucket} exist? Check filesystem.endpoint "
+        "(or AWS_ENDPOINT_URL) and the uri"
+    )
