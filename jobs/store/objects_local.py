@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,8 @@ from uuid import uuid4
 import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
+from jobs.store.local_listing import NOWHERE, TEMPORARY, status_of, walk
 from jobs.store.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
-
-#: Files being written; `list` hides them, and one left behind by a kill is harmless.
-_TEMPORARY = ".tmp-"
 
 
 class LocalObjects(Objects):
@@ -39,29 +38,28 @@ class LocalObjects(Objects):
 
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
         folder = self.root / prefix.rpartition("/")[0]
-        if self.root.is_file():
+        if os.path.isfile(self.root):  # not pathlib's: it raises where the folder above may not be entered
             raise InputError(f"{self.uri} is a file, not a folder: give the folder that holds the Parquet files")
-        found = (_walk(folder, f"{prefix.rpartition('/')[0]}/".lstrip("/"), ())) if folder.is_dir() else iter(())
+        status = status_of(folder)
+        there = status is not None and stat.S_ISDIR(status.st_mode)
+        found = walk(folder, f"{prefix.rpartition('/')[0]}/".lstrip("/"), ()) if there else iter(())
         yield from (info for info in found if info.key.startswith(prefix))
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and modification time now; None when there is no such file."""
-        try:
-            status = os.stat(self.path(key))
-        except (FileNotFoundError, NotADirectoryError):
+        status = status_of(self.path(key))
+        if status is None or stat.S_ISDIR(status.st_mode):
             return None
-        except OSError as error:
-            raise InputError(f"{self.path(key)} cannot be looked at: {error.strerror}") from error
-        return ObjectInfo(key, status.st_size, str(status.st_mtime_ns)) if not os.path.isdir(self.path(key)) else None
+        return ObjectInfo(key, status.st_size, str(status.st_mtime_ns))
 
     def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
         """The whole file; `InputError` when absent, unreadable or over `limit` bytes."""
         try:
             with open(self.path(key), "rb") as file:
                 content = file.read(limit + 1)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise AbsentError(f"{self.path(key)} does not exist") from error
         except OSError as error:
+            if error.errno in NOWHERE:
+                raise AbsentError(f"{self.path(key)} does not exist") from error
             raise InputError(f"{self.path(key)} cannot be read: {error.strerror}") from error
         if len(content) > limit:
             raise InputError(f"{self.path(key)} is larger than {limit} bytes, the most that is read at once")
@@ -101,11 +99,11 @@ class LocalObjects(Objects):
         """Remove files that a killed process was still writing."""
         if not self.root.is_dir():
             return 0
-        with tempfile.NamedTemporaryFile(dir=self.root, prefix=_TEMPORARY) as fresh:
+        with tempfile.NamedTemporaryFile(dir=self.root, prefix=TEMPORARY) as fresh:
             now = os.stat(fresh.name).st_mtime  # by the clock of the disk, which may be another machine's
         found = 0
         for folder, _, names in os.walk(self.root):
-            for path in (os.path.join(folder, name) for name in names if name.startswith(_TEMPORARY)):
+            for path in (os.path.join(folder, name) for name in names if name.startswith(TEMPORARY)):
                 with contextlib.suppress(OSError):
                     if now - os.stat(path).st_mtime > older_than:
                         os.unlink(path)
@@ -123,7 +121,7 @@ class LocalObjects(Objects):
     def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
         target = self._target(key)
         folder = os.path.dirname(target)
-        temporary = os.path.join(folder, f"{_TEMPORARY}{uuid4().hex}")
+        temporary = os.path.join(folder, f"{TEMPORARY}{uuid4().hex}")
         try:
             os.makedirs(folder, exist_ok=True)
             with open(temporary, "xb") as file:
@@ -161,32 +159,7 @@ def _sync_folder(folder: str) -> None:
 
 def _unwritable(target: str, error: OSError) -> InputError | RunError:
     reason = error.strerror or str(error)
-    if (
-        isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError)
-        or error.errno == errno.EROFS
-    ):
+    refused = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError | FileExistsError)
+    if refused or error.errno in (errno.EROFS, errno.ELOOP):
         return InputError(f"{target} cannot be written: {reason}; give an output uri that this user may write to")
     return RunError(f"{target} could not be written: {reason}")
-
-
-def _walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectInfo]:
-    """Files below `folder`, following links to folders but never into a folder that contains them."""
-    real = os.path.realpath(folder)
-    if real in above:
-        return
-    try:
-        with os.scandir(folder) as scan:
-            entries = list(scan)
-    except OSError as error:
-        raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from error
-    for entry in entries:
-        if entry.name.startswith(_TEMPORARY):
-            continue
-        try:
-            if entry.is_dir():
-                yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
-                continue
-            status = entry.stat()
-        except FileNotFoundError:  # deleted while it was listed, or a dangling link
-            continue
-        yield ObjectInfo(f"{prefix}{entry.name}", status.st_size, str(status.st_mtime_ns))

@@ -10,7 +10,7 @@ import pytest
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.store.objects import Objects, open_objects
+from jobs.store.objects import AbsentError, Objects, open_objects
 
 
 def _open(path: Path | str) -> Objects:
@@ -39,7 +39,20 @@ def test_linked_folders_are_listed_and_loops_end(tmp_path: Path) -> None:
     (store / "linked").symlink_to(tmp_path / "elsewhere")
     (store / "loop").symlink_to(store)
     (store / "dangling.parquet").symlink_to(tmp_path / "nothing")
+    (store / "itself.parquet").symlink_to("itself.parquet")
     assert [info.key for info in _open(store).list()] == ["linked/b.parquet"]
+    assert _open(store).stat("itself.parquet") is None
+    with pytest.raises(AbsentError, match=r"itself\.parquet does not exist"):
+        _open(store).read("itself.parquet")
+    assert list(_open(store / "itself.parquet").list()) == []
+    with pytest.raises(InputError, match=r"out is not writable: .*Too many levels of symbolic links; give"):
+        _open(store / "itself.parquet" / "out").check_writable()
+
+
+def test_an_entry_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
+    (tmp_path / "far").symlink_to("a" * 300)
+    with pytest.raises(InputError, match="far cannot be looked at: File name too long; make it readable or remove it"):
+        list(_open(tmp_path).list())
 
 
 def test_nothing_is_changed_behind_a_link_that_leads_out(tmp_path: Path) -> None:
@@ -111,6 +124,8 @@ def test_places_without_permission(tmp_path_factory: pytest.TempPathFactory) -> 
         _open(folder / "out").check_writable()
     with pytest.raises(InputError, match=r"a cannot be read: Permission denied"):
         _open(folder).read("a")
+    with pytest.raises(InputError, match=r"store cannot be looked at: Permission denied"):
+        list(_open(folder / "store").list())
 
 
 def test_output_on_a_read_only_filesystem_is_not_writable() -> None:
