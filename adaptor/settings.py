@@ -17,7 +17,10 @@ WIDTH_LADDER = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 
 class Settings(BaseModel):
     """A frozen section in which unknown keys are errors and each field's docstring is its help text."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    # With a length to look at, pydantic refuses texts that are not UTF-8, which could not be written as JSON.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, str_min_length=0
+    )
 
 
 class ModelSettings(Settings):

@@ -7,6 +7,7 @@ so that help is instant.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -31,6 +32,8 @@ COMMANDS: dict[str, tuple[Schema, str]] = {verb: (schema, f"jobs.{verb}") for ve
 def command(given: Sequence[str], interrupts: Interrupts) -> int:
     """Run one command and return its exit status; `given` are the arguments after the program's name."""
     verb = given[0] if given else ""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: a result must not be lost for a character
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if verb in COMMANDS:
             return _run(verb, given[1:], interrupts)

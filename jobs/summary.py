@@ -52,7 +52,9 @@ def write_summary(objects: Objects, command: str, numbers: Mapping[str, Any], st
     if summary["status"] not in get_args(Status):
         raise ValueError(f"status is {summary['status']!r}, expected one of {', '.join(get_args(Status))}")
     plain: dict[str, Any] = _plain(summary)
-    objects.put(FILE, json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    # Half a character, as in a file name that is not UTF-8, is written as its escape, which JSON reads the same.
+    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
+    objects.put(FILE, text + b"\n")
     return plain
 
 

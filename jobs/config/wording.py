@@ -21,6 +21,7 @@ _WORDS = {
     "float_parsing": "must be a number",
     "finite_number": "must be a finite number",
     "string_type": "must be text (put it in quotes)",
+    "string_unicode": "must be UTF-8",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list, such as [16, 32]",

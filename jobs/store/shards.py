@@ -43,7 +43,8 @@ class Footer:
 def list_shards(objects: Objects, setting: str = "store.uri") -> list[Shard]:
     """Every `*.parquet` below the store, sorted by key, without parts that start with `_` or `.`.
 
-    `InputError` when there is none, which covers a store that does not exist; `setting` names the field to correct.
+    `InputError` when there is none, which covers a store that does not exist; `setting` names the field to correct. So
+    it is for a name that is not UTF-8, which neither Arrow's readers nor JSON take.
     """
     shards = [Shard(info.key, info.size, info.version) for info in objects.list() if is_shard_key(info.key)]
     if not shards:
@@ -51,6 +52,10 @@ def list_shards(objects: Objects, setting: str = "store.uri") -> list[Shard]:
             f"{objects.uri} does not exist or holds no *.parquet file "
             f"(files and folders that start with '_' or '.' do not count): check {setting}"
         )
+    for shard in shards:
+        raw = shard.key.encode(errors="surrogateescape")
+        if raw.decode(errors="replace") != shard.key:
+            raise InputError(f"{objects.uri}: the file name {raw!r} is not UTF-8: rename the file")
     return shards
 
 

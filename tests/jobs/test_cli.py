@@ -40,6 +40,13 @@ def test_help_of_a_verb_lists_every_field(verb: str, capsys: pytest.CaptureFixtu
     assert "(required)" in said or "(required with this section)" in said
 
 
+def test_results_are_escaped_where_standard_output_lacks_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = run("fit", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u2026" in done.stdout
+
+
 def test_help_and_a_configuration_error_need_neither_torch_nor_ray_and_less_than_a_second() -> None:
     program = textwrap.dedent("""
         import sys

@@ -37,6 +37,14 @@ def fit(file: Path | None, *arguments: str) -> FitConfig:
     return load(FitConfig, file, split_arguments(arguments)[1])
 
 
+def test_texts_that_are_not_utf8_are_refused() -> None:
+    flags = [("store.uri", "in"), ("output.uri", "/\udcff"), ("store.id_column", "a\udcff")]
+    with pytest.raises(InputError) as caught:
+        load(FitConfig, None, flags)
+    assert "output.uri: must be UTF-8, got '/\\udcff' (command line)" in str(caught.value)
+    assert "store.id_column: must be UTF-8, got 'a\\udcff' (command line)" in str(caught.value)
+
+
 def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> None:
     path = write(
         "store: {uri: in, metrik: cosine}\n"

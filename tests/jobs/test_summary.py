@@ -38,6 +38,10 @@ def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
     assert (summary["loss"], summary["best"], summary["list"]) == (None, None, [0.5])
 
 
+def test_texts_that_are_not_utf8_are_escaped(tmp_path: Path) -> None:
+    assert written(tmp_path, {"failures": ["\udcff.parquet", "zürich"]})["failures"] == ["\udcff.parquet", "zürich"]
+
+
 def test_a_later_summary_replaces_the_first(tmp_path: Path) -> None:
     written(tmp_path, {"status": "incomplete"})
     assert written(tmp_path, {"status": "failed"})["status"] == "failed"

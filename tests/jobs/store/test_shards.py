@@ -49,6 +49,16 @@ def test_shards_are_the_parquet_files_in_order(tmp_path: Path) -> None:
     assert [shard.key for shard in list_shards(_objects(tmp_path))] == ["a/1.parquet", "a/2.parquet", "b.parquet"]
 
 
+def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "zürich.parquet", table(1))
+    for name in ("b\udcff.txt", "b\udcff.parquet"):
+        assert [shard.key for shard in list_shards(_objects(tmp_path))] == ["zürich.parquet"]
+        (tmp_path / name).write_bytes((tmp_path / "zürich.parquet").read_bytes())
+    with pytest.raises(InputError, match=r"the file name b'b\\xff\.parquet' is not UTF-8: rename the file") as caught:
+        list_shards(_objects(tmp_path))
+    assert str(caught.value).isascii()
+
+
 @pytest.mark.parametrize("folder", ["absent", "empty"])
 def test_missing_and_empty_stores(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
