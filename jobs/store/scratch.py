@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from adaptor.errors import RunError
 
 _LOCK = "lock"
 
@@ -17,7 +20,7 @@ _LOCK = "lock"
 def scratch_folder() -> Iterator[Path]:
     """A fresh folder below the system's temporary folder (TMPDIR), removed at the end."""
     while True:
-        folder = Path(tempfile.mkdtemp(dir=_home()))
+        folder = _fresh()
         try:
             # The lock goes with the process, however it ends: whoever can take it knows that the owner is gone.
             with open(folder / _LOCK, "xb") as lock:
@@ -32,7 +35,11 @@ def scratch_folder() -> Iterator[Path]:
 
 def sweep() -> None:
     """Remove the folders whose process is gone."""
-    for folder in _home().iterdir():
+    folders: list[Path] = []
+    with suppress(OSError):  # whoever needs a folder there will say what is wrong
+        home = _home()
+        folders = list(home.iterdir()) if home is not None else []
+    for folder in folders:
         try:
             with open(folder / _LOCK, "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -41,7 +48,25 @@ def sweep() -> None:
             continue
 
 
-def _home() -> Path:
+def _fresh() -> Path:
+    """A new folder that nobody else may enter: in the one that is swept, or beside it where that is not ours alone."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="matryoshka-", dir=_home()))
+    except OSError as error:
+        raise RunError(
+            f"no scratch folder can be made ({error}): free space in the temporary folder, or set TMPDIR to a folder "
+            "that this user may write to"
+        ) from error
+
+
+def _home() -> Path | None:
+    """The folder of this user's scratch folders; None where somebody else has made it, or may write into it.
+
+    Its name is known, and the temporary folder everybody's: who owned it could swap files before they are uploaded.
+    """
     home = Path(tempfile.gettempdir()) / f"matryoshka-{os.getuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    return home
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+    there = os.lstat(home)
+    ours = stat.S_ISDIR(there.st_mode) and there.st_uid == os.geteuid() and not there.st_mode & 0o077
+    return home if ours else None

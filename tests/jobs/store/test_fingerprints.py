@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adaptor.errors import RunError
 from jobs.store.fingerprints import doubled, fingerprints
 from jobs.store.read_ahead import read_ahead
 from jobs.store.scratch import scratch_folder, sweep
@@ -84,3 +86,36 @@ def test_a_scratch_folder_that_is_swept_before_it_is_locked_is_made_again(
         (mine / "output").write_text("kept")
         assert len(calls) == 3
     assert not mine.exists()
+
+
+@pytest.mark.parametrize("squatter", ["file", "link", "open", "foreign"])
+def test_a_scratch_home_that_is_not_ours_alone_is_not_used(
+    squatter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    home, theirs = tmp_path / "tmp" / f"matryoshka-{os.getuid()}", tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    home.parent.mkdir()
+    if squatter == "file":
+        home.write_text("")
+    elif squatter == "link":
+        home.symlink_to(theirs)
+    else:
+        home.mkdir(mode=0o700)
+    if squatter == "open":
+        home.chmod(0o770)
+    elif squatter == "foreign":
+        monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    sweep()
+    with scratch_folder() as mine:
+        assert mine.parent == home.parent
+        assert mine.stat().st_mode & 0o777 == 0o700
+        assert list(theirs.iterdir()) == []
+    assert list(home.parent.iterdir()) == [home]
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    sweep()
+    with pytest.raises(RunError, match=r"no scratch folder can be made .*absent.* set TMPDIR"), scratch_folder():
+        pass
