@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from adaptor.recipes import fill
 from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
 from cluster.settings import ClusterSection
+from jobs.config.logins import has_login
 from jobs.config.quality import QualitySection
 from jobs.config.sections import (
     ArtefactSection,
@@ -175,7 +176,6 @@ class VerifyConfig(Settings):
 
 
 _SECRET_NAME = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
-_LOGIN_IN_URL = re.compile(r"://[^/@\s]+@")
 
 
 class SubmissionSection(Settings):
@@ -224,7 +224,7 @@ class SubmissionSection(Settings):
     @classmethod
     def _no_secrets(cls, environment: dict[str, str]) -> dict[str, str]:
         for name, value in environment.items():
-            if _SECRET_NAME.search(name) or _LOGIN_IN_URL.search(value):
+            if _SECRET_NAME.search(name) or has_login(value):
                 raise ValueError(
                     f"{name} looks like a secret, and everybody on the cluster can read a job's environment: give the "
                     "nodes a role, or set it where they start (a Kubernetes secret, the instance's environment)"
@@ -234,7 +234,7 @@ class SubmissionSection(Settings):
     @field_validator("pip")
     @classmethod
     def _no_logins(cls, requirements: tuple[str, ...]) -> tuple[str, ...]:
-        if any(_LOGIN_IN_URL.search(requirement) for requirement in requirements):
+        if any(has_login(requirement) for requirement in requirements):
             raise ValueError("a requirement holds a user name or password: put the packages into the image instead")
         return requirements
 

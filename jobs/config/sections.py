@@ -7,12 +7,13 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from adaptor.settings import Metric, Settings
+from jobs.config.logins import Endpoint, PlaceUri
 
 
 class FilesystemOptions(Settings):
     """How to reach an object store; local paths ignore it. Secrets never stand here: they come from the environment."""
 
-    endpoint: str | None = None
+    endpoint: Endpoint = None
     """Address of an S3-compatible server, such as `http://127.0.0.1:8333`; null means AWS."""
     region: str | None = None
     """Region of the bucket; null asks the environment (AWS_REGION)."""
@@ -35,7 +36,7 @@ class FilesystemOptions(Settings):
 class StoreSection(Settings):
     """A vector store: a prefix of Parquet shards with an id, a vector and any payload columns."""
 
-    uri: str = Field(min_length=1)
+    uri: PlaceUri
     """Folder or prefix of the shards: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     id_column: str = "id"
     """Column of row ids (string, integer or UUID)."""
@@ -50,7 +51,7 @@ class StoreSection(Settings):
 class QueriesSection(Settings):
     """Query vectors, in one Parquet file or a prefix of them."""
 
-    uri: str = Field(min_length=1)
+    uri: PlaceUri
     """Parquet file or prefix."""
     id_column: str = "id"
     """Column of query ids."""
@@ -65,7 +66,7 @@ class QueriesSection(Settings):
 class QrelsSection(Settings):
     """Relevance judgments, in one Parquet file or a prefix of them."""
 
-    uri: str = Field(min_length=1)
+    uri: PlaceUri
     """Parquet file or prefix."""
     query_column: str = "query_id"
     """Column of query ids."""
@@ -82,7 +83,7 @@ class QrelsSection(Settings):
 class OutputSection(Settings):
     """Where a command writes."""
 
-    uri: str = Field(min_length=1)
+    uri: PlaceUri
     """Folder or prefix; created when absent."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach it."""
@@ -91,7 +92,7 @@ class OutputSection(Settings):
 class ArtefactSection(Settings):
     """A fitted adaptor."""
 
-    uri: str = Field(min_length=1)
+    uri: PlaceUri
     """Folder or prefix that `matryoshka fit` wrote (`adaptor.safetensors`, `adaptor.json`)."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach it."""

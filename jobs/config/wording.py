@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
+from jobs.config.logins import masked
+
 _WORDS = {
     "invalid_key": "there is no such field",
     "string_pattern_mismatch": "must match the pattern {pattern}",
@@ -39,7 +41,6 @@ _WORDS = {
 #: Shortens while it writes: a value may be huge.
 _REPR = reprlib.Repr()
 _REPR.maxlevel, _REPR.maxlist, _REPR.maxdict, _REPR.maxstring, _REPR.maxother = 3, 6, 4, 80, 80
-_LOGIN = re.compile(r"://[^/@\s]+@")
 _SECRET = re.compile(r"secret|token|passw|access_?key|api_?key", re.IGNORECASE)
 
 
@@ -65,7 +66,12 @@ def shown(name: str, value: Any) -> str:
         return "a value that is not shown"
     if value is None or isinstance(value, bool):
         return str(value).lower().replace("none", "null")
-    return _LOGIN.sub("://…@", _REPR.repr(value))
+    # Masked first: shortened, a login may not look like one any more.
+    if isinstance(value, str):
+        return _REPR.repr(masked(value))
+    if isinstance(value, list):
+        value = [masked(item) if isinstance(item, str) else item for item in value]
+    return masked(_REPR.repr(value))
 
 
 def near(wrong: str, known: Collection[str], lead: str = "") -> str:

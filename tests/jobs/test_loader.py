@@ -14,6 +14,7 @@ from adaptor import InputError
 from jobs.config.commands import CompressConfig, FitConfig, SubmitConfig
 from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
 
+FIT_FLAGS = ("--store.uri", "in", "--output.uri", "out")
 FIT = "store: {uri: in}\noutput: {uri: out}\n"
 
 
@@ -35,6 +36,56 @@ def problems(schema: Any, file: Path | None, *arguments: str) -> list[str]:
 
 def fit(file: Path | None, *arguments: str) -> FitConfig:
     return load(FitConfig, file, split_arguments(arguments)[1])
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sftp://u:topsecret@h/x",
+        "s3://AKIA:top/secret@bucket/x",
+        "ftp://:topsecret@h",
+        "ftp://u:1topsecret@h:21/x",
+        "ftp://u:topsecret@" + "h" * 100,
+        "simplecache::sftp://u:p@topsecret@h/x",
+        "sftp://u:" + "topsecret" * 20 + "@h/x",
+    ],
+)
+def test_passwords_in_places_are_refused_and_not_shown(uri: str) -> None:
+    labels = ("--queries.uri", uri, "--qrels.uri", uri)
+    found = problems(FitConfig, None, "--store.uri", uri, "--output.uri", uri, *labels)
+    found += problems(CompressConfig, None, "--store.uri", "in", "--output.uri", "o", "--adaptor.uri", uri)[:1]
+    assert [line.partition(":")[0] for line in found] == [
+        f"{section}.uri" for section in ("store", "output", "queries", "qrels", "adaptor")
+    ]
+    assert all("must not hold a password, which would be copied into the files" in line for line in found)
+    assert not [line for line in found if "secret@" in line or "topsecret" in line]
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://AKIA:topsecret@127.0.0.1:9", "http://topsecret@h", "http://u:top/secret@h"]
+)
+def test_logins_in_endpoints_are_refused_and_not_shown(endpoint: str) -> None:
+    (found,) = problems(FitConfig, None, *FIT_FLAGS, "--store.filesystem.endpoint", endpoint)
+    assert found.startswith("store.filesystem.endpoint: must not hold a login, which would be copied into the files")
+    assert "secret" not in found.replace("AWS_SECRET", "")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sftp://user@host:22/x",
+        "hdfs://host:9000/a@b",
+        "hdfs://[::1]:9000/a@b",
+        "abfs://container@account.dfs.core.windows.net/x",
+        "hf://datasets/user/name@main/a:b",
+        "github://owner:repository@branch/x",
+        "zip://a.parquet::s3://bucket/a@b",
+        "s3://bucket/a:b@c",
+        "/a:b@c",
+    ],
+)
+def test_places_without_a_password_are_fine(uri: str) -> None:
+    assert fit(None, "--store.uri", uri, "--output.uri", "out").store.uri == uri
 
 
 def test_texts_that_are_not_utf8_are_refused() -> None:

@@ -78,3 +78,10 @@ def test_a_server_that_is_fine_with_anything_is_not_s3() -> None:
 def test_a_server_that_may_answer_later_is_an_outage(status: int) -> None:
     with answering(status) as objects, pytest.raises(RunError, match=rf"failed, retries included: .*{status}"):
         list(objects.list())
+
+
+def test_an_endpoint_of_the_environment_holds_no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://AKIA:topsecret@127.0.0.1:9")
+    with pytest.raises(InputError, match="AWS_ENDPOINT_URL must not hold a login") as caught:
+        S3Objects("s3://bucket/x", FilesystemOptions()).stat("key")
+    assert "topsecret" not in str(caught.value)
