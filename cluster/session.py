@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -27,10 +28,10 @@ from cluster.settings import ClusterSection
 
 LOGGER = logging.getLogger(__name__)
 
-_SUBMIT = (
-    "To use a cluster from outside, send the command to it with `matryoshka submit`; "
-    "cluster.address: local runs it here."
-)
+#: How long a cluster may take to accept a connection.
+_PROBE_SECONDS = 5.0
+
+_SUBMIT = "To use a cluster from outside, send the command to it with `matryoshka submit`."
 
 _QUIET = {
     "RAY_DATA_LOG_LEVEL": "WARNING",
@@ -148,10 +149,10 @@ def _start(need_cpus: float) -> None:
             log_to_driver=_show_workers(),
             logging_level=logging.WARNING,
         )
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # Ray raises bare ones, too, when it is too slow to start
         raise ClusterError(
             f"Ray did not start on this machine: {error}\n"
-            "Look into /tmp/ray/session_latest/logs, and whether /tmp is full."
+            f"Look into /tmp/ray/session_latest/logs, and whether the disk of /tmp or {tempfile.gettempdir()} is full."
         ) from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters_allowed
@@ -164,13 +165,32 @@ def _join(target: str) -> None:
 
     if "://" in target:
         raise ClusterError(f"cluster.address {target!r} is not `local`, `auto` or `host:port`. {_SUBMIT}")
+    address = _answering(target)
     try:
-        ray.init(address=target, log_to_driver=_show_workers(), logging_level=logging.WARNING)
+        ray.init(address=address, log_to_driver=_show_workers(), logging_level=logging.WARNING)
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"cannot join the Ray cluster at {target!r}: {error}\nIs it running, is this machine one of its nodes, is "
             f"the token its token ({WHERE}), and do both have the same Ray and Python version? {_SUBMIT}"
         ) from error
+
+
+def _answering(target: str) -> str:
+    """The `host:port` of a cluster, where something listens: Ray itself would try for minutes, and say nothing."""
+    from ray._private.services import canonicalize_bootstrap_address
+
+    found: str | None = None
+    try:
+        found = canonicalize_bootstrap_address(target)
+        host, _, port = (found or "").rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
+    except (OSError, ValueError) as error:
+        where = "" if found in (None, target) else f" (nothing answers at {found})"
+        raise ClusterError(
+            f"no Ray cluster found at cluster.address {target!r}{where}: start one there (`ray start --head`), or set "
+            f"--cluster.address local to run on this machine alone. {_SUBMIT}"
+        ) from error
+    return str(found)
 
 
 def _show_workers() -> bool:

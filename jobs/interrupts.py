@@ -37,6 +37,7 @@ class Interrupts:
     def __init__(self, verb: str) -> None:
         self._verb = verb
         self._running = self._interrupted = self._told = False
+        self._stderr = os.dup(2)  # while Ray starts, stderr itself is held back
 
     def running(self) -> None:
         """From here on a signal unwinds the command."""
@@ -46,7 +47,9 @@ class Interrupts:
         """Print the last line; the exit status. Safe in a signal handler."""
         if not self._told:
             self._told = True
-            os.write(2, f"matryoshka {self._verb}: interrupted; run the same command again to finish\n".encode())
+            os.write(
+                self._stderr, f"matryoshka {self._verb}: interrupted; run the same command again to finish\n".encode()
+            )
         return INTERRUPTED
 
     def handle(self, _signal: int, _frame: FrameType | None) -> None:

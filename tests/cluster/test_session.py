@@ -120,6 +120,28 @@ def test_what_kills_a_worker_is_told_as_a_failure_of_the_cluster() -> None:
         ray.get(doomed.remote(False))
 
 
+def test_where_no_cluster_is_nobody_waits_for_it(root: Path, tmp_path: Path) -> None:
+    out, err = _python(
+        root,
+        """
+import time
+began = time.monotonic()
+for address in ("127.0.0.1:1", "auto", "nonsense"):
+    try:
+        with connect(ClusterSection(address=address), need_cpus=1): print("joined")
+    except ClusterError as error:
+        print(error)
+print(time.monotonic() - began < 30)
+""",
+        environment(None, HOME=str(tmp_path), RAY_TMPDIR=str(tmp_path)),
+    )
+    *told, quick = out.splitlines()
+    for line, address in zip(told, ("127.0.0.1:1", "auto", "nonsense"), strict=True):
+        assert line.startswith(f"no Ray cluster found at cluster.address '{address}'")
+        assert "set --cluster.address local" in line
+    assert (quick, err) == ("True", "")
+
+
 @pytest.mark.slow  # 21 s, nearly all of them time-outs of Ray
 def test_addresses_that_cannot_be_joined(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
     out, _ = _python(
