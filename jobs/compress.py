@@ -18,13 +18,12 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.artefact import open_adaptor
-from jobs.compression.gate import check_quality
+from jobs.compression.gate import check_dimension, check_quality
 from jobs.compression.report import Totals, report, summary, told, whole_generation
 from jobs.compression.tidying import tidy
 from jobs.config.commands import CompressConfig
 from jobs.generation import check_apart, claim, describe, open_generation
 from jobs.progress import Progress
-from jobs.store.dimension import dimension
 from jobs.store.failures import failed_names, forget_attempts, noted_attempts, record_failure
 from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys, quarantine_keys
 from jobs.store.objects import Objects, open_objects
@@ -33,8 +32,6 @@ from jobs.store.shards import Footer, Shard, list_shards, read_footer
 from jobs.summary import write_summary
 
 _FOOTER_THREADS = 16
-#: Shards tried for one that tells the dimension, when unreadable shards do not end the job.
-_TRIED = 20
 
 
 def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
@@ -57,7 +54,7 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     files = outputs.union(quarantine_keys(generation))
     failed_before = failed_names(generation)
     tried = _chosen(config, work, failed_before)
-    _check_dimension(config, adaptor, store, tried)
+    check_dimension(config, adaptor, tried)
     generation.check_writable()
     claim(generation, describe(config.store, adaptor, config.adaptor.width, config.output))
     generation.put("config.json", config.model_dump_json(indent=2).encode() + b"\n")
@@ -110,26 +107,6 @@ def _plan(
         footers = dict(zip((shard.key for shard in large), threads.map(footer, large), strict=True))
     known = {key: footer for key, footer in footers.items() if footer is not None}
     return plan(shards, recorded, outputs, known, split)
-
-
-def _check_dimension(config: CompressConfig, adaptor: Adaptor, store: Objects, items: Sequence[WorkItem]) -> None:
-    """`InputError` when the first readable shard holds vectors that the adaptor does not take."""
-    for item in items[:_TRIED]:
-        try:
-            footer = read_footer(store, item.shard, config.store)
-            if not footer.rows:
-                continue
-            found = dimension(config.store, [item.shard], [footer])
-        except InputError:
-            if config.reading.bad_rows == "stop":
-                raise
-            continue
-        if found != adaptor.dim:
-            raise InputError(
-                f"the vectors of {config.store.uri} have {found} dimensions ({item.shard.key}), the adaptor in "
-                f"{config.adaptor.uri} takes {adaptor.dim}: give the adaptor that was fitted on this store"
-            )
-        return
 
 
 def _notes(config: CompressConfig, adaptor: Adaptor) -> list[str]:

@@ -18,7 +18,7 @@ from typing import Any
 import ray
 
 from adaptor.artefact import Adaptor, Floats, build, from_files
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
 from adaptor.model import fold
@@ -63,8 +63,15 @@ def run(config: FitConfig) -> int:
         return 0
     output.check_writable(work_folder(fingerprint))
     cluster = config.cluster
-    with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
-        adaptor, sample, state = _fit(config, shards, output, fingerprint)
+    try:
+        with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
+            adaptor, sample, state = _fit(config, shards, output, fingerprint)
+    except RunError:
+        # Two runs of one fit share its checkpoints; the first to finish takes them away.
+        if (done := _finished(output, fingerprint)) is None:
+            raise
+        print(f"another run finished this fit: {config.output.uri} holds adaptor {done.adaptor_id[:16]}")
+        return 0
     files = adaptor.to_files()
     output.put("config.json", resolved(config).encode())
     # The description goes last: a folder without it is not an artefact.

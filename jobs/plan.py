@@ -1,9 +1,8 @@
 """`matryoshka plan`: what a compress run would take, before anything is rented or written.
 
 1. Count: list the store, subtract what an earlier run has done, read some footers (`jobs.planning.census`), or take
-the description. 2. Measure: compress a
-few row groups here, with the code of the workers (`jobs.planning.calibration`). 3. Work it out
-(`jobs.planning.estimate`). Nothing is written outside a scratch folder, unless `summary.uri` asks for it.
+the description. 2. Measure: compress a few row groups here, with the code of the workers (`jobs.planning.calibration`).
+3. Work it out (`jobs.planning.estimate`). Nothing is written but in a scratch folder, unless `summary.uri` asks for it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable
 
 from adaptor.errors import InputError
 from jobs.artefact import open_adaptor
+from jobs.compression.gate import check_dimension
 from jobs.config.commands import CompressConfig
 from jobs.config.planning import DescribeSection, PlanConfig
 from jobs.generation import open_generation
@@ -76,6 +76,7 @@ def _real(config: PlanConfig) -> tuple[str, Rates, list[Stock], int] | None:
     items = choose_items(census.sampled, census.footers, config.calibration.megabytes * _MEGABYTE)
     if not items:
         raise InputError(f"{config.store.uri}: none of {len(census.sampled)} shards that were looked at holds a row")
+    check_dimension(compress, adaptor, items)
     rates = calibrate(compress, items)
     where = config.store.uri + (f" (less {census.done:,} shards that are compressed)" if census.done else "")
     return where, rates, [_stock(objects, census, config.store.vector_column)], census.unreadable
@@ -124,4 +125,4 @@ def _described(config: PlanConfig, described: DescribeSection) -> tuple[str, Rat
         items = choose_items(census.sampled, census.footers, config.calibration.megabytes * _MEGABYTE)
         rates = calibrate(compress, items)
     stocks = [stock_of(described, rows) for rows in described.rows]
-    return f"a described store of {described.dim} dimensions, to {described.width}", rates, stocks, 0
+    return f"described store, {described.dim:,} → {described.width:,} dimensions", rates, stocks, 0

@@ -161,7 +161,8 @@ class Progress:
         figures = []
         for name, value in fields.items():
             label = "GB" if name == "gb" else name.replace("_", " ")
-            figures.append(f"{label} {value if isinstance(value, str) else quantity(value)}")
+            shown = value if isinstance(value, str) else f"{value:,.3f}" if name == "gb" else quantity(value)
+            figures.append(f"{label} {shown}")
             if name in self.rates and elapsed > 0 and not isinstance(value, str):
                 figures.append(f"{label}/s {_three_digits(value / elapsed)}")
         return figures

@@ -1,20 +1,26 @@
-"""The gate before a compress run: what the artefact says of itself against what the user demands.
+"""The gate before a compress run: does the adaptor fit the store, and keep what the user demands?
 
-The lower end of the 95% interval decides. A width that was not trained is judged by the next smaller trained one, which
-keeps less.
+What it keeps is told by the artefact's own evidence. The lower end of the 95% interval decides; a width that was not
+trained is judged by the next smaller trained one, which keeps less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.config.commands import CompressConfig
+from jobs.store.dimension import dimension
+from jobs.store.objects import open_objects
+from jobs.store.plan import WorkItem
+from jobs.store.shards import read_footer
 
 #: Width → measure → record of the evidence.
 Evidence = Mapping[int, Mapping[str, Mapping[str, Any]]]
+#: Shards tried for one that tells the dimension, when unreadable shards do not end the job.
+_TRIED = 20
 
 
 def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
@@ -70,3 +76,30 @@ def _way_out(wider: Evidence, minimum: Mapping[str, float]) -> str:
     if enough is None:
         return "no trained width is known to meet it: fit with wider adaptor.widths, or lower quality.minimum"
     return f"set adaptor.width: {enough}, the smallest trained width that meets it, or lower quality.minimum"
+
+
+def check_dimension(config: CompressConfig, adaptor: Adaptor, items: Sequence[WorkItem]) -> None:
+    """`InputError` when the first shard with a vector holds others than the adaptor takes; where bad rows are put
+    aside, when none of the first shards holds such as it takes."""
+    store, tolerant = open_objects(config.store.uri, config.store.filesystem), config.reading.bad_rows != "stop"
+    other: tuple[str, int] | None = None
+    for item in items[:_TRIED]:
+        try:
+            footer = read_footer(store, item.shard, config.store)
+            if not footer.rows:
+                continue
+            found = dimension(config.store, [item.shard], [footer])
+        except InputError:
+            if not tolerant:
+                raise
+            continue
+        if found == adaptor.dim:
+            return
+        other = other or (item.shard.key, found)
+        if not tolerant:
+            break
+    if other is not None:
+        raise InputError(
+            f"the vectors of {config.store.uri} have {other[1]} dimensions ({other[0]}), the adaptor in "
+            f"{config.adaptor.uri} takes {adaptor.dim}: give the adaptor that was fitted on this store"
+        )

@@ -141,7 +141,8 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         lines.append(f"nothing to do: all {len(work.done):,} work items are done")
     elif totals.items or totals.failed:
         lines.append(
-            f"{totals.items:,} work items compressed in {seconds:.1f} s ({len(work.done):,} were done before): "
+            f"{totals.items:,} work items compressed in {seconds:.1f} s, start-up included ({len(work.done):,} were "
+            "done before): "
             f"{totals.rows_in:,} vectors in, {totals.rows_out:,} out, "
             f"{totals.input_bytes / 1e9:.3g} GB in, {totals.output_bytes / 1e9:.3g} GB out"
         )

@@ -53,7 +53,7 @@ def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) ->
     if config is None or draft.problems:
         count = "1 problem" if len(draft.problems) == 1 else f"{len(draft.problems)} problems"
         lines = "".join(f"\n  {problem}" for problem in draft.problems)
-        raise InputError(f"{source.name or 'the command line'} cannot be used, {count}:{lines}")
+        raise InputError(f"{source.name or 'command line'} is invalid, {count}:{lines}")
     return config
 
 

@@ -24,7 +24,7 @@ def print_results(results: Results, facts: Facts, out: TextIO) -> None:
     screen = shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else WIDTH
     console = Console(file=out, width=min(WIDTH, screen), highlight=False)
     judged = "" if facts.judged is None else f" ({facts.judged:,} judged)"
-    queries = "anchors" if facts.anchors else "queries"
+    queries = "rows of the store as queries" if facts.anchors else "queries"
     console.print(
         f"{facts.set}: {facts.rows:,} vectors x {facts.dim:,}, {facts.queries:,} {queries}{judged}, "
         f"{facts.metric}, adaptor {facts.adaptor_id[:12]}",

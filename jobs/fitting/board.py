@@ -99,10 +99,11 @@ class _Shown:
         if not new or new == self._last:
             return False
         last, self._last = self._last, new
-        self.progress.set(stage=STAGES[new["stage"]], loss=new["loss"], held_out=new["score"], best=new["best_score"])
+        step = int(new["step"]) + (self._first_stage if new["stage"] != ROTATION else 0)
         if not last:
             self.progress.begin()
-        step = int(new["step"]) + (self._first_stage if new["stage"] != ROTATION else 0)
-        self.progress.advance(max(0, step - self._done))
+        self.progress.advance(max(0, step - self._done))  # first: what is set next is of this step
         self._done = max(self._done, step)
+        loss = {"loss": new["loss"]} if new["step"] else {}
+        self.progress.set(stage=STAGES[new["stage"]], **loss, held_out=new["score"], best=new["best_score"])
         return (new["stage"], new["step"]) != (last.get("stage"), last.get("step"))

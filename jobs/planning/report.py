@@ -12,6 +12,10 @@ from jobs.planning.estimate import Estimate
 
 #: A longest work item above this part of a worker's share makes the others wait at the end.
 _UNEVEN = 0.1
+#: Below it a run is start-up more than anything else.
+_SHORT_SECONDS = 60.0
+#: Spread of the calibration from which on it is not to be trusted.
+_UNSURE = 0.5
 
 
 def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Estimate], notes: Sequence[str]) -> str:
@@ -20,10 +24,10 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
     lines: list[tuple[str, Callable[[Estimate], str]]] = [
         ("shards", lambda found: f"{found.shards:,}"),
         ("work items", lambda found: f"{found.work_items:,}"),
-        ("vectors", lambda found: _with_error(found)),
+        ("vectors", _with_error),
         ("input", lambda found: size(found.input_bytes)),
         ("output", lambda found: size(found.output_bytes)),
-        ("CPU-hours", lambda found: f"{found.cpu_hours:,.3g}"),
+        ("CPU time", lambda found: duration(found.cpu_hours * 3600)),
         ("wall time", lambda found: duration(found.wall_seconds)),
         ("bound by", lambda found: found.bound),
     ]
@@ -34,8 +38,8 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
             ("PUT requests", lambda found: f"{found.requests.put:,}"),
         ]
     if any(estimates[0].costs.values()):
-        names = {"machines": "machines", "requests": "requests", "transfer": "transfer", "total": "total"}
-        lines += [(f"{prices.currency}, {name}", _cost(key)) for key, name in names.items()]
+        parts = ("machines", "requests", "transfer", "total")
+        lines += [(f"{prices.currency}, {part}", _cost(part)) for part in parts]
         lines.append((f"{prices.currency}, output per month", _cost("storage_month")))
     cells = [[name, *(cell(found) for found in estimates)] for name, cell in lines]
     widths = [max(len(row[index]) for row in cells) for index in range(len(cells[0]))]
@@ -44,8 +48,8 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
         for row in cells
     ]
     head = [
-        f"{where} on {cluster.workers:,} workers x {cluster.cpus_per_worker} cores, {machines.count:,} machines with "
-        f"{machines.network_gbit:g} Gbit/s each",
+        f"{where}: {_counted(cluster.workers, 'worker')} of {_counted(cluster.cpus_per_worker, 'core')} on "
+        f"{_counted(machines.count, 'machine')} with {machines.network_gbit:g} Gbit/s",
         f"measured here, {rates.processes} processes at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
         f"{rates.gb_seconds:.2f} s per GB and worker, {rates.item_seconds * 1e3:.0f} ms per work item "
         f"(spread {rates.spread:.0%})",
@@ -59,11 +63,13 @@ def advice(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unre
     if unreadable:
         notes.append(f"{unreadable} of the looked-at shards are unreadable and were left out: compress will name them")
     for found in estimates:
-        if found.longest_share > _UNEVEN and found.work_items > 1:
+        if found.longest_share > _UNEVEN and found.work_items > 1 and found.wall_seconds > _SHORT_SECONDS:
             notes.append(
                 f"the longest of {found.work_items:,} work items is {found.longest_share:.0%} of a worker's share: "
                 "use fewer workers, or lower reading.split_bytes where shards have several row groups"
             )
+    if rates.spread > _UNSURE:
+        notes.append(f"the measurements differ by {rates.spread:.0%}: repeat them while this machine is otherwise idle")
     if config.cluster.gpus_per_worker:
         notes.append("measured without a GPU: with one the products cost less, reading and writing the same")
     busy = rates.gb_cpu_seconds / (rates.gb_seconds * config.cluster.cpus_per_worker)
@@ -98,6 +104,10 @@ def size(count: float) -> str:
         if count >= limit:
             return f"{count / limit:.3g} {name}"
     return f"{count:.0f} bytes"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _with_error(found: Estimate) -> str:

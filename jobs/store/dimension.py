@@ -27,4 +27,7 @@ def dimension(store: StoreSection, shards: Sequence[Shard], footers: Sequence[Fo
             width = decode(batch.table.column(store.vector_column), None).vectors.shape[1]
             if width:
                 return int(width)
-    raise InputError(f"store {store.uri} holds no row with a vector in column {store.vector_column!r}: nothing to fit")
+    raise InputError(
+        f"store {store.uri} holds no row with a vector in column {store.vector_column!r}: check store.uri and "
+        "store.vector_column"
+    )

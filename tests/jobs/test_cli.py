@@ -81,7 +81,7 @@ def test_version_and_usage() -> None:
         (["--verbose"], "matryoshka: there is no command '--verbose'; commands: fit"),
         (["fit", "none.yaml"], "matryoshka fit: none.yaml cannot be read: No such file or directory"),
         (["fit", "a.yaml", "b.yaml"], "matryoshka fit: takes one configuration file, got a.yaml, b.yaml"),
-        (["verify", "--store.uri"], "matryoshka verify: the command line cannot be used, 5 problems:\n  --store.uri:"),
+        (["verify", "--store.uri"], "matryoshka verify: command line is invalid, 5 problems:\n  --store.uri:"),
     ],
 )
 def test_what_cannot_be_used_is_said_without_a_traceback(

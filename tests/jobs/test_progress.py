@@ -38,7 +38,7 @@ def test_a_log_has_a_first_line_one_every_five_seconds_and_a_last_one() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == "compress: 0/40 shards · 0s elapsed · ETA ?"
     assert lines[1] == (
-        "compress: 5/40 shards · 5s elapsed · ETA 35s · vectors 7,500 · vectors/s 1,500 · GB 1.25 · failed 0"
+        "compress: 5/40 shards · 5s elapsed · ETA 35s · vectors 7,500 · vectors/s 1,500 · GB 1.250 · failed 0"
     )
     assert [line.split("/")[0] for line in lines] == [
         "compress: 0",

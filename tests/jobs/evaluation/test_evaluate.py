@@ -105,7 +105,7 @@ def test_without_queries_rows_of_the_store_find_others_than_themselves(
     assert {r["n"] for r in records} == {20}
     (first,) = (r for r in records if (r["method"], r["width"], r["metric"]) == ("truncation", 2, "overlap@1"))
     assert first["value"] < 0.9  # every anchor would find itself at any width
-    assert "20 anchors" in capsys.readouterr().out
+    assert "20 rows of the store as queries" in capsys.readouterr().out
 
 
 def test_the_workers_and_the_shards_change_nothing(inputs: dict[str, str], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 import adaptor
 from adaptor.artefact import unit_rows
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from adaptor.training_set import hold_out
 from cluster.settings import ClusterSection
 from jobs import fit
@@ -235,6 +236,25 @@ def test_the_same_place_spelt_and_reached_otherwise_is_the_same_fit(
     store = settings.store.model_copy(update={"uri": f"{folder}/", "filesystem": patient})
     assert fit.run(settings.model_copy(update={"store": store})) == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_the_slower_of_two_runs_of_one_fit_has_nothing_to_complain_about(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"steps": 0, "narrow_steps": 0}
+    assert fit.run(config(folder, tmp_path / "first", training=quick)) == 0
+
+    def cut_off(*_: Any) -> None:
+        """The other run finishes, and takes the checkpoints away."""
+        shutil.copytree(tmp_path / "first", tmp_path / "out", dirs_exist_ok=True)
+        raise RunError("the last checkpoint could not be fetched")
+
+    monkeypatch.setattr(fit, "_fit", cut_off)
+    assert fit.run(config(folder, tmp_path / "out", training=quick)) == 0
+    assert "another run finished this fit" in capsys.readouterr().out
+    with pytest.raises(RunError):  # while the other has not finished
+        monkeypatch.setattr(shutil, "copytree", lambda *_, **__: None)
+        fit.run(config(folder, tmp_path / "other", training=quick))
 
 
 def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from jobs.config.planning import PlanConfig
 from jobs.store.objects import open_objects
 from jobs.store.plan import plan as subtract
 from jobs.store.shards import list_shards, read_footer
-from tests.jobs.compression.workplace import Workplace, table
+from tests.jobs.compression.workplace import Workplace, lists, table
 
 
 def config(workplace: Workplace, **sections: object) -> PlanConfig:
@@ -49,6 +49,14 @@ def test_it_counts_the_store_and_foresees_the_output(tmp_path: Path, capsys: pyt
     shards = list_shards(open_objects(str(workplace.store), workplace.config().store.filesystem))
     records = [compressor.compress(item) for item in subtract(shards, [], (), {}, 1 << 40).todo]
     assert found["output_bytes"] == pytest.approx(sum(record.output_bytes for record in records), rel=0.25)
+
+
+def test_an_adaptor_of_another_dimension_is_refused(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    assert workplace.adaptor
+    workplace.put("a.parquet", pa.table({"id": ["x"], "vector": lists([[1.0, 2.0]])}))
+    with pytest.raises(InputError, match=r"have 2 dimensions \(a\.parquet\), the adaptor in .* takes 12"):
+        plan.run(config(workplace))
 
 
 def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
