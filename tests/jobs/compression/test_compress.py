@@ -231,7 +231,7 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
     with pytest.raises(InputError, match=r"have 2 dimensions \(x\.parquet\), the adaptor in .* takes 12"):
         workplace.compress(store={"uri": str(other.store)}, output={"uri": str(workplace.root / "fresh")})
     other.put("small.parquet", table(2, seed=1))
-    elsewhere = {"store": {"uri": str(other.store)}, "output": {"uri": str(workplace.root / "mixed")}}
+    elsewhere: dict[str, Any] = {"store": {"uri": str(other.store)}, "output": {"uri": str(workplace.root / "mixed")}}
     other.put("x.parquet", pa.table({"id": ["x"] * 400, "vector": lists([[1.0, 2.0]] * 400)}))  # the largest shard
     assert workplace.compress(reading={"bad_rows": "quarantine"}, **elsewhere) == 0
     (workplace.root / "adaptor" / "adaptor.safetensors").write_bytes(b"damaged")

@@ -252,8 +252,8 @@ def test_the_slower_of_two_runs_of_one_fit_has_nothing_to_complain_about(
     monkeypatch.setattr(fit, "_fit", cut_off)
     assert fit.run(config(folder, tmp_path / "out", training=quick)) == 0
     assert "another run finished this fit" in capsys.readouterr().out
-    with pytest.raises(RunError):  # while the other has not finished
-        monkeypatch.setattr(shutil, "copytree", lambda *_, **__: None)
+    monkeypatch.setattr(shutil, "copytree", lambda *_, **__: None)  # while the other has not finished
+    with pytest.raises(RunError):
         fit.run(config(folder, tmp_path / "other", training=quick))
 
 
