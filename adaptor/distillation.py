@@ -1,8 +1,8 @@
 """List-wise distillation at all widths in one pass, with its gradient written out. Legend as in losses.py: p anchors, q
 candidates, w widths, c columns.
 
-It is `losses.listwise` of `losses.prefix_similarities`, four times as fast: autograd would keep and walk through a
-dozen (w, p, q) tensors; here a width is finished, gradient and all, while its (p, q) numbers are in the cache.
+Written plainly (as the tests have it, on `losses.prefix_similarities`) autograd would keep and walk through a dozen
+(w, p, q) tensors; here a width is finished, gradient and all, while its (p, q) numbers are in the cache.
 """
 
 from __future__ import annotations

@@ -51,21 +51,6 @@ def _from_products(products: Tensor, left: Tensor, right: Tensor, metric: Metric
     return products
 
 
-def listwise(teacher: Tensor, student: Tensor, scale: Tensor, hidden: Tensor, temperature: float) -> Tensor:
-    """List-wise distillation: cross-entropy between softmax(teacher / τ) (p, q) and softmax(student · scale_w) (w, p,
-    q).
-
-    `scale` (w,) are the learned inverse temperatures; where `hidden` (p, q) is true the candidate is not in the list
-    (the anchor itself). Mean over anchors, sum over widths: (). The teacher's entropy is taken off, so that 0 is a
-    perfect match.
-    """
-    target = torch.softmax((teacher / temperature).masked_fill(hidden, -torch.inf), dim=-1)
-    logits = (student * scale[:, None, None]).masked_fill(hidden, -torch.inf)
-    match = -(target * torch.log_softmax(logits, dim=-1).masked_fill(hidden, 0.0)).sum(-1).mean(-1).sum()
-    entropy = -torch.xlogy(target, target).sum(-1).mean()
-    return match - len(student) * entropy
-
-
 def similarity_change(full: Tensor, prefixes: Tensor, counted: Tensor) -> Tensor:
     """Paper, L_topk and L_pair: Σ |Sim - Sim of the prefix| over widths and counted pairs, mean over anchors.
 

@@ -41,11 +41,6 @@ def found_limits() -> list[Limit]:
     return [(int(threshold * limit), used) for limit, used in limits]
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds."""
-    return int(_text(Path("/proc/self/statm")).split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def _used_by_all() -> int:
     sizes = _sizes(Path("/proc/meminfo"))
     return (sizes["MemTotal"] - sizes["MemAvailable"]) << 10

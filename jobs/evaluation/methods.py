@@ -50,8 +50,3 @@ def shorten(adaptor: Adaptor, vectors: Floats, widths: Sequence[int]) -> Iterato
         widest = method.transform(vectors, max(widths)) if method.nested else None
         for width in widths:
             yield Column(name, width), method.transform(vectors, width) if widest is None else widest[:, :width]
-
-
-def columns(adaptor: Adaptor, widths: Sequence[int]) -> list[Column]:
-    """The columns in the order in which `shorten` yields them."""
-    return [Column(ORIGINAL, adaptor.dim), *(Column(name, width) for name in methods(adaptor) for width in widths)]

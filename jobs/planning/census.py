@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +28,7 @@ Sizes = npt.NDArray[np.int64]
 class Census:
     """`sizes`: bytes of each shard that are left to do, exact; `done` shards have none. `rows` that are left, with half
     the width of its 95% interval (0 when every footer was read). `row_groups` and `columns` are those of an average
-    shard, `vector_share` the vectors' part of its bytes. `footers` of the readable `sampled` shards; `listing_seconds`
-    and `footer_seconds` (of one footer) are what they took here."""
+    shard, `vector_share` the vectors' part of its bytes. `footers` are those of the readable `sampled` shards."""
 
     sizes: Sizes
     done: int
@@ -42,13 +40,6 @@ class Census:
     sampled: tuple[Shard, ...]
     footers: tuple[Footer, ...]
     unreadable: int
-    listing_seconds: float
-    footer_seconds: float
-
-    @property
-    def bytes(self) -> int:
-        """Bytes that are left to do."""
-        return int(self.sizes.sum())
 
 
 def whole(shard: Shard) -> int:
@@ -65,9 +56,7 @@ def take_census(
     Memory: 8 bytes for each shard, besides what the listing takes. `InputError` when there is no shard, or none of the
     drawn ones is readable.
     """
-    began = time.monotonic()
     sizes, drawn, done = _draw(objects, footers, random.Random(seed), left)  # noqa: S311 - a sample, not a secret
-    listed = time.monotonic()
     if done and not len(sizes):
         return None
     if not len(sizes):
@@ -101,8 +90,6 @@ def take_census(
         sampled=tuple(shard for shard, _ in read),
         footers=tuple(found),
         unreadable=len(drawn) - len(read),
-        listing_seconds=listed - began,
-        footer_seconds=(time.monotonic() - listed) * min(_FOOTER_THREADS, len(drawn)) / len(drawn),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,18 @@ WIDTHS = (2, 3, 7)
 
 def draw(*shape: int, seed: int) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def listwise(
+    teacher: torch.Tensor, student: torch.Tensor, scale: torch.Tensor, hidden: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """The plain formula: cross-entropy between softmax(teacher / τ) (p, q) and softmax(student · scale_w) (w, p, q),
+    less the teacher's entropy; mean over anchors, sum over widths: ()."""
+    target = torch.softmax((teacher / temperature).masked_fill(hidden, -torch.inf), dim=-1)
+    logits = (student * scale[:, None, None]).masked_fill(hidden, -torch.inf)
+    match = -(target * torch.log_softmax(logits, dim=-1).masked_fill(hidden, 0.0)).sum(-1).mean(-1).sum()
+    entropy = -torch.xlogy(target, target).sum(-1).mean()
+    return match - len(student) * entropy
 
 
 def places(hidden: torch.Tensor) -> torch.Tensor:
@@ -34,13 +47,28 @@ def both(metric: Metric, kind: torch.dtype, **changed: torch.Tensor) -> list[tup
         leaves = [x.to(of).clone().requires_grad_() for x in (anchors, candidates, scale)]
         if plain:
             prefixes = losses.prefix_similarities(leaves[0], leaves[1], WIDTHS, metric)
-            loss = losses.listwise(full, prefixes, leaves[2], hidden, 0.05)
+            loss = listwise(full, prefixes, leaves[2], hidden, 0.05)
         else:
             lists = teacher(full.to(of), places(hidden), 0.05)
             loss = distil((leaves[0], leaves[1]), WIDTHS, leaves[2], lists, metric)
         torch.autograd.backward(3 * loss)
         results.append((loss.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)))
     return results
+
+
+def test_listwise_is_the_divergence_of_the_rankings() -> None:
+    teacher, student = draw(3, 6, seed=0) / 5, draw(4, 3, 6, seed=1) / 5
+    scale, tau = torch.tensor([20.0, 10.0, 5.0, 1.0]), 0.05
+    hidden = torch.zeros(3, 6, dtype=torch.bool)
+    hidden[0, 2] = hidden[2, 5] = True
+    expected = 0.0
+    for i in range(3):
+        seen = ~hidden[i].numpy()
+        t = np.exp(teacher[i].double().numpy()[seen] / tau)
+        for w in range(4):
+            s = np.exp(student[w, i].double().numpy()[seen] * float(scale[w]))
+            expected += float((t / t.sum() * np.log((t / t.sum()) / (s / s.sum()))).sum()) / 3
+    assert float(listwise(teacher, student, scale, hidden, tau)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("metric", METRICS)

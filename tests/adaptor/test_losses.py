@@ -46,28 +46,6 @@ def test_prefix_similarities_of_a_zero_prefix_are_zero_and_have_a_gradient() -> 
     assert torch.isfinite(left.grad).all()
 
 
-def test_listwise_is_the_divergence_of_the_rankings() -> None:
-    teacher, student = draw(3, 6) / 5, draw(len(WIDTHS), 3, 6, seed=1) / 5
-    scale, tau = torch.tensor([20.0, 10.0, 5.0, 1.0]), 0.05
-    hidden = torch.zeros(3, 6, dtype=torch.bool)
-    hidden[0, 2] = hidden[2, 5] = True
-    expected = 0.0
-    for i in range(3):
-        seen = ~hidden[i].numpy()
-        t = np.exp(teacher[i].double().numpy()[seen] / tau)
-        for w in range(len(WIDTHS)):
-            s = np.exp(student[w, i].double().numpy()[seen] * float(scale[w]))
-            expected += float((t / t.sum() * np.log((t / t.sum()) / (s / s.sum()))).sum()) / 3
-    assert float(losses.listwise(teacher, student, scale, hidden, tau)) == pytest.approx(expected, rel=1e-5)
-
-
-def test_listwise_of_the_teacher_itself_is_zero() -> None:
-    teacher = draw(3, 6)
-    nothing = torch.zeros(3, 6, dtype=torch.bool)
-    found = losses.listwise(teacher, teacher[None], torch.tensor([20.0]), nothing, 0.05)
-    assert float(found) == pytest.approx(0, abs=1e-5)
-
-
 def test_similarity_change_counts_only_the_marked_pairs() -> None:
     full, prefixes = draw(3, 5), draw(2, 3, 5, seed=1)
     counted = torch.from_numpy(np.random.default_rng(2).random((3, 5)) < 0.5)

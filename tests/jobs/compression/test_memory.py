@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from jobs.compression import memory
-from jobs.compression.memory import Memory, found_limits, resident
+from jobs.compression.memory import Memory, found_limits
 from jobs.compression.shard import ShardCompressor
 from jobs.store.objects import open_objects
 from jobs.store.plan import WorkItem
 from jobs.store.shards import list_shards
 from jobs.store.vectors import Batch
 from tests.jobs.compression.workplace import Workplace, table
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def _compress(place: Workplace, name: str, held: Memory, after_batch: Any) -> tuple[list[int], dict[str, bytes]]:

@@ -13,7 +13,7 @@ from adaptor.neighbours import Ids
 from adaptor.settings import Metric
 from jobs.config.sections import FilesystemOptions, StoreSection
 from jobs.evaluation import store_search
-from jobs.evaluation.methods import Column, columns, methods, shorten
+from jobs.evaluation.methods import ORIGINAL, Column, methods, shorten
 from jobs.evaluation.store_search import SHARD_STRIDE, Found, Search, join, search_shards
 from jobs.evaluation.store_tasks import cut_runs
 from jobs.store.objects import open_objects
@@ -71,7 +71,8 @@ def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Met
     vectors, queries = some_vectors(90), some_vectors(6, seed=1)
     adaptor = make_adaptor(vectors, WIDTHS, metric, form)
     found = search(new_search(save_store(tmp_path, vectors, 3), adaptor, queries))
-    assert list(found.neighbours) == columns(adaptor, WIDTHS)
+    shortened = [Column(name, width) for name in methods(adaptor) for width in WIDTHS]
+    assert list(found.neighbours) == [Column(ORIGINAL, adaptor.dim), *shortened]
     for column, neighbours in found.neighbours.items():
         documents, asked = short(adaptor, vectors, column), short(adaptor, queries, column)
         for i, row in enumerate(neighbours.ids):
