@@ -15,23 +15,18 @@ import logging
 import os
 import secrets
 import signal
-import socket
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
-from cluster.credentials import MODE, TOKEN, WHERE, environment, mode_for_existing_cluster
+from cluster.credentials import MODE, TOKEN, environment, mode_for_existing_cluster
 from cluster.errors import ClusterError
+from cluster.native_lines import native_lines_dropped
+from cluster.reach import SUBMIT, find
 from cluster.settings import ClusterSection
 
 LOGGER = logging.getLogger(__name__)
-
-#: How long a cluster may take to accept a connection.
-_PROBE_SECONDS = 5.0
-
-_SUBMIT = "To use a cluster from outside, send the command to it with `matryoshka submit`."
 
 _QUIET = {
     "RAY_DATA_LOG_LEVEL": "WARNING",
@@ -60,15 +55,17 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
         with _failures_told():
             yield
         return
-    target = os.environ.get("RAY_ADDRESS") or section.address
+    target, field = section.address, "cluster.address"
+    if os.environ.get("RAY_ADDRESS"):
+        target, field = os.environ["RAY_ADDRESS"], "RAY_ADDRESS"
     local = target == "local"
     with environment(_quiet_variables() | (_own_cluster() if local else mode_for_existing_cluster())):
         try:
-            with _greeting_dropped(), _sigterm_kept():
+            with nullcontext() if _show_workers() else native_lines_dropped(), _sigterm_kept():
                 if local:
                     _start(need_cpus)
                 else:
-                    _join(target)
+                    _join(target, field)
             quiet()
             _require(need_cpus, need_gpus)
             with _failures_told():
@@ -106,25 +103,6 @@ def _quiet_variables() -> dict[str, str]:
     return {} if _show_workers() else {name: value for name, value in _QUIET.items() if name not in os.environ}
 
 
-@contextmanager
-def _greeting_dropped() -> Iterator[None]:
-    """Drop the native line "Set ray log level …" from stderr (file descriptor 2); all else is passed on afterwards."""
-    with tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            held.seek(0)
-            for line in held:
-                if b"Set ray log level" not in line:
-                    os.write(2, line)
-
-
 def _own_cluster() -> dict[str, str]:
     return _LOOPBACK | {MODE: "token", TOKEN: secrets.token_hex(32)}
 
@@ -158,39 +136,21 @@ def _start(need_cpus: float) -> None:
         ray_constants.ENABLE_RAY_CLUSTER = clusters_allowed
 
 
-def _join(target: str) -> None:
-    """Join the running cluster at `target` (`auto` or `host:port`)."""
+def _join(target: str, field: str) -> None:
+    """Join the running cluster at `target` (`auto` or `host:port`), which the user set as `field`."""
     import ray
     from ray.exceptions import AuthenticationError
 
     if "://" in target:
-        raise ClusterError(f"cluster.address {target!r} is not `local`, `auto` or `host:port`. {_SUBMIT}")
-    address = _answering(target)
+        raise ClusterError(f"{field} {target!r} is not `local`, `auto` or `host:port`. {SUBMIT}")
+    address = find(target, field)
     try:
         ray.init(address=address, log_to_driver=_show_workers(), logging_level=logging.WARNING)
     except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
-            f"cannot join the Ray cluster at {target!r}: {error}\nIs it running, is this machine one of its nodes, is "
-            f"the token its token ({WHERE}), and do both have the same Ray and Python version? {_SUBMIT}"
+            f"cannot join the Ray cluster at {address!r}: {error}\nIs this machine one of its nodes, and do both have "
+            f"the same Ray and Python version? {SUBMIT}"
         ) from error
-
-
-def _answering(target: str) -> str:
-    """The `host:port` of a cluster, where something listens: Ray itself would try for minutes, and say nothing."""
-    from ray._private.services import canonicalize_bootstrap_address
-
-    found: str | None = None
-    try:
-        found = canonicalize_bootstrap_address(target)
-        host, _, port = (found or "").rpartition(":")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_PROBE_SECONDS).close()
-    except (OSError, ValueError) as error:
-        where = "" if found in (None, target) else f" (nothing answers at {found})"
-        raise ClusterError(
-            f"no Ray cluster found at cluster.address {target!r}{where}: start one there (`ray start --head`), or set "
-            f"--cluster.address local to run on this machine alone. {_SUBMIT}"
-        ) from error
-    return str(found)
 
 
 def _show_workers() -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import ray
+from ray._private import services
 
+from cluster import reach
 from cluster.errors import ClusterError
+from cluster.native_lines import native_lines_dropped
 from cluster.session import connect
 from cluster.settings import ClusterSection
 from tests.head_node import HeadNode, environment
@@ -126,7 +130,7 @@ def test_where_no_cluster_is_nobody_waits_for_it(root: Path, tmp_path: Path) -> 
         """
 import time
 began = time.monotonic()
-for address in ("127.0.0.1:1", "auto", "nonsense"):
+for address in ("127.0.0.1:1", "nonsense"):  # what auto finds here may be anybody's
     try:
         with connect(ClusterSection(address=address), need_cpus=1): print("joined")
     except ClusterError as error:
@@ -136,15 +140,67 @@ print(time.monotonic() - began < 30)
         environment(None, HOME=str(tmp_path), RAY_TMPDIR=str(tmp_path)),
     )
     *told, quick = out.splitlines()
-    for line, address in zip(told, ("127.0.0.1:1", "auto", "nonsense"), strict=True):
+    for line, address in zip(told, ("127.0.0.1:1", "nonsense"), strict=True):
         assert line.startswith(f"no Ray cluster found at cluster.address '{address}'")
         assert "set --cluster.address local" in line
     assert (quick, err) == ("True", "")
 
 
-@pytest.mark.slow  # 21 s, nearly all of them time-outs of Ray
+@pytest.mark.parametrize("target", ["auto", "127.0.0.1:{port}", "127.0.0.1:1", "nowhere.invalid:6379", "127.0.0.1"])
+def test_where_no_cluster_answers_that_is_said_soon(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "_WAIT", 0.5)
+    with socket.socket() as silent:  # takes connections, as a process that hangs does, and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(reach, "_running", lambda: f"127.0.0.1:{port}")
+        with pytest.raises(ClusterError) as caught:
+            reach.find(target.format(port=port), "cluster.address")
+    found = f" (127.0.0.1:{port} was found)" if target == "auto" else ""
+    assert str(caught.value).startswith(
+        f"no Ray cluster found at cluster.address {target.format(port=port)!r}{found}, nothing answers there as a "
+        "cluster does: start one there"
+    )
+
+
+def test_auto_without_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "find_gcs_addresses", set)
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: None)
+    with pytest.raises(
+        ClusterError, match=r"no Ray cluster found at RAY_ADDRESS 'auto': .* local without RAY_ADDRESS to "
+    ):
+        reach.find("auto", "RAY_ADDRESS")
+
+
+@pytest.mark.parametrize(
+    ("running", "latest", "chosen"),
+    [
+        ({"a:1", "b:1"}, "b:1", "b:1"),
+        ({"a:1", "b:1"}, None, "a:1"),
+        ({"a:1"}, "gone:1", "a:1"),
+        (set(), "elsewhere:1", "elsewhere:1"),
+    ],
+)
+def test_auto_is_what_ray_means_by_it(
+    running: set[str], latest: str | None, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "find_gcs_addresses", lambda: running)
+    monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: latest)
+    assert reach._running() == chosen
+    assert services.get_ray_address_from_environment("auto", None) in {chosen, *running}
+
+
+def test_native_lines_are_dropped_and_others_are_not(capfd: pytest.CaptureFixture[str]) -> None:
+    kept = "WARNING of Ray\n[2026-01-31 10:00:00,123 F 12 12] raylet.cc:10: Check failed\n"
+    with native_lines_dropped():
+        os.write(2, b"[2026-01-31 10:00:00,123 W 12 12] gcs_client.cc:210: Failed\n" + kept.encode())
+        os.write(2, b"[2026-01-31 10:00:00,123 W 12 12] (python) rpc_client.h:153: Failed\nSet ray log level to 3\n")
+    assert capfd.readouterr().err == kept
+
+
+@pytest.mark.slow  # 15 s: a head node, and three processes that import Ray
 def test_addresses_that_cannot_be_joined(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
-    out, _ = _python(
+    out, err = _python(
         root,
         f"""
 from cluster.credentials import reload
@@ -165,5 +221,6 @@ for address, token in (
     )
     client, *wrong, right = out.splitlines()
     assert "matryoshka submit" in client
-    assert "is the token its token" in "".join(wrong)
+    assert "does not take the token of this command, or misses one: give its token" in "".join(wrong)
     assert right == "joined", out
+    assert err == ""

@@ -1,0 +1,35 @@
+"""What Ray's native side writes to standard error as it starts, which says nothing to whoever runs a command."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: The greeting, and lines of the levels debug, information and warning: `[2026-01-31 … W 12 12] gcs_client.cc:210: …`.
+_NATIVE = re.compile(rb"Set ray log level|^\[[-\d]+ [\d:,]+ [DIW] \d+ \d+\] (\([^)]*\) )?[\w/]+\.(cc|h):\d+: ")
+
+
+@contextmanager
+def native_lines_dropped() -> Iterator[None]:
+    """Hold back stderr (file descriptor 2) during the block and pass it on afterwards without the native lines.
+
+    `RAY_BACKEND_LOG_LEVEL` does not do it: the native side heeds it once its log is open, and warns before that.
+    """
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held:
+                if not _NATIVE.search(line):
+                    os.write(2, line)
