@@ -31,7 +31,8 @@ class Draft:
     def report(self, path: FieldPath, rule: str) -> None:
         """Note that the field at `path` breaks a rule; an empty path means the configuration as a whole."""
         value, here = get(self.values, path)
-        found = f", got {wording.shown('.'.join(path), value)}" if here and not isinstance(value, dict) else ""
+        comma = ";" if "," in rule else ","
+        found = f"{comma} got {wording.shown('.'.join(path), value)}" if here and not isinstance(value, dict) else ""
         origin = self._origin(path)
         self.problems.append(
             (f"{'.'.join(path)}: " if path else "") + rule + found + (f" ({origin})" if origin else "")

@@ -25,8 +25,10 @@ class Field:
     path: FieldPath
     shape: Shape
     kind: type[Any] | None
-    """Type of the value, or of a list's or a mapping's items; None where the choices say it all."""
+    """Type of the value, or of a list's or a mapping's items, or a section's model; None where the choices say all."""
     choices: tuple[str, ...]
+    words: tuple[str, ...]
+    """What it takes beside values of its kind, such as `auto`; null stands in `nullable`."""
     nullable: bool
     required: bool
     default: Any
@@ -49,7 +51,8 @@ def fields_of(schema: Schema, above: FieldPath = ()) -> Iterator[Field]:
             path=path,
             shape="section" if inner else _shape(kind),
             kind=_kind(kind),
-            choices=tuple(str(choice) for choice in get_args(kind)) if get_origin(kind) is Literal else (),
+            choices=_choices(kind),
+            words=tuple(word for other in kinds[1:] for word in _choices(other)),
             nullable=len(kinds) < len(list(_alternatives(info.annotation))),
             required=info.is_required(),
             default=_default(info),
@@ -81,6 +84,10 @@ def _alternatives(annotation: Any) -> Iterator[Any]:
 
 def _shape(kind: Any) -> Shape:
     return {tuple: "list", dict: "mapping"}.get(get_origin(kind), "value")  # type: ignore[return-value]
+
+
+def _choices(kind: Any) -> tuple[str, ...]:
+    return tuple(str(choice) for choice in get_args(kind)) if get_origin(kind) is Literal else ()
 
 
 def _kind(kind: Any) -> type[Any] | None:

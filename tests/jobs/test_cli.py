@@ -35,9 +35,27 @@ def test_help_of_a_verb_lists_every_field(verb: str, capsys: pytest.CaptureFixtu
     said = " ".join(capsys.readouterr().out.split())
     for field in fields_of(SCHEMAS[verb]):
         assert field.doc, f"{field.name} has no docstring"
-        assert field.shape == "section" or f"--{field.name}" in said
+        once = f"--SECTION.{'.'.join(field.path[1:])} "
+        assert field.shape == "section" or f"--{field.name}" in said or once in said
         assert all(choice in said for choice in field.choices)
     assert "(required)" in said or "(required with this section)" in said
+
+
+def test_help_lists_once_what_stands_in_several_sections_and_tells_all_that_a_field_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["fit", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.count("filesystem.endpoint") == 1
+    assert "SECTION is one of store, output, queries, qrels." in " ".join(said.split())
+    assert "--SECTION.filesystem.credentials environment|anonymous|role\n" in said
+    for takes in (
+        "--adaptor.leading INTEGER|auto|null",
+        "--adaptor.widths INTEGER,…|null",
+        "--queries.split TEXT|null",
+    ):
+        assert f"{takes} " in said or f"{takes}\n" in said
+    assert said.count("\n") < 230
 
 
 def test_results_are_escaped_where_standard_output_lacks_a_character(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
             f"training.steps: must be a whole number, got 'fast' ({path}, line 3)",
             f"training.step: there is no such field (did you mean steps?), got 10 ({path}, line 4)",
             f"training.batch: must be a number, got true ({path}, line 5)",
-            f"adaptor.form: must be one of: orthogonal, linear, mlp, got 'tree' ({path}, line 6)",
+            f"adaptor.form: must be one of: orthogonal, linear, mlp; got 'tree' ({path}, line 6)",
             f"adaptor: widths must be positive and strictly ascending, got [64, 32] ({path}, line 6)",
             "--training.learning_rat: there is no such field (did you mean --training.learning_rate?) (command line)",
             "cluster.workers: must be a whole number, got 'two' (command line)",
