@@ -23,6 +23,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from jobs.counting import counted
 from jobs.log_lines import log_line
 
 Number = int | float
@@ -100,9 +101,10 @@ class Progress:
             else:
                 self._log(ended="finished" if kind is None else "stopped")
 
-    def begin(self) -> None:
-        """The work starts now: what came before (set-up) does not count in the ETA."""
+    def begin(self, done: int = 0) -> None:
+        """The work starts now, with `done` units of an earlier run: what came before does not count in the ETA."""
         with self._lock:
+            self.done += done
             self._rate = SmoothedRate(self.clock())
 
     def advance(self, count: int = 1, /, **numbers: Number) -> None:
@@ -115,10 +117,12 @@ class Progress:
                 self.fields[name] = number if isinstance(so_far, str) else so_far + number
         self._log_if_due()
 
-    def set(self, **values: Number | str) -> None:
-        """Show these fields with these values from now on."""
+    def set(self, count: int = 0, /, **values: Number | str) -> None:
+        """Show these fields with these values from now on; they are those after `count` more units."""
         with self._lock:
             self.fields.update(values)
+            self.done += count
+            self._rate.add(count, self.clock())
         self._log_if_due()
 
     def note(self, text: str) -> None:
@@ -141,8 +145,9 @@ class Progress:
         return " · ".join([self._count(), *self._times(), *self._figures()])
 
     def _count(self) -> str:
-        of = "" if self.total is None else f"/{self.total:,}"
-        return f"{self.done:,}{of} {self.unit}"
+        if self.total is None:
+            return counted(self.done, self.unit)
+        return f"{self.done:,}/{counted(self.total, self.unit)}"
 
     def _times(self) -> list[str]:
         now = self.clock()

@@ -101,9 +101,9 @@ class _Shown:
         last, self._last = self._last, new
         step = int(new["step"]) + (self._first_stage if new["stage"] != ROTATION else 0)
         if not last:
-            self.progress.begin()
-        self.progress.advance(max(0, step - self._done))  # first: what is set next is of this step
-        self._done = max(self._done, step)
-        loss = {"loss": new["loss"]} if new["step"] else {}
-        self.progress.set(stage=STAGES[new["stage"]], **loss, held_out=new["score"], best=new["best_score"])
+            self.progress.begin(step)
+            self._done = step
+        more, self._done = max(0, step - self._done), max(self._done, step)
+        loss = {"loss": new["loss"]} if new["step"] else {}  # there is none yet
+        self.progress.set(more, stage=STAGES[new["stage"]], **loss, held_out=new["score"], best=new["best_score"])
         return (new["stage"], new["step"]) != (last.get("stage"), last.get("step"))

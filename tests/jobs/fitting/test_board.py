@@ -16,7 +16,7 @@ import ray
 from adaptor.settings import TrainingSettings
 from adaptor.training import Look, State
 from jobs.fitting import worker
-from jobs.fitting.board import start_board, watched
+from jobs.fitting.board import _Shown, start_board, watched
 from jobs.progress import Progress
 
 LOOK = {"step": 1, "stage": 1, "loss": math.nan, "score": 0.5, "best_score": 0.5}  # NaN never equals itself
@@ -97,3 +97,25 @@ def test_between_looks_the_first_worker_tells_its_step(monkeypatch: pytest.Monke
     assert later[-1]["step"] >= 80
     assert all({**told, "step": 0} == first for told in later)
     assert posted[1].numbers == []
+
+
+def test_a_score_is_shown_with_the_step_that_it_is_of() -> None:
+    stream, clock = io.StringIO(), SimpleNamespace(now=0.0)
+    with Progress("fit", total=20, unit="steps", stream=stream, clock=lambda: clock.now) as progress:
+        shown = _Shown(progress, 9)
+        for step, loss in ((0, 0.0), (7, 0.25)):  # the look at the start has no loss yet
+            clock.now += 60
+            assert shown.update({"step": step, "stage": 1, "loss": loss, "score": 0.5 + step, "best_score": 0.5})
+    lines = [line.split(" · ") for line in stream.getvalue().splitlines()[1:]]
+    assert [line[0] for line in lines if "held out 7.5" in line] == ["fit: 7/20 steps", "fit finished: 7/20 steps"]
+    assert [line for line in lines if "loss 0" in line] == []
+
+
+def test_steps_of_an_earlier_run_are_no_speed_of_this_one() -> None:
+    clock = SimpleNamespace(now=0.0)
+    with Progress("fit", total=20, unit="steps", stream=io.StringIO(), clock=lambda: clock.now) as progress:
+        shown = _Shown(progress, 9)
+        for step in (10, 12):
+            clock.now += 2
+            shown.update({**LOOK, "step": step})
+        assert progress.line().startswith("12/20 steps · 4s elapsed · ETA 8s")
