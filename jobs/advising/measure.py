@@ -11,6 +11,7 @@ from adaptor.artefact import Adaptor, Floats
 from adaptor.neighbours import Ids
 from jobs.advising.nested import Asked, Found, Scored, carry_over, rungs, search_nested
 from jobs.config.advising import AdviseConfig
+from jobs.counting import counted
 from jobs.evaluation.anchors import Anchors, draw_anchors
 from jobs.evaluation.geometry import overlaps
 from jobs.evaluation.judgments import Judged, judged_documents, match, scored
@@ -68,7 +69,7 @@ def _measure_sample(subject: Subject, sample_rows: int, progress: Progress) -> M
     rows = len(drawn.names)
     # All rows of the store that can be searched, judged by the share of the sample that can.
     whole = round(drawn.store_rows * rows / (rows + drawn.left_out))
-    progress.note(f"searching {rows:,} of {drawn.store_rows:,} rows in {len(subject.shards):,} shards")
+    progress.note(f"searching {rows:,} of {drawn.store_rows:,} rows in {counted(len(subject.shards), 'shards')}")
     draws = np.random.default_rng([options.seed, rows])
     order = draws.permutation(rows)
     vectors, ids = drawn.vectors[order], [drawn.ids[place] for place in order]

@@ -127,8 +127,8 @@ def like_pca(told: Told) -> list[str]:
         if all(abs(a.value - b.value) < _EQUAL for a, b in zip(mine, its, strict=True))
     ]
     if same and same == widths:
-        return ["the adaptor is PCA at every width: the fit found nothing better on held-out rows, and kept it"]
-    return [f"the adaptor gives exactly what PCA gives at width {_listed(same)}"] if same else []
+        return ["the adaptor gives what PCA gives at every width: the fit found nothing better on held-out rows"]
+    return [f"the adaptor gives what PCA gives at width {_listed(same)}"] if same else []
 
 
 def proxies(told: Told) -> list[str]:

@@ -7,13 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from jobs.config.planning import PlanConfig
+from jobs.counting import counted
 from jobs.planning.calibration import Rates
 from jobs.planning.estimate import Estimate
 
 #: A longest work item above this part of a worker's share makes the others wait at the end.
 _UNEVEN = 0.1
-#: Below it a run is start-up more than anything else.
-_SHORT_SECONDS = 60.0
 #: Spread of the calibration from which on it is not to be trusted.
 _UNSURE = 0.5
 
@@ -48,9 +47,9 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
         for row in cells
     ]
     head = [
-        f"{where}: {_counted(cluster.workers, 'worker')} of {_counted(cluster.cpus_per_worker, 'core')} on "
-        f"{_counted(machines.count, 'machine')} with {machines.network_gbit:g} Gbit/s",
-        f"measured here, {rates.processes} processes at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
+        f"{where}: {counted(cluster.workers, 'workers')} of {counted(cluster.cpus_per_worker, 'cores')} on "
+        f"{counted(machines.count, 'machines')} with {machines.network_gbit:g} Gbit/s",
+        f"measured here, {counted(rates.processes, 'processes')} at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
         f"{rates.gb_seconds:.2f} s per GB and worker, {rates.item_seconds * 1e3:.0f} ms per work item "
         f"(spread {rates.spread:.0%})",
     ]
@@ -61,9 +60,10 @@ def advice(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unre
     """What the numbers call for."""
     notes = []
     if unreadable:
-        notes.append(f"{unreadable} of the looked-at shards are unreadable and were left out: compress will name them")
+        notes.append(f"unreadable and left out: {unreadable} of the looked-at shards; compress will name them")
     for found in estimates:
-        if found.longest_share > _UNEVEN and found.work_items > 1 and found.wall_seconds > _SHORT_SECONDS:
+        long = found.wall_seconds > 2 * config.machines.startup_seconds  # otherwise it is start-up more than work
+        if found.longest_share > _UNEVEN and found.work_items > 1 and long:
             notes.append(
                 f"the longest of {found.work_items:,} work items is {found.longest_share:.0%} of a worker's share: "
                 "use fewer workers, or lower reading.split_bytes where shards have several row groups"
@@ -104,10 +104,6 @@ def size(count: float) -> str:
         if count >= limit:
             return f"{count / limit:.3g} {name}"
     return f"{count:.0f} bytes"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _with_error(found: Estimate) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.config.planning import MachinesSection, PricesSection
+from jobs.config.planning import MachinesSection, PlanConfig, PricesSection
 from jobs.planning.calibration import Rates, Timing, fit_rates
 from jobs.planning.census import estimate_total
 from jobs.planning.estimate import Cluster, Stock, estimate, split_sizes
-from jobs.planning.report import duration, size
+from jobs.planning.report import advice, duration, size
 
 RATES = Rates(0.5, 4.0, 0.1, 3.0, 100.0, 2, 0.0)
 
@@ -91,6 +92,18 @@ def test_a_store_in_few_pieces_is_told_from_an_even_one() -> None:
         2 / 3
     )
     assert estimate(stock([10**9] * 300), RATES, cluster(2), 1 << 40, PricesSection()).longest_share < 0.01
+
+
+def test_advice_is_for_runs_that_are_more_than_start_up_and_warns_of_unsure_measurements() -> None:
+    few = estimate(stock([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection())  # 9 s
+    for startup, told in ((4.0, 1), (10.0, 0)):
+        given = {"describe": {"rows": [10], "dim": 4, "width": 2}, "machines": {"startup_seconds": startup}}
+        wall = few.wall_seconds + startup
+        notes = advice(PlanConfig.model_validate(given), RATES, [replace(few, wall_seconds=wall)], 0)
+        assert sum("use fewer workers" in note for note in notes) == told
+        assert not any("measurements differ" in note for note in notes)
+        (*_, note) = advice(PlanConfig.model_validate(given), replace(RATES, spread=0.51), [], 0)
+        assert note.startswith("the measurements differ by 51%")
 
 
 def test_money_is_time_requests_and_bytes() -> None:
