@@ -131,9 +131,8 @@ def _compress(
         from jobs.compression.metrics import Metrics
         from jobs.compression.worker import CompressShards, stream_results
 
-        unit = "shards" if all(item.row_groups is None for item in items) else "work items"
         with (
-            Progress("compress", total=len(items), unit=unit, rates=("vectors",), log=cluster.log) as progress,
+            Progress("compress", total=len(items), unit="work items", rates=("vectors",), log=cluster.log) as progress,
             closing(stream_results(config, items, worker or CompressShards, noted_attempts(generation))) as results,
         ):
             progress.set(vectors=0, gb=0.0, quarantined=0, failed=0)

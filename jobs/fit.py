@@ -27,6 +27,7 @@ from adaptor.training import State
 from cluster.session import connect
 from jobs.config.commands import FitConfig
 from jobs.config.loader import resolved
+from jobs.counting import counted
 from jobs.fitting.data import prepare
 from jobs.fitting.description import WITHOUT_EFFECT, describe, fitted_widths
 from jobs.fitting.evidence_table import print_evidence
@@ -142,8 +143,8 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         widths = fitted_widths(config, dim)
         sample = draw(config, shards, footers, dim)
         progress.note(
-            f"sampled {len(sample.vectors):,} of {sample.store_rows:,} rows in {len(shards):,} shards, d = {dim}"
-            + (f"; left out {len(sample.left_out):,} unusable rows" if sample.left_out else "")
+            f"sampled {len(sample.vectors):,} of {sample.store_rows:,} rows in {counted(len(shards), 'shards')}, "
+            f"d = {dim}" + (f"; left out {len(sample.left_out):,} unusable rows" if sample.left_out else "")
         )
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")

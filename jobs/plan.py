@@ -17,6 +17,7 @@ from jobs.artefact import open_adaptor
 from jobs.compression.gate import check_dimension
 from jobs.config.commands import CompressConfig
 from jobs.config.planning import DescribeSection, PlanConfig
+from jobs.counting import counted
 from jobs.generation import open_generation
 from jobs.planning.calibration import Rates, calibrate, choose_items
 from jobs.planning.census import Census, take_census, whole
@@ -78,7 +79,7 @@ def _real(config: PlanConfig) -> tuple[str, Rates, list[Stock], int] | None:
         raise InputError(f"{config.store.uri}: none of {len(census.sampled)} shards that were looked at holds a row")
     check_dimension(compress, adaptor, items)
     rates = calibrate(compress, items)
-    where = config.store.uri + (f" (less {census.done:,} shards that are compressed)" if census.done else "")
+    where = config.store.uri + (f" (less {counted(census.done, 'compressed shards')})" if census.done else "")
     return where, rates, [_stock(objects, census, config.store.vector_column)], census.unreadable
 
 

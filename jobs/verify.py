@@ -16,6 +16,7 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.artefact import open_adaptor
 from jobs.config.commands import VerifyConfig
+from jobs.counting import counted
 from jobs.generation import check_description, describe, open_generation
 from jobs.store.ledger import Record, list_names, output_keys, read_record
 from jobs.store.objects import Objects, open_objects
@@ -125,9 +126,10 @@ def _report(
             lines.append(f"{'':<14}… and {len(mine) - _SHOWN:,} more, see _verify/summary.json")
     kept = numbers["shards_removed_and_kept"]
     if kept:
-        lines.append(f"{kept:,} shards have left the store and their outputs were kept (output.removed: keep)")
+        lines.append(f"outputs kept of {counted(kept, 'shards')} no longer in the store (output.removed: keep)")
     lines.append(
-        f"{'all checks hold' if not findings else f'{len(findings):,} findings'}: {numbers['shards']:,} shards, "
-        f"{numbers['rows']:,} rows, {numbers['rows_quarantined']:,} in quarantine"
+        f"{counted(len(findings), 'findings') if findings else 'all checks hold'}: "
+        f"{counted(numbers['shards'], 'shards')}, {counted(numbers['rows'], 'rows')}, "
+        f"{numbers['rows_quarantined']:,} in quarantine"
     )
     sys.stdout.write("\n".join(lines) + "\n")

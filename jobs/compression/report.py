@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from adaptor.errors import InputError
+from jobs.counting import counted
 from jobs.store.failures import Cause, Kind, by_kind
 from jobs.store.ledger import Record, RecordName, read_record
 from jobs.store.objects import Objects
@@ -138,17 +139,17 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
     """The same for reading; `uri` is the generation's."""
     lines = [f"note: {note}" for note in notes]
     if not work.todo:
-        lines.append(f"nothing to do: all {len(work.done):,} work items are done")
+        all_items = "the only work item is" if len(work.done) == 1 else f"all {len(work.done):,} work items are"
+        lines.append(f"nothing to do: {all_items} done")
     elif totals.items or totals.failed:
         lines.append(
-            f"{totals.items:,} work items compressed in {seconds:.1f} s, start-up included ({len(work.done):,} were "
-            "done before): "
-            f"{totals.rows_in:,} vectors in, {totals.rows_out:,} out, "
+            f"{counted(totals.items, 'work items')} compressed in {seconds:.1f} s, start-up included "
+            f"({len(work.done):,} done before): {counted(totals.rows_in, 'vectors')} in, {totals.rows_out:,} out, "
             f"{totals.input_bytes / 1e9:.3g} GB in, {totals.output_bytes / 1e9:.3g} GB out"
         )
     if totals.items_left:
         lines.append(
-            f"{totals.items_left:,} work items are left, which no run gave up as failed: "
+            f"{counted(totals.items_left, 'work items')} left, which no run gave up as failed: "
             "run without reading.retry_failed to do them"
         )
     if totals.shards_cut_twice:
@@ -158,12 +159,13 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         )
     if totals.quarantine_files:
         lines.append(
-            f"{totals.rows_quarantined:,} rows went into quarantine in this run; with earlier runs, "
-            f"{totals.quarantine_files:,} work items have rows there: {uri}/_quarantine/"
+            f"{counted(totals.rows_quarantined, 'rows')} went into quarantine in this run; with earlier runs, rows of "
+            f"{counted(totals.quarantine_files, 'work items')} are there: {uri}/_quarantine/"
         )
     if totals.duplicate_ids:
         lines.append(
-            f"{totals.duplicate_ids:,} rows have an id that an earlier row of their shard has: {_few(totals.doubled)}"
+            f"{counted(totals.duplicate_ids, 'rows')} with an id that an earlier row of the same shard has: "
+            f"{_few(totals.doubled)}"
         )
     if totals.values_clipped:
         lines.append(
@@ -173,7 +175,7 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
     if totals.failed:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in by_kind(totals.failed.values()).items() if count)
         lines.append(
-            f"{len(totals.failed):,} work items failed ({counts}); run the same command again, or with "
+            f"{counted(len(totals.failed), 'work items')} failed ({counts}); run the same command again, or with "
             "--reading.retry_failed true to try only them:"
         )
         lines += [f"  {failure['reason']}" for failure in totals.listed[:_SHOWN]]

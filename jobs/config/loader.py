@@ -23,6 +23,7 @@ from jobs.config.draft import Draft, Flag, put, remove
 from jobs.config.fields import Schema
 from jobs.config.planning import PlanConfig
 from jobs.config.yaml_file import FieldPath, YamlFile, read
+from jobs.counting import counted
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -51,9 +52,10 @@ def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) ->
     draft.open_sections()
     config = _validate(schema, draft)
     if config is None or draft.problems:
-        count = "1 problem" if len(draft.problems) == 1 else f"{len(draft.problems)} problems"
         lines = "".join(f"\n  {problem}" for problem in draft.problems)
-        raise InputError(f"{source.name or 'command line'} is invalid, {count}:{lines}")
+        raise InputError(
+            f"{source.name or 'command line'} is invalid, {counted(len(draft.problems), 'problems')}:{lines}"
+        )
     return config
 
 

@@ -191,7 +191,7 @@ def test_integer_ids_doubles_and_list_types(workplace: Workplace, capsys: pytest
     workplace.put("empty.parquet", content.slice(0, 0))
     assert workplace.compress() == 0
     assert {r.output: r.duplicate_ids for r in workplace.records()}["data/large.parquet"] == 3
-    assert "3 rows have an id that an earlier row of their shard has: large.parquet (3)" in capsys.readouterr().out
+    assert "3 rows with an id that an earlier row of the same shard has: large.parquet (3)" in capsys.readouterr().out
     assert workplace.output("large.parquet")["id"].to_pylist() == [1, 2, 2, 3, 1, 1]
     assert workplace.output("empty.parquet").schema == workplace.output("large.parquet").schema.with_metadata(
         workplace.output("empty.parquet").schema.metadata

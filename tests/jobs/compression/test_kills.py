@@ -92,7 +92,7 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
     workplace.put("new.parquet", table(4, seed=7))
     assert workplace.compress(reading={"retry_failed": True}) == 1  # what failed is done, what is new is left
     assert (summary(workplace)["work_items_done"], summary(workplace)["work_items_left"]) == (1, 1)
-    assert "1 work items are left" in capsys.readouterr().out
+    assert "1 work item left" in capsys.readouterr().out
     assert workplace.bytes_below(FAILED) == {}
     (workplace.store / "new.parquet").unlink()
     assert workplace.compress(reading={"retry_failed": True}) == 0

@@ -268,7 +268,7 @@ def test_a_store_that_moved_on_shows(workplace: Workplace, capsys: pytest.Captur
     assert failed(workplace) == set()
     (workplace.store / "a.parquet").unlink()
     assert failed(workplace) == set()
-    assert "1 shards have left the store and their outputs were kept" in capsys.readouterr().out
+    assert "outputs kept of 1 shard no longer in the store" in capsys.readouterr().out
     assert failed(workplace, output={"removed": "delete"}) == {"coverage"}
     workplace.compress(output={"removed": "delete"})
     assert failed(workplace, output={"removed": "delete"}) == set()
