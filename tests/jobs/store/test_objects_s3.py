@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -76,7 +77,7 @@ def test_conflicts_are_waited_for_and_not_for_ever(tmp_path: Path, monkeypatch: 
         return {}
 
     monkeypatch.setattr(objects, "_request", conflicting)
-    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("jobs.store.objects_s3.time", SimpleNamespace(sleep=pauses.append))  # others sleep, too
     assert objects.replace_file("a", local, None)
     assert 0 < pauses[0] < pauses[1]
     for write in (partial(objects.replace_file, "a", local, None), partial(objects.put_new, "a", b"mine")):
