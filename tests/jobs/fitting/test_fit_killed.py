@@ -50,6 +50,7 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory, ray_clus
     return adaptor.load(out).adaptor_id
 
 
+@pytest.mark.slow  # a minute; tests/jobs/fitting/test_launch.py has the quick ones
 def test_a_killed_worker_is_replaced_and_goes_on(folder: Path, tmp_path: Path, undisturbed: str) -> None:
     killed: list[int] = []
 
