@@ -22,7 +22,14 @@ from jobs.config.loader import resolved
 from tests.jobs.fitting.inputs import config, store
 
 #: A checkpoint at every look; Ray Train takes one every two seconds, which is slow enough to hit the run in the middle.
-SLOW = {"steps": 160, "evaluate_every": 40, "patience": 5000, "checkpoint_seconds": 0.0, "learning_rate": 1e-3}
+SLOW = {
+    "steps": 160,
+    "narrow_steps": 40,
+    "evaluate_every": 40,
+    "patience": 5000,
+    "checkpoint_seconds": 0.0,
+    "learning_rate": 1e-3,
+}
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 90) -> None:
@@ -50,7 +57,7 @@ def undisturbed(folder: Path, tmp_path_factory: pytest.TempPathFactory, ray_clus
     return adaptor.load(out).adaptor_id
 
 
-@pytest.mark.slow  # a minute; tests/jobs/fitting/test_launch.py has the quick ones
+@pytest.mark.slow  # half a minute; tests/jobs/fitting/test_launch.py has the quick ones
 def test_a_killed_worker_is_replaced_and_goes_on(folder: Path, tmp_path: Path, undisturbed: str) -> None:
     killed: list[int] = []
 
