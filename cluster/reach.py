@@ -29,13 +29,14 @@ def find(target: str, field: str) -> str:
     found = "" if address in (None, target) else f" ({address} was found)"
     where = f"{field} {target!r}{found}"
     local = "set --cluster.address local" + (f" without {field}" if field == "RAY_ADDRESS" else "")
-    if address is None or not _listens(address):
+    admitted = _admits(address) if address is not None and _listens(address) else None
+    if address is None or admitted is None:
         silent = "" if address is None else ", nothing answers there as a cluster does"
         raise ClusterError(
             f"no Ray cluster found at {where}{silent}: start one there (`ray start --head`), or {local} to run on this "
             f"machine alone. {SUBMIT}"
         )
-    if not _takes_token(address):
+    if not admitted:
         raise ClusterError(
             f"the Ray cluster at {where} does not take the token of this command, or misses one: give its token "
             f"({WHERE}), or {local} to run on this machine alone. {SUBMIT}"
@@ -66,13 +67,18 @@ def _listens(address: str) -> bool:
         return False
 
 
-def _takes_token(address: str) -> bool:
-    """Whether the cluster lets us in. Ray's own client, because `ray.init` asks again and again for 20 s."""
+def _admits(address: str) -> bool | None:
+    """Whether the cluster takes our token; None where that is no cluster of Ray's after all.
+
+    Ray's own client tells, because `ray.init` asks again and again for 20 s.
+    """
     from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
-    from ray.exceptions import AuthenticationError
+    from ray.exceptions import AuthenticationError, RayError
 
     try:
         GcsClient(address=address)
     except AuthenticationError:
         return False
+    except RayError:  # it speaks HTTP/2, but not with us
+        return None
     return True

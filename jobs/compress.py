@@ -11,11 +11,11 @@ import sys
 import time
 from collections.abc import Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from adaptor.artefact import Adaptor
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from cluster.session import connect
 from jobs.artefact import open_adaptor
 from jobs.compression.gate import check_dimension, check_quality
@@ -65,14 +65,15 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     try:
         if tried:
             _compress(config, tried, generation, totals, worker)
+        superseded = set(work.leftovers)  # about to be deleted
+        totals.shards_cut_twice = cut_twice(name for name in list_names(generation) if name.key not in superseded)
+        totals.files_removed = tidy(config, (store, generation), work, (files, failed_before), totals)
+        # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
+        totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
     except Exception:
-        write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
+        with suppress(InputError, RunError):  # in an outage of the output the first problem is the one to tell
+            write_summary(generation, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
         raise
-    superseded = set(work.leftovers)  # about to be deleted
-    totals.shards_cut_twice = cut_twice(name for name in list_names(generation) if name.key not in superseded)
-    totals.files_removed = tidy(config, (store, generation), work, (files, failed_before), totals)
-    # One LIST: rows put aside by earlier runs must not be forgotten because this one found none.
-    totals.quarantine_files = sum(1 for _ in generation.list(QUARANTINE))
     numbers = facts | summary(work, totals) | {"generation": whole_generation(generation, work, totals)}
     write_summary(generation, "compress", numbers, started)
     sys.stdout.write(report(generation.uri, work, totals, notes, time.time() - started))

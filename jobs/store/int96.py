@@ -28,13 +28,12 @@ def columns(parquet: pq.ParquetFile) -> list[str]:
     return [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
 
 
-def check_digits(objects: Objects, key: str, parquet: pq.ParquetFile, row_group: int, batch_rows: int) -> None:
-    """Raise InputError when an INT96 timestamp of the row group is finer than a microsecond: it would be cut."""
-    paths = columns(parquet)
-    if not paths:
-        return
-    path = objects.path(key)
-    with objects.arrow.open_input_file(path) as source:
+def check_digits(
+    objects: Objects, key: str, parquet: pq.ParquetFile, paths: list[str], row_group: int, batch_rows: int
+) -> None:
+    """Raise InputError when a timestamp in the `columns` at `paths` of the row group is finer than a microsecond: it
+    would be cut."""
+    with objects.arrow.open_input_file(objects.path(key)) as source:
         fine = pq.ParquetFile(source, buffer_size=objects.buffer_bytes, coerce_int96_timestamp_unit="ns")
         asked = {"batch_size": batch_rows, "row_groups": [row_group], "columns": paths}
         for micro, nano in zip(parquet.iter_batches(**asked), fine.iter_batches(**asked), strict=True):

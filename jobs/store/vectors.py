@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.errors import InputError, RunError
+from jobs.store import int96
 from jobs.store.direct.headers import Unproven
 from jobs.store.direct.tables import OpenShard, read_directly
 from jobs.store.halves import widened
-from jobs.store.int96 import check_digits
 from jobs.store.objects import Objects
 from jobs.store.shards import Shard, is_outage, open_shard, unchanged
 from jobs.store.vector_types import is_vector_type
@@ -174,11 +174,12 @@ def read_batches(
     """
     asked = batch_rows if callable(batch_rows) else lambda: batch_rows
     with open_shard(objects, shard.key) as opened:
+        times = int96.columns(opened.parquet) if columns is None else []
         for row_group in row_groups:
             first_row = 0
             try:
-                if columns is None:
-                    check_digits(objects, shard.key, opened.parquet, row_group, asked())
+                if times:
+                    int96.check_digits(objects, shard.key, opened.parquet, times, row_group, asked())
                 for table in _row_group(opened, row_group, asked, columns, direct):
                     if table.num_rows:
                         yield Batch(row_group, first_row, table)

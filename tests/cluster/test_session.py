@@ -163,6 +163,17 @@ def test_where_no_cluster_answers_that_is_said_soon(target: str, monkeypatch: py
     )
 
 
+def test_what_speaks_http2_and_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_cluster(address: str) -> None:
+        """As Ray's client, which has waited for an answer that it understands."""
+        raise ray.exceptions.RpcError("Timed out while waiting for GCS to become available.")  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(reach, "_listens", lambda address: True)
+    monkeypatch.setattr("ray._raylet.GcsClient", no_cluster)
+    with pytest.raises(ClusterError, match=r"no Ray cluster found at cluster.address 'host:1', nothing answers there"):
+        reach.find("host:1", "cluster.address")
+
+
 def test_auto_without_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "find_gcs_addresses", set)
     monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: None)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
 from jobs.store.ledger import LEDGER
 from jobs.store.objects import Objects
@@ -155,6 +155,28 @@ def test_a_failed_run_is_not_said_to_be_running(workplace: Workplace, monkeypatc
     with pytest.raises(ClusterError):
         workplace.compress()
     assert summary(workplace)["status"] == "failed"
+
+
+def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def first_time_only(*_: Any) -> None:
+        """The output goes away after the first summary."""
+        written.append("summary")
+        if len(written) > 1:
+            raise RunError("the summary cannot be written either")
+
+    def outage(*_: Any) -> None:
+        """At the end of the work."""
+        raise RunError("the output is gone")
+
+    monkeypatch.setattr("jobs.compress.write_summary", first_time_only)
+    monkeypatch.setattr("jobs.compress.tidy", outage)
+    with pytest.raises(RunError, match="the output is gone"):
+        workplace.compress()
+    assert len(written) == 2
 
 
 def test_generations_stand_side_by_side_and_keep_their_settings(workplace: Workplace) -> None:
