@@ -8,8 +8,8 @@ import math
 import faiss
 import numpy as np
 
-from adaptor.artefact import Floats, unit_rows
 from adaptor.neighbours import Ids, Neighbours
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 #: Cells per square root of the rows, and rows per cell that k-means learns from (both as faiss recommends).

@@ -34,14 +34,11 @@ from adaptor.identity import (
     identity,
     sha256,
 )
+from adaptor.rows import Floats, scale, tame_rows
 from adaptor.settings import Metric
-
-Floats = NDArray[np.float32]
 
 #: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
 _BLOCK_ROWS = 4096
-#: Squared lengths between which a row passes through a linear map as it is.
-_TAME_SQUARES = (1e-6, 1e6)
 
 
 @dataclass(frozen=True)
@@ -94,20 +91,26 @@ class Adaptor:
         """Uncentred PCA rotation of the sample, float32 (d, d), columns by falling variance."""
         return np.asarray(load_tensors(self.pca)["rotation"], np.float32)
 
-    def transform(self, vectors: NDArray[np.floating[Any]], width: int) -> Floats:
+    def transform(self, vectors: NDArray[np.floating[Any]], width: int, squares: Floats | None = None) -> Floats:
         """Adapt vectors and keep the first `width` columns.
 
         Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the length of the input does not
         matter and every row of the output has length 1 (a zero row stays zero). Only the columns that are kept are
         computed. Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
         Widths up to `narrow_width` are prefixes of one another, and so are the wider ones; `cut` goes from wide to
-        narrow.
+        narrow. Who knows the squared lengths of the rows, float32 (n,), saves a pass over them.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.dim:
             raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.dim})")
         if not 1 <= width <= self.dim:
             raise InputError(f"width is {width}, but this adaptor gives 1 to {self.dim} columns")
-        return self._by_block(vectors, self._transform_block, width)
+
+        def transform_block(block: Floats, short: Floats, first_row: int) -> None:
+            """Rows (r, d) to `short` (r, width), cosine's as long as they come out."""
+            known = None if squares is None else squares[first_row : first_row + len(block)]
+            self._adapt(self._tame(block, known, first_row), short)
+
+        return self._by_block(vectors, transform_block, width)
 
     def cut(self, adapted: NDArray[np.floating[Any]], width: int) -> Floats:
         """Shorten what `transform` gave: float (n, m) → float32 (n, width), equal to `transform` of the originals at
@@ -123,11 +126,12 @@ class Adaptor:
         if not 1 <= width <= given or (width <= narrow < given < made_of):
             raise InputError(f"{given} columns cannot be cut to {width}; transform the original vectors")
 
-        def cut_block(block: Floats, width: int, first_row: int) -> Floats:
-            """Rows (r, m) → (r, width)."""
-            mixed = width <= narrow < given
-            short = block[:, :made_of] @ self.tensors["narrow"][:, :width] if mixed else block[:, :width]
-            return unit_rows(short) if self.metric == "cosine" else np.ascontiguousarray(short)
+        def cut_block(block: Floats, short: Floats, first_row: int) -> None:
+            """Rows (r, m) to `short` (r, width)."""
+            if width <= narrow < given:
+                np.matmul(block[:, :made_of], self.tensors["narrow"][:, :width], out=short)
+            else:
+                short[:] = block[:, :width]
 
         return self._by_block(adapted, cut_block, width)
 
@@ -146,28 +150,36 @@ class Adaptor:
             narrow = self.tensors["narrow"].astype(np.float64)
             return np.asarray(self.tensors["linear"][:, : len(narrow)].astype(np.float64) @ narrow, np.float32)
 
-    @staticmethod
     def _by_block(
-        vectors: NDArray[np.floating[Any]], convert: Callable[[Floats, int, int], Floats], width: int
+        self, vectors: NDArray[np.floating[Any]], convert: Callable[[Floats, Floats, int], None], width: int
     ) -> Floats:
+        """`convert` fills a block of the result from one of the vectors, whose first row it is told."""
         short = np.empty((len(vectors), width), np.float32)
         for start in range(0, len(vectors), _BLOCK_ROWS):
             block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS], dtype=np.float32)
-            short[start : start + _BLOCK_ROWS] = convert(block, width, start)
+            result = short[start : start + _BLOCK_ROWS]
+            convert(block, result, start)
+            if self.metric == "cosine":
+                result *= scale(np.sqrt(np.einsum("nd,nd->n", result, result)))
         return short
 
-    def _transform_block(self, block: Floats, width: int, first_row: int) -> Floats:
-        squares = np.einsum("nd,nd->n", block, block)
+    def _tame(self, block: Floats, squares: Floats | None, first_row: int) -> Floats:
+        """Rows (r, d) that the map can take: finite, and of a length (cosine's does not matter) that it needs."""
+        if squares is None:
+            squares = np.einsum("nd,nd->n", block, block)
         if not np.isfinite(squares).all():
             row = first_row + int(np.flatnonzero(~np.isfinite(squares))[0])
             raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
-        if self.metric == "cosine":
-            block = _divide_rows(block, np.sqrt(squares)) if self.form == "mlp" else _tame_rows(block, squares)
-        short: Floats = block @ self.columns(width)
+        if self.metric != "cosine":
+            return block
+        return block * scale(np.sqrt(squares)) if self.form == "mlp" else tame_rows(block, squares)
+
+    def _adapt(self, block: Floats, short: Floats) -> None:
+        width = short.shape[1]
+        np.matmul(block, self.columns(width), out=short)
         if "hidden_weight" in self.tensors:
             hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
             short += hidden @ self.tensors["output_weight"][:, :width] + self.tensors["output_bias"][:width]
-        return unit_rows(short) if self.metric == "cosine" else short
 
     def to_files(self) -> dict[str, bytes]:
         """The artefact's files by name."""
@@ -176,29 +188,6 @@ class Adaptor:
             DOCUMENT: json.dumps(self.document, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n",
             PCA: self.pca,
         }
-
-
-def unit_rows(vectors: Floats) -> Floats:
-    """Rows scaled to length 1, float32 (n, d) → float32 (n, d); a zero row stays zero."""
-    return _divide_rows(vectors, np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))
-
-
-def _divide_rows(vectors: Floats, lengths: Floats) -> Floats:
-    # A row of denormals can have a finite direction and a length that underflows to 0: it counts as a zero row.
-    scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-    return vectors * scale[:, None]
-
-
-def _tame_rows(block: Floats, squares: Floats) -> Floats:
-    """Rows of extreme length scaled to length 1, all others as they are.
-
-    A linear map leaves their scale to the normalisation of the result, as long as nothing leaves float32 on the way.
-    """
-    extreme = np.flatnonzero((squares < _TAME_SQUARES[0]) | (squares > _TAME_SQUARES[1]))
-    if len(extreme):
-        block = block.copy()
-        block[extreme] = _divide_rows(block[extreme], np.sqrt(squares[extreme]))
-    return block
 
 
 def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotation: Floats) -> Adaptor:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from adaptor.artefact import Floats
 from adaptor.judging import judge_queries
 from adaptor.model import Linear
 from adaptor.quality import Scores
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.training_set import Supervision
 

@@ -14,7 +14,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptor.artefact import Floats
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 
 _Ids = NDArray[np.int64]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from adaptor.artefact import Adaptor, Floats, unit_rows
+from adaptor.artefact import Adaptor
 from adaptor.neighbours import top_k
 from adaptor.quality import Scores, overlap_at_k, pairwise_distance, topk_distance
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 _OVERLAPS = {"overlap@10": 10, "overlap@100": 100}

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptor.artefact import Floats
 from adaptor.losses import prefix_similarities
 from adaptor.model import Form
 from adaptor.neighbours import Ids
 from adaptor.quality import Scores, overlap_at_k
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.tensors import as_tensor
 from adaptor.training_set import JUDGED_K, Labels, Supervision, TrainingSet

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adaptor.artefact import Floats
+from adaptor.rows import Floats
 from adaptor.settings import WIDTH_LADDER, ModelSettings
 
 #: An automatic block ends at a third of the dimension: beyond it PCA is near the ceiling on what we measured.

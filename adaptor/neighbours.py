@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptor.artefact import Floats, unit_rows
 from adaptor.candidates import candidates, doubt
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 Ids = NDArray[np.int64]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptor.artefact import Floats, unit_rows
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 Doubles = NDArray[np.float64]

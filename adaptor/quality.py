@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptor.artefact import Floats, unit_rows
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 Scores = NDArray[np.float64]

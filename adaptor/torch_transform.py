@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from adaptor.tensors import as_tensor
 
 

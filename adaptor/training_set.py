@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adaptor.artefact import Floats, unit_rows
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 #: Held-out rows and, at most, corpus rows that they search when training looks at them: a look must stay cheap.

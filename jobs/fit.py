@@ -17,12 +17,13 @@ from typing import Any
 
 import ray
 
-from adaptor.artefact import Adaptor, Floats, build, from_files
+from adaptor.artefact import Adaptor, build, from_files
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
 from adaptor.model import fold
 from adaptor.recipes import RECIPE_VERSIONS
+from adaptor.rows import Floats
 from adaptor.training import State
 from cluster.session import connect
 from jobs.config.commands import FitConfig

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
+from adaptor.rows import Floats
 from jobs.store.vectors import decode
 
 #: How far from 1 a vector's length may be when all vectors that fit saw had length 1.
@@ -19,10 +20,10 @@ ROW_STEP = 4096
 
 @dataclass(frozen=True)
 class Shortener:
-    """An adaptor at one width. `transform` maps float32 (n, d) to float32 (n, width)."""
+    """An adaptor at one width. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, width)."""
 
     adaptor: Adaptor
-    transform: Callable[[Floats], Floats]
+    transform: Callable[[Floats, Floats], Floats]
 
     def __call__(self, column: pa.Array) -> tuple[Floats, dict[int, str]]:
         """Shorten a column of n vectors: float32 (n, width), and row → reason for those that are unusable.
@@ -32,16 +33,17 @@ class Shortener:
         shortening" (cosine: nothing is left to point anywhere).
         """
         decoded = decode(column, self.adaptor.dim)
-        reasons = dict(decoded.reasons)
-        vectors, lengths = decoded.vectors, np.sqrt(decoded.squares)
-        overflowed = ~np.isfinite(lengths)
+        reasons, vectors, squares = dict(decoded.reasons), decoded.vectors, decoded.squares
+        overflowed = ~np.isfinite(squares)
         if overflowed.any():
             vectors = np.where(overflowed[:, None], np.float32(0), vectors)
+            squares = np.where(overflowed, np.float32(0), squares)
             _add(reasons, overflowed, "overflow")
         if self.adaptor.unit_input and self.adaptor.metric != "cosine":
+            lengths = np.sqrt(squares)
             for row in np.flatnonzero(np.abs(lengths - 1) > LENGTH_TOLERANCE):
                 reasons.setdefault(int(row), f"length {lengths[row]:.4f} (expected 1)")
-        short = self.transform(vectors)
+        short = self.transform(vectors, squares)
         sums = np.einsum("nm,nm->n", short, short)
         _add(reasons, ~np.isfinite(sums), "overflow")
         if self.adaptor.metric == "cosine":
@@ -52,10 +54,11 @@ class Shortener:
 def open_shortener(adaptor: Adaptor, width: int, on_gpu: bool) -> Shortener:
     """The adaptor at this width, on the GPU that Ray gave this process or with numpy."""
     if not on_gpu:
-        return Shortener(adaptor, lambda vectors: adaptor.transform(vectors, width))
+        return Shortener(adaptor, lambda vectors, squares: adaptor.transform(vectors, width, squares))
     from adaptor.torch_transform import on_device
 
-    return Shortener(adaptor, on_device(adaptor, width, "cuda"))
+    transform = on_device(adaptor, width, "cuda")  # where lengths cost less than to bring them there
+    return Shortener(adaptor, lambda vectors, squares: transform(vectors))
 
 
 def aligned(batch_rows: int) -> int:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats
 from jobs.advising.nested import Asked, Found, Scored, carry_over, rungs, search_nested
 from jobs.config.advising import AdviseConfig
 from jobs.counting import counted

@@ -17,8 +17,9 @@ from itertools import pairwise
 import numpy as np
 import ray
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from cluster.settings import ClusterSection
 from jobs.evaluation.methods import Column, shorten

@@ -14,6 +14,7 @@ import ray
 import ray.data
 
 from adaptor.errors import InputError, RunError
+from cluster.freed_memory import keep_freed_memory
 from jobs.compression.attempts import Begun, Pulse, start_attempts
 from jobs.compression.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
@@ -64,6 +65,7 @@ class CompressShards:
     def __init__(self, config_json: str, attempts: Any) -> None:
         self._config = CompressConfig.model_validate_json(config_json)
         self._attempts = attempts
+        keep_freed_memory()
         sweep()
 
     def __call__(self, table: pa.Table) -> pa.Table:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import ray
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats
 from jobs.config.sections import StoreSection
 from jobs.evaluation.store_search import SHARD_STRIDE, wrong_lengths
 from jobs.fitting.sample import read_footers

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaptor.artefact import Adaptor, Floats, unit_rows
+from adaptor.artefact import Adaptor
 from adaptor.neighbours import Ids, Neighbours
 from adaptor.quality import overlap_at_k, pairwise_distance, topk_distance
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 from jobs.evaluation.methods import ORIGINAL, Column, shorten
 from jobs.evaluation.scoring import OVERLAPS, Scores

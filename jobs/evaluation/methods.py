@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
+from adaptor.rows import Floats
 
 ORIGINAL = "original"
 

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adaptor.artefact import Adaptor, Floats, from_files
+from adaptor.artefact import Adaptor, from_files
 from adaptor.neighbours import Ids, Neighbours, improve, merge, top_k
+from adaptor.rows import Floats
 from jobs.config.sections import StoreSection
 from jobs.evaluation.methods import ORIGINAL, Column, shorten
 from jobs.shortening import LENGTH_TOLERANCE

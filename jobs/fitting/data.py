@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from adaptor.approximate import recall
-from adaptor.artefact import Floats
 from adaptor.neighbours import Ids
 from adaptor.pca import rotation
+from adaptor.rows import Floats
 from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, fresh, hold_out, started
 from jobs.config.commands import FitConfig
 from jobs.fitting.labels import Labelled, NamedRows, supervise

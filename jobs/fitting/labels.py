@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from adaptor.artefact import Floats
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out_queries
 from jobs.config.commands import FitConfig
 from jobs.fitting.sample import Sample, read_documents

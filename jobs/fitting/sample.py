@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import ray
 
-from adaptor.artefact import Floats
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.pca import Moments, merge_moments, moments
+from adaptor.rows import Floats
 from jobs.config.commands import FitConfig
 from jobs.config.sections import StoreSection
 from jobs.store.ids import id_strings

@@ -17,8 +17,8 @@ import ray
 from threadpoolctl import threadpool_limits
 
 from adaptor.approximate import approximate_neighbours
-from adaptor.artefact import Floats
 from adaptor.neighbours import Ids, Neighbours, merge, top_k
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from cluster.settings import ClusterSection
 

@@ -7,7 +7,6 @@ taken.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import tempfile
 import time
@@ -26,9 +25,8 @@ from adaptor.settings import LossSettings, Metric, ModelSettings, TrainingSettin
 from adaptor.stages import train_stages
 from adaptor.training import Job, Look, State
 from adaptor.training_set import TrainingSet
+from cluster.freed_memory import keep_freed_memory
 
-#: Numbers of the options in malloc.h.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 #: Pause between two words on the step that training has come to, in seconds.
 _STEP_SECONDS = 2.0
 _TENSORS, _NUMBERS = "state.safetensors", "state.json"
@@ -53,7 +51,7 @@ def run_worker(settings: dict[str, Any]) -> None:
     """Train all stages; Ray Train calls it on every worker with {"assignment": Assignment}."""
     assignment: Assignment = settings["assignment"]
     torch.set_num_threads(assignment.threads)
-    _keep_freed_memory()
+    keep_freed_memory()
     data: TrainingSet = ray.get(assignment.data)
     context = ray.train.get_context()
     reporter = _Reporter(assignment, context.get_world_rank(), context.get_world_size())
@@ -71,15 +69,6 @@ def run_worker(settings: dict[str, Any]) -> None:
         reporter.step,
     )
     train_stages(job, assignment.model, _restored(), reporter)
-
-
-def _keep_freed_memory() -> None:
-    """Have glibc keep what a step frees for the next one, up to 32 MB at a time: to give it back and get it again costs
-    a page fault per 4 kB, a third to a half of a step."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, 32 << 20)
-        mallopt(_TRIM_THRESHOLD, 1 << 30)
 
 
 def load_state(folder: Path) -> State:

@@ -89,7 +89,10 @@ class Objects(ABC):
 
     @abstractmethod
     def put_file(self, key: str, local: Path) -> None:
-        """Create or replace by the content of a local file of any size; an interruption leaves no truncated object."""
+        """Create or replace by the content of a local file of any size; an interruption leaves no truncated object.
+
+        The file may become the object: nobody may write to it afterwards.
+        """
 
     def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
         """As `put_file`, but only while what stands there is what was `seen` (None: nothing); False when it is not.

@@ -10,7 +10,6 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
@@ -67,17 +66,16 @@ class LocalObjects(Objects):
 
     def put(self, key: str, content: bytes) -> None:
         """Write beside the target, fsync, rename over it."""
-        self._commit(key, lambda file: file.write(content), os.replace)
+        self._commit(key, lambda path: _write(path, content), os.replace)
 
     def put_file(self, key: str, local: Path) -> None:
-        """Copy beside the target, fsync, rename over it."""
-        with open(local, "rb") as source:
-            self._commit(key, lambda file: shutil.copyfileobj(source, file, 1 << 20), os.replace)
+        """Link or copy to beside the target, fsync, rename over it."""
+        self._commit(key, lambda path: _link_or_copy(local, path), os.replace)
 
     def put_new(self, key: str, content: bytes) -> bool:
         """Write beside the target, fsync, hard-link to it: the link fails when the name is taken."""
         try:
-            self._commit(key, lambda file: file.write(content), _link)
+            self._commit(key, lambda path: _write(path, content), _link)
         except FileExistsError:
             return self._holds(key, content)
         return True
@@ -118,15 +116,14 @@ class LocalObjects(Objects):
             raise InputError(f"{path} lies behind a link that leads out of {self.uri}: remove the link")
         return path
 
-    def _commit(self, key: str, fill: Callable[[BinaryIO], object], publish: Callable[[str, str], object]) -> None:
+    def _commit(self, key: str, make: Callable[[str], object], publish: Callable[[str, str], object]) -> None:
         target = self._target(key)
         folder = os.path.dirname(target)
         temporary = os.path.join(folder, f"{TEMPORARY}{uuid4().hex}")
         try:
             os.makedirs(folder, exist_ok=True)
-            with open(temporary, "xb") as file:
-                fill(file)
-                file.flush()
+            make(temporary)
+            with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             publish(temporary, target)
             _sync_folder(folder)
@@ -143,6 +140,33 @@ class LocalObjects(Objects):
 
 def _link(temporary: str, target: str) -> None:
     os.link(temporary, target)
+
+
+def _write(path: str, content: bytes) -> None:
+    with open(path, "xb") as file:
+        file.write(content)
+
+
+def _link_or_copy(local: Path, path: str) -> None:
+    """Make the file `local` be at `path`, too: by its name where that may be, as a copy is a third of the writing."""
+    if not _hands_down(os.path.dirname(path)):
+        with contextlib.suppress(OSError):  # another disk, or one without links
+            os.link(local, path)
+            os.utime(path)  # as new as a copy would be: a modification time tells versions apart
+            return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    shutil.copyfile(local, path)
+
+
+def _hands_down(folder: str) -> bool:
+    """Whether files that are made in the folder get its group or access list, which a link would not."""
+    if os.stat(folder).st_mode & stat.S_ISGID:
+        return True
+    try:
+        return bool(os.getxattr(folder, "system.posix_acl_default"))
+    except (AttributeError, OSError):  # none, or a disk or system that knows none
+        return False
 
 
 def _sync_folder(folder: str) -> None:

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Floats
 from adaptor.errors import RunError
+from adaptor.rows import Floats
 from jobs.store.direct.writing import VectorPages
 from jobs.store.objects import ObjectInfo, Objects
 

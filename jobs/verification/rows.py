@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adaptor.artefact import Floats
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from jobs.store.fingerprints import fingerprints
 from jobs.store.ids import id_texts
 from jobs.store.quarantine import added_columns

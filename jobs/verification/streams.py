@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from adaptor.artefact import Floats
+from adaptor.rows import Floats
 from jobs.store.ids import id_strings
 from jobs.store.vectors import decode
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from adaptor.artefact import build, unit_rows
+from adaptor.artefact import build
 from adaptor.evidence import evidence, shortened
 from adaptor.pca import merge_moments, moments, rotation
 from adaptor.quality import overlap_at_k, pairwise_distance, similarities, topk_distance
+from adaptor.rows import unit_rows
 
 
 def vectors(rows: int = 300, dim: int = 10, seed: int = 0) -> Any:

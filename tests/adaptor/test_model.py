@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.artefact import build, unit_rows
+from adaptor.artefact import build
+from adaptor.errors import InputError
 from adaptor.model import Form, Orthogonal, fold, free_widths, freed, new_form
+from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.torch_transform import on_device
 
@@ -132,3 +134,16 @@ def test_with_cosine_the_length_of_a_row_does_not_matter_whatever_stands_beside_
     scaled = fitted.transform(unit_rows(e) * lengths, 5)
     np.testing.assert_allclose(scaled, fitted.transform(e, 5), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(scaled.astype(np.float64), axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["orthogonal", "mlp"])
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_squared_lengths_that_are_known_change_nothing(kind: str, metric: str) -> None:
+    fitted, e = artefact(trained(kind), random_rotation(), metric), rows(5000)
+    e[[3, 4700]] *= np.float32(1e-9)
+    e[4600] *= np.float32(1e9)
+    squares = np.einsum("nd,nd->n", e, e)
+    np.testing.assert_array_equal(fitted.transform(e, 5, squares), fitted.transform(e, 5))
+    e[4800, 2], squares[4800] = np.nan, np.nan
+    with pytest.raises(InputError, match="row 4800 holds NaN"):
+        fitted.transform(e, 5, squares)

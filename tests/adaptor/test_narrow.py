@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptor import InputError
-from adaptor.artefact import Adaptor, build, from_files, unit_rows
+from adaptor.artefact import Adaptor, build, from_files
+from adaptor.rows import unit_rows
 from adaptor.settings import Metric
 from adaptor.torch_transform import on_device
 

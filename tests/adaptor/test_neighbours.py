@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptor.artefact import unit_rows
 from adaptor.neighbours import Neighbours, improve, merge, top_k
+from adaptor.rows import unit_rows
 from adaptor.settings import Metric
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")

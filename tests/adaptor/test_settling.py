@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.artefact import unit_rows
 from adaptor.losses import prefix_similarities
 from adaptor.model import Form, Linear, Orthogonal, Residual, new_form
 from adaptor.neighbours import top_k
 from adaptor.pca import moments, rotation
+from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.settling import drawn_back, in_order, settle
 from adaptor.training_set import TrainingSet, hold_out, started

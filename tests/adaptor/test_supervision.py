@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from adaptor.artefact import unit_rows
 from adaptor.blending import blend, largest_share
 from adaptor.judging import ndcg
 from adaptor.model import Linear
+from adaptor.rows import unit_rows
 from adaptor.training_set import Labels, Supervision, fresh, hold_out_queries
 
 

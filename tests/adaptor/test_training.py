@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.artefact import unit_rows
 from adaptor.batches import World, anchor_rows, query_rows
 from adaptor.losses import prefix_similarities
 from adaptor.model import new_form
 from adaptor.neighbours import top_k
 from adaptor.objective import Objective, Trainee
 from adaptor.pca import moments, rotation
+from adaptor.rows import unit_rows
 from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
 from adaptor.training import Job, Look, State, _batches, learning_rate, train
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out, started

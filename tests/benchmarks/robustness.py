@@ -23,12 +23,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Adaptor, Floats, build, unit_rows
+from adaptor.artefact import Adaptor, build
 from adaptor.evidence import shortened
 from adaptor.model import fold
 from adaptor.neighbours import top_k
 from adaptor.pca import moments, rotation
 from adaptor.quality import overlap_at_k
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import WIDTH_LADDER, LossSettings, Metric, MiningSettings, ModelSettings, TrainingSettings
 from adaptor.settling import Settled
 from adaptor.stages import outcome, train_stages

@@ -26,9 +26,9 @@ import faiss
 import numpy as np
 import psutil
 
-from adaptor.artefact import Floats
 from adaptor.candidates import candidates
 from adaptor.neighbours import top_k
+from adaptor.rows import Floats
 from cluster.session import connect
 from cluster.settings import ClusterSection
 from jobs.fitting.search import search_on

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.artefact import unit_rows
 from adaptor.neighbours import top_k
+from adaptor.rows import unit_rows
 from adaptor.training_set import Supervision
 from jobs.fitting.labels import Labelled
 from jobs.store.tables import Queries

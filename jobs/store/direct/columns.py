@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from jobs.store.direct.blocks import Blocks
 from jobs.store.direct.codecs import SIZES
 from jobs.store.direct.headers import Unproven
+from jobs.store.direct.memory import Recycler
 from jobs.store.direct.pages import ChunkLayout, Floating, read_values
 from jobs.store.direct.runs import Octets
 from jobs.store.vector_types import is_vector_type
@@ -25,6 +26,8 @@ _PHYSICAL: dict[pa.DataType, tuple[str, Floating]] = {
 #: Arrow's codecs by their names in a footer, as far as they are read directly.
 _CODECS = {"UNCOMPRESSED": None, **{name.upper(): name for name in SIZES}}
 _MOST_OFFSET = 2**31 - 1
+#: Of this process, as each shard and row group has columns of its own.
+_MEMORY = Recycler()
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,7 @@ class VectorColumn:
     def take(self, rows: int) -> pa.Array:
         """The next `rows` vectors. Raises `Unproven` where they are not what the footer lets expect."""
         layout = self._chunk.layout
-        flat = np.empty(rows * layout.dim, layout.kind)
-        octets, filled = flat.view(np.uint8), 0
+        octets, filled = _MEMORY.take(rows * layout.dim * layout.kind.itemsize), 0
         while filled < len(octets):
             if not len(self._page):
                 self._page = next(self._pages)
@@ -86,7 +88,7 @@ class VectorColumn:
             octets[filled : filled + used] = self._page[:used]
             self._page = self._page[used:]
             filled += used
-        return _lists(flat, layout.dim, self._chunk.kind)
+        return _lists(octets.view(layout.kind), layout.dim, self._chunk.kind)
 
 
 def _lists(flat: np.ndarray, dim: int, kind: pa.DataType) -> pa.Array:

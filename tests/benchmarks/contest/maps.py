@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from adaptor.artefact import Adaptor, Floats, build
+from adaptor.artefact import Adaptor, build
+from adaptor.rows import Floats
 from tests.benchmarks.contest.product import METRIC
 
 #: Which map serves which widths: each the widths up to its key. Nearly all contestants have one map for all widths.

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from adaptor.approximate import approximate_neighbours
-from adaptor.artefact import Adaptor, Floats, build
+from adaptor.artefact import Adaptor, build
 from adaptor.model import fold
 from adaptor.neighbours import Neighbours, top_k
 from adaptor.pca import moments
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job

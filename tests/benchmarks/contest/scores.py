@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adaptor.artefact import Floats, unit_rows
 from adaptor.neighbours import top_k
 from adaptor.quality import overlap_at_k, pairwise_distance, topk_distance
+from adaptor.rows import Floats, unit_rows
 from jobs.evaluation.geometry import PAIRED_QUERIES
 from jobs.evaluation.scoring import DEPTH, OVERLAPS, Scores, retrieval_scores
 from jobs.evaluation.store_search import NEAREST

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Floats
 from adaptor.neighbours import Ids, Neighbours, top_k
+from adaptor.rows import Floats
 from jobs.config.sections import QrelsSection, QueriesSection
 from jobs.evaluation.judgments import judged_documents, match
 from jobs.evaluation.scoring import DEPTH

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptor.artefact import Floats
+from adaptor.rows import Floats
 from adaptor.settings import WIDTH_LADDER
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.contest.maps import Maps, linear

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaptor.artefact import Floats, build
+from adaptor.artefact import build
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from jobs.advise import run
 from jobs.config.advising import AdviseConfig
 from jobs.evaluate import run as evaluate

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptor.artefact import unit_rows
+from adaptor.rows import unit_rows
 from cluster.settings import ClusterSection
 from jobs.advising.nested import Asked, carry_over, curve_weights, rungs, search_nested
 from jobs.evaluation.methods import Column

@@ -25,7 +25,7 @@ def test_lengths_count_where_fit_saw_unit_vectors(workplace: Workplace) -> None:
 
 
 def test_a_vector_of_which_nothing_is_left_is_bad(workplace: Workplace) -> None:
-    shorten = Shortener(workplace.adaptor, lambda wide: wide[:, :2])
+    shorten = Shortener(workplace.adaptor, lambda wide, squares: wide[:, :2])
     rows = np.ones((3, DIM), np.float32)
     rows[1, :2] = 0
     assert shorten(lists(rows.tolist()))[1] == {1: "zero after shortening"}
@@ -34,7 +34,8 @@ def test_a_vector_of_which_nothing_is_left_is_bad(workplace: Workplace) -> None:
 def test_torch_takes_the_column_as_it_lies_in_memory(workplace: Workplace) -> None:
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors(50).reshape(-1)), DIM)
     by_numpy, _ = open_shortener(workplace.adaptor, WIDTH, on_gpu=False)(column)
-    by_torch, reasons = Shortener(workplace.adaptor, on_device(workplace.adaptor, WIDTH, "cpu"))(column)
+    transform = on_device(workplace.adaptor, WIDTH, "cpu")
+    by_torch, reasons = Shortener(workplace.adaptor, lambda vectors, squares: transform(vectors))(column)
     np.testing.assert_allclose(by_torch, by_numpy, atol=1e-5)
     assert reasons == {}
 

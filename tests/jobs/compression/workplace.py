@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Adaptor, Floats
+from adaptor.artefact import Adaptor
+from adaptor.rows import Floats
 from jobs import compress, verify
 from jobs.config.commands import CompressConfig, VerifyConfig
 from jobs.generation import open_generation

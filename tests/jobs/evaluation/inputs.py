@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Adaptor, Floats, build
+from adaptor.artefact import Adaptor, build
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from jobs.config.commands import EvaluateConfig
 

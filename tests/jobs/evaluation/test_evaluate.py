@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from adaptor.artefact import Floats
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from jobs.evaluate import run
 from tests.jobs.evaluation.inputs import (
     evaluate_config,

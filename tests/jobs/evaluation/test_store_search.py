@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from adaptor.artefact import Adaptor, Floats, build
+from adaptor.artefact import Adaptor, build
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 from jobs.config.sections import FilesystemOptions, StoreSection
 from jobs.evaluation import store_search

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import adaptor
-from adaptor.artefact import unit_rows
 from adaptor.errors import InputError, RunError
+from adaptor.rows import unit_rows
 from adaptor.training_set import hold_out
 from cluster.settings import ClusterSection
 from jobs import fit

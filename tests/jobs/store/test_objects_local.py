@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,6 +93,55 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path: Path, monkeypatch
         objects.put("x", b"new")
     assert os.listdir(tmp_path) == ["x"]
     assert objects.read("x") == b"old"
+
+
+def test_a_file_on_the_same_disk_is_not_copied(tmp_path: Path) -> None:
+    local = tmp_path / "local"
+    local.write_bytes(b"vectors")
+    os.utime(local, ns=(0, 0))
+    objects = _open(tmp_path / "output")
+    for _ in range(2):  # onto itself, too
+        objects.put_file("data/a", local)
+    assert os.stat(tmp_path / "output/data/a").st_ino == os.stat(local).st_ino
+    info = objects.stat("data/a")
+    assert info is not None
+    assert int(info.version) > 0  # another version than any before, though the file was made earlier
+    assert os.listdir(tmp_path / "output/data") == ["a"]
+    local.unlink()
+    assert objects.read("data/a") == b"vectors"
+
+
+def test_a_file_on_another_disk_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def elsewhere(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr("jobs.store.objects_local.os.link", elsewhere)
+    (tmp_path / "local").write_bytes(b"vectors")
+    objects = _open(tmp_path / "output")
+    objects.put_file("data/a", tmp_path / "local")
+    assert objects.read("data/a") == b"vectors"
+    assert os.stat(tmp_path / "output/data/a").st_ino != os.stat(tmp_path / "local").st_ino
+    assert os.listdir(tmp_path / "output/data") == ["a"]
+
+
+@pytest.mark.parametrize("how", ["group", "access list"])
+def test_a_folder_that_hands_its_rights_down_gets_a_file_of_its_own(tmp_path: Path, how: str) -> None:
+    (tmp_path / "local").write_bytes(b"vectors")
+    folder = tmp_path / "output"
+    folder.mkdir()
+    if how == "group":
+        folder.chmod(0o2755)
+    else:
+        # Version 2, then tag, permissions and id of owner (7), group (5) and others (5).
+        entries = b"".join(struct.pack("<HHI", tag, rights, 2**32 - 1) for tag, rights in ((1, 7), (4, 5), (32, 5)))
+        try:
+            os.setxattr(folder, "system.posix_acl_default", struct.pack("<I", 2) + entries)
+        except OSError:
+            pytest.skip("this disk knows no access lists")
+    objects = _open(folder)
+    objects.put_file("a", tmp_path / "local")
+    assert os.stat(folder / "a").st_ino != os.stat(tmp_path / "local").st_ino
+    assert objects.read("a") == b"vectors"
 
 
 def test_leftovers_of_a_kill_are_not_listed(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Rows of vectors and their lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+#: Squared lengths between which a row passes through a linear map as it is.
+_TAME_SQUARES = (1e-6, 1e6)
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Rows scaled to length 1, float32 (n, d) → float32 (n, d); a zero row stays zero."""
+    return vectors * scale(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)))
+
+
+def scale(lengths: Floats) -> Floats:
+    """What rows of these lengths are multiplied by, float32 (n,) → (n, 1)."""
+    # A row of denormals can have a finite direction and a length that underflows to 0: it counts as a zero row.
+    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
+
+
+def tame_rows(block: Floats, squares: Floats) -> Floats:
+    """Rows of extreme length scaled to length 1, all others as they are.
+
+    A linear map leaves their scale to the normalisation of the result, as long as nothing leaves float32 on the way.
+    """
+    extreme = np.flatnonzero((squares < _TAME_SQUARES[0]) | (squares > _TAME_SQUARES[1]))
+    if len(extreme):
+        block = block.copy()
+        block[extreme] *= scale(np.sqrt(squares[extreme]))
+    return block
