@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Metric = Literal["cosine", "dot", "l2"]
 Form = Literal["orthogonal", "linear", "mlp"]
 
 #: Widths fitted when none are given: the ones people ask for, up to the dimension of the store.
 WIDTH_LADDER = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+
+#: More than any store has of anything; and a float, and 64 bits with some sums, still hold it exactly.
+_MOST = 1 << 53
 
 
 class Settings(BaseModel):
@@ -21,6 +24,14 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False, str_min_length=0
     )
+
+    @field_validator("*")
+    @classmethod
+    def _countable(cls, value: Any) -> Any:
+        numbers = value if isinstance(value, tuple) else (value,)
+        if any(isinstance(number, int) and number > _MOST for number in numbers):
+            raise ValueError(f"must be at most {_MOST}")
+        return value
 
 
 class ModelSettings(Settings):

@@ -16,7 +16,8 @@ SUBMIT = "To use a cluster from outside, send the command to it with `matryoshka
 #: Longest wait for a connection and for its first bytes, in seconds.
 _WAIT = 5.0
 #: What a client of HTTP/2 sends first, with empty settings; a server answers with its settings, a frame of type 4.
-_PREFACE, _SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0)), 4
+_HEADER, _SETTINGS = 9, 4
+_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 
 
 def find(target: str, field: str) -> str:
@@ -61,8 +62,10 @@ def _listens(address: str) -> bool:
             if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
                 return True
             connection.sendall(_PREFACE)
-            answer = connection.recv(9, socket.MSG_WAITALL)
-            return len(answer) == 9 and answer[3] == _SETTINGS
+            answer = b""
+            while len(answer) < _HEADER and (more := connection.recv(_HEADER - len(answer))):
+                answer += more
+            return len(answer) == _HEADER and answer[3] == _SETTINGS
     except (OSError, ValueError, OverflowError):  # ValueError: no port; OverflowError: none that there can be
         return False
 

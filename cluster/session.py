@@ -14,8 +14,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -37,6 +37,10 @@ _QUIET = {
 }
 # Where Ray believes that only one machine is supported it binds all to 127.0.0.1; `_node_ip_address` does not do it.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+#: What the disk of Ray's session must have left: a session of a small job takes a megabyte.
+_SESSION_BYTES = 64 << 20
 
 
 @contextmanager
@@ -115,9 +119,9 @@ def _start(need_cpus: float) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if need_cpus > cores:
         LOGGER.warning("the workers ask for %g CPU cores, this machine has %d: they take turns", need_cpus, cores)
-    clusters_allowed = (
-        ray_constants.ENABLE_RAY_CLUSTER
-    )  # read from the environment when ray was imported, perhaps long ago
+    folder = _session_folder()
+    # Read from the environment when ray was imported, perhaps long ago.
+    clusters_allowed = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
         ray.init(
@@ -129,11 +133,28 @@ def _start(need_cpus: float) -> None:
         )
     except Exception as error:  # Ray raises bare ones, too, when it is too slow to start
         raise ClusterError(
-            f"Ray did not start on this machine: {error}\n"
-            f"Look into /tmp/ray/session_latest/logs, and whether the disk of /tmp or {tempfile.gettempdir()} is full."
+            f"Ray did not start on this machine: {error}\nLook into {folder}/session_latest/logs."
         ) from error
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = clusters_allowed
+
+
+def _session_folder() -> str:
+    """Where Ray will keep its logs and sockets. Raises `ClusterError` when its disk is as good as full: Ray starts
+    there, and then tries for ever to start workers."""
+    from ray._common.utils import get_default_ray_temp_dir
+
+    folder: str = get_default_ray_temp_dir()  # type: ignore[no-untyped-call]
+    above = folder
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    free = shutil.disk_usage(above).free
+    if free < _SESSION_BYTES:
+        raise ClusterError(
+            f"the disk of {folder}, where Ray keeps its logs and sockets, has {free >> 20} MB left: free "
+            f"{_SESSION_BYTES >> 20} MB there, or set RAY_TMPDIR to a folder on another disk"
+        )
+    return folder
 
 
 def _join(target: str, field: str) -> None:

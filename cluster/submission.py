@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from cluster.credentials import MODE, WHERE, environment, mode_for_existing_cluster
@@ -72,7 +72,7 @@ def _probe(address: str) -> bool:
 
     try:
         reply = requests.get(f"{address.rstrip('/')}/api/version", timeout=PROBE_SECONDS, allow_redirects=False)
-        is_ray = reply.status_code in (401, 403) or "ray_version" in reply.json()
+        is_ray = reply.status_code in (401, 403) or _tells_version(reply.json())
     except requests.exceptions.JSONDecodeError:
         is_ray = False
     except requests.exceptions.RequestException as error:
@@ -85,6 +85,10 @@ def _probe(address: str) -> bool:
             f"{address} answers, but not as a Ray dashboard (status {reply.status_code}): check the address"
         )
     return reply.status_code == 200
+
+
+def _tells_version(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("ray_version"), str)
 
 
 def _client(address: str) -> JobSubmissionClient:
@@ -103,7 +107,7 @@ def _client(address: str) -> JobSubmissionClient:
             f"the Ray cluster at {address} refused us: {known}. The token comes from {WHERE}; "
             "RAY_AUTH_MODE must be `token` or unset"
         ) from error
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # ValueError: a version that is none
         raise ClusterError(f"the Ray cluster at {address} does not take jobs: {error}") from error
     theirs = client._server_ray_version
     if theirs != ray.__version__:

@@ -46,9 +46,11 @@ def command(given: Sequence[str], interrupts: Interrupts) -> int:
     except (KeyboardInterrupt, SystemExit):
         # Nothing of ours exits from inside: Ray turns both signals into exits, with the status 0, 1 or 15.
         return interrupts.tell()
-    except BrokenPipeError:
-        # Whoever read our output has gone (`| head`): nothing is wrong here, and nothing more can be written there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as problem:
+        if not _drop_output():
+            raise
+        if not isinstance(problem, BrokenPipeError):  # else whoever read it has gone (`| head`): nothing is wrong
+            print(f"matryoshka: standard output cannot be written to: {problem}", file=sys.stderr)
         return 1
 
 
@@ -72,6 +74,16 @@ def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
     status: int = run(config)
     sys.stdout.flush()
     return status
+
+
+def _drop_output() -> bool:
+    """Whether standard output can take no more; what is left in its buffer then goes nowhere."""
+    try:
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _about(given: Sequence[str]) -> int:

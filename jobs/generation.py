@@ -14,11 +14,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
+
+from fsspec import get_filesystem_class
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.config.commands import CompressOutputSection
+from jobs.config.places import scheme_of
 from jobs.config.sections import StoreSection
 from jobs.store.objects import Objects, open_objects
 from jobs.store.objects_local import LocalObjects
@@ -29,7 +33,7 @@ DESCRIPTION = "generation.json"
 def open_generation(output: CompressOutputSection, adaptor: Adaptor, width: int) -> Objects:
     """The generation's folder below `output.uri`, which need not exist yet."""
     name = f"{adaptor.adaptor_id[:16]}-w{width}-{output.dtype}"
-    return open_objects(f"{output.uri.rstrip('/')}/{name}", output.filesystem)
+    return open_objects(output.uri + ("" if output.uri.endswith("/") else "/") + name, output.filesystem)
 
 
 def describe(store: StoreSection, adaptor: Adaptor, width: int, output: CompressOutputSection) -> dict[str, Any]:
@@ -92,13 +96,18 @@ def check_apart(store: StoreSection, output: CompressOutputSection) -> None:
 
 def place(uri: str) -> str:
     """One spelling for one place: absolute paths for local folders, no slash at the end."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator or scheme.lower() == "file":
+    scheme = scheme_of(uri)
+    if scheme in ("", "file"):
         return str(LocalObjects(uri).root).rstrip("/")
-    return f"{scheme.lower()}://{rest}".rstrip("/")
+    return f"{scheme}{uri[len(scheme) :]}".rstrip("/")
 
 
 def _real(uri: str) -> str:
-    """The place behind links and `..`. Not what `generation.json` names: a link may be moved to a copy of the store."""
-    spelt = place(uri)
-    return spelt if "://" in spelt else os.path.realpath(spelt or "/").rstrip("/")
+    """The place behind links, `..` and other spellings. Not what `generation.json` names: a link may be moved to a copy
+    of the store."""
+    scheme = scheme_of(uri)
+    if scheme in ("", "file"):
+        return os.path.realpath(place(uri) or "/").rstrip("/")
+    with suppress(ImportError, ValueError):  # of a scheme that nobody knows, or whose driver is missing: opening tells
+        return f"{scheme}://{get_filesystem_class(scheme)._strip_protocol(place(uri)).strip('/')}"
+    return place(uri)

@@ -154,7 +154,7 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         )
     if totals.shards_cut_twice:
         lines.append(
-            f"{totals.shards_cut_twice:,} shards stand twice in the output: another run cut them with another "
+            f"{counted(totals.shards_cut_twice, 'shards')} in the output twice: another run cut with another "
             "reading.split_bytes at the same time; when it has ended run the same command again, it deletes one of both"
         )
     if totals.quarantine_files:
@@ -169,8 +169,8 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         )
     if totals.values_clipped:
         lines.append(
-            f"{totals.values_clipped:,} numbers beyond ±65,504 became float16's extreme: "
-            "set output.dtype: float32 if they matter"
+            f"{counted(totals.values_clipped, 'numbers')} beyond ±65,504 became float16's extreme: "
+            "set output.dtype: float32 if that matters"
         )
     if totals.failed:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in by_kind(totals.failed.values()).items() if count)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
-from pydantic import AfterValidator, Field
-
-#: Up to the last `@` before the path.
-_LOGIN = re.compile(r"://[^/\s]*@")
-#: A user with a password, which may hold any character; digits up to a slash are a port, two colons chain addresses.
-_PASSWORD = re.compile(r"://[^/@:\[\s]*:(?!:)(?!\d+(?:/|$)).*@")
+#: Up to the last `@` before the path. One slash, too: who forgets the other still does not want to see it printed.
+_LOGIN = re.compile(r":/{1,2}[^/\s]*@")
+#: A user with a password; both may hold any character. Digits up to a slash are a port, two colons chain addresses.
+_PASSWORD = re.compile(r":/{1,2}(?!\[[\da-fA-F:.]*\])[^/:]*:(?!:)(?!\d+(?:/|$)).*@")
 #: Addresses that have `owner:repository@branch` where others have a login.
-_NO_LOGIN = ("github://",)
+_NO_LOGIN = re.compile(r"github://[^/:@]+:[^/:@]+@[^/:@]+(?:/[^:@]*)?", re.IGNORECASE)
+#: Parts of a query that let whoever has the address in.
+_SIGNED = re.compile(r"([?&][^=&\s]*(?:sig|signature|token|secret|password|passwd|credential)=)[^&\s]*", re.IGNORECASE)
 
 
 def has_login(text: str) -> bool:
@@ -21,12 +20,13 @@ def has_login(text: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """The text without the logins of its addresses."""
-    return _LOGIN.sub("://…@", _PASSWORD.sub("://…@", text))
+    """The text without the logins and signatures of its addresses."""
+    return _SIGNED.sub(r"\1…", _LOGIN.sub("://…@", _PASSWORD.sub("://…@", text)))
 
 
-def _without_password(uri: str) -> str:
-    if _PASSWORD.search(uri) and not uri.startswith(_NO_LOGIN):
+def without_password(uri: str) -> str:
+    """`uri` itself; `ValueError` when it holds a password or a signature."""
+    if (_PASSWORD.search(uri) and not _NO_LOGIN.fullmatch(uri)) or _SIGNED.search(uri):
         raise ValueError(
             "must not hold a password, which would be copied into the files that are written: set it in the "
             "environment of every node (AWS_SECRET_ACCESS_KEY for s3://, FSSPEC_FTP_PASSWORD for ftp:// and so on), or "
@@ -35,16 +35,11 @@ def _without_password(uri: str) -> str:
     return uri
 
 
-def _without_login(endpoint: str | None) -> str | None:
-    if endpoint is not None and "@" in endpoint:
+def without_login(endpoint: str) -> str:
+    """`endpoint` itself; `ValueError` when it holds a user name or a password."""
+    if "@" in endpoint:
         raise ValueError(
             "must not hold a login, which would be copied into the files that are written: set AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY in the environment of every node, or use a profile or a role"
         )
     return endpoint
-
-
-#: A place that is read or written, by its URI.
-PlaceUri = Annotated[str, Field(min_length=1), AfterValidator(_without_password)]
-#: The address of an S3 server, null for AWS.
-Endpoint = Annotated[str | None, AfterValidator(_without_login)]

@@ -1,8 +1,8 @@
 """INT96, the timestamps of Spark and Impala: a day and the nanoseconds of it, which no Arrow type holds in full.
 
 We read them as microseconds, Spark's own resolution, which reach from the year -290,000 to 290,000; nanoseconds reach
-from 1677 to 2262 only, and pyarrow wraps what lies beyond without a word. What microseconds cannot hold is found here,
-by reading the columns both ways.
+from 1677 to 2262 only, and pyarrow wraps what lies beyond without a word. Digits that microseconds cannot hold are
+found here, by reading the columns both ways; years that they cannot hold are in no calendar that writes INT96.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from adaptor.errors import InputError
 from jobs.store.objects import Objects
 
 UNIT = "us"
-#: Microseconds, from 1970 on and back, that nanoseconds hold too.
-_HELD = (1 << 63) // 1000 - 1
 
 
 def columns(parquet: pq.ParquetFile) -> list[str]:
@@ -60,7 +58,6 @@ def _timestamps(column: pa.Array) -> Iterator[pa.Array]:
 
 
 def _differ(micro: pa.Array, nano: pa.Array) -> bool:
-    """Whether the same timestamps (n,) in nanoseconds say more; beyond their range they say nothing."""
+    """Whether the same timestamps (n,) in nanoseconds say more. Beyond their range they wrap, as this product does."""
     short, long = (array.drop_null().cast(pa.int64()).to_numpy() for array in (micro, nano))
-    held = np.abs(short) < _HELD
-    return bool((short[held] * 1000 != long[held]).any())
+    return bool((short * np.int64(1000) != long).any())

@@ -1,9 +1,11 @@
-"""What lies below a folder of a local disk: links are followed, those that lead to nothing are passed over."""
+"""What lies below a folder of a local disk: links are followed; those that lead to nothing, and what is no file, are
+passed over."""
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +37,8 @@ def walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectIn
         with os.scandir(folder) as scan:
             entries = list(scan)
     except OSError as error:
+        if error.errno in NOWHERE:  # its last file was deleted, and the folder with it
+            return
         raise InputError(f"folder {folder} cannot be listed: {error.strerror}") from error
     for entry in entries:
         if entry.name.startswith(TEMPORARY):
@@ -50,4 +54,5 @@ def walk(folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[ObjectIn
                     f"{entry.path} cannot be looked at: {error.strerror}; make it readable or remove it"
                 ) from error
             continue
-        yield ObjectInfo(f"{prefix}{entry.name}", status.st_size, str(status.st_mtime_ns))
+        if stat.S_ISREG(status.st_mode):  # to open a pipe or a device may take for ever
+            yield ObjectInfo(f"{prefix}{entry.name}", status.st_size, str(status.st_mtime_ns))

@@ -10,12 +10,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
+from jobs.config.places import scheme_of
 from jobs.config.sections import FilesystemOptions
 
 #: Most bytes that `Objects.read` takes into memory unless told otherwise (records, artefacts, reports; never shards).
@@ -164,7 +164,7 @@ def open_objects(uri: str, options: FilesystemOptions) -> Objects:
 
 
 def _open(uri: str, options: FilesystemOptions) -> Objects:
-    scheme = urlsplit(uri).scheme.lower() if "://" in uri else ""
+    scheme = scheme_of(uri)
     if scheme in ("", "file"):
         from jobs.store.objects_local import LocalObjects
 

@@ -10,25 +10,28 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
+from jobs.config.places import local_path
 from jobs.store.local_listing import NOWHERE, TEMPORARY, status_of, walk
 from jobs.store.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
+
+#: Tries of making a file in a folder that others empty, and so remove, at the same time.
+_RACES = 100
 
 
 class LocalObjects(Objects):
     """The files below a folder. Folders come into being with their first file."""
 
     def __init__(self, uri: str) -> None:
-        path = unquote(urlsplit(uri).path) if uri.lower().startswith("file://") else uri
-        if not path:
-            raise InputError(f"uri {uri!r} names no folder: give a path")
+        try:
+            self.root = local_path(uri)
+        except ValueError as problem:
+            raise InputError(f"uri {uri!r} {problem}") from problem
         self.uri = uri
-        self.root = Path(path).expanduser().absolute()
         self.arrow = pafs.LocalFileSystem()
 
     def path(self, key: str) -> str:
@@ -121,8 +124,7 @@ class LocalObjects(Objects):
         folder = os.path.dirname(target)
         temporary = os.path.join(folder, f"{TEMPORARY}{uuid4().hex}")
         try:
-            os.makedirs(folder, exist_ok=True)
-            make(temporary)
+            _make_below(folder, lambda: make(temporary))
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
             publish(temporary, target)
@@ -136,6 +138,17 @@ class LocalObjects(Objects):
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def _make_below(folder: str, make: Callable[[], object]) -> object:
+    """Do `make` while the folder is there: whoever deletes its last file deletes the folder, too."""
+    for _ in range(_RACES):
+        # Both mean a folder that was there a moment ago; `makedirs` says the second of one that it finds and then not.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            os.makedirs(folder, exist_ok=True)
+            return make()
+    os.makedirs(folder, exist_ok=True)
+    return make()
 
 
 def _link(temporary: str, target: str) -> None:

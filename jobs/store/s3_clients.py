@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pyarrow.fs as pafs
 
 from adaptor.errors import InputError
+from jobs.config.logins import masked
+from jobs.config.places import an_address
 from jobs.config.sections import FilesystemOptions
 
 if TYPE_CHECKING:
@@ -20,13 +22,10 @@ _CONNECT_SECONDS = 10.0
 def endpoint_of(options: FilesystemOptions) -> str | None:
     """The server's address: the option, else what the AWS tools read from the environment; None means AWS."""
     endpoint = options.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
-    if endpoint and "@" in endpoint:  # of the environment: error messages would show it
-        raise InputError(
-            "AWS_ENDPOINT_URL must not hold a login: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead"
-        )
-    if endpoint and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).netloc):
-        raise InputError(f"filesystem.endpoint is {endpoint!r}: write http://host:port or https://host")
-    return endpoint
+    try:
+        return an_address(endpoint)
+    except ValueError as problem:  # of the environment: those of a configuration were checked as it was read
+        raise InputError(f"AWS_ENDPOINT_URL {problem}, got {masked(endpoint or '')!r}") from problem
 
 
 def region_of(options: FilesystemOptions) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from aiohttp import ClientPayloadError, ServerDisconnectedError
+from botocore import exceptions as botocore
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
 from adaptor.errors import InputError, RunError
@@ -34,6 +35,19 @@ _TELLING = {
     "complete_multipart_upload": {404},
     "abort_multipart_upload": {404},
 }
+
+
+#: What botocore says of the configuration before it sends anything.
+_MISCONFIGURED = (
+    botocore.ConfigNotFound,
+    botocore.ConfigParseError,
+    botocore.InvalidConfigError,
+    botocore.InvalidRegionError,
+    botocore.NoRegionError,
+    botocore.PartialCredentialsError,
+    botocore.ProfileNotFound,
+    botocore.SSOError,
+)
 
 
 def telling_answers(method: str, fields: Collection[str]) -> set[int]:
@@ -70,6 +84,8 @@ def translated(error: Exception, doing: str, bucket: str, telling: Collection[in
         )
     if isinstance(error, ParamValidationError):
         return InputError(f"{doing}: {error}")
+    if isinstance(error, _MISCONFIGURED):
+        return InputError(f"{doing}: {error}: correct the AWS settings in the environment, or filesystem.region")
     if isinstance(error, RecursionError):  # botocore, asking whoever redirects a request where the bucket is
         return InputError(no_s3(doing, bucket, "was redirected without end"))
     if isinstance(error, BotoCoreError | OSError) or is_broken_reply(error):

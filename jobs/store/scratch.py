@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from adaptor.errors import RunError
 
@@ -22,9 +23,7 @@ def scratch_folder() -> Iterator[Path]:
     while True:
         folder = _fresh()
         try:
-            # The lock goes with the process, however it ends: whoever can take it knows that the owner is gone.
-            with open(folder / _LOCK, "xb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _locked(folder) as lock:
                 if not os.path.exists(lock.name):  # a sweeper came between making the lock and taking it
                     continue
                 yield folder
@@ -50,12 +49,31 @@ def sweep() -> None:
 
 def _fresh() -> Path:
     """A new folder that nobody else may enter: in the one that is swept, or beside it where that is not ours alone."""
-    try:
+    with _told():
         return Path(tempfile.mkdtemp(prefix="matryoshka-", dir=_home()))
+
+
+def _locked(folder: Path) -> BinaryIO:
+    """The folder's lock, taken. It goes with the process, however that ends: whoever can take it knows that the owner
+    is gone."""
+    with _told():
+        lock = open(folder / _LOCK, "xb")  # noqa: SIM115  # for the caller to close
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError:
+            lock.close()
+            raise
+        return lock
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise RunError(
             f"no scratch folder can be made ({error}): free space in the temporary folder, or set TMPDIR to a folder "
-            "that this user may write to"
+            "on a local disk that this user may write to"
         ) from error
 
 

@@ -70,6 +70,11 @@ def _reach(root: Path, address: str, allow_unauthenticated: bool = False, **vari
     [
         ("<html>", 200, "answers, but not as a Ray dashboard"),
         ("[]", 200, "answers, but not as a Ray dashboard"),
+        ("5", 200, "answers, but not as a Ray dashboard"),
+        ("null", 200, "answers, but not as a Ray dashboard"),
+        ('"ray_version"', 200, "answers, but not as a Ray dashboard"),
+        ('{"ray_version": 5}', 200, "answers, but not as a Ray dashboard"),
+        ('{"ray_version": "?"}', 200, "does not take jobs: Invalid version"),
         ("{}", 404, "answers, but not as a Ray dashboard (status 404)"),
         (json.dumps({"ray_version": "2.9.0"}), 200, f"runs Ray 2.9.0, this program needs {ray.__version__}"),
     ],

@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -161,6 +163,56 @@ def test_where_no_cluster_answers_that_is_said_soon(target: str, monkeypatch: py
         f"no Ray cluster found at cluster.address {target.format(port=port)!r}{found}, nothing answers there as a "
         "cluster does: start one there"
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_a_cluster"),
+    [
+        ([b"HTTP/1.1 400 Bad Request\r\n\r\n"], False),
+        ([b"SSH-2.0-OpenSSH_9.6\r\n"], False),
+        ([b"\0\0\0\x04"], False),
+        ([bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))], True),
+        ([bytes((0, 0, 6, 4)), bytes((0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 9))], True),
+    ],
+)
+def test_only_http2_is_taken_for_a_cluster(answer: list[bytes], is_a_cluster: bool) -> None:
+    def serve() -> None:
+        connection, _ = server.accept()
+        with connection:
+            for part in answer:
+                connection.sendall(part)
+                time.sleep(0.1)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert reach._listens(f"127.0.0.1:{server.getsockname()[1]}") is is_a_cluster
+        thread.join()
+
+
+def test_with_tls_whoever_takes_connections_may_be_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_USE_TLS", "1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert reach._listens(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+def test_a_full_disk_is_told_before_ray_tries_for_ever(root: Path, tmp_path: Path) -> None:
+    out, _ = _python(
+        root,
+        """
+import shutil
+from types import SimpleNamespace
+shutil.disk_usage = lambda path: SimpleNamespace(free=5 << 20)
+try:
+    with connect(ClusterSection(), need_cpus=1): pass
+except ClusterError as error:
+    print(error)
+print(ray.is_initialized())
+""",
+        environment(None, RAY_TMPDIR=str(tmp_path / "new")),
+    )
+    assert f"the disk of {tmp_path}/new/ray, where Ray keeps its logs and sockets, has 5 MB left: free 64 MB" in out
+    assert out.endswith("False\n")
 
 
 def test_what_speaks_http2_and_is_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,21 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (1, "")
 
 
+def test_closed_standard_streams_are_no_error(tmp_path: Path) -> None:
+    shell = f"exec 2>&- >&- <&-; {sys.executable} -m jobs --version; echo $? > {tmp_path}/status"
+    subprocess.run(["sh", "-c", shell], timeout=60, check=True)
+    assert (tmp_path / "status").read_text() == "0\n"
+
+
+def test_a_result_that_cannot_be_written_is_told() -> None:
+    plan = ["plan", "--describe.rows", "1000", "--describe.dim", "64", "--describe.width", "16"]
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "jobs", *plan]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "matryoshka: standard output cannot be written to: [Errno 28] No space left on device\n"
+
+
 def test_every_verb_has_a_module_with_a_documented_run(root: Path) -> None:
     for verb, (_, module) in cli.COMMANDS.items():
         source = (root / (module.replace(".", "/") + ".py")).read_text()

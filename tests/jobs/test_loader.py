@@ -48,6 +48,13 @@ def fit(file: Path | None, *arguments: str) -> FitConfig:
         "ftp://u:topsecret@" + "h" * 100,
         "simplecache::sftp://u:p@topsecret@h/x",
         "sftp://u:" + "topsecret" * 20 + "@h/x",
+        "ftp://me@corp.com:topsecret@host/p",
+        "sftp://u[x:topsecret@h/p",
+        "ftp://my user:topsecret@h/x",
+        "github://u:topsecret@owner:repository/x",
+        "https://h/x?a=1&X-Amz-Signature=topsecret",
+        "https://h/x?sig=topsecret",
+        "ftp:/u:topsecret@h/x",
     ],
 )
 def test_passwords_in_places_are_refused_and_not_shown(uri: str) -> None:
@@ -79,6 +86,8 @@ def test_logins_in_endpoints_are_refused_and_not_shown(endpoint: str) -> None:
         "abfs://container@account.dfs.core.windows.net/x",
         "hf://datasets/user/name@main/a:b",
         "github://owner:repository@branch/x",
+        "GITHUB://owner:repository@branch",
+        "https://host/x?version=3",
         "zip://a.parquet::s3://bucket/a@b",
         "s3://bucket/a:b@c",
         "/a:b@c",
@@ -257,3 +266,12 @@ def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.T
     path = tmp_path_factory.mktemp("round") / "config.json"
     path.write_text(resolved(config), encoding="utf-8")
     assert fit(path) == config
+
+
+def test_numbers_beyond_any_store_are_refused() -> None:
+    huge = "99999999999999999999999"
+    found = problems(CompressConfig, None, "--reading.split_bytes", huge, "--reading.batch_rows", str(1 << 53))
+    assert (
+        "reading.split_bytes: must be at most 9007199254740992, got '99999999999999999999999' (command line)" in found
+    )
+    assert not [line for line in found if line.startswith("reading.batch_rows")]

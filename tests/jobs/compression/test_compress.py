@@ -137,7 +137,7 @@ def test_shards_that_another_run_cut_differently_meanwhile_are_not_called_comple
     workplace.put("sub/b.parquet", pq.read_table(workplace.store / "sub" / "b.parquet"))  # a new version: to do again
     workplace.compress(reading={"split_bytes": size // 2}, **other)
     assert workplace.compress() == 1
-    assert "2 shards stand twice in the output" in capsys.readouterr().out
+    assert "2 shards in the output twice" in capsys.readouterr().out
     assert (summary(workplace)["status"], summary(workplace)["shards_cut_twice"]) == ("incomplete", 2)  # a.parquet, too
     monkeypatch.undo()
     assert workplace.compress() == 0
@@ -241,6 +241,8 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
             workplace.compress(output={"uri": f"{workplace.root}/{hidden}"})
     with pytest.raises(InputError, match=r"lies inside store\.uri"):
         workplace.compress(output={"uri": f"FILE://{workplace.store}/out"})
+    with pytest.raises(InputError, match=r"lies inside store\.uri"):
+        workplace.compress(store={"uri": "memory://a/v"}, output={"uri": "memory:///a/v/out"})
     with pytest.raises(InputError, match=r"does not exist or holds no \*\.parquet file"):
         workplace.compress(store={"uri": str(workplace.root / "nowhere")})
     with pytest.raises(InputError, match=r"no column 'embedding'"):

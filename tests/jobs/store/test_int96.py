@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,15 @@ FAR = [datetime(9999, 12, 31, 1, 2, 3, 456789), datetime(1, 1, 1), None, datetim
 
 def columns(times: Any) -> pa.Table:
     """The same times alone, in a list, a struct, a map and a struct in a list."""
+    kind = times.type
     return pa.table(
         {
             "id": [str(row) for row in range(len(times))],
             "alone": times,
-            "listed": pa.array([[t, None] for t in times], pa.list_(pa.timestamp("us"))),
-            "packed": pa.array([{"t": t, "n": 1} for t in times], pa.struct([("t", pa.timestamp("us")), ("n", "i4")])),
-            "mapped": pa.array([[("a", t)] for t in times], pa.map_(pa.string(), pa.timestamp("us"))),
-            "deep": pa.array([[{"t": t}] for t in times], pa.list_(pa.struct([("t", pa.timestamp("us"))]))),
+            "listed": pa.array([[t, None] for t in times], pa.list_(kind)),
+            "packed": pa.array([{"t": t, "n": 1} for t in times], pa.struct([("t", kind), ("n", "i4")])),
+            "mapped": pa.array([[("a", t)] for t in times], pa.map_(pa.string(), kind)),
+            "deep": pa.array([[{"t": t}] for t in times], pa.list_(pa.struct([("t", kind)]))),
         }
     )
 
@@ -49,6 +51,31 @@ def test_times_far_from_today_come_out_as_they_are(tmp_path: Path, store_schema:
     )
     assert pq.ParquetFile(tmp_path / "a.parquet").metadata.schema.column(1).physical_type == "INT96"
     assert read(tmp_path).to_pylist() == given.to_pylist()
+
+
+@pytest.mark.parametrize("kind", ["alone", "listed", "packed", "mapped", "deep"])
+def test_digits_are_found_however_deep_they_lie(tmp_path: Path, kind: str) -> None:
+    moments = pa.array([1_700_000_000_000_000_000, 1_700_000_000_000_000_001], pa.timestamp("ns"))
+    content = columns(moments).select(["id", kind])
+    pq.write_table(content, tmp_path / "a.parquet", use_deprecated_int96_timestamps=True)
+    with pytest.raises(InputError, match=rf"column '{kind}.*finer than a micro"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("nanoseconds", [0, 1, 999])
+def test_digits_of_times_that_nanoseconds_do_not_reach(tmp_path: Path, nanoseconds: int) -> None:
+    content = pa.table({"id": ["a"], "when": pa.array([0], pa.timestamp("ns"))})
+    file = tmp_path / "a.parquet"
+    options = {"use_dictionary": False, "compression": "none", "write_statistics": False, "store_schema": False}
+    pq.write_table(content, file, use_deprecated_int96_timestamps=True, **options)
+    epoch, year_3000 = struct.pack("<qi", 0, 2_440_588), struct.pack("<qi", nanoseconds, 2_816_788)
+    assert file.read_bytes().count(epoch) == 1
+    file.write_bytes(file.read_bytes().replace(epoch, year_3000))
+    if nanoseconds:
+        with pytest.raises(InputError, match=r"column 'when' .* finer than a micro"):
+            read(tmp_path)
+    else:
+        assert read(tmp_path).column("when").to_pylist() == [datetime(3000, 1, 1)]
 
 
 @pytest.mark.parametrize("row", [0, 5])

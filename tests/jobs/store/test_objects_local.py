@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,3 +195,35 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
 def test_unknown_scheme() -> None:
     with pytest.raises(InputError, match=r"uri nosuch://x cannot be opened"):
         _open("nosuch://x")
+
+
+_CROWD = """
+import sys, time
+from jobs.config.sections import FilesystemOptions
+from jobs.store.objects import open_objects
+objects, end, count = open_objects(sys.argv[1], FilesystemOptions()), time.monotonic() + 1.5, 0
+while time.monotonic() < end:
+    objects.put(f"_attempts/{sys.argv[2]}", b"1")
+    list(objects.list("_attempts/"))
+    objects.delete(f"_attempts/{sys.argv[2]}")
+    count += 1
+print(count)
+"""
+
+
+def test_a_folder_that_others_empty_may_be_written_and_listed(tmp_path: Path, root: Path) -> None:
+    command = [sys.executable, "-c", _CROWD, str(tmp_path / "output")]
+    crowd = [
+        subprocess.Popen([*command, name], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for name in ("a", "b")
+    ]
+    for process in crowd:
+        said, problem = process.communicate(timeout=60)
+        assert (process.returncode, problem) == (0, "")
+        assert int(said) > 20
+
+
+def test_what_is_no_file_is_not_listed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes(b"1")
+    assert [info.key for info in _open(tmp_path).list()] == ["b.parquet"]

@@ -257,9 +257,27 @@ def test_uris_that_name_no_prefix(uri: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_endpoint_must_be_an_address(bucket: str) -> None:
-    with pytest.raises(InputError, match=r"filesystem\.endpoint is 'localhost:8333': write http"):
-        S3Objects(bucket, FilesystemOptions(endpoint="localhost:8333")).stat("a")
+def test_endpoint_must_be_an_address(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "localhost:8333")
+    with pytest.raises(InputError, match=r"AWS_ENDPOINT_URL must be http://host:port .*, got 'localhost:8333'"):
+        S3Objects(bucket, FilesystemOptions()).stat("a")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"AWS_PROFILE": "nobody"}, r"profile \(nobody\) could not be found: correct the AWS settings"),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, r"Partial credentials found in env.*: correct the AWS settings"),
+        ({"AWS_REGION": "a b/c"}, r"does ?n[o']t match a supported format.*: correct the AWS settings"),
+    ],
+)
+def test_a_wrong_configuration_of_aws_is_no_outage(
+    variables: dict[str, str], said: str, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in ({"AWS_ACCESS_KEY_ID": "key"} | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=said):
+        S3Objects(bucket, FilesystemOptions()).stat("a")
 
 
 def test_endpoint_from_the_environment(bucket: str, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
