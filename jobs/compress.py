@@ -28,10 +28,8 @@ from jobs.store.failures import failed_names, forget_attempts, noted_attempts, r
 from jobs.store.ledger import QUARANTINE, RecordName, list_names, output_keys, quarantine_keys
 from jobs.store.objects import Objects, open_objects
 from jobs.store.plan import Plan, WorkItem, cut_twice, plan, undecided
-from jobs.store.shards import Footer, Shard, list_shards, read_footer
+from jobs.store.shards import FOOTER_THREADS, Footer, Shard, list_shards, read_footer
 from jobs.summary import write_summary
-
-_FOOTER_THREADS = 16
 
 
 def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
@@ -104,7 +102,7 @@ def _plan(
                 raise
             return None  # its work item will fail and say why
 
-    with ThreadPoolExecutor(_FOOTER_THREADS) as threads:
+    with ThreadPoolExecutor(FOOTER_THREADS) as threads:
         footers = dict(zip((shard.key for shard in large), threads.map(footer, large), strict=True))
     known = {key: footer for key, footer in footers.items() if footer is not None}
     return plan(shards, recorded, outputs, known, split)

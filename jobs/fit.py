@@ -34,7 +34,7 @@ from jobs.fitting.description import WITHOUT_EFFECT, describe, fitted_widths
 from jobs.fitting.evidence_table import print_evidence
 from jobs.fitting.labels import read_labelled
 from jobs.fitting.launch import WORK, train_on_cluster, work_folder
-from jobs.fitting.sample import Sample, draw, read_footers
+from jobs.fitting.sample import Sample, draw
 from jobs.fitting.search import search_on
 from jobs.generation import place
 from jobs.progress import Progress
@@ -43,6 +43,7 @@ from jobs.store.objects import Objects, open_objects
 from jobs.store.shards import Shard, list_shards
 from jobs.summary import FILE as SUMMARY
 from jobs.summary import write_summary
+from jobs.whole_store import read_footers
 
 #: Counts in the summary, and what the artefact calls them.
 _COUNTS = {"rows": "store", "sampled_rows": "sampled"}

@@ -20,10 +20,10 @@ from jobs.evaluation.methods import ORIGINAL, Column
 from jobs.evaluation.scoring import DEPTH, Scores
 from jobs.evaluation.store_search import Search, wrong_lengths
 from jobs.evaluation.store_tasks import search_store
-from jobs.fitting.sample import read_documents
 from jobs.progress import Progress
 from jobs.store.shards import Shard
 from jobs.store.tables import Queries
+from jobs.whole_store import read_documents
 
 #: Times the rows of the sample up to which carrying over was measured (tests/benchmarks/sample_size.py).
 _FAR = 8

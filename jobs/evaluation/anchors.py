@@ -14,10 +14,10 @@ from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from jobs.config.sections import StoreSection
 from jobs.evaluation.store_search import SHARD_STRIDE, wrong_lengths
-from jobs.fitting.sample import read_footers
 from jobs.store.objects import open_objects
 from jobs.store.sampling import choose_rows, read_rows
 from jobs.store.shards import Shard
+from jobs.whole_store import read_footers
 
 #: Row groups that the anchors come from at most: each costs a read.
 _ROW_GROUPS = 1024

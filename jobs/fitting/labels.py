@@ -12,10 +12,11 @@ from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out_queries
 from jobs.config.commands import FitConfig
-from jobs.fitting.sample import Sample, read_documents
+from jobs.fitting.sample import Sample
 from jobs.fitting.search import Search
 from jobs.store.shards import Shard
 from jobs.store.tables import Queries, read_qrels, read_queries
+from jobs.whole_store import read_documents
 
 #: Nearest unjudged documents kept per training query, to draw negatives from; share of the queries that is held out.
 _NEGATIVES, _HELD_OUT_QUERIES = 30, 0.1

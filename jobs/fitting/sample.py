@@ -8,7 +8,6 @@ everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import ray
@@ -19,15 +18,12 @@ from adaptor.pca import Moments, merge_moments, moments
 from adaptor.rows import Floats
 from jobs.config.commands import FitConfig
 from jobs.config.sections import StoreSection
-from jobs.store.ids import id_strings
 from jobs.store.objects import open_objects
 from jobs.store.sampling import choose_rows, read_rows
-from jobs.store.shards import Footer, Shard, read_footer
-from jobs.store.vectors import read_batches
+from jobs.store.shards import Footer, Shard
 
 #: Rows that one task reads, at least: enough that its vectors outweigh its second moment (d × d float64) four times.
 _TASK_ROWS, _TASK_ROWS_PER_DIM = 8192, 8
-_FOOTERS_PER_TASK = 64
 _FEW = 20
 
 
@@ -49,12 +45,6 @@ class _Block:
     ids: list[str]
     moments: Moments | None
     left_out: list[str]
-
-
-def read_footers(store: StoreSection, shards: list[Shard]) -> list[Footer]:
-    """The footers of all shards, in order, read by parallel tasks. Raises InputError as `read_footer` does."""
-    groups = [shards[i : i + _FOOTERS_PER_TASK] for i in range(0, len(shards), _FOOTERS_PER_TASK)]
-    return [footer for group in ray.get([_footers.remote(store, group) for group in groups]) for footer in group]
 
 
 def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int) -> Sample:
@@ -102,12 +92,6 @@ def _grouped(shards: list[Shard], chosen: dict[int, Ids], rows: int) -> list[lis
 
 
 @ray.remote
-def _footers(store: StoreSection, shards: list[Shard]) -> list[Footer]:
-    objects = open_objects(store.uri, store.filesystem)
-    return [read_footer(objects, shard, store) for shard in shards]
-
-
-@ray.remote
 def _read(store: StoreSection, group: list[tuple[Shard, Ids]], dim: int) -> _Block:
     objects = open_objects(store.uri, store.filesystem)
     kept: list[Floats] = []
@@ -122,34 +106,3 @@ def _read(store: StoreSection, group: list[tuple[Shard, Ids]], dim: int) -> _Blo
         left_out += [f"{store.uri}/{shard.key}, row {rows[i]}: {why}" for i, why in sorted(reasons.items())]
     vectors = np.concatenate(kept)
     return _Block(vectors, ids, moments(vectors, store.metric) if len(vectors) else None, left_out)
-
-
-def read_documents(store: StoreSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
-    """Vectors of the rows with these ids, float32 (d,) by id; unusable and unknown ones are absent. Scans the id
-    columns."""
-    found: dict[str, Any] = {}
-    reference = ray.put(wanted)
-    groups = [shards[i : i + _FOOTERS_PER_TASK] for i in range(0, len(shards), _FOOTERS_PER_TASK)]
-    for part in ray.get([_documents.remote(store, group, reference, dim) for group in groups]):
-        for name, vector in part.items():
-            found.setdefault(name, vector)
-    return found
-
-
-@ray.remote
-def _documents(store: StoreSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
-    objects = open_objects(store.uri, store.filesystem)
-    found: dict[str, Any] = {}
-    for shard in shards:
-        groups = range(len(read_footer(objects, shard, store).row_group_rows))
-        places: list[int] = []
-        offset = 0
-        for batch in read_batches(objects, shard, groups, 65_536, [store.id_column]):
-            names = id_strings(batch.table.column(store.id_column))
-            places += [offset + i for i, name in enumerate(names) if name in wanted]
-            offset += len(names)
-        if places:
-            ids, vectors, reasons = read_rows(objects, shard, store, np.array(places, np.int64), dim)
-            usable = [i for i in range(len(vectors)) if i not in reasons]
-            found |= {ids[i]: vectors[i] for i in usable}
-    return found

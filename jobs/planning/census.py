@@ -16,9 +16,8 @@ import numpy.typing as npt
 from adaptor.errors import InputError
 from jobs.config.sections import StoreSection
 from jobs.store.objects import Objects
-from jobs.store.shards import Footer, Shard, is_shard_key, open_parquet, read_footer
+from jobs.store.shards import FOOTER_THREADS, Footer, Shard, is_shard_key, open_parquet, read_footer
 
-_FOOTER_THREADS = 16
 _Z = NormalDist().inv_cdf(0.975)
 
 Sizes = npt.NDArray[np.int64]
@@ -69,7 +68,7 @@ def take_census(
         except InputError as problem:
             return problem
 
-    with ThreadPoolExecutor(_FOOTER_THREADS) as threads:
+    with ThreadPoolExecutor(FOOTER_THREADS) as threads:
         looked = list(threads.map(footer, drawn))
     read = [(shard, found) for shard, found in zip(drawn, looked, strict=True) if isinstance(found, Footer)]
     if not read:

@@ -11,10 +11,8 @@ from jobs.config.planning import MachinesSection, PricesSection
 from jobs.planning.calibration import Rates
 from jobs.planning.census import Sizes
 from jobs.planning.requests import Requests, Traffic, count_requests
-from jobs.store.schedule import makespan
-
-#: Threads of the driver that read the footers of shards to be split.
-_FOOTER_THREADS = 16
+from jobs.planning.schedule import makespan
+from jobs.store.shards import FOOTER_THREADS
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
     working = makespan(seconds, cluster.workers)
     link = machines.count * machines.network_gbit / 8 * 1e9
     transferring = max(float(items.sum()), output_bytes) / link
-    listing = (requests.list + 2 * requests.driver_footers / _FOOTER_THREADS) * machines.request_seconds
+    listing = (requests.list + 2 * requests.driver_footers / FOOTER_THREADS) * machines.request_seconds
     cpu_seconds = len(items) * rates.item_cpu_seconds + float(items.sum()) / 1e9 * rates.gb_cpu_seconds
     wall = machines.startup_seconds + listing + max(working, transferring)
     return Estimate(

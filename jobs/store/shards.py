@@ -20,6 +20,9 @@ from jobs.store.vector_types import is_vector_type
 #: Extension types whose values are pickles: those of Ray and of Arrow before version 14.
 _PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
 
+#: Footers that a driver reads at a time: small requests, that wait most of their time.
+FOOTER_THREADS = 16
+
 
 @dataclass(frozen=True)
 class Shard:

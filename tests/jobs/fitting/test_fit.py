@@ -20,10 +20,11 @@ from jobs import fit
 from jobs.fitting.data import prepare
 from jobs.fitting.labels import read_labelled
 from jobs.fitting.launch import work_folder
-from jobs.fitting.sample import draw, read_footers
+from jobs.fitting.sample import draw
 from jobs.fitting.search import search_on
 from jobs.store.objects import open_objects
 from jobs.store.shards import list_shards
+from jobs.whole_store import read_footers
 from tests.jobs.fitting.inputs import DIM, clustered, config, store, supervision, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")

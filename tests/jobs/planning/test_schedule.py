@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jobs.planning.schedule import in_order, makespan
 from jobs.store.plan import WorkItem, blocks, plan, undecided, work
-from jobs.store.schedule import in_order, makespan
 from jobs.store.shards import Footer, Shard
 
 MB, GB = 10**6, 1 << 30
