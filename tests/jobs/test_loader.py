@@ -262,7 +262,7 @@ def test_the_resolved_configuration_is_a_configuration(verb: str, root: Path, tm
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    config = fit(None, "--store.uri", "in", f"--output.uri={text}")
+    config = fit(None, "--store.uri", "in", "--output.uri", "out", f"--store.id_column={text}")
     path = tmp_path_factory.mktemp("round") / "config.json"
     path.write_text(resolved(config), encoding="utf-8")
     assert fit(path) == config
