@@ -14,6 +14,9 @@ from jobs.planning.requests import Requests, Traffic, count_requests
 from jobs.planning.schedule import makespan
 from jobs.store.shards import FOOTER_THREADS
 
+#: Network of a machine of which nothing is said, in Gbit/s.
+_USUAL_GBIT = 10.0
+
 
 @dataclass(frozen=True)
 class Stock:
@@ -85,8 +88,8 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
     in_turn = requests.writes_in_turn + (0 if stock.reads_measured else requests.reads_in_turn)
     seconds = rates.item_seconds + in_turn * machines.request_seconds + items / 1e9 * rates.gb_seconds
     working = makespan(seconds, cluster.workers)
-    link = machines.count * machines.network_gbit / 8 * 1e9
-    transferring = max(float(items.sum()), output_bytes) / link
+    gbit = network_gbit(machines, stock.object_store)
+    transferring = 0.0 if gbit is None else max(float(items.sum()), output_bytes) / (machines.count * gbit / 8 * 1e9)
     listing = (requests.list + 2 * requests.driver_footers / FOOTER_THREADS) * machines.request_seconds
     cpu_seconds = len(items) * rates.item_cpu_seconds + float(items.sum()) / 1e9 * rates.gb_cpu_seconds
     wall = machines.startup_seconds + listing + max(working, transferring)
@@ -104,6 +107,11 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
         requests=requests,
         costs=_costs(stock, output_bytes, wall, cluster, requests, prices),
     )
+
+
+def network_gbit(machines: MachinesSection, object_store: bool) -> float | None:
+    """What one machine's network does in Gbit/s; None where nothing goes over it."""
+    return machines.network_gbit or (_USUAL_GBIT if object_store else None)
 
 
 def split_sizes(sizes: Sizes, split_bytes: int) -> Sizes:

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.config.planning import PlanConfig
 from jobs.counting import counted
 from jobs.planning.calibration import Rates
-from jobs.planning.estimate import Estimate
+from jobs.planning.estimate import Estimate, network_gbit
 
 #: A longest work item above this part of a worker's share makes the others wait at the end.
 _UNEVEN = 0.1
@@ -46,9 +46,10 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
         "  ".join([f"{row[0]:{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
         for row in cells
     ]
+    gbit = network_gbit(machines, any(found.requests.list for found in estimates))
     head = [
         f"{where}: {counted(cluster.workers, 'workers')} of {counted(cluster.cpus_per_worker, 'cores')} on "
-        f"{counted(machines.count, 'machines')} with {machines.network_gbit:g} Gbit/s",
+        f"{counted(machines.count, 'machines')}{f' with {gbit:g} Gbit/s' if gbit else ''}",
         f"measured here, {counted(rates.processes, 'processes')} at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
         f"{rates.gb_seconds:.2f} s per GB and worker, {rates.item_seconds * 1e3:.0f} ms per work item "
         f"(spread {rates.spread:.0%})",

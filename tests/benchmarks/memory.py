@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.memory [--rows 8000000 --dim 384 --rows-per-file 20000 --shards 100000] [--plot FILE]
 
-Compresses with two workers: a quarter of the rows (enough to fill the workers' pools: gigabytes); all of them; half of
-them in one file with one row group; and a store of `--shards` tiny shards with a worker that only pretends (its driver
-is the real one). Prints a table and one line of JSON, draws all memory over time, and ends with status 1 when a
-worker's peak grows by more than 10% with the store, or with the row group, or when a driver needs 1 GB. Disk: `--rows`
-× `--dim` × 6 bytes below TMPDIR. Linux only.
+Compresses with two workers: a quarter of the rows (enough to fill the workers' pools: gigabytes); all of them; a
+quarter and half of them in one file with one row group; and a store of `--shards` tiny shards with a worker that only
+pretends (its driver is the real one). Prints a table and one line of JSON, draws all memory over time, and ends with
+status 1 when a worker's peak grows by more than 10% with the store, or with the row group, or when a driver needs 1 GB.
+Disk: `--rows` × `--dim` × 6 bytes below TMPDIR. Linux only.
 """
 
 from __future__ import annotations
@@ -128,18 +128,21 @@ def main() -> int:
         quarter = measure(place, "quarter")
         make_store(place / "all", given.rows, given.dim, given.rows_per_file)
         everything = measure(place, "all")
+        make_single(place / "half-row-group", given.rows // 4, given.dim)
+        smaller = measure(place, "half-row-group")
         make_single(place / "one-row-group", given.rows // 2, given.dim)
         single = measure(place, "one-row-group")
         make_tiny(place / "many-shards", given.shards, given.dim)
         many = measure(place, "many-shards", pretend=True)
-    curves = [quarter, everything, single, many]
+    curves = [quarter, everything, smaller, single, many]
     for index, curve in enumerate(curves):
         row = curve.summary()
         if not index:
             print("  ".join(f"{name:>16}" for name in row))
         print("  ".join(f"{value:>16,}" if isinstance(value, float) else f"{value:>16}" for value in row.values()))
     draw(curves, given.plot)
-    growth = [curve.peak_mb("workers") / quarter.peak_mb("workers") for curve in (everything, single)]
+    grown = ((quarter, everything), (smaller, single))
+    growth = [large.peak_mb("workers") / small.peak_mb("workers") for small, large in grown]
     driver = max(curve.peak_mb("driver") for curve in curves)
     print(json.dumps({"dim": given.dim, "runs": [curve.summary() for curve in curves], "growth": growth}))
     return 0 if max(growth) <= 1.1 and driver < DRIVER_LIMIT_MB else 1
