@@ -144,7 +144,7 @@ def _session_folder() -> str:
     there, and then tries for ever to start workers."""
     from ray._common.utils import get_default_ray_temp_dir
 
-    folder: str = get_default_ray_temp_dir()  # type: ignore[no-untyped-call]
+    folder: str = os.path.abspath(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
     above = folder
     while not os.path.isdir(above):
         above = os.path.dirname(above)

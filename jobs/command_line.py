@@ -7,6 +7,7 @@ so that help is instant.
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -28,6 +29,9 @@ from jobs.version import VERSION
 #: The verbs, each with its schema and the module whose `run(config)` does it and returns the exit status.
 COMMANDS: dict[str, tuple[Schema, str]] = {verb: (schema, f"jobs.{verb}") for verb, schema in SCHEMAS.items()}
 
+#: What a full disk or a broken device says.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
+
 
 def command(given: Sequence[str], interrupts: Interrupts) -> int:
     """Run one command and return its exit status; `given` are the arguments after the program's name."""
@@ -46,11 +50,15 @@ def command(given: Sequence[str], interrupts: Interrupts) -> int:
     except (KeyboardInterrupt, SystemExit):
         # Nothing of ours exits from inside: Ray turns both signals into exits, with the status 0, 1 or 15.
         return interrupts.tell()
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`): nothing is wrong here, and nothing more can be written there.
+        _drop_output()
+        return 1
     except OSError as problem:
-        if not _drop_output():
+        if problem.filename is not None or problem.errno not in _UNWRITABLE or _takes_output():
             raise
-        if not isinstance(problem, BrokenPipeError):  # else whoever read it has gone (`| head`): nothing is wrong
-            print(f"matryoshka: standard output cannot be written to: {problem}", file=sys.stderr)
+        _drop_output()
+        print(f"matryoshka: standard output cannot be written to: {problem}", file=sys.stderr)
         return 1
 
 
@@ -76,14 +84,22 @@ def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
     return status
 
 
-def _drop_output() -> bool:
-    """Whether standard output can take no more; what is left in its buffer then goes nowhere."""
+def _takes_output() -> bool:
+    """Whether standard output, if it is a file, takes another line."""
     try:
-        os.write(sys.stdout.fileno(), b"\n")
+        number = sys.stdout.fileno()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return True
-    return False
+    try:
+        os.write(number, b"\n")
+    except OSError:
+        return False
+    return True
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of standard output goes nowhere: it could not be written where it should go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _about(given: Sequence[str]) -> int:

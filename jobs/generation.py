@@ -14,10 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
-
-from fsspec import get_filesystem_class
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
@@ -33,7 +30,8 @@ DESCRIPTION = "generation.json"
 def open_generation(output: CompressOutputSection, adaptor: Adaptor, width: int) -> Objects:
     """The generation's folder below `output.uri`, which need not exist yet."""
     name = f"{adaptor.adaptor_id[:16]}-w{width}-{output.dtype}"
-    return open_objects(output.uri + ("" if output.uri.endswith("/") else "/") + name, output.filesystem)
+    above = output.uri.rstrip("/")
+    return open_objects(f"{above}{'//' if above.endswith(':') else ''}/{name}", output.filesystem)
 
 
 def describe(store: StoreSection, adaptor: Adaptor, width: int, output: CompressOutputSection) -> dict[str, Any]:
@@ -108,6 +106,5 @@ def _real(uri: str) -> str:
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
         return os.path.realpath(place(uri) or "/").rstrip("/")
-    with suppress(ImportError, ValueError):  # of a scheme that nobody knows, or whose driver is missing: opening tells
-        return f"{scheme}://{get_filesystem_class(scheme)._strip_protocol(place(uri)).strip('/')}"
-    return place(uri)
+    # Of other drivers' spellings nothing is sure: some drop the host, which would make two stores one.
+    return f"memory:///{uri.partition('://')[2].strip('/')}" if scheme == "memory" else place(uri)

@@ -26,6 +26,7 @@ from jobs.planning.estimate import Cluster, Stock, estimate
 from jobs.planning.report import advice, report, summary
 from jobs.store.ledger import RecordName, RowGroups, list_names, record_name
 from jobs.store.objects import Objects, open_objects
+from jobs.store.objects_local import LocalObjects
 from jobs.store.objects_s3 import S3Objects
 from jobs.store.scratch import scratch_folder
 from jobs.store.shards import Shard
@@ -111,6 +112,7 @@ def _stock(objects: Objects, census: Census, vector_column: str) -> Stock:
         object_store=isinstance(objects, S3Objects),
         reads_measured=True,
         buffer_bytes=objects.buffer_bytes,
+        local=isinstance(objects, LocalObjects),
     )
 
 

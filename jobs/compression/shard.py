@@ -20,6 +20,7 @@ from jobs.compression.memory import Memory
 from jobs.config.commands import CompressConfig
 from jobs.generation import describe, open_generation, stamps
 from jobs.shortening import aligned, open_shortener
+from jobs.store.direct.memory import BATCHES
 from jobs.store.failures import Tried, note_attempts
 from jobs.store.fingerprints import IdCounter
 from jobs.store.ids import id_strings, unusable_ids
@@ -63,6 +64,8 @@ class ShardCompressor:
 
         Raises `InputError` for data that stops the job, `RunError` for outages.
         """
+        if self.sparing:
+            BATCHES.clear()
         column, dtype = self._config.store.vector_column, self._config.output.dtype
         footer = read_footer(self._store, item.shard, self._config.store)
         short = short_field(footer.schema.field(column), self._config.adaptor.width, dtype)
@@ -108,6 +111,7 @@ class ShardCompressor:
         if not self.sparing and self._memory.scarce():
             LOGGER.warning("memory is scarce: smaller batches from here on")
             self.sparing = True
+            BATCHES.clear()
         return aligned(1 if self.sparing else self._config.reading.batch_rows)
 
     def note(self, item: WorkItem, tried: Tried) -> None:

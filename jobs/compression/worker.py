@@ -30,6 +30,8 @@ Status = Literal["done", "failed", "stop"]
 _MOST_BLOCKS = 4096
 #: Work in a block while much is left, in bytes: Ray spends some 10 ms of the machine on each, as a small shard takes.
 _BLOCK_BYTES = 256 << 20
+#: Freed memory that a worker keeps for the next batch: some batches of results, ids and payload.
+_KEPT_BYTES = 128 << 20
 _RESULT = pa.schema(
     [
         ("item", pa.string()),
@@ -65,7 +67,7 @@ class CompressShards:
     def __init__(self, config_json: str, attempts: Any) -> None:
         self._config = CompressConfig.model_validate_json(config_json)
         self._attempts = attempts
-        keep_freed_memory()
+        keep_freed_memory(_KEPT_BYTES)
         sweep()
 
     def __call__(self, table: pa.Table) -> pa.Table:

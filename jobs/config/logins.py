@@ -7,11 +7,16 @@ import re
 #: Up to the last `@` before the path. One slash, too: who forgets the other still does not want to see it printed.
 _LOGIN = re.compile(r":/{1,2}[^/\s]*@")
 #: A user with a password; both may hold any character. Digits up to a slash are a port, two colons chain addresses.
-_PASSWORD = re.compile(r":/{1,2}(?!\[[\da-fA-F:.]*\])[^/:]*:(?!:)(?!\d+(?:/|$)).*@")
+_PASSWORD = re.compile(r":/{1,2}(?!\[[\da-fA-F:.]*\]|arn:)[^/:]*:(?!:(?:/|[A-Za-z][\w+.-]*://))(?!\d+(?:/|$)).*@")
+#: The same behind a scheme without any slash.
+_UNSLASHED = re.compile(r"^([A-Za-z][\w+.-]+):(?!/)[^/\s]*@")
 #: Addresses that have `owner:repository@branch` where others have a login.
-_NO_LOGIN = re.compile(r"github://[^/:@]+:[^/:@]+@[^/:@]+(?:/[^:@]*)?", re.IGNORECASE)
+_NO_LOGIN = re.compile(r"(?:github|git)://[^/:@]+:[^/:@]+(?:[@/][^:]*)?", re.IGNORECASE)
 #: Parts of a query that let whoever has the address in.
-_SIGNED = re.compile(r"([?&][^=&\s]*(?:sig|signature|token|secret|password|passwd|credential)=)[^&\s]*", re.IGNORECASE)
+_SIGNED = re.compile(
+    r"(://.*[?&;#][^=&;\s]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|auth|code)=)[^&;\s]*",
+    re.IGNORECASE,
+)
 
 
 def has_login(text: str) -> bool:
@@ -21,7 +26,7 @@ def has_login(text: str) -> bool:
 
 def masked(text: str) -> str:
     """The text without the logins and signatures of its addresses."""
-    return _SIGNED.sub(r"\1…", _LOGIN.sub("://…@", _PASSWORD.sub("://…@", text)))
+    return _SIGNED.sub(r"\1…", _LOGIN.sub("://…@", _PASSWORD.sub("://…@", _UNSLASHED.sub(r"\1:…@", text))))
 
 
 def without_password(uri: str) -> str:

@@ -13,6 +13,13 @@ from jobs.config.logins import without_login, without_password
 
 #: A scheme, of two letters at least, and what should be its slashes.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)")
+_CHAIN = re.compile(r"::(?:/|[A-Za-z][\w+.-]*://)")
+_ENDPOINT = re.compile(r"https?://(\[[\da-f:.]+\]|[^/@:?#\[\]\s]+)(:\d{1,5})?/?", re.IGNORECASE)
+#: Those that people mean; a folder may have any other name with a colon.
+_SCHEMES = {
+    *("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl", "hdfs", "webhdfs", "hf", "file", "local", "ftp"),
+    *("sftp", "ssh", "smb", "http", "https", "memory", "oss", "oci", "github", "git", "dbfs", "zip", "simplecache"),
+}
 #: Other programs' names for what we write as s3:// and as a plain path.
 _OTHER_NAMES = {"s3a": "s3://", "s3n": "s3://", "local": "a plain path or file://"}
 
@@ -43,8 +50,8 @@ def _well_formed(uri: str) -> str:
     if "\0" in uri:
         raise ValueError("must not hold a NUL character")
     if scheme in ("", "file"):
-        if not scheme and (mistyped := _SCHEME.match(uri)):
-            name = mistyped[1].lower()
+        mistyped = None if scheme else _SCHEME.match(uri)
+        if mistyped and (name := mistyped[1].lower()) in _SCHEMES:
             raise ValueError(
                 f"must have two slashes after '{name}:' (for a local folder of that name write ./{name}:…)"
             )
@@ -54,19 +61,18 @@ def _well_formed(uri: str) -> str:
         raise ValueError(f"must be written as {_OTHER_NAMES[scheme]} here, not as {scheme}://")
     if scheme == "s3" and "" in uri[len("s3://") :].rstrip("/").split("/"):
         raise ValueError("must be s3://bucket/prefix, without empty parts")
-    urlsplit(uri)
+    if not _CHAIN.search(uri):
+        urlsplit(uri)
     return uri
 
 
 def an_address(endpoint: str | None) -> str | None:
     """The address of an S3 server itself, None for AWS; `ValueError` when it is none, or holds a login."""
-    if endpoint is None:
+    if not endpoint:
         return None
     without_login(endpoint)
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+    if not _ENDPOINT.fullmatch(endpoint):
         raise ValueError("must be http://host:port or https://host:port, without a path")
-    parts.port  # noqa: B018  # raises when it is none
     return endpoint
 
 

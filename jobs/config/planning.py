@@ -45,8 +45,8 @@ class MachinesSection(Settings):
     count: int = Field(default=1, ge=1)
     """Machines; the workers are spread over them evenly."""
     network_gbit: float | None = Field(default=None, gt=0)
-    """Network of one machine in Gbit/s, each way; null means 10 for an object store. What a local store's disk can do
-    is measured with the rest."""
+    """Network of one machine in Gbit/s, each way; null means 10, and none for a local store, whose disk is measured
+    with the rest."""
     request_seconds: float = Field(default=0.03, ge=0)
     """Time of one small request to the object store; used for described stores and for listing."""
     startup_seconds: float = Field(default=10.0, ge=0)

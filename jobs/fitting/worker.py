@@ -27,6 +27,8 @@ from adaptor.training import Job, Look, State
 from adaptor.training_set import TrainingSet
 from cluster.freed_memory import keep_freed_memory
 
+#: Freed memory that a worker keeps for the next step.
+_KEPT_BYTES = 1 << 30
 #: Pause between two words on the step that training has come to, in seconds.
 _STEP_SECONDS = 2.0
 _TENSORS, _NUMBERS = "state.safetensors", "state.json"
@@ -51,7 +53,7 @@ def run_worker(settings: dict[str, Any]) -> None:
     """Train all stages; Ray Train calls it on every worker with {"assignment": Assignment}."""
     assignment: Assignment = settings["assignment"]
     torch.set_num_threads(assignment.threads)
-    keep_freed_memory()
+    keep_freed_memory(_KEPT_BYTES)
     data: TrainingSet = ray.get(assignment.data)
     context = ray.train.get_context()
     reporter = _Reporter(assignment, context.get_world_rank(), context.get_world_size())

@@ -22,7 +22,8 @@ _USUAL_GBIT = 10.0
 class Stock:
     """A store in numbers: `sizes` of its shards in bytes, `rows` ± `rows_error`; row groups of an average shard and
     columns; share of the vectors in the bytes; `buffer_bytes` of one buffered read. Without `object_store` there are no
-    requests; with `reads_measured` the waiting for reads is in the measured rates."""
+    requests; with `reads_measured` the waiting for reads is in the measured rates. The disk of a `local` store is, too:
+    nothing goes over a network."""
 
     sizes: Sizes
     rows: float
@@ -33,6 +34,7 @@ class Stock:
     object_store: bool
     reads_measured: bool
     buffer_bytes: int
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Estimate:
     cpu_hours: float
     wall_seconds: float
     bound: str
+    network_gbit: float | None
     longest_share: float
     requests: Requests
     costs: dict[str, float]
@@ -88,7 +91,7 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
     in_turn = requests.writes_in_turn + (0 if stock.reads_measured else requests.reads_in_turn)
     seconds = rates.item_seconds + in_turn * machines.request_seconds + items / 1e9 * rates.gb_seconds
     working = makespan(seconds, cluster.workers)
-    gbit = network_gbit(machines, stock.object_store)
+    gbit = machines.network_gbit or (None if stock.local else _USUAL_GBIT)
     transferring = 0.0 if gbit is None else max(float(items.sum()), output_bytes) / (machines.count * gbit / 8 * 1e9)
     listing = (requests.list + 2 * requests.driver_footers / FOOTER_THREADS) * machines.request_seconds
     cpu_seconds = len(items) * rates.item_cpu_seconds + float(items.sum()) / 1e9 * rates.gb_cpu_seconds
@@ -103,15 +106,11 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
         cpu_hours=cpu_seconds / 3600,
         wall_seconds=wall,
         bound="network" if transferring > working else "workers",
+        network_gbit=gbit,
         longest_share=float(seconds.max() * cluster.workers / seconds.sum()),
         requests=requests,
         costs=_costs(stock, output_bytes, wall, cluster, requests, prices),
     )
-
-
-def network_gbit(machines: MachinesSection, object_store: bool) -> float | None:
-    """What one machine's network does in Gbit/s; None where nothing goes over it."""
-    return machines.network_gbit or (_USUAL_GBIT if object_store else None)
 
 
 def split_sizes(sizes: Sizes, split_bytes: int) -> Sizes:

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.config.planning import PlanConfig
 from jobs.counting import counted
 from jobs.planning.calibration import Rates
-from jobs.planning.estimate import Estimate, network_gbit
+from jobs.planning.estimate import Estimate
 
 #: A longest work item above this part of a worker's share makes the others wait at the end.
 _UNEVEN = 0.1
@@ -46,7 +46,7 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
         "  ".join([f"{row[0]:{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(row[1:], widths[1:], strict=True))])
         for row in cells
     ]
-    gbit = network_gbit(machines, any(found.requests.list for found in estimates))
+    gbit = estimates[0].network_gbit
     head = [
         f"{where}: {counted(cluster.workers, 'workers')} of {counted(cluster.cpus_per_worker, 'cores')} on "
         f"{counted(machines.count, 'machines')}{f' with {gbit:g} Gbit/s' if gbit else ''}",

@@ -50,7 +50,7 @@ class LocalObjects(Objects):
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and modification time now; None when there is no such file."""
         status = status_of(self.path(key))
-        if status is None or stat.S_ISDIR(status.st_mode):
+        if status is None or not stat.S_ISREG(status.st_mode):
             return None
         return ObjectInfo(key, status.st_size, str(status.st_mtime_ns))
 
@@ -125,7 +125,7 @@ class LocalObjects(Objects):
         temporary = os.path.join(folder, f"{TEMPORARY}{uuid4().hex}")
         try:
             _make_below(folder, lambda: make(temporary))
-            with open(temporary, "rb") as file:
+            with open(temporary, "r+b") as file:
                 os.fsync(file.fileno())
             publish(temporary, target)
             _sync_folder(folder)
@@ -161,30 +161,38 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _link_or_copy(local: Path, path: str) -> None:
-    """Make the file `local` be at `path`, too: by its name where that may be, as a copy is a third of the writing."""
-    if not _hands_down(os.path.dirname(path)):
+    """Make the file `local` be at `path`, too: by its name where that may be, as a copy is a third of the writing.
+
+    It may where a file that is made at `path` has the same owner, group, rights, access lists and labels: folders hand
+    these down, the output's and the temporary one.
+    """
+    _write(path, b"")
+    if _rights(path) == _rights(local):
         with contextlib.suppress(OSError):  # another disk, or one without links
+            os.unlink(path)
             os.link(local, path)
             os.utime(path)  # as new as a copy would be: a modification time tells versions apart
             return
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # it may be `local` itself by now
         os.unlink(path)
     shutil.copyfile(local, path)
 
 
-def _hands_down(folder: str) -> bool:
-    """Whether files that are made in the folder get its group or access list, which a link would not."""
-    if os.stat(folder).st_mode & stat.S_ISGID:
-        return True
+def _rights(path: str | Path) -> object:
+    status = os.stat(path)
     try:
-        return bool(os.getxattr(folder, "system.posix_acl_default"))
-    except (AttributeError, OSError):  # none, or a disk or system that knows none
-        return False
+        attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
+    except (AttributeError, OSError):  # a disk or system that knows none
+        attributes = {}
+    return status.st_uid, status.st_gid, status.st_mode, attributes
 
 
 def _sync_folder(folder: str) -> None:
     """Make the rename itself survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # another process deleted the file, and the folder with it
+        return
     try:
         os.fsync(handle)
     except OSError as error:

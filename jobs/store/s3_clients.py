@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     import s3fs
 
 _CONNECT_SECONDS = 10.0
+#: Where the AWS tools look for the server's address, in their order.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 def endpoint_of(options: FilesystemOptions) -> str | None:
     """The server's address: the option, else what the AWS tools read from the environment; None means AWS."""
-    endpoint = options.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+    given = {"filesystem.endpoint": options.endpoint, **{name: os.environ.get(name) for name in _ENDPOINTS}}
+    name, endpoint = next(((name, value) for name, value in given.items() if value), ("", None))
     try:
         return an_address(endpoint)
-    except ValueError as problem:  # of the environment: those of a configuration were checked as it was read
-        raise InputError(f"AWS_ENDPOINT_URL {problem}, got {masked(endpoint or '')!r}") from problem
+    except ValueError as problem:
+        raise InputError(f"{name} {problem}, got {masked(endpoint or '')!r}") from problem
 
 
 def region_of(options: FilesystemOptions) -> str | None:

@@ -46,7 +46,6 @@ _MISCONFIGURED = (
     botocore.NoRegionError,
     botocore.PartialCredentialsError,
     botocore.ProfileNotFound,
-    botocore.SSOError,
 )
 
 

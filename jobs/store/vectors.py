@@ -14,6 +14,7 @@ import pyarrow as pa
 from adaptor.errors import InputError, RunError
 from jobs.store import int96
 from jobs.store.direct.headers import Unproven
+from jobs.store.direct.memory import BATCHES
 from jobs.store.direct.tables import OpenShard, read_directly
 from jobs.store.halves import widened
 from jobs.store.objects import Objects
@@ -223,3 +224,4 @@ def _row_group(
             if not direct:  # pyarrow, too: there is no other way to read them
                 raise
             direct = False
+            BATCHES.clear()

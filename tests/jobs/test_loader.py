@@ -55,6 +55,9 @@ def fit(file: Path | None, *arguments: str) -> FitConfig:
         "https://h/x?a=1&X-Amz-Signature=topsecret",
         "https://h/x?sig=topsecret",
         "ftp:/u:topsecret@h/x",
+        "ftp://u::topsecret@h/x",
+        "https://h/x?a=1;api_key=topsecret",
+        "https://h/x#token=topsecret",
     ],
 )
 def test_passwords_in_places_are_refused_and_not_shown(uri: str) -> None:
@@ -88,6 +91,11 @@ def test_logins_in_endpoints_are_refused_and_not_shown(endpoint: str) -> None:
         "github://owner:repository@branch/x",
         "GITHUB://owner:repository@branch",
         "https://host/x?version=3",
+        "git://path:main@x/y",
+        "github://owner:repository@feature/x@y",
+        "s3://arn:aws:s3:eu-central-1:1234:accesspoint:mine/user@corp",
+        "zip://a.parquet::/data/a@b",
+        "/data/a?token=3",
         "zip://a.parquet::s3://bucket/a@b",
         "s3://bucket/a:b@c",
         "/a:b@c",
@@ -275,3 +283,9 @@ def test_numbers_beyond_any_store_are_refused() -> None:
         "reading.split_bytes: must be at most 9007199254740992, got '99999999999999999999999' (command line)" in found
     )
     assert not [line for line in found if line.startswith("reading.batch_rows")]
+
+
+def test_a_mistyped_address_does_not_show_its_login() -> None:
+    (found,) = problems(FitConfig, None, "--store.uri", "in", "--output.uri", "ftp:u:topsecret@h/x")
+    assert found.startswith("output.uri: must have two slashes after 'ftp:' (for a local folder of that name write")
+    assert found.endswith(", got 'ftp:…@h/x' (command line)")

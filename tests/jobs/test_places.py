@@ -28,6 +28,7 @@ from jobs.config.sections import FilesystemOptions, OutputSection
         ("s3://bucket/a\0b", "must not hold a NUL character"),
         ("~nobody-of-this-name/x", "names no folder: Could not determine home directory"),
         ("s3://[::1/x", "Invalid IPv6 URL"),
+        ("S3:x", "must have two slashes after 's3:'"),
         ("ftp://[::1/x", "Invalid IPv6 URL"),
     ],
 )
@@ -37,7 +38,20 @@ def test_places_that_would_be_somewhere_else(uri: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["s3://bucket", "S3://bucket/a/b/", "./s3:/x", "/a:b//c/", "a b", "file:///tmp/x", "C:/x", "gs://b//c", "."]
+    "uri",
+    [
+        "zip://[0]/a::s3://bucket/a.zip",
+        "s3://bucket",
+        "S3://bucket/a/b/",
+        "./s3:/x",
+        "/a:b//c/",
+        "a b",
+        "file:///tmp/x",
+        "C:/x",
+        "gs://b//c",
+        ".",
+        "run:1/out",
+    ],
 )
 def test_places_that_are_meant(uri: str) -> None:
     assert OutputSection(uri=uri).uri == uri
@@ -56,12 +70,17 @@ def test_paths_that_uris_name(uri: str, path: str) -> None:
     assert local_path(uri) == Path(path)
 
 
-@pytest.mark.parametrize("endpoint", ["http://[::1", "http://host:port", "localhost:8333", "http://h/path", "ftp://h"])
+@pytest.mark.parametrize(
+    "endpoint",
+    ["http://[::1", "http://host:port", "localhost:8333", "http://h/path", "ftp://h", "http://h#x", " http://h"],
+)
 def test_endpoints_that_are_none(endpoint: str) -> None:
     with pytest.raises(ValidationError):
         FilesystemOptions(endpoint=endpoint)
 
 
-@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8333", "https://s3.example.org", "http://[::1]:9000/", None])
+@pytest.mark.parametrize(
+    "endpoint", ["http://127.0.0.1:8333", "https://s3.example.org", "http://[::1]:9000/", "", None]
+)
 def test_endpoints(endpoint: str | None) -> None:
-    assert FilesystemOptions(endpoint=endpoint).endpoint == endpoint
+    assert FilesystemOptions(endpoint=endpoint).endpoint == (endpoint or None)

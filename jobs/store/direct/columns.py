@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from jobs.store.direct.blocks import Blocks
 from jobs.store.direct.codecs import SIZES
 from jobs.store.direct.headers import Unproven
-from jobs.store.direct.memory import Recycler
+from jobs.store.direct.memory import BATCHES
 from jobs.store.direct.pages import ChunkLayout, Floating, read_values
 from jobs.store.direct.runs import Octets
 from jobs.store.vector_types import is_vector_type
@@ -26,8 +26,6 @@ _PHYSICAL: dict[pa.DataType, tuple[str, Floating]] = {
 #: Arrow's codecs by their names in a footer, as far as they are read directly.
 _CODECS = {"UNCOMPRESSED": None, **{name.upper(): name for name in SIZES}}
 _MOST_OFFSET = 2**31 - 1
-#: Of this process, as each shard and row group has columns of its own.
-_MEMORY = Recycler()
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class VectorColumn:
     def take(self, rows: int) -> pa.Array:
         """The next `rows` vectors. Raises `Unproven` where they are not what the footer lets expect."""
         layout = self._chunk.layout
-        octets, filled = _MEMORY.take(rows * layout.dim * layout.kind.itemsize), 0
+        octets, filled = BATCHES.take(rows * layout.dim * layout.kind.itemsize), 0
         while filled < len(octets):
             if not len(self._page):
                 self._page = next(self._pages)

@@ -15,8 +15,6 @@ from jobs.store.direct.runs import Octets
 
 #: Pieces in use at a time: one is filled, one waits, one is worked on; one more for whoever is late.
 _PIECES = 4
-#: A piece so many times too large is given back: batches have become smaller because memory is scarce.
-_TOO_LARGE = 16
 #: References to a piece that nobody uses: the list's and that of the question itself.
 _UNUSED = 2
 
@@ -33,11 +31,20 @@ class Recycler:
         with self._lock:
             free = [place for place in range(len(self._pieces)) if sys.getrefcount(self._pieces[place]) == _UNUSED]
             for place in free:
-                if size <= len(self._pieces[place]) <= size * _TOO_LARGE:
+                if size <= len(self._pieces[place]):
                     return self._pieces[place][:size]  # which refers to the piece, as everything made of it will
+            for place in reversed(free):  # batches have become larger: these are of no use any more
+                del self._pieces[place]
             fresh = np.empty(size, np.uint8)
-            if free:
-                self._pieces[free[0]] = fresh
-            elif len(self._pieces) < _PIECES:
+            if len(self._pieces) < _PIECES:
                 self._pieces.append(fresh)
             return fresh[:size]
+
+    def clear(self) -> None:
+        """Keep nothing any longer; what is in use is given back when nobody refers to it."""
+        with self._lock:
+            self._pieces.clear()
+
+
+#: That of this process, as each shard and row group has readers of its own.
+BATCHES = Recycler()

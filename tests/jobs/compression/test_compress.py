@@ -16,6 +16,9 @@ import pytest
 
 from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
+from jobs.config.commands import CompressOutputSection
+from jobs.config.sections import StoreSection
+from jobs.generation import check_apart
 from jobs.store.ledger import LEDGER
 from jobs.store.objects import Objects
 from tests.jobs.compression.workplace import WIDTH, Workplace, lists, table, vectors
@@ -261,3 +264,18 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
     (workplace.root / "adaptor" / "adaptor.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"is damaged or was changed"):
         workplace.compress()
+
+
+@pytest.mark.parametrize(
+    ("store", "output"),
+    [
+        ("ftp://one/data", "ftp://other/data/out"),
+        ("abfs://c@one.dfs.core.windows.net/x", "abfs://c@other.dfs.core.windows.net/x"),
+        ("s3://one/data", "s3://other/data"),
+        ("memory://a/v", "memory://a/v2"),
+        ("/a/v", "/a/v2"),
+        ("/a/v", "/a/v/_out"),
+    ],
+)
+def test_places_that_are_apart(store: str, output: str) -> None:
+    check_apart(StoreSection(uri=store), CompressOutputSection(uri=output))

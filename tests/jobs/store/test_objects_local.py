@@ -126,23 +126,43 @@ def test_a_file_on_another_disk_is_copied(tmp_path: Path, monkeypatch: pytest.Mo
     assert os.listdir(tmp_path / "output/data") == ["a"]
 
 
-@pytest.mark.parametrize("how", ["group", "access list"])
-def test_a_folder_that_hands_its_rights_down_gets_a_file_of_its_own(tmp_path: Path, how: str) -> None:
+def test_a_link_that_comes_to_nothing_leaves_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("jobs.store.objects_local.os.utime", refused)  # after the link has been made
     (tmp_path / "local").write_bytes(b"vectors")
-    folder = tmp_path / "output"
-    folder.mkdir()
+    objects = _open(tmp_path / "output")
+    objects.put_file("a", tmp_path / "local")
+    (tmp_path / "local").write_bytes(b"others!")
+    assert objects.read("a") == b"vectors"
+
+
+@pytest.mark.parametrize("where", ["output", "scratch"])
+@pytest.mark.parametrize("how", ["group", "access list"])
+def test_rights_that_folders_hand_down_are_those_of_the_output(tmp_path: Path, how: str, where: str) -> None:
+    for name in ("output", "scratch"):
+        (tmp_path / name).mkdir()
+    folder = tmp_path / where
     if how == "group":
+        os.chown(folder, -1, 12345) if os.geteuid() == 0 else pytest.skip("only root may give a folder to any group")
         folder.chmod(0o2755)
     else:
-        # Version 2, then tag, permissions and id of owner (7), group (5) and others (5).
-        entries = b"".join(struct.pack("<HHI", tag, rights, 2**32 - 1) for tag, rights in ((1, 7), (4, 5), (32, 5)))
+        # Version 2, then tag, permissions and id: of the owner, of user 4242, of the group, the mask, all others.
+        entries = ((1, 6, 2**32 - 1), (2, 6, 4242), (4, 4, 2**32 - 1), (16, 6, 2**32 - 1), (32, 0, 2**32 - 1))
+        packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
         try:
-            os.setxattr(folder, "system.posix_acl_default", struct.pack("<I", 2) + entries)
+            os.setxattr(folder, "system.posix_acl_default", struct.pack("<I", 2) + packed)
         except OSError:
             pytest.skip("this disk knows no access lists")
-    objects = _open(folder)
-    objects.put_file("a", tmp_path / "local")
-    assert os.stat(folder / "a").st_ino != os.stat(tmp_path / "local").st_ino
+    (tmp_path / "scratch/local").write_bytes(b"vectors")
+    objects = _open(tmp_path / "output")
+    objects.put_file("a", tmp_path / "scratch/local")
+    (tmp_path / "output/beside").write_bytes(b"")
+    made, beside = os.stat(tmp_path / "output/a"), os.stat(tmp_path / "output/beside")
+    assert (made.st_gid, made.st_mode) == (beside.st_gid, beside.st_mode)
+    assert os.listxattr(tmp_path / "output/a") == os.listxattr(tmp_path / "output/beside")
+    assert made.st_ino != os.stat(tmp_path / "scratch/local").st_ino
     assert objects.read("a") == b"vectors"
 
 
@@ -203,9 +223,9 @@ from jobs.config.sections import FilesystemOptions
 from jobs.store.objects import open_objects
 objects, end, count = open_objects(sys.argv[1], FilesystemOptions()), time.monotonic() + 1.5, 0
 while time.monotonic() < end:
-    objects.put(f"_attempts/{sys.argv[2]}", b"1")
+    objects.put("_attempts/one", b"1")
     list(objects.list("_attempts/"))
-    objects.delete(f"_attempts/{sys.argv[2]}")
+    objects.delete("_attempts/one")
     count += 1
 print(count)
 """
@@ -214,8 +234,7 @@ print(count)
 def test_a_folder_that_others_empty_may_be_written_and_listed(tmp_path: Path, root: Path) -> None:
     command = [sys.executable, "-c", _CROWD, str(tmp_path / "output")]
     crowd = [
-        subprocess.Popen([*command, name], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for name in ("a", "b")
+        subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
     ]
     for process in crowd:
         said, problem = process.communicate(timeout=60)
@@ -227,3 +246,4 @@ def test_what_is_no_file_is_not_listed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.parquet")
     (tmp_path / "b.parquet").write_bytes(b"1")
     assert [info.key for info in _open(tmp_path).list()] == ["b.parquet"]
+    assert _open(tmp_path).stat("a.parquet") is None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pyarrow as pa
 from hypothesis import given
@@ -44,12 +42,24 @@ def test_whatever_is_made_of_it_keeps_it() -> None:
     assert (seen == 7).all()
 
 
-def test_memory_much_too_large_is_given_back() -> None:
+def test_larger_batches_leave_nothing_of_the_smaller_ones() -> None:
     recycler = Recycler()
-    recycler.take(1 << 20)
-    small = recycler.take(1000)
-    assert small.base is not None
-    assert len(small.base) == 1000
+    held = [recycler.take(1000) for _ in range(3)]
+    del held
+    recycler.take(5000)
+    assert [len(piece) for piece in recycler._pieces] == [5000]
+
+
+def test_a_few_pieces_are_kept_at_most_and_none_when_cleared() -> None:
+    recycler = Recycler()
+    held = [recycler.take(1000) for _ in range(10)]
+    assert len({_address(octets) for octets in held}) == 10
+    assert len(recycler._pieces) == 4
+    held[0][:] = 7
+    recycler.clear()
+    recycler.take(1000)[:] = 9
+    assert (held[0] == 7).all()
+    assert len(recycler._pieces) == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.booleans()), max_size=40))
@@ -63,21 +73,3 @@ def test_no_two_pieces_in_use_overlap(wishes: list[tuple[int, bool]]) -> None:
             kept.append((number % 256, octets))
         for content, piece in kept:
             assert (piece == content).all()
-
-
-def test_threads_do_not_share_a_piece() -> None:
-    recycler, wrong = Recycler(), list[int]()
-
-    def work(content: int) -> None:
-        for _ in range(2000):
-            octets = recycler.take(64)
-            octets[:] = content
-            if not (octets == content).all():
-                wrong.append(content)
-
-    threads = [threading.Thread(target=work, args=(content,)) for content in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
