@@ -32,8 +32,9 @@ from tests.benchmarks.stores import make_adaptor
 
 DIM = 64
 SAMPLE_SECONDS = 2.0
-#: Samples before this share of the time are warm-up: libraries are loaded, pools and caches filled.
-WARM_UP = 0.25
+#: Samples before this share of the time are warm-up: libraries are loaded, pools and caches filled, and heaps reach the
+#: extent that they keep (after some 80,000 small shards).
+WARM_UP = 0.5
 #: What counts as growth over the whole time: share of the mean for memory, a number for descriptors and threads. Pages
 #: that processes share count apart: those of Ray's object store stay mapped once a worker has touched them.
 MOST_GROWTH = {"private_mb": 0.05, "shared_mb": np.inf, "descriptors": 2.0, "threads": 2.0}

@@ -166,7 +166,7 @@ def test_without_steps_other_metrics_keep_their_full_width_scores(
 def test_the_paper_recipe_runs(folder: Path, tmp_path: Path) -> None:
     fit.run(config(folder, tmp_path, adaptor={"recipe": "paper", "form": "mlp", "leading": None, "hidden": 16}))
     document = adaptor.load(tmp_path).document
-    assert (document["form"], document["recipe"]) == ("mlp", {"name": "paper", "version": 1})
+    assert (document["form"], document["recipe"]) == ("mlp", {"name": "paper", "version": 2})
     assert document["settings"]["loss"]["pairwise"] == 1
     assert document["settings"]["loss"]["listwise"] == 0
 
