@@ -31,7 +31,7 @@ _MOST_BLOCKS = 4096
 #: Work in a block while much is left, in bytes: Ray spends some 10 ms of the machine on each, as a small shard takes.
 _BLOCK_BYTES = 256 << 20
 #: Freed memory that a worker keeps for the next batch: some batches of results, ids and payload.
-_KEPT_BYTES = 128 << 20
+_KEPT_BYTES = 256 << 20
 _RESULT = pa.schema(
     [
         ("item", pa.string()),
