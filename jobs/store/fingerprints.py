@@ -57,8 +57,9 @@ class IdCounter:
         """Rows whose id came before; None when there were too many rows to count."""
         if self._prints is None:
             return None
-        # Sorted, not np.unique: that hashes, at a hundred times the cost.
-        prints = np.sort(np.concatenate([np.empty(0, np.uint64), *self._prints]))
+        prints = np.concatenate([np.empty(0, np.uint64), *self._prints])
+        self._prints = [prints]
+        prints.sort()  # in place, and not np.unique: that hashes, at a hundred times the cost
         return int(np.count_nonzero(prints[1:] == prints[:-1]))
 
 
