@@ -10,8 +10,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 def keep_freed_memory(most_bytes: int) -> None:
     """Have glibc keep what a step or batch frees for the next one, in pieces of up to 32 MB, up to `most_bytes` at the
-    end of each of its heaps: to give it back and get it again costs a page fault per 4 kB, a third to a half of a
-    training step and a twentieth of compress.
+    end of each of its heaps: to give it back and get it again costs a page fault per 4 kB.
 
     Without glibc nothing is changed.
     """

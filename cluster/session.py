@@ -39,7 +39,7 @@ _QUIET = {
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
-#: What the disk of Ray's session must have left: a session of a small job takes a megabyte.
+#: What the disk of Ray's session must have left, for its logs and sockets.
 _SESSION_BYTES = 64 << 20
 
 

@@ -161,7 +161,7 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _link_or_copy(local: Path, path: str) -> None:
-    """Make the file `local` be at `path`, too: by its name where that may be, as a copy is a third of the writing.
+    """Make the file `local` be at `path`, too: by its name where that may be, as a copy doubles the writing.
 
     It may where a file that is made at `path` has the same owner, group, rights, access lists and labels: folders hand
     these down, the output's and the temporary one.
