@@ -22,6 +22,7 @@ from contextlib import contextmanager, nullcontext
 
 from cluster.credentials import MODE, TOKEN, environment, mode_for_existing_cluster
 from cluster.errors import ClusterError
+from cluster.head import head_watched
 from cluster.native_lines import native_lines_dropped
 from cluster.reach import SUBMIT, find
 from cluster.settings import ClusterSection
@@ -38,7 +39,8 @@ _QUIET = {
 # Where Ray believes that only one machine is supported it binds all to 127.0.0.1; `_node_ip_address` does not do it.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
-
+#: Seconds without a head after which a cluster on this machine is lost: nobody starts it again.
+_LOCAL_PATIENCE = 5.0
 #: What the disk of Ray's session must have left, for its logs and sockets.
 _SESSION_BYTES = 64 << 20
 
@@ -50,13 +52,13 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
     A session that is already open is used and left open. A local one offers `need_cpus` even on a machine with fewer
     cores (slower, but a two-worker job then runs anywhere); a running cluster must really have them.
     Leaving the block, also by an exception, ends the session and puts the environment back. Raises `ClusterError`, also
-    when the block ends because the cluster fails beneath it: a dead raylet, node or worker.
+    when the block ends because the cluster fails beneath it: a dead head, raylet, node or worker.
     """
     import ray
 
     if ray.is_initialized():
         _require(need_cpus, need_gpus)
-        with _failures_told():
+        with _failures_told(), head_watched():
             yield
         return
     target, field = section.address, "cluster.address"
@@ -72,7 +74,7 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
                     _join(target, field)
             quiet()
             _require(need_cpus, need_gpus)
-            with _failures_told():
+            with _failures_told(), head_watched(_LOCAL_PATIENCE if local else None):
                 yield
         finally:
             ray.shutdown()

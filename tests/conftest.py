@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,33 @@ def ray_cluster() -> Iterator[None]:
     """A Ray of our own on this machine, two cores; nobody else's cluster is joined or stopped."""
     import ray
 
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    _start_ray()
     yield
     ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _ray_lives() -> None:
+    """Fail with its last words where the Ray of the session has died, and start another for the tests that follow: a
+    process without its head is ended by Ray after a minute, and what pytest has captured with it."""
+    private = sys.modules.get("ray._private.worker")
+    node = private and private._global_node
+    heads = node.all_processes.get("gcs_server") if node else None
+    if node is None or not heads or heads[0].process.poll() is None:
+        return
+    import ray
+
+    logs = (Path(node.get_logs_dir_path()) / f"gcs_server.{kind}" for kind in ("out", "err"))
+    last = "\n".join(log.read_text(errors="replace")[-3000:] for log in logs if log.exists())
+    ray.shutdown()
+    _start_ray()
+    pytest.fail(f"the head of the tests' Ray has died (another is started now); its log ends so:\n{last}")
+
+
+def _start_ray() -> None:
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 
 
 @pytest.fixture(scope="session")

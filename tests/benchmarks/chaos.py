@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.chaos --minutes 10 --seed 1 [--shards 300] [--rows 400] [--job compress|fit|both]
 
-A store of small shards on SeaweedFS behind a proxy that breaks requests, commands whose actors, raylet and driver are
-killed or stopped, a server that is killed and started again, a scratch disk that fills up. A command that fails is run
-again, as a scheduler would. In the end: one undisturbed run, `verify`, and an account of every row that uses none of
-the product's code. Prints a table and one line of JSON; exit status 0 only if nothing was lost, doubled or wrong and no
-command was stuck. Linux; the full disk needs root.
+A store of small shards on SeaweedFS behind a proxy that breaks requests, commands whose actors, raylet, head and driver
+are killed or stopped, a server that is killed and started again, a scratch disk that fills up. A command that fails is
+run again, as a scheduler would. In the end: one undisturbed run, `verify`, and an account of every row that uses none
+of the product's code. Prints a table and one line of JSON; exit status 0 only if nothing was lost, doubled or wrong and
+no command was stuck. Linux; the full disk needs root.
 """
 
 from __future__ import annotations
