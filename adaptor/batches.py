@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptor.neighbours import Ids
+from adaptor.rows import Floats
 from adaptor.settings import LossSettings, TrainingSettings
 from adaptor.training_set import Supervision, TrainingSet
 
+#: The stages, in the numbers that checkpoints and the draws of batches use.
+ROTATION, LABELS, NARROW = 1, 2, 3
+STAGES = {ROTATION: "unsupervised", LABELS: "labels", NARROW: "narrow outputs"}
 #: Mined negatives of one query in a step (Search-Adaptor: 10 per positive).
 _NEGATIVES = 10
 
@@ -28,6 +32,7 @@ class World:
 class AnchorRows:
     """Anchors (p,) of this worker and candidates (q,). Of their pairs (p, q): the flat places of anchors with
     themselves and, where a term counts them, whether one is of a mined neighbour, or of another anchor of the step.
+    `noise` (p, d), where there is any, is added to the anchors.
     `share` is p over an equal split: data-parallel training averages over workers, so a mean over p times the share
     gives the mean over the step's batch."""
 
@@ -37,6 +42,7 @@ class AnchorRows:
     itself: Ids
     neighbour: NDArray[np.bool_] | None
     batch: NDArray[np.bool_] | None
+    noise: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,7 @@ def anchor_rows(
     own = batch[world.rank :: world.size]
     place = np.searchsorted(pool, own).clip(max=len(pool) - 1)
     itself = np.flatnonzero(pool[place] == own)
+    most = training.narrow_noise if key[0] == NARROW else 0
     return AnchorRows(
         len(own) * world.size / len(batch),
         own,
@@ -73,7 +80,15 @@ def anchor_rows(
         itself * len(pool) + place[itself],
         _neighbours(data.neighbours[own], pool) if loss.topk else None,
         np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
+        _noise(data, most, len(batch), draw)[world.rank :: world.size] if most else None,
     )
+
+
+def _noise(data: TrainingSet, most: float, rows: int, draw: np.random.Generator) -> Floats:
+    """Gaussian noise (rows, d) of the corpus's spread, of an anchor's own strength between none and `most`."""
+    strength = draw.uniform(0, most, (rows, 1)).astype(np.float32)
+    noise: Floats = draw.standard_normal((rows, len(data.spread)), np.float32) * (strength * data.spread)
+    return noise
 
 
 def _neighbours(mined: Ids, pool: Ids) -> NDArray[np.bool_]:

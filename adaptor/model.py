@@ -53,11 +53,15 @@ class Orthogonal(nn.Module):
 
 class Linear(nn.Module):
     """A free matrix (b, b) on the leading b coordinates, of all of them or, for narrow outputs, of a block. Starts at
-    the identity, or at a given matrix (later stages continue the first)."""
+    the identity, or at a given square matrix, which acts on the first of them (later stages continue the first)."""
 
     def __init__(self, leading: int, matrix: Tensor | None = None) -> None:
         super().__init__()
-        self.matrix = nn.Parameter(torch.eye(leading) if matrix is None else matrix.clone())
+        start = torch.eye(leading)
+        if matrix is not None:
+            start = start.to(matrix)
+            start[: len(matrix), : len(matrix)] = matrix
+        self.matrix = nn.Parameter(start)
 
     def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
         """Started vectors (n, ≥b) → adapted (n, b), or only the first `columns`."""
@@ -104,6 +108,11 @@ def _automatic(dim: int, rows: int | None) -> int:
     return max((w for w in WIDTH_LADDER if w * _ROWS_PER_COLUMN <= rows), default=min(WIDTH_LADDER))
 
 
+def narrow_reach(leading: int, dim: int) -> int:
+    """Leading coordinates that narrow outputs are made of: half as many again as the rotation turns."""
+    return min(leading + leading // 2, dim)
+
+
 def freed(form: Form, dim: int) -> Form:
     """The same map with every entry free to move: the supervised stage's start. The perceptron is free already."""
     return Linear(dim, torch.from_numpy(_matrix(form, dim))) if isinstance(form, Orthogonal) else form
@@ -119,14 +128,16 @@ def fold(form: Form, start: Floats, scale: float, narrow: Tensor | None = None) 
     """Multiply the start back in: the artefact's tensors (float32), computed in float64.
 
     `start` is S (d, d); `scale` is the length that training vectors were divided by (1 for the cosine metric). `narrow`
-    (b, c) gives narrow outputs from the started coordinates that an orthogonal form turns; it is stored as a map of
-    the turned ones, so that wide outputs can be cut.
+    (b, c) gives narrow outputs from the leading started coordinates; it is stored as a map of the turned ones, so that
+    wide outputs can be cut.
     """
     outer = start.astype(np.float64)
     if not isinstance(form, Residual):
         folded = {"linear": (outer @ _matrix(form, len(start))).astype(np.float32)}
         if narrow is not None and isinstance(form, Orthogonal):
-            folded["narrow"] = (form.exact().T @ narrow.double()).float().numpy()
+            of_turned = narrow.double().clone()
+            of_turned[: form.leading] = form.exact().T @ of_turned[: form.leading]
+            folded["narrow"] = of_turned.float().numpy()
         return folded
     weights = {name: p.detach().cpu().double().numpy() for name, p in form.named_parameters()}
     return {

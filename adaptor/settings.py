@@ -90,6 +90,11 @@ class TrainingSettings(Settings):
     narrow_steps: int = Field(default=600, ge=0)
     """Most steps of the narrow map, which outputs narrower than the turned block have to themselves (orthogonal form
     without labels; 0: none)."""
+    narrow_learning_rate: float = Field(default=3e-3, gt=0)
+    """Peak learning rate of the narrow map."""
+    narrow_noise: float = Field(default=0.7, ge=0)
+    """Most noise on an anchor of the narrow map, in standard deviations of each coordinate: queries lie beside
+    documents, not on them."""
     supervised_steps: int = Field(default=800, ge=0)
     """Most steps of the second stage; used only when queries and qrels are given."""
     batch: int = Field(default=128, ge=2)

@@ -1,6 +1,7 @@
 """The stages of a fit, one after the other, and what comes out of them.
 
-Without labels: a rotation of the leading block, then a free matrix of that block for outputs that are narrower than it.
+Without labels: a rotation of the leading block, then a free matrix of that block and half as many coordinates again,
+for outputs that are narrower than the block.
 With labels: the rotation, then a free matrix of all coordinates. Between stages the held-out rows have a word
 (settling.py).
 """
@@ -12,10 +13,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from adaptor.model import Form, Linear, Orthogonal, freed, new_form
+from adaptor.batches import LABELS, NARROW, ROTATION
+from adaptor.model import Form, Linear, Orthogonal, freed, narrow_reach, new_form
 from adaptor.settings import ModelSettings
 from adaptor.settling import Settled, settle, settle_narrow
-from adaptor.training import LABELS, NARROW, ROTATION, Job, Look, State, train
+from adaptor.training import Job, Look, State, train
 
 _TURNED = "rotation"
 
@@ -44,7 +46,7 @@ def train_stages(job: Job, model: ModelSettings, state: State | None, on_look: C
     if not leading:  # nothing was gained by turning: then nothing more is tried
         return ended
     # The others get the first worker's weights when training starts.
-    head = Linear(leading, None if turned is None else turned.float()).to(job.device)
+    head = Linear(_reach(job, leading), None if turned is None else turned.float()).to(job.device)
     train(head, _narrow(job, leading), state, on_look)
     return state
 
@@ -54,7 +56,7 @@ def outcome(state: State, job: Job, model: ModelSettings) -> Settled:
     best = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     if state.stage == NARROW:
         rotation = Orthogonal(len(state.tensors[_TURNED]), state.tensors[_TURNED])
-        head = Linear(rotation.leading, best["matrix"]) if state.best_step else None
+        head = Linear(_reach(job, rotation.leading), best["matrix"]) if state.best_step else None
         settled = settle_narrow(rotation, head, _narrow(job, rotation.leading))
     else:
         form = _new(job, model)
@@ -79,7 +81,12 @@ def _turned(form: Form, job: Job) -> dict[str, Tensor]:
 
 
 def _narrow(job: Job, leading: int) -> Job:
-    return replace(job, widths=tuple(w for w in job.widths if w < leading))
+    training = job.training.model_copy(update={"learning_rate": job.training.narrow_learning_rate})
+    return replace(job, training=training, widths=tuple(w for w in job.widths if w < leading))
+
+
+def _reach(job: Job, leading: int) -> int:
+    return narrow_reach(leading, job.data.corpus.shape[1])
 
 
 def _new(job: Job, model: ModelSettings) -> Form:

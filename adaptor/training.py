@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptor.batches import AnchorRows, QueryRows, World, anchor_rows, query_rows
+from adaptor.batches import LABELS, NARROW, ROTATION, AnchorRows, QueryRows, World, anchor_rows, query_rows
 from adaptor.blending import blend
 from adaptor.judging import judge
 from adaptor.model import Form, Linear, free_widths
@@ -25,10 +25,6 @@ from adaptor.objective import Objective, Trainee
 from adaptor.settings import LossSettings, Metric, TrainingSettings
 from adaptor.tensors import as_tensor
 from adaptor.training_set import TrainingSet
-
-#: The stages, in the numbers that checkpoints and the draws of batches use.
-ROTATION, LABELS, NARROW = 1, 2, 3
-STAGES = {ROTATION: "unsupervised", LABELS: "labels", NARROW: "narrow outputs"}
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _FIRST = "first.matrix"

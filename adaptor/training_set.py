@@ -4,6 +4,7 @@ with."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -60,6 +61,11 @@ class TrainingSet:
     truth: Ids
     searched: int
     supervision: Supervision | None = None
+
+    @cached_property
+    def spread(self) -> Floats:
+        """Standard deviation of each coordinate over the training rows: float32 (d,)."""
+        return np.asarray(self.corpus[: self.anchors].std(axis=0, dtype=np.float64), np.float32)
 
 
 def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Floats:

@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
-from adaptor.training import ROTATION, STAGES
+from adaptor.batches import ROTATION, STAGES
 from cluster.placement import start_beside_driver
 from jobs.interrupts import give_up
 from jobs.progress import Progress

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from adaptor.batches import LABELS
 from adaptor.errors import InputError
 from adaptor.model import Linear, Orthogonal
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.settings import WIDTH_LADDER
 from adaptor.settling import Settled
-from adaptor.training import LABELS, State
+from adaptor.training import State
 from jobs.config.commands import FitConfig
 from jobs.fitting.sample import Sample
 from jobs.summary import versions

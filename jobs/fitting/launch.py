@@ -10,11 +10,12 @@ import ray.train
 from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
 
+from adaptor.batches import ROTATION
 from adaptor.errors import RunError
 from adaptor.model import free_widths, new_form
 from adaptor.settling import Settled
 from adaptor.stages import outcome
-from adaptor.training import ROTATION, Job, State
+from adaptor.training import Job, State
 from jobs.config.commands import FitConfig
 from jobs.fitting.board import start_board, watched
 from jobs.fitting.data import Prepared

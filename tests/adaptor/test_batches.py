@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaptor.batches import World, anchor_rows, query_rows
+from adaptor.batches import NARROW, ROTATION, World, anchor_rows, query_rows
+from adaptor.rows import Floats
 from adaptor.settings import LossSettings, TrainingSettings
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
 
@@ -57,6 +58,29 @@ def test_an_anchor_that_is_no_candidate_has_no_place_and_unused_masks_are_left_o
     places = {(i, j) for i, a in enumerate(rows.anchors) for j, c in enumerate(rows.candidates) if a == c}
     assert {divmod(int(place), len(rows.candidates)) for place in rows.itself} == places
     assert 0 < len(places) < len(rows.anchors)
+
+
+def test_anchors_of_the_narrow_map_are_noisy_whoever_works_on_them() -> None:
+    work, training = data(), TRAINING.model_copy(update={"batch": 50, "narrow_noise": 0.5})
+    assert anchor_rows(work, LOSS, training, (ROTATION, 0), World()).noise is None
+    assert (
+        anchor_rows(work, LOSS, training.model_copy(update={"narrow_noise": 0.0}), (NARROW, 0), World()).noise is None
+    )
+    alone = anchor_rows(work, LOSS, training, (NARROW, 0), World())
+    assert alone.noise is not None
+    of = dict(zip(alone.anchors.tolist(), alone.noise, strict=True))
+    for rank in range(3):
+        part = anchor_rows(work, LOSS, training, (NARROW, 0), World(rank, 3))
+        assert part.noise is not None
+        np.testing.assert_array_equal(part.noise, [of[anchor] for anchor in part.anchors.tolist()])
+    many = np.concatenate([n for i in range(200) if (n := _noise_of(work, training, i)) is not None])
+    # The mean square of a uniform strength up to 0.5 is 0.5² / 3.
+    np.testing.assert_allclose(many.std(axis=0), 0.5 / 3**0.5 * work.corpus[:50].std(axis=0), rtol=0.05)
+    np.testing.assert_allclose(many.mean(axis=0), 0, atol=0.02)
+
+
+def _noise_of(work: TrainingSet, training: TrainingSettings, step: int) -> Floats | None:
+    return anchor_rows(work, LOSS, training, (NARROW, step), World()).noise
 
 
 def test_steps_differ_and_repeat() -> None:

@@ -10,7 +10,7 @@ import torch
 
 from adaptor.artefact import build
 from adaptor.errors import InputError
-from adaptor.model import Form, Orthogonal, fold, free_widths, freed, new_form
+from adaptor.model import Form, Linear, Orthogonal, fold, free_widths, freed, narrow_reach, new_form
 from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.torch_transform import on_device
@@ -147,3 +147,19 @@ def test_squared_lengths_that_are_known_change_nothing(kind: str, metric: str) -
     e[4800, 2], squares[4800] = np.nan, np.nan
     with pytest.raises(InputError, match="row 4800 holds NaN"):
         fitted.transform(e, 5, squares)
+
+
+def test_a_free_matrix_is_where_and_what_the_given_one_is() -> None:
+    given = torch.randn(3, 3, dtype=torch.float64)
+    matrix = Linear(5, given).matrix.detach()
+    assert matrix.dtype == torch.float64
+    torch.testing.assert_close(matrix[:3, :3], given)
+    torch.testing.assert_close(matrix[3:], torch.eye(5, dtype=torch.float64)[3:])
+    assert Linear(5, given.to("meta")).matrix.device.type == "meta"  # as a GPU would be
+
+
+@pytest.mark.parametrize(
+    ("leading", "dim", "reach"), [(128, 384, 192), (5, 12, 7), (1, 3, 1), (12, 12, 12), (11, 12, 12)]
+)
+def test_narrow_outputs_are_made_of_half_as_many_again(leading: int, dim: int, reach: int) -> None:
+    assert narrow_reach(leading, dim) == reach

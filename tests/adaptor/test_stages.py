@@ -9,15 +9,17 @@ import numpy as np
 import torch
 
 from adaptor.artefact import Adaptor, build
+from adaptor.batches import LABELS, NARROW, ROTATION
 from adaptor.judging import judge_widths
 from adaptor.model import Linear, Orthogonal, fold
+from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.settling import settle_narrow
 from adaptor.stages import outcome, train_stages
-from adaptor.training import LABELS, NARROW, ROTATION, Job, Look, State
+from adaptor.training import Job, Look, State
 from tests.adaptor.test_training import DIM, MODEL, TRAINING, WIDTHS, job, training_set
 
-LEADING = 16
+LEADING, REACH = 16, 24  # what the rotation turns, and what narrow outputs are made of
 NARROW_WIDTHS = (4, 8)
 FITTED = TRAINING.model_copy(update={"narrow_steps": 40})
 
@@ -52,6 +54,13 @@ def test_without_labels_the_narrow_stage_follows_and_changes_narrow_outputs_only
         np.testing.assert_array_equal(with_map.transform(rows, width), without.transform(rows, width))
     for width in NARROW_WIDTHS:
         assert np.abs(with_map.transform(rows, width) - without.transform(rows, width)).max() > 0.01
+    narrow = outcome(ended, todo, MODEL).narrow
+    assert narrow is not None
+    assert narrow.shape == (REACH, NARROW_WIDTHS[-1])
+    assert narrow[LEADING:].abs().max() > 0.01  # it learned from coordinates that the rotation leaves alone
+    expected = unit_rows(rows[:, :REACH].astype(np.float64) @ narrow.double().numpy()[:, :4])
+    np.testing.assert_allclose(with_map.transform(rows, 4), expected, atol=1e-6)
+    np.testing.assert_allclose(with_map.cut(with_map.transform(rows, DIM), 4), expected, atol=1e-6)
     assert _judged(todo, ended) > ended.first_score  # the first score is the rotation's, at the same widths
 
 
@@ -69,7 +78,7 @@ def _stages(looks: list[Look]) -> list[tuple[int, int]]:
 
 def _judged(todo: Job, ended: State) -> float:
     best = ended.tensors["best.form.matrix"]
-    return float(judge_widths(Linear(LEADING, best), todo.data, NARROW_WIDTHS, "cosine").mean())
+    return float(judge_widths(Linear(len(best), best), todo.data, NARROW_WIDTHS, "cosine").mean())
 
 
 def test_continued_from_any_look_the_adaptor_is_the_same() -> None:
