@@ -124,7 +124,8 @@ class Adaptor:
         given, narrow = adapted.shape[1], self.narrow_width
         made_of = len(self.tensors["narrow"]) if narrow else 0
         if not 1 <= width <= given or (width <= narrow < given < made_of):
-            raise InputError(f"{given} columns cannot be cut to {width}; transform the original vectors")
+            enough = f" (it takes {made_of} for that)" if width <= narrow < given < made_of else ""
+            raise InputError(f"{given} columns cannot be cut to {width}{enough}; transform the original vectors")
 
         def cut_block(block: Floats, short: Floats, first_row: int) -> None:
             """Rows (r, m) to `short` (r, width)."""

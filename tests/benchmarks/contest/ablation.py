@@ -12,6 +12,8 @@ VARIANTS: dict[str, Method] = {
     "all columns rotated": fitted({"adaptor": {"leading": None}}),
     "no random candidates": fitted({"training": {"candidates": 0}}),
     "no narrow map": fitted({"training": {"narrow_steps": 0}}),
+    "narrow map without noise": fitted({"training": {"narrow_noise": 0.0}}),
+    "narrow map learned slower": fitted({"training": {"narrow_learning_rate": 1e-3}}),
     "500 steps": fitted({"training": {"steps": 500}}),
     "labels: ranking loss of the paper": fitted({"loss": {"contrastive": 0.0, "ranking": 1.0}}, labels=True),
     "labels: no unsupervised stage": fitted({"training": {"steps": 0}}, labels=True),
