@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from cluster.errors import ClusterError
 
@@ -95,7 +96,7 @@ class _Watch(threading.Thread):
             # A signal, because what waits in Ray's native side looks at those, if at anything.
             signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
         if not self._ended.wait(_GRACE):
-            _give_up(self.lost)
+            give_up(self.lost)
 
     def interrupt(self, *_: object) -> None:
         """The signal handler. Ray passes on this exception, and no other."""
@@ -120,7 +121,7 @@ def _listens(address: str) -> bool:
     return True
 
 
-def _give_up(why: str) -> None:
-    """End the process; as safe as a kill."""
+def give_up(why: str) -> NoReturn:
+    """End the process from any thread, whatever the others hang in. As safe as a kill: the command can be run again."""
     os.write(2, f"matryoshka: {why}\n".encode())
     os._exit(1)

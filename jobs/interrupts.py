@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 #: Exit status after an interrupt, as shells have it.
 INTERRUPTED = 130
@@ -18,12 +17,6 @@ INTERRUPTED = 130
 GRACE_SECONDS = 8.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-def give_up(why: str) -> NoReturn:
-    """End the process from any thread, whatever the others hang in. As safe as a kill: the command can be run again."""
-    os.write(2, f"matryoshka: {why}\n".encode())
-    os._exit(1)
 
 
 class Interrupts:

@@ -15,8 +15,8 @@ import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
 from adaptor.batches import ROTATION, STAGES
+from cluster.head import give_up
 from cluster.placement import start_beside_driver
-from jobs.interrupts import give_up
 from jobs.progress import Progress
 
 #: Longest wait for an answer of the board, in seconds.

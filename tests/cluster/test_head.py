@@ -143,7 +143,7 @@ def test_who_goes_on_after_the_interrupt_ends_with_the_process(
 ) -> None:
     ends = list[str]()
     monkeypatch.setattr(head, "_GRACE", 0.2)
-    monkeypatch.setattr(head, "_give_up", ends.append)
+    monkeypatch.setattr(head, "give_up", ends.append)
     with pytest.raises(ClusterError), head_watched(patience=0.1):
         lose(server, lambda: time.sleep(1))
     assert [why.partition(":")[0] for why in ends] == ["the Ray cluster is lost"]
