@@ -97,12 +97,15 @@ def _validate(schema: type[Config], draft: Draft) -> Config | None:
         try:
             return schema.model_validate(remaining)
         except ValidationError as problem:
-            errors = [(_field_path(draft, error["loc"]), error) for error in problem.errors(include_url=False)]
+            broken: dict[FieldPath, list[str]] = {}  # of a field that may be one thing or another, a rule of each
+            for error in problem.errors(include_url=False):
+                path = _field_path(draft, error["loc"])
+                broken.setdefault(path, []).append(_rule(draft, path, error))
         changed = False
-        for path, error in errors:
+        for path, rules in broken.items():
             if path not in reported:
                 reported.add(path)
-                draft.report(path, _rule(draft, path, error))
+                draft.report(path, " or ".join(dict.fromkeys(rules)))
                 changed |= _set_right(draft, remaining, path)
         if not changed:
             return None
@@ -128,9 +131,7 @@ def _rule(draft: Draft, path: FieldPath, error: Any) -> str:
 
 
 def _field_path(draft: Draft, location: tuple[int | str, ...]) -> FieldPath:
-    """The field that an error is about: an item of a list belongs to the list."""
+    """The field that an error is about: an item of a list belongs to the list, and so does what a value may be."""
     path = tuple(str(part) for part in location)
-    lists = [
-        path[:n] for n in range(1, len(path)) if path[:n] in draft.fields and draft.fields[path[:n]].shape == "list"
-    ]
-    return lists[0] if lists else path
+    whole = (path[:n] for n in range(1, len(path)) if path[:n] in draft.fields)
+    return next((field for field in whole if draft.fields[field].shape in ("list", "value")), path)

@@ -59,14 +59,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
 
 @pytest.mark.slow  # 15 s, most of them waiting
 def test_where_ray_cannot_be_interrupted_the_process_ends_in_words(root: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", LOSES_ITS_HEAD.replace("ray.get(asleep)", "_internal_kv_put(b'key', b'value')")],
-        env=environment(None),
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
+    ended = _lose_head(root, LOSES_ITS_HEAD.replace("ray.get(asleep)", "_internal_kv_put(b'key', b'value')"))
     assert ended.returncode == 1
     assert "matryoshka: the Ray cluster is lost: its head at 127.0.0.1:" in ended.stderr
 
@@ -80,15 +73,19 @@ def lose(server: socket.socket, on_interrupt: Callable[[], object] = lambda: Non
         on_interrupt()
 
 
-def test_a_command_whose_head_dies_says_so_and_ends(root: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", LOSES_ITS_HEAD],
+def _lose_head(root: Path, code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
         env=environment(None),
         cwd=root,
         capture_output=True,
         text=True,
         timeout=50,  # Ray would end it after 60
     )
+
+
+def test_a_command_whose_head_dies_says_so_and_ends(root: Path) -> None:
+    ended = _lose_head(root, LOSES_ITS_HEAD)
     assert ended.returncode == 0, ended.stderr
     told, open_still = ended.stdout.splitlines()
     assert told.startswith("the Ray cluster is lost: its head at 127.0.0.1:")

@@ -289,3 +289,12 @@ def test_a_mistyped_address_does_not_show_its_login() -> None:
     (found,) = problems(FitConfig, None, "--store.uri", "in", "--output.uri", "ftp:u:topsecret@h/x")
     assert found.startswith("output.uri: must have two slashes after 'ftp:' (for a local folder of that name write")
     assert found.endswith(", got 'ftp:…@h/x' (command line)")
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [("1", "must be at least 2 or must be one of: auto"), ("much", "must be a whole number or must be one of: auto")],
+)
+def test_a_field_that_may_be_one_thing_or_another_is_told_once(value: str, rule: str) -> None:
+    flags = ("--store.uri", "a", "--output.uri", "b", "--adaptor.leading", value)
+    assert problems(FitConfig, None, *flags) == [f"adaptor.leading: {rule}, got '{value}' (command line)"]
