@@ -32,7 +32,7 @@ class World:
 class AnchorRows:
     """Anchors (p,) of this worker and candidates (q,). Of their pairs (p, q): the flat places of anchors with
     themselves and, where a term counts them, whether one is of a mined neighbour, or of another anchor of the step.
-    `noise` (p, d), where there is any, is added to the anchors.
+    `shift` (p, d), where there is any, is added to the anchors to make something like queries of them.
     `share` is p over an equal split: data-parallel training averages over workers, so a mean over p times the share
     gives the mean over the step's batch."""
 
@@ -42,7 +42,7 @@ class AnchorRows:
     itself: Ids
     neighbour: NDArray[np.bool_] | None
     batch: NDArray[np.bool_] | None
-    noise: Floats | None = None
+    shift: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def anchor_rows(
     own = batch[world.rank :: world.size]
     place = np.searchsorted(pool, own).clip(max=len(pool) - 1)
     itself = np.flatnonzero(pool[place] == own)
-    most = training.narrow_noise if key[0] == NARROW else 0
+    shifted = key[0] == NARROW and (training.narrow_noise or training.narrow_tilt)
     return AnchorRows(
         len(own) * world.size / len(batch),
         own,
@@ -80,15 +80,17 @@ def anchor_rows(
         itself * len(pool) + place[itself],
         _neighbours(data.neighbours[own], pool) if loss.topk else None,
         np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
-        _noise(data, most, len(batch), draw)[world.rank :: world.size] if most else None,
+        _query_like(data, training, batch, draw)[world.rank :: world.size] if shifted else None,
     )
 
 
-def _noise(data: TrainingSet, most: float, rows: int, draw: np.random.Generator) -> Floats:
-    """Gaussian noise (rows, d) of the corpus's spread, of an anchor's own strength between none and `most`."""
-    strength = draw.uniform(0, most, (rows, 1)).astype(np.float32)
-    noise: Floats = draw.standard_normal((rows, len(data.spread)), np.float32) * (strength * data.spread)
-    return noise
+def _query_like(data: TrainingSet, training: TrainingSettings, batch: Ids, draw: np.random.Generator) -> Floats:
+    """What anchors become without being documents any more, less the anchors (p, d): their large coordinates less
+    large, plus Gaussian noise of the corpus's spread and of an anchor's own strength between none and the most."""
+    strength = draw.uniform(0, training.narrow_noise, (len(batch), 1)).astype(np.float32)
+    noise = draw.standard_normal((len(batch), len(data.spread)), np.float32) * (strength * data.spread)
+    shift: Floats = data.corpus[batch] * (data.tilt(training.narrow_tilt) - 1) + noise
+    return shift
 
 
 def _neighbours(mined: Ids, pool: Ids) -> NDArray[np.bool_]:

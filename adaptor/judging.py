@@ -9,7 +9,7 @@ from torch import Tensor
 from adaptor.losses import prefix_similarities
 from adaptor.model import Form
 from adaptor.neighbours import Ids
-from adaptor.quality import Scores, overlap_at_k
+from adaptor.quality import Scores, graded_overlap, overlap_at_k
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.tensors import as_tensor
@@ -20,17 +20,19 @@ _SIMILARITIES = 8_000_000
 
 
 def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, labels: bool) -> Scores:
-    """How well each held-out row searches, mean over `widths`: float64 (h,). The share of its true neighbours in its
-    top 10; with `labels` the nDCG@10 of each held-out query."""
+    """How well each held-out row searches, mean over `widths`: float64 (h,). The graded overlap@10; with `labels` the
+    nDCG@10 of each held-out query."""
     if labels and data.supervision is not None:
         return judge_queries(form, data.corpus, data.supervision, widths, metric)
-    return np.asarray(judge_widths(form, data, widths, metric).mean(axis=0))
+    return np.asarray(judge_widths(form, data, widths, metric)[0].mean(axis=0))
 
 
 def judge_widths(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric) -> Scores:
-    """Overlap@10 of each held-out row at each width: float64 (w, h)."""
-    found = _search(form, data.held_out, data.corpus[: data.searched], widths, metric)
-    return np.stack([overlap_at_k(data.truth, f, JUDGED_K) for f in found])
+    """Graded overlap@10 and overlap@10 of each held-out row at each width: float64 (2, w, h)."""
+    rows = data.corpus[: data.searched]
+    found = _search(form, data.held_out, rows, widths, metric)
+    graded = [graded_overlap(data.held_out, rows, data.truth, f, metric) for f in found]
+    return np.stack([graded, [overlap_at_k(data.truth, f, JUDGED_K) for f in found]])
 
 
 def judge_queries(

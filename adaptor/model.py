@@ -15,7 +15,8 @@ from adaptor.settings import WIDTH_LADDER, ModelSettings
 
 #: An automatic block ends at a third of the dimension: beyond it PCA is near the ceiling on what we measured.
 _LEADING_SHARE = 3
-#: It has at most one column for so many training rows, and so many columns in all (a step inverts a matrix of them).
+#: It has at most one column for so many training rows, and so many columns in all (a rotation's
+#: step inverts a matrix of them).
 _ROWS_PER_COLUMN, _MOST_LEADING = 25, 512
 
 
@@ -53,15 +54,11 @@ class Orthogonal(nn.Module):
 
 class Linear(nn.Module):
     """A free matrix (b, b) on the leading b coordinates, of all of them or, for narrow outputs, of a block. Starts at
-    the identity, or at a given square matrix, which acts on the first of them (later stages continue the first)."""
+    the identity, or at a given matrix (b, b) (later stages continue the first)."""
 
     def __init__(self, leading: int, matrix: Tensor | None = None) -> None:
         super().__init__()
-        start = torch.eye(leading)
-        if matrix is not None:
-            start = start.to(matrix)
-            start[: len(matrix), : len(matrix)] = matrix
-        self.matrix = nn.Parameter(start)
+        self.matrix = nn.Parameter(torch.eye(leading) if matrix is None else matrix.clone())
 
     def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
         """Started vectors (n, ≥b) → adapted (n, b), or only the first `columns`."""
@@ -109,7 +106,7 @@ def _automatic(dim: int, rows: int | None) -> int:
 
 
 def narrow_reach(leading: int, dim: int) -> int:
-    """Leading coordinates that narrow outputs are made of: half as many again as the rotation turns."""
+    """Leading coordinates that narrow outputs are made of: half as many again as the leading block has."""
     return min(leading + leading // 2, dim)
 
 
@@ -128,17 +125,12 @@ def fold(form: Form, start: Floats, scale: float, narrow: Tensor | None = None) 
     """Multiply the start back in: the artefact's tensors (float32), computed in float64.
 
     `start` is S (d, d); `scale` is the length that training vectors were divided by (1 for the cosine metric). `narrow`
-    (b, c) gives narrow outputs from the leading started coordinates; it is stored as a map of the turned ones, so that
-    wide outputs can be cut.
+    (b, c) makes narrow outputs of the first b columns of wide ones.
     """
     outer = start.astype(np.float64)
     if not isinstance(form, Residual):
         folded = {"linear": (outer @ _matrix(form, len(start))).astype(np.float32)}
-        if narrow is not None and isinstance(form, Orthogonal):
-            of_turned = narrow.double().clone()
-            of_turned[: form.leading] = form.exact().T @ of_turned[: form.leading]
-            folded["narrow"] = of_turned.float().numpy()
-        return folded
+        return folded if narrow is None else {**folded, "narrow": narrow.float().numpy()}
     weights = {name: p.detach().cpu().double().numpy() for name, p in form.named_parameters()}
     return {
         "linear": start,

@@ -48,8 +48,8 @@ class Objective:
         """Loss of this worker's part of a step: () tensor with gradient."""
         index = [rows.anchors, rows.candidates, *([] if asked is None else [asked.documents])]
         started = corpus.index_select(0, on_device(np.concatenate(index), corpus.device))
-        if rows.noise is not None:
-            started[: len(rows.anchors)] += on_device(rows.noise, corpus.device)
+        if rows.shift is not None:
+            started[: len(rows.anchors)] += on_device(rows.shift, corpus.device)
         if asked is not None and queries is not None:
             started = torch.cat([started, queries.index_select(0, on_device(asked.queries, corpus.device))])
             index.append(asked.queries)

@@ -11,6 +11,12 @@ from adaptor.settings import Metric
 
 Scores = NDArray[np.float64]
 
+#: In the graded overlap the farthest of a query's true neighbours counts exp(-3) of the nearest.
+_GRADES = 3.0
+#: Least distance between these two, of the nearest's similarity: neighbours that are equal but for rounding count the
+#: same.
+_LEAST_RANGE = 1e-5
+
 
 def overlap_at_k(truth: Ids, found: Ids, k: int) -> Scores:
     """Share of the k true neighbours `truth[:, :k]` among `found[:, :k]`, per query: int64 (q, ≥k) twice → float64
@@ -22,6 +28,39 @@ def overlap_at_k(truth: Ids, found: Ids, k: int) -> Scores:
     hits = ((true[:, :, None] == seen[:, None, :]) & (true[:, :, None] >= 0)).any(axis=2).sum(axis=1)
     wanted = (true >= 0).sum(axis=1)
     return np.where(wanted > 0, hits / np.maximum(wanted, 1), 1.0)
+
+
+def graded_overlap(asked: Floats, corpus: Floats, truth: Ids, found: Ids, metric: Metric) -> Scores:
+    """nDCG@k of the rows `found` (q, k) with the true neighbours `truth` (q, k), best first, as the ideal: float64
+    (q,), at most 1.
+
+    A row's gain is exp(3 (s - s₁) / (s₁ - s_k)): s is its full-width similarity, s₁ and s_k those of the nearest and
+    the farthest true neighbour. Unlike the overlap this asks how near, and how far up, and a near miss is no miss.
+    `asked` (q, d) and `corpus` (n, d) have unit rows for cosine; id -1 fills up.
+    """
+    best, near = (_similarities_of(asked, corpus, ids, metric) for ids in (truth, found))
+    none = np.isneginf(best[:, 0])
+    best[none], near[none] = 0, 0  # whoever has no neighbours has found them all
+    top = best[:, :1]
+    last = np.where(np.isfinite(best), best, np.inf).min(axis=1, keepdims=True)
+    grade = np.maximum(top - last, _LEAST_RANGE * np.maximum(np.abs(top), _LEAST_RANGE)) / _GRADES
+    ideal, reached = (
+        np.exp(np.minimum((part - top) / grade, 0)) @ (1 / np.log2(np.arange(part.shape[1]) + 2))
+        for part in (best, near)
+    )
+    return np.asarray(np.minimum(reached / ideal, 1.0))
+
+
+def _similarities_of(asked: Floats, corpus: Floats, ids: Ids, metric: Metric) -> Scores:
+    """Of each row (q, d) to those that `ids` (q, k) name: float64 (q, k), -inf for -1."""
+    columns = []
+    for named in ids.T:  # one at a time: all of them at once are k times the rows' memory
+        if metric == "l2":
+            away = asked - corpus[named]
+            columns.append(-np.einsum("qd,qd->q", away, away, dtype=np.float64))
+        else:
+            columns.append(np.einsum("qd,qd->q", asked, corpus[named], dtype=np.float64))
+    return np.where(ids >= 0, np.stack(columns, axis=1), -np.inf)
 
 
 def similarities(left: Floats, right: Floats, metric: Metric) -> Floats:

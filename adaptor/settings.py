@@ -41,13 +41,16 @@ class ModelSettings(Settings):
     """Named set of settings: `default` (PCA start, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
     The recipe fills every field of model, loss and training that is not given."""
     form: Form = "orthogonal"
-    """What f is: `orthogonal` (a rotation: full-width scores stay exact), `linear` (a free matrix), `mlp` (the
+    """What f is: `orthogonal` (full-width scores stay exact; labels free it), `linear` (a free matrix), `mlp` (the
     paper's)."""
     start: Literal["pca", "identity"] = "pca"
     """The map before the first step: the uncentred PCA rotation, or the identity."""
     leading: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
-    """Orthogonal form: rotate only inside the leading coordinates, so that every width from here on scores exactly like
-    the start. `auto`: a third of the dimension (128 of 384), fewer for small samples; null rotates all of them."""
+    """Orthogonal form: without labels change only outputs narrower than this, so that every width from here on scores
+    exactly like the start. `auto`: a third of the dimension (128 of 384), fewer for small samples; null: all of it."""
+    narrow: bool = True
+    """Orthogonal form without labels: narrow outputs come from a free matrix of their own, over half as many columns
+    again; false rotates the leading columns among themselves instead."""
     hidden: int = Field(default=512, ge=1)
     """Hidden units of the `mlp` form."""
     widths: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
@@ -86,23 +89,23 @@ class TrainingSettings(Settings):
     """How the adaptor is trained."""
 
     steps: int = Field(default=1500, ge=0)
-    """Most optimisation steps of the unsupervised stage (0 keeps the start)."""
-    narrow_steps: int = Field(default=600, ge=0)
-    """Most steps of the narrow map, which outputs narrower than the turned block have to themselves (orthogonal form
-    without labels; 0: none)."""
-    narrow_learning_rate: float = Field(default=3e-3, gt=0)
+    """Most optimisation steps of the stage without labels (0 keeps the start)."""
+    narrow_learning_rate: float = Field(default=6e-3, gt=0)
     """Peak learning rate of the narrow map."""
     narrow_noise: float = Field(default=0.7, ge=0)
     """Most noise on an anchor of the narrow map, in standard deviations of each coordinate: queries lie beside
     documents, not on them."""
+    narrow_tilt: float = Field(default=0.3, ge=0, le=1)
+    """Power of its root mean square that each coordinate of an anchor of the narrow map is divided by: a query has less
+    of what documents share, and more of what is rare."""
     supervised_steps: int = Field(default=800, ge=0)
-    """Most steps of the second stage; used only when queries and qrels are given."""
+    """Most steps of the stage with labels; used only when queries and qrels are given."""
     batch: int = Field(default=128, ge=2)
     """Anchors per step, over all workers together."""
     candidates: int = Field(default=512, ge=0)
     """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of Adam."""
+    """Peak learning rate of Adam, but for the narrow map."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls over the steps."""
     evaluate_every: int = Field(default=100, ge=1)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptor.batches import LABELS, NARROW, ROTATION, AnchorRows, QueryRows, World, anchor_rows, query_rows
+from adaptor.batches import LABELS, AnchorRows, QueryRows, World, anchor_rows, query_rows
 from adaptor.blending import blend
 from adaptor.judging import judge
 from adaptor.model import Form, Linear, free_widths
@@ -54,8 +54,8 @@ class State:
 
 @dataclass(frozen=True)
 class Look:
-    """What a look at the held-out rows found: score = mean share of true neighbours found in the top 10, over
-    trained widths; with labels the mean nDCG@10."""
+    """What a look at the held-out rows found: score = mean graded overlap@10 (quality.py) over trained widths;
+    with labels the mean nDCG@10."""
 
     state: State
     loss: float
@@ -77,8 +77,6 @@ class Job:
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
     agree: Callable[[bool], bool] = lambda finished: finished
     """The first worker's word on whether the stage is finished, told to all."""
-    tell: Callable[[int], int] = lambda number: number
-    """A number of the first worker, told to all."""
     on_step: Callable[[int], object] = lambda step: None
     """Called after each step with the number of those done in this stage."""
 
@@ -189,7 +187,7 @@ def _keep_share(form: Form, job: Job, state: State) -> None:
 
 
 def _steps(training: TrainingSettings, stage: int) -> int:
-    return {ROTATION: training.steps, LABELS: training.supervised_steps, NARROW: training.narrow_steps}[stage]
+    return training.supervised_steps if stage == LABELS else training.steps
 
 
 def _snapshot(trainee: Trainee, optimiser: torch.optim.Adam) -> dict[str, Tensor]:

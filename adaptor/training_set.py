@@ -17,6 +17,9 @@ MOST_HELD_OUT, MOST_JUDGED = 2_000, 20_000
 JUDGED_K = 10
 #: Labelled queries that are held out at least, where half of them are that many.
 _FEWEST_HELD_OUT = 50
+#: Of the largest coordinate: one that is nearly nothing is not lifted without end.
+_LEAST_SIZE = 0.01
+_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,22 @@ class TrainingSet:
     def spread(self) -> Floats:
         """Standard deviation of each coordinate over the training rows: float32 (d,)."""
         return np.asarray(self.corpus[: self.anchors].std(axis=0, dtype=np.float64), np.float32)
+
+    def tilt(self, power: float) -> Floats:
+        """One over each coordinate's root mean square to this power, scaled so that rows stay as long as they are on
+        average: float32 (d,)."""
+        size = np.sqrt(self._squares)
+        tilted = np.maximum(size, size.max() * _LEAST_SIZE) ** -power if size.any() else np.ones(len(size))
+        return np.asarray(
+            tilted * np.sqrt(self._squares.sum() / max(self._squares @ np.square(tilted), _TINY)), np.float32
+        )
+
+    @cached_property
+    def _squares(self) -> Floats:
+        """Mean square of each coordinate over the training rows: float64 (d,)."""
+        rows = self.corpus[: self.anchors]
+        squares: Floats = np.einsum("nd,nd->d", rows, rows, dtype=np.float64) / len(rows)
+        return squares
 
 
 def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Floats:

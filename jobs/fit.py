@@ -136,10 +136,7 @@ def _labels(config: FitConfig) -> Iterator[list[Shard]]:
 
 
 def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
-    second = config.training.supervised_steps if config.queries is not None else config.training.narrow_steps
-    with Progress(
-        "fit", total=config.training.steps + second, unit="steps", rates=("steps",), log=config.cluster.log
-    ) as progress:
+    with Progress("fit", unit="steps", rates=("steps",), log=config.cluster.log) as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
         widths = fitted_widths(config, dim)

@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
-from adaptor.batches import ROTATION, STAGES
+from adaptor.batches import LABELS, STAGES
 from cluster.head import give_up
 from cluster.placement import start_beside_driver
 from jobs.progress import Progress
@@ -47,7 +47,7 @@ def start_board() -> Any:
 def watched(
     board: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
 ) -> Iterator[None]:
-    """Show where training is while the block runs; the next stage counts on from `first_stage` steps.
+    """Show where training is while the block runs; a stage with labels counts on from `first_stage` steps.
 
     No new step for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come. A board that
     is lost for good ends only the watch.
@@ -99,7 +99,7 @@ class _Shown:
         if not new or new == self._last:
             return False
         last, self._last = self._last, new
-        step = int(new["step"]) + (self._first_stage if new["stage"] != ROTATION else 0)
+        step = int(new["step"]) + (self._first_stage if new["stage"] == LABELS else 0)
         if not last:
             self.progress.begin(step)
             self._done = step

@@ -12,9 +12,9 @@ from ray.train.torch import TorchTrainer
 
 from adaptor.batches import ROTATION
 from adaptor.errors import RunError
-from adaptor.model import free_widths, new_form
+from adaptor.model import new_form
 from adaptor.settling import Settled
-from adaptor.stages import outcome
+from adaptor.stages import outcome, stages
 from adaptor.training import Job, State
 from jobs.config.commands import FitConfig
 from jobs.fitting.board import start_board, watched
@@ -39,20 +39,21 @@ def train_on_cluster(
     progress: Progress,
 ) -> tuple[Settled, State]:
     """Train on the cluster; the form to use, and where training ended. Raises RunError when it fails."""
-    training, dim = config.training, prepared.data.corpus.shape[1]
-    form = new_form(config.adaptor, dim, training.seed, prepared.data.anchors)
-    second = prepared.data.supervision is not None and training.supervised_steps
-    if not second and not (training.steps and free_widths(form, widths)):
+    job = Job(prepared.data, config.loss, config.training, config.store.metric, widths)
+    todo = stages(job, config.adaptor)
+    if not todo:
         progress.note(
             "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
         )
+        form = new_form(config.adaptor, prepared.data.corpus.shape[1], config.training.seed, prepared.data.anchors)
         return Settled(form), State(ROTATION)
     work = work_folder(fingerprint)
     board = start_board()
     trainer = _trainer(config, prepared, widths, board, (output, work))
     if any("checkpoint_" in info.key for info in output.list(f"{work}/")):
         progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
-    with watched(board, progress, training.steps, config.cluster.stalled_seconds):
+    progress.total = sum(todo.values())
+    with watched(board, progress, todo.get(ROTATION, 0), config.cluster.stalled_seconds):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
@@ -71,7 +72,7 @@ def train_on_cluster(
         raise RunError(
             f"the last checkpoint could not be fetched ({failure}): run again, training is done"
         ) from failure
-    settled = outcome(state, Job(prepared.data, config.loss, training, config.store.metric, widths), config.adaptor)
+    settled = outcome(state, job, config.adaptor)
     for note in (*what_labels_did(state), *settled.held_back):
         progress.note(note)
     return settled, state

@@ -67,7 +67,6 @@ def run_worker(settings: dict[str, Any]) -> None:
         ray.train.torch.get_device(),
         ray.train.torch.prepare_model,
         reporter.agree,
-        reporter.tell,
         reporter.step,
     )
     train_stages(job, assignment.model, _restored(), reporter)
@@ -105,13 +104,6 @@ class _Reporter:
             torch.distributed.broadcast(word, src=0)
         self.due = bool(word[1])
         return bool(word[0])
-
-    def tell(self, number: int) -> int:
-        """The first worker's number, on every worker."""
-        told = torch.tensor([number], dtype=torch.int64, device=ray.train.torch.get_device())
-        if self.size > 1:
-            torch.distributed.broadcast(told, src=0)
-        return int(told[0])
 
     def step(self, step: int) -> None:
         """Once in a while, say that this many steps are done: looks may be hours apart."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from adaptor.batches import NARROW, ROTATION, World, anchor_rows, query_rows
+import numpy as np
+import pytest
+import torch
+
+from adaptor.batches import NARROW, ROTATION, AnchorRows, World, anchor_rows, query_rows
+from adaptor.model import Linear
+from adaptor.neighbours import Ids
+from adaptor.objective import Objective, Trainee
 from adaptor.rows import Floats
 from adaptor.settings import LossSettings, TrainingSettings
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
@@ -60,27 +67,91 @@ def test_an_anchor_that_is_no_candidate_has_no_place_and_unused_masks_are_left_o
     assert 0 < len(places) < len(rows.anchors)
 
 
-def test_anchors_of_the_narrow_map_are_noisy_whoever_works_on_them() -> None:
-    work, training = data(), TRAINING.model_copy(update={"batch": 50, "narrow_noise": 0.5})
-    assert anchor_rows(work, LOSS, training, (ROTATION, 0), World()).noise is None
-    assert (
-        anchor_rows(work, LOSS, training.model_copy(update={"narrow_noise": 0.0}), (NARROW, 0), World()).noise is None
-    )
+def test_anchors_of_the_narrow_map_are_shifted_whoever_works_on_them() -> None:
+    work, training = data(), with_shift(0.5, 0.3)
+    assert anchor_rows(work, LOSS, training, (ROTATION, 0), World()).shift is None
+    assert anchor_rows(work, LOSS, with_shift(0.0, 0.0), (NARROW, 0), World()).shift is None
     alone = anchor_rows(work, LOSS, training, (NARROW, 0), World())
-    assert alone.noise is not None
-    of = dict(zip(alone.anchors.tolist(), alone.noise, strict=True))
+    assert alone.shift is not None
+    of = dict(zip(alone.anchors.tolist(), alone.shift, strict=True))
     for rank in range(3):
         part = anchor_rows(work, LOSS, training, (NARROW, 0), World(rank, 3))
-        assert part.noise is not None
-        np.testing.assert_array_equal(part.noise, [of[anchor] for anchor in part.anchors.tolist()])
-    many = np.concatenate([n for i in range(200) if (n := _noise_of(work, training, i)) is not None])
+        assert part.shift is not None
+        np.testing.assert_array_equal(part.shift, [of[anchor] for anchor in part.anchors.tolist()])
+
+
+def test_noise_has_the_spread_of_the_corpus() -> None:
+    work, training = data(), with_shift(0.5, 0.0)
+    many = np.concatenate([_shifted(work, training, step)[1] for step in range(200)])
     # The mean square of a uniform strength up to 0.5 is 0.5² / 3.
     np.testing.assert_allclose(many.std(axis=0), 0.5 / 3**0.5 * work.corpus[:50].std(axis=0), rtol=0.05)
     np.testing.assert_allclose(many.mean(axis=0), 0, atol=0.02)
 
 
-def _noise_of(work: TrainingSet, training: TrainingSettings, step: int) -> Floats | None:
-    return anchor_rows(work, LOSS, training, (NARROW, step), World()).noise
+def test_tilted_anchors_have_a_flatter_spectrum_and_their_length_on_average() -> None:
+    work = data()
+    work.corpus[:, 0] *= 20
+    anchors, shift = _shifted(work, with_shift(0.0, 0.5), 0)
+    before, after = work.corpus[anchors], work.corpus[anchors] + shift
+    assert len(anchors) == 50
+    wanted = before / np.square(before).mean(axis=0) ** 0.25
+    np.testing.assert_allclose(after / wanted, np.full(after.shape, (after / wanted)[0, 0]), rtol=1e-4)
+    assert np.square(after).sum() == pytest.approx(np.square(before).sum(), rel=1e-4)
+
+
+def test_tilt_and_noise_go_together() -> None:
+    work = data()
+    work.corpus[:, 0] *= 5
+    both = [_shifted(work, with_shift(0.5, 0.5), step) for step in range(300)]
+    tilted = dict(zip(*_shifted(work, with_shift(0.0, 0.5), 0), strict=True))
+    noise = np.stack([shift - tilted[anchor] for rows in both for anchor, shift in zip(*rows, strict=True)])
+    np.testing.assert_allclose(noise.std(axis=0), 0.5 / 3**0.5 * work.corpus[:50].std(axis=0), rtol=0.05)
+    np.testing.assert_allclose(noise.mean(axis=0) / noise.std(axis=0), 0, atol=0.05)
+
+
+def test_what_all_rows_share_is_made_smaller() -> None:
+    work = data()
+    work.corpus[:, 2] = 5 + 0.1 * work.corpus[:, 2]  # a large mean with a small spread
+    anchors, shift = _shifted(work, with_shift(0.0, 0.5), 0)
+    assert (work.corpus[anchors, 2] + shift[:, 2]).mean() < 0.95 * work.corpus[anchors, 2].mean()
+
+
+def test_a_coordinate_that_is_nearly_nothing_is_not_lifted_without_end() -> None:
+    work = data()
+    work.corpus[:, 1] = 1e-20
+    anchors, shift = _shifted(work, with_shift(0.0, 1.0), 0)
+    after = work.corpus[anchors] + shift
+    assert np.abs(after[:, 1]).max() < 1e-17
+    assert (np.square(after).sum(axis=0) > 0.2 * np.square(work.corpus[anchors]).sum(axis=0))[[0, 2, 3]].all()
+    nothing = data()
+    nothing.corpus[:] = 0
+    assert not _shifted(nothing, with_shift(0.7, 1.0), 0)[1].any()
+
+
+def test_the_objective_ranks_the_neighbours_of_shifted_anchors() -> None:
+    work = data()
+    rows = anchor_rows(work, LossSettings(), with_shift(0.5, 0.3), (NARROW, 0), World())
+    objective = Objective(LossSettings(), (2, 3), "cosine")
+    trainee = Trainee(Linear(4), (2, 3), 0.05)
+    assert rows.shift is not None
+    shifted = np.concatenate([work.corpus, work.corpus[rows.anchors] + rows.shift])
+    behind = replace(rows, anchors=np.arange(60, len(shifted)), shift=None)
+
+    def loss(corpus: Floats, rows: AnchorRows) -> float:
+        return objective(trainee, torch.from_numpy(corpus), None, rows, None).item()
+
+    assert loss(work.corpus, rows) == pytest.approx(loss(shifted, behind), rel=1e-5)
+    assert abs(loss(work.corpus, replace(rows, shift=None)) - loss(work.corpus, rows)) > 0.01
+
+
+def with_shift(noise: float, tilt: float) -> TrainingSettings:
+    return TRAINING.model_copy(update={"batch": 50, "narrow_noise": noise, "narrow_tilt": tilt})
+
+
+def _shifted(work: TrainingSet, training: TrainingSettings, step: int) -> tuple[Ids, Floats]:
+    rows = anchor_rows(work, LOSS, training, (NARROW, step), World())
+    assert rows.shift is not None
+    return rows.anchors, rows.shift
 
 
 def test_steps_differ_and_repeat() -> None:

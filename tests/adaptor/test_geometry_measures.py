@@ -11,8 +11,11 @@ from scipy import stats
 from adaptor.artefact import build
 from adaptor.evidence import evidence, shortened
 from adaptor.pca import merge_moments, moments, rotation
-from adaptor.quality import overlap_at_k, pairwise_distance, similarities, topk_distance
+from adaptor.quality import graded_overlap, overlap_at_k, pairwise_distance, similarities, topk_distance
 from adaptor.rows import unit_rows
+from adaptor.settings import Metric
+
+METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
 
 
 def vectors(rows: int = 300, dim: int = 10, seed: int = 0) -> Any:
@@ -95,3 +98,53 @@ def test_evidence_of_pca_as_adaptor_equals_pca_and_full_width_is_perfect() -> No
     assert (record["ci_low"], record["ci_high"]) == pytest.approx(interval, abs=1e-4)
     assert (record["n"], record["corpus"]) == (50, 350)
     assert shortened(fitted, "truncation", e, 3).shape == (400, 3)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_graded_overlap_is_ndcg_with_gains_of_full_width(metric: Metric) -> None:
+    draw = np.random.default_rng(3)
+    corpus, asked = (unit_rows(draw.normal(size=(n, 6)).astype(np.float32)) for n in (40, 5))
+    exact = similarities(asked.astype(np.float64), corpus.astype(np.float64), metric)
+    truth = np.argsort(-exact, axis=1)[:, :4]
+    found = np.stack([draw.permutation(40)[:4] for _ in asked])
+    scale = [3 / (exact[q, truth[q, 0]] - exact[q, truth[q, -1]]) for q in range(5)]
+    expected = [
+        sum(np.exp(exact[q, d] * scale[q]) / np.log2(i + 2) for i, d in enumerate(found[q]))
+        / sum(np.exp(exact[q, d] * scale[q]) / np.log2(i + 2) for i, d in enumerate(truth[q]))
+        for q in range(5)
+    ]
+    np.testing.assert_allclose(graded_overlap(asked, corpus, truth, found, metric), expected, rtol=1e-4)
+    np.testing.assert_array_equal(graded_overlap(asked, corpus, truth, truth, metric), 1)
+
+
+def test_graded_overlap_forgives_a_near_miss_and_heeds_the_order() -> None:
+    angles = np.radians([0, 10, 20, 21, 90])
+    corpus = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+    def graded(found: list[int], scale: float = 1) -> float:
+        return float(graded_overlap(corpus[:1], corpus * scale, np.array([[0, 1, 2]]), np.array([found]), "dot")[0])
+
+    assert 0.95 < graded([0, 1, 3]) < 1
+    assert graded([0, 1, 4]) == pytest.approx(graded([0, 1, -1]), abs=1e-6)
+    assert graded([0, 1, 4]) < graded([0, 1, 3])
+    assert graded([2, 1, 0]) < graded([1, 0, 2]) < graded([0, 2, 1]) < graded([0, 1, 2]) == 1
+    assert graded([2, 1, 4]) == pytest.approx(graded([2, 1, 4], scale=1000))
+
+
+def test_graded_overlap_of_neighbours_that_are_all_the_same() -> None:
+    corpus = np.repeat(np.array([[1, 0], [0, 1]], np.float32), 3, axis=0)
+    truth = np.array([[0, 1, 2]])
+    for found, share in (([2, 0, 1], 1.0), ([2, 3, 4], 1 / np.sum(1 / np.log2([2, 3, 4])))):
+        assert graded_overlap(corpus[:1], corpus, truth, np.array([found]), "cosine") == pytest.approx([share])
+    assert graded_overlap(corpus[:1] * 0, corpus, truth, truth, "dot").tolist() == [1]
+    nobody = np.full((1, 3), -1)
+    assert graded_overlap(corpus[:1], corpus, nobody, nobody, "cosine").tolist() == [1]
+    draw = np.random.default_rng(0)
+    row = draw.normal(size=(1, 1500))
+    alike = unit_rows((row * draw.uniform(0.1, 9, (40, 1))).astype(np.float32))  # equal but for rounding
+    others = np.arange(20, 30)[None]
+    assert graded_overlap(alike[:1], alike, np.arange(10)[None], others, "cosine") == pytest.approx([1], abs=0.02)
+    far = np.concatenate([corpus[:1], corpus])
+    assert graded_overlap(far[:1], far, truth, np.array([[0, 1, 6]]), "l2") == pytest.approx(
+        [1.6309 / 2.1309], abs=1e-3
+    )

@@ -13,8 +13,8 @@ from adaptor.model import Form, Linear, Orthogonal, Residual, new_form
 from adaptor.neighbours import top_k
 from adaptor.pca import moments, rotation
 from adaptor.rows import unit_rows
-from adaptor.settings import ModelSettings
-from adaptor.settling import drawn_back, in_order, settle
+from adaptor.settings import Metric, ModelSettings
+from adaptor.settling import _lost, drawn_back, in_order, settle
 from adaptor.training_set import TrainingSet, hold_out, started
 
 DIM, WIDTHS = 24, (4, 8, 16, 24)
@@ -94,7 +94,8 @@ def test_a_width_that_lost_gives_way_and_the_others_keep_what_they_gained(monkey
         """Held-out rows as the test wants them: the start scores 0."""
         untouched = isinstance(form, Orthogonal) and not form.generator.any() and form.base is None
         noise = np.random.default_rng(0).normal(scale=0.01, size=(len(widths), 100))
-        return noise * 0 if untouched else noise + np.array([gains[w] for w in widths])[:, None]
+        scores = noise * 0 if untouched else noise + np.array([gains[w] for w in widths])[:, None]
+        return np.stack([scores, scores * 0])
 
     gains[4] = 0.2
     monkeypatch.setattr("adaptor.settling.judge_widths", judged)
@@ -106,6 +107,25 @@ def test_a_width_that_lost_gives_way_and_the_others_keep_what_they_gained(monkey
     np.testing.assert_allclose(ours[1:], start[1:], atol=1e-5)
     assert np.abs(ours[0] - start[0]).max() > 0.05  # width 4 is still turned
     assert np.abs(ours[0] - before[0]).mean() < np.abs(start[0] - before[0]).mean()
+
+
+@pytest.mark.parametrize(
+    ("graded", "plain", "metric", "lost"),
+    [
+        (-0.03, 0.0, "cosine", "width 4 lost 0.030 graded overlap@10"),
+        (-0.003, 0.0, "cosine", None),
+        (0.03, -0.04, "dot", "width 4 lost 0.040 overlap@10"),
+        (0.03, -0.04, "l2", "width 4 lost 0.040 overlap@10"),
+        (0.03, -0.04, "cosine", None),
+        (0.03, -0.08, "cosine", "width 4 lost 0.080 overlap@10"),
+        (0.03, -0.015, "dot", None),  # some of the tenth neighbour for the first
+    ],
+)
+def test_what_a_width_may_lose_of_each_measure(graded: float, plain: float, metric: Metric, lost: str | None) -> None:
+    noise = np.random.default_rng(0).normal(scale=0.01, size=(2, 2, 400))
+    noise -= noise.mean(axis=2, keepdims=True)
+    found = _lost((2, 4), noise + np.array([[0.1, graded], [0.1, plain]])[:, :, None], metric)
+    assert found == (None if lost is None else (4, lost))
 
 
 def test_the_papers_perceptron_and_an_untrained_rotation_come_back_as_they_are() -> None:

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from adaptor.artefact import Adaptor, build
 from adaptor.batches import LABELS, NARROW, ROTATION
-from adaptor.judging import judge_widths
+from adaptor.judging import judge, judge_widths
 from adaptor.model import Linear, Orthogonal, fold
+from adaptor.neighbours import top_k
 from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.settling import settle_narrow
-from adaptor.stages import outcome, train_stages
+from adaptor.stages import outcome, stages, train_stages
 from adaptor.training import Job, Look, State
 from tests.adaptor.test_training import DIM, MODEL, TRAINING, WIDTHS, job, training_set
 
-LEADING, REACH = 16, 24  # what the rotation turns, and what narrow outputs are made of
+LEADING, REACH = 16, 24  # the block, and what narrow outputs are made of
 NARROW_WIDTHS = (4, 8)
-FITTED = TRAINING.model_copy(update={"narrow_steps": 40})
+ROTATED = MODEL.model_copy(update={"narrow": False})
+LINEAR = MODEL.model_copy(update={"form": "linear"})
 
 
 def work(supervised: bool = False, **changes: int) -> Job:
-    return job(data=training_set(supervised), training=FITTED.model_copy(update=changes))
+    return job(data=training_set(supervised), training=TRAINING.model_copy(update=changes))
 
 
 def fit(todo: Job, model: ModelSettings = MODEL, state: State | None = None) -> tuple[State, list[Look]]:
@@ -41,34 +45,46 @@ def folded(todo: Job, ended: State) -> Adaptor:
     return build({**about, "recipe": {}, "settings": {}}, fold(settled.form, start, 1.0, settled.narrow), start)
 
 
-def test_without_labels_the_narrow_stage_follows_and_changes_narrow_outputs_only() -> None:
+def test_without_labels_narrow_outputs_are_learned_and_wide_ones_stay() -> None:
     todo = work()
     ended, looks = fit(todo)
-    assert [s for s, _ in _stages(looks)] == [ROTATION, NARROW]
-    assert ended.stage == NARROW
+    assert [s for s, _ in _stages(looks)] == [NARROW]
+    assert looks[-1].state.step == TRAINING.steps
     assert ended.best_score > ended.first_score
-    rows = todo.data.corpus
-    with_map, without = folded(todo, ended), folded(*_rotation_only())
-    assert with_map.narrow_width == NARROW_WIDTHS[-1]
+    rows, adaptor = todo.data.corpus, folded(todo, ended)
+    assert adaptor.narrow_width == NARROW_WIDTHS[-1]
     for width in (12, LEADING, DIM):  # 12 is wider than any width that the map was judged at
-        np.testing.assert_array_equal(with_map.transform(rows, width), without.transform(rows, width))
-    for width in NARROW_WIDTHS:
-        assert np.abs(with_map.transform(rows, width) - without.transform(rows, width)).max() > 0.01
+        np.testing.assert_array_equal(adaptor.transform(rows, width), unit_rows(rows[:, :width]))
     narrow = outcome(ended, todo, MODEL).narrow
     assert narrow is not None
     assert narrow.shape == (REACH, NARROW_WIDTHS[-1])
-    assert narrow[LEADING:].abs().max() > 0.01  # it learned from coordinates that the rotation leaves alone
+    assert narrow[LEADING:].abs().max() > 0.01  # it learned from coordinates beyond the block
     expected = unit_rows(rows[:, :REACH].astype(np.float64) @ narrow.double().numpy()[:, :4])
-    np.testing.assert_allclose(with_map.transform(rows, 4), expected, atol=1e-6)
-    np.testing.assert_allclose(with_map.cut(with_map.transform(rows, DIM), 4), expected, atol=1e-6)
-    assert _judged(todo, ended) > ended.first_score  # the first score is the rotation's, at the same widths
+    np.testing.assert_allclose(adaptor.transform(rows, 4), expected, atol=1e-6)
+    np.testing.assert_allclose(adaptor.cut(adaptor.transform(rows, DIM), 4), expected, atol=1e-6)
+    assert _judged(todo, ended) > ended.first_score
+    energy = np.square(rows[:, :REACH] @ narrow.numpy()).mean(axis=0)
+    assert (np.diff(energy[:4]) <= 1e-6).all()
+    assert (np.diff(energy[4:]) <= 1e-6).all()
 
 
-def _rotation_only() -> tuple[Job, State]:
-    todo = work(narrow_steps=0)
-    ended, looks = fit(todo)
-    assert {look.state.stage for look in looks} == {ROTATION}
-    return todo, ended
+def test_the_narrow_map_has_a_learning_rate_of_its_own() -> None:
+    todo = work()
+    still = replace(todo, training=TRAINING.model_copy(update={"narrow_learning_rate": 1e-9}))
+    moved = replace(todo, training=TRAINING.model_copy(update={"learning_rate": 1e-9}))
+    last = [fit(j)[1][-1].state.tensors["now.form.matrix"] for j in (still, moved)]
+    torch.testing.assert_close(last[0], torch.eye(REACH), atol=1e-6, rtol=0)
+    assert (last[1] - torch.eye(REACH)).abs().max() > 0.01
+
+
+def test_without_a_narrow_map_the_block_is_rotated() -> None:
+    todo = work()
+    ended, looks = fit(todo, ROTATED)
+    assert [s for s, _ in _stages(looks)] == [ROTATION]
+    settled = outcome(ended, todo, ROTATED)
+    assert settled.narrow is None
+    assert isinstance(settled.form, Orthogonal)
+    assert not torch.allclose(settled.form.exact(), torch.eye(LEADING).double(), atol=0.01)
 
 
 def _stages(looks: list[Look]) -> list[tuple[int, int]]:
@@ -78,7 +94,7 @@ def _stages(looks: list[Look]) -> list[tuple[int, int]]:
 
 def _judged(todo: Job, ended: State) -> float:
     best = ended.tensors["best.form.matrix"]
-    return float(judge_widths(Linear(len(best), best), todo.data, NARROW_WIDTHS, "cosine").mean())
+    return float(judge_widths(Linear(len(best), best), todo.data, NARROW_WIDTHS, "cosine")[0].mean())
 
 
 def test_continued_from_any_look_the_adaptor_is_the_same() -> None:
@@ -99,15 +115,21 @@ def test_labels_take_the_place_of_the_narrow_map() -> None:
     assert settled.narrow is None
 
 
-def test_where_turning_gained_nothing_no_more_is_tried() -> None:
-    todo = work(steps=0)
-    ended, looks = fit(todo)
-    assert (ended.stage, looks) == (ROTATION, [])
-    settled = outcome(ended, todo, MODEL)
-    assert isinstance(settled.form, Orthogonal)
-    assert torch.equal(settled.form.exact(), torch.eye(LEADING).double())
-    assert settled.narrow is None
-    assert "kept" in settled.held_back[0]
+def test_where_no_stage_has_anything_to_do_the_start_is_kept() -> None:
+    for todo in (work(steps=0), replace(work(), widths=(LEADING, DIM))):
+        ended, looks = fit(todo)
+        assert (ended.stage, looks) == (ROTATION, [])
+        assert outcome(ended, todo, MODEL).narrow is None
+
+
+def test_the_stages_and_their_steps_are_known_beforehand() -> None:
+    steps, labelled = TRAINING.steps, {LABELS: TRAINING.supervised_steps}
+    assert stages(work(), MODEL) == {NARROW: steps}
+    assert stages(work(), ROTATED) == stages(work(), LINEAR) == {ROTATION: steps}
+    assert stages(work(supervised=True), MODEL) == {ROTATION: steps} | labelled
+    assert stages(replace(work(), widths=(DIM,)), MODEL) == {}
+    assert stages(replace(work(supervised=True), widths=(DIM,)), MODEL) == labelled
+    assert stages(replace(work(), widths=(DIM,)), LINEAR) == {ROTATION: steps}
 
 
 def test_the_other_forms_have_no_narrow_map() -> None:
@@ -118,21 +140,62 @@ def test_the_other_forms_have_no_narrow_map() -> None:
 
 def test_the_narrow_map_ends_before_the_first_width_that_lost() -> None:
     todo = replace(work(), widths=NARROW_WIDTHS)
-    rotation = Orthogonal(LEADING, torch.eye(LEADING).double())
-    broken = torch.eye(LEADING)
+    start, (ended, _) = Orthogonal(LEADING), fit(todo)
+    broken = ended.tensors["best.form.matrix"].clone()
     broken[:, 4:8] = 0  # eight columns tell no more than four
-    settled = settle_narrow(rotation, Linear(LEADING, broken), todo)
-    assert settled.form is rotation
+    settled = settle_narrow(start, Linear(REACH, broken), todo)
+    assert settled.form is start
     assert settled.narrow is not None
-    assert settled.narrow.shape == (LEADING, 4)
+    assert settled.narrow.shape == (REACH, 4)
     assert "width 8 lost" in settled.held_back[0]
-    broken[:, :4] = 1
-    settled = settle_narrow(rotation, Linear(LEADING, broken), todo)
-    assert settled.narrow is None
-    assert "more than 0 columns" in settled.held_back[0]
+    assert "more than 4 columns stay as the start has them" in settled.held_back[0]
 
 
-def test_training_that_found_nothing_better_leaves_no_map() -> None:
-    settled = settle_narrow(Orthogonal(LEADING, torch.eye(LEADING).double()), None, work())
-    assert settled.narrow is None
-    assert "no map of their own" in settled.held_back[0]
+def test_a_narrow_map_that_gains_nothing_is_left_out() -> None:
+    todo = replace(work(), widths=NARROW_WIDTHS)
+    for matrix, words in (
+        (torch.eye(REACH), "no more than chance"),
+        (torch.ones(REACH, REACH), "more than 0 columns"),
+        (torch.full((REACH, REACH), torch.nan), "more than 0 columns"),
+    ):
+        settled = settle_narrow(Orthogonal(LEADING), Linear(REACH, matrix), todo)
+        assert settled.narrow is None
+        assert words in settled.held_back[0]
+
+
+@pytest.mark.parametrize(("graded", "plain", "kept"), [(0.1, 0.0, True), (0.0, 0.1, False)])
+def test_the_graded_overlap_decides_whether_anything_was_gained(
+    graded: float, plain: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(form: Linear | Orthogonal, *_: object) -> Any:
+        noise = np.random.default_rng(0).normal(scale=0.01, size=(2, 2, 100))
+        return (noise - noise.mean(axis=2, keepdims=True) + np.array([graded, plain])[:, None, None]) * (
+            isinstance(form, Linear)
+        )
+
+    monkeypatch.setattr("adaptor.settling.judge_widths", judged)
+    settled = settle_narrow(Orthogonal(LEADING), Linear(REACH), replace(work(), widths=NARROW_WIDTHS))
+    assert (settled.narrow is not None) == kept
+
+
+def test_a_single_held_out_row_proves_nothing() -> None:
+    todo = replace(work(), widths=NARROW_WIDTHS)
+    one = replace(todo.data, held_out=todo.data.held_out[:1], truth=todo.data.truth[:1])
+    ended, _ = fit(todo)
+    assert outcome(ended, replace(todo, data=one), MODEL).narrow is None
+
+
+def test_looks_judge_by_the_graded_overlap_with_the_searched_rows() -> None:
+    todo = work()
+    data = replace(
+        todo.data, searched=40, truth=top_k(todo.data.held_out, todo.data.corpus[:40], np.arange(40), 10, "cosine").ids
+    )
+    found = judge_widths(Linear(DIM), data, NARROW_WIDTHS, "cosine")
+    graded, plain = found.mean(axis=1)
+    np.testing.assert_allclose(judge(Linear(DIM), data, NARROW_WIDTHS, "cosine", False), graded)
+    assert np.abs(graded - plain).max() > 0.05
+    np.testing.assert_allclose(judge_widths(Linear(DIM), data, (DIM,), "cosine"), 1, atol=1e-9)
+
+
+def test_labels_that_train_nothing_leave_the_narrow_map() -> None:
+    assert stages(work(supervised=True, supervised_steps=0), MODEL) == {NARROW: TRAINING.steps}

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adaptor.batches import AnchorRows, World, anchor_rows
-from adaptor.model import Orthogonal, free_widths
+from adaptor.batches import NARROW, AnchorRows, World, anchor_rows
+from adaptor.model import Linear, narrow_reach
 from adaptor.objective import Objective, Trainee
 from adaptor.settings import WIDTH_LADDER, LossSettings, TrainingSettings
 from adaptor.training_set import TrainingSet
@@ -49,6 +49,8 @@ def training_set(rows: int, dim: int) -> TrainingSet:
 def plain_loss(trainee: Trainee, corpus: Tensor, widths: tuple[int, ...], rows: AnchorRows) -> Tensor:
     """The objective as one would write it first."""
     anchors, candidates = corpus[torch.from_numpy(rows.anchors)], corpus[torch.from_numpy(rows.candidates)]
+    if rows.shift is not None:
+        anchors = anchors + torch.from_numpy(rows.shift)
     (left, scale), (right, _) = trainee(anchors), trainee(candidates)
     itself = torch.zeros(len(anchors), len(candidates), dtype=torch.bool)
     itself.view(-1)[torch.from_numpy(rows.itself)] = True
@@ -73,19 +75,19 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
     data, widths = training_set(rows, dim), tuple(w for w in WIDTH_LADDER if w <= dim)
     corpus = torch.from_numpy(data.corpus)
     sides: dict[str, tuple[Callable[[AnchorRows], Tensor], torch.optim.Adam]] = {}
+    free = tuple(w for w in widths if w < leading)
     for name in ("ours", "plain"):
-        form = Orthogonal(leading)
-        free = free_widths(form, widths)
-        trainee, objective = Trainee(form, free, LOSS.temperature), Objective(LOSS, free, "cosine")
+        trainee = Trainee(Linear(narrow_reach(leading, dim)), free, LOSS.temperature)
+        objective = Objective(LOSS, free, "cosine")
         loss = _ours(objective, trainee, corpus) if name == "ours" else partial(plain_loss, trainee, corpus, free)
-        sides[name] = loss, torch.optim.Adam(trainee.parameters(), lr=TRAINING.learning_rate)
+        sides[name] = loss, torch.optim.Adam(trainee.parameters(), lr=TRAINING.narrow_learning_rate)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     last = dict.fromkeys(sides, 0.0)
     for repeat in range(repeats + 1):
         for name, (loss, optimiser) in sides.items():
             began = time.thread_time()
             for step in range(repeat * steps, (repeat + 1) * steps):
-                batch = anchor_rows(data, LOSS, TRAINING, (1, step), World())
+                batch = anchor_rows(data, LOSS, TRAINING, (NARROW, step), World())
                 optimiser.zero_grad()
                 value = loss(batch)
                 torch.autograd.backward(value)

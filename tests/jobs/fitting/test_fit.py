@@ -231,7 +231,7 @@ def test_refused_labels(folder: Path, tmp_path: Path) -> None:
 def test_the_same_place_spelt_and_reached_otherwise_is_the_same_fit(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = config(folder, tmp_path / "out", training={"steps": 0, "narrow_steps": 0})
+    settings = config(folder, tmp_path / "out", training={"steps": 0})
     assert fit.run(settings) == 0
     patient = settings.store.filesystem.model_copy(update={"attempts": 20})
     store = settings.store.model_copy(update={"uri": f"{folder}/", "filesystem": patient})
@@ -242,7 +242,7 @@ def test_the_same_place_spelt_and_reached_otherwise_is_the_same_fit(
 def test_the_slower_of_two_runs_of_one_fit_has_nothing_to_complain_about(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = {"steps": 0, "narrow_steps": 0}
+    quick = {"steps": 0}
     assert fit.run(config(folder, tmp_path / "first", training=quick)) == 0
 
     def cut_off(*_: Any) -> None:

@@ -24,7 +24,6 @@ from tests.jobs.fitting.inputs import config, store
 #: A checkpoint at every look; Ray Train takes one every two seconds, which is slow enough to hit the run in the middle.
 SLOW = {
     "steps": 160,
-    "narrow_steps": 40,
     "evaluate_every": 40,
     "patience": 5000,
     "checkpoint_seconds": 0.0,
