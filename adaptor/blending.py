@@ -2,7 +2,7 @@
 
 A map that is free to move learns the labelled documents by heart; what it then gains on them it may lose on all others.
 The maps are matrices, so a mix of both is a map too, and held-out queries, whose documents training did not see, say
-how much of it is good. A share of 0 is the unsupervised adaptor again.
+how much of it is good. A share of 0 is the rotation that it started from.
 """
 
 from __future__ import annotations

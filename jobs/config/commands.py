@@ -30,7 +30,7 @@ class FitConfig(Settings):
     output: OutputSection
     """Where the artefact goes."""
     queries: QueriesSection | None = None
-    """Training queries: with qrels, they add the supervised second stage."""
+    """Training queries: with qrels, they train all widths, the full one too."""
     qrels: QrelsSection | None = None
     """Judgments of the training queries."""
     adaptor: ModelSettings = ModelSettings()

@@ -76,7 +76,7 @@ def what_labels_did(state: State) -> tuple[str, ...]:
     if state.best_step == 0:
         return (
             f"labels: nothing of them helps held-out queries (nDCG@10 {was} over all widths without them): "
-            "the adaptor is the unsupervised one; more labelled queries may help",
+            "the adaptor is the one of the stage before; more labelled queries, or a fit without labels, may help",
         )
     return (
         f"labels: nDCG@10 of held-out queries over all widths {was} → {now}; "

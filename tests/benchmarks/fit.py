@@ -34,7 +34,7 @@ from adaptor.training_set import TrainingSet
 
 LOSS, TRAINING = LossSettings(), TrainingSettings()
 #: Rows, dimension and leading columns: the bundled set, and a large one.
-SHAPES = ((5_000, 384, 128), (100_000, 768, 512))
+SHAPES = ((5_000, 384, 128), (100_000, 768, 256))
 
 
 def training_set(rows: int, dim: int) -> TrainingSet:

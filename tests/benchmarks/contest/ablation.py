@@ -9,7 +9,7 @@ VARIANTS: dict[str, Method] = {
     "terms of the paper": fitted({"loss": {"listwise": 0.0, "topk": 1.0, "pairwise": 1.0}}),
     "identity start": fitted({"adaptor": {"start": "identity"}}),
     "linear form": fitted({"adaptor": {"form": "linear"}}),
-    "all columns rotated": fitted({"adaptor": {"leading": None}}),
+    "narrow map for all widths": fitted({"adaptor": {"leading": None}}),
     "no random candidates": fitted({"training": {"candidates": 0}}),
     "rotation instead of the narrow map": fitted({"adaptor": {"narrow": False}}),
     "narrow map without noise": fitted({"training": {"narrow_noise": 0.0}}),
