@@ -91,7 +91,7 @@ class TrainingSettings(Settings):
     steps: int = Field(default=1500, ge=0)
     """Most optimisation steps of the stage without labels (0 keeps the start)."""
     narrow_learning_rate: float = Field(default=6e-3, gt=0)
-    """Peak learning rate of the narrow map."""
+    """Peak learning rate of the narrow map of up to 192 columns; less for more, by the square root."""
     narrow_noise: float = Field(default=0.7, ge=0)
     """Most noise on an anchor of the narrow map, in standard deviations of each coordinate: queries lie beside
     documents, not on them."""

@@ -18,7 +18,7 @@ from adaptor.neighbours import top_k
 from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.settling import settle_narrow
-from adaptor.stages import outcome, stages, train_stages
+from adaptor.stages import _narrow, outcome, stages, train_stages
 from adaptor.training import Job, Look, State
 from tests.adaptor.test_training import DIM, MODEL, TRAINING, WIDTHS, job, training_set
 
@@ -75,6 +75,12 @@ def test_the_narrow_map_has_a_learning_rate_of_its_own() -> None:
     last = [fit(j)[1][-1].state.tensors["now.form.matrix"] for j in (still, moved)]
     torch.testing.assert_close(last[0], torch.eye(REACH), atol=1e-6, rtol=0)
     assert (last[1] - torch.eye(REACH)).abs().max() > 0.01
+
+
+@pytest.mark.parametrize(("dim", "leading", "rate"), [(384, 128, 6e-3), (24, 16, 6e-3), (1536, 512, 3e-3)])
+def test_the_learning_rate_falls_with_the_root_of_the_columns(dim: int, leading: int, rate: float) -> None:
+    data = replace(training_set(False), corpus=np.zeros((5, dim), np.float32))
+    assert _narrow(job(data=data), Orthogonal(leading)).training.learning_rate == pytest.approx(rate)
 
 
 def test_without_a_narrow_map_the_block_is_rotated() -> None:
