@@ -15,8 +15,8 @@ from adaptor.settings import WIDTH_LADDER, ModelSettings
 
 #: An automatic block ends at a third of the dimension: beyond it PCA is near the ceiling on what we measured.
 _LEADING_SHARE = 3
-#: It has at most one column for so many training rows, and so many columns in all (a rotation's
-#: step inverts a matrix of them).
+#: It has at most one column for so many training rows, and so many columns in all (a rotation's step inverts a matrix
+#: of them).
 _ROWS_PER_COLUMN, _MOST_LEADING = 25, 512
 
 

@@ -1,8 +1,8 @@
 """What happens to trained maps before they are used: they give way where they lost, and columns are put in order.
 
-Held-out rows judge every width on its own, by the graded overlap@10 (quality.py). The map that narrow outputs have
-to themselves is cut off at the first width that does worse than the start beyond noise; a rotation
-is drawn back into the coordinates before it. That width then scores exactly like the start again, as do all wider ones.
+Held-out rows judge every width on its own, by the graded overlap@10 (quality.py). The map that narrow outputs have to
+themselves is cut off at the first width that does worse than the start beyond noise; a rotation is drawn back into the
+coordinates before it. That width then scores exactly like the start again, as do all wider ones.
 Last, the columns between two trained widths are sorted by variance: trained widths do not notice, those between gain.
 """
 
