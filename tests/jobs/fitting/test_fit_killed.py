@@ -75,6 +75,7 @@ def test_a_killed_worker_is_replaced_and_goes_on(folder: Path, tmp_path: Path, u
     assert adaptor.load(tmp_path).adaptor_id == undisturbed
 
 
+@pytest.mark.slow  # more than a minute with the run it is compared with
 def test_a_killed_driver_leaves_what_the_next_run_continues(folder: Path, tmp_path: Path, undisturbed: str) -> None:
     settings = tmp_path / "fit.json"
     out = tmp_path / "out"
