@@ -7,13 +7,13 @@ than one block and the best so far are held.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from adaptor.gpu import gpu_seen
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 
@@ -38,7 +38,7 @@ def candidates(
     else:
         squares, added = np.zeros(len(queries), np.float32), None
     below = np.full(len(queries), -np.inf, np.float32) if floor is None else floor + squares
-    positions, scores = (_by_selection if _gpu() else _by_heaps)(queries, vectors, added, below, k)
+    positions, scores = (_by_selection if gpu_seen() else _by_heaps)(queries, vectors, added, below, k)
     return positions, scores - squares[:, None]
 
 
@@ -81,6 +81,7 @@ def _by_selection(
     """The same on a GPU, which selects faster than it could bring the products to the host."""
     import torch  # takes seconds: only where it is used
 
+    torch.set_float32_matmul_precision("highest")  # some images turn TF32 on, of whose rounding `doubt` knows nothing
     asked, rows = torch.tensor(queries, device=device), torch.tensor(vectors, device=device)
     more = None if added is None else torch.tensor(added, device=device)
     positions = torch.full((len(queries), k), -1, device=device)
@@ -99,15 +100,6 @@ def _by_selection(
             positions[block] = torch.cat([positions[block], where + start], 1).gather(1, both.indices[:, :k])
     scores[positions < 0] = -torch.inf
     return positions.cpu().numpy(), scores.cpu().numpy()
-
-
-def _gpu() -> bool:
-    """Whether torch sees a GPU; it is asked only where there is a driver, because importing it takes seconds."""
-    if not Path("/proc/driver/nvidia/version").exists():
-        return False
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _squares(vectors: Floats) -> Floats:

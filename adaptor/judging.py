@@ -31,7 +31,7 @@ def judge_widths(form: Form, data: TrainingSet, widths: tuple[int, ...], metric:
     """Graded overlap@10 and overlap@10 of each held-out row at each width: float64 (2, w, h)."""
     rows = data.corpus[: data.searched]
     found = _search(form, data.held_out, rows, widths, metric)
-    graded = [graded_overlap(data.held_out, rows, data.truth, f, metric) for f in found]
+    graded = graded_overlap(data.held_out, rows, data.truth, np.stack(found), metric)
     return np.stack([graded, [overlap_at_k(data.truth, f, JUDGED_K) for f in found]])
 
 

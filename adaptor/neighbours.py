@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptor.candidates import candidates, doubt
+from adaptor.pairs import score_pairs
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
@@ -24,8 +25,6 @@ Ids = NDArray[np.int64]
 _MARGIN = 16
 #: Contested queries taken at once: each holds (k + 1)² ids.
 _CHUNK = 256
-#: Numbers gathered at once when pairs are scored again (float64: 8 bytes each), few enough for the cache.
-_GATHER = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -172,18 +171,8 @@ def _nothing(queries: int, k: int) -> Neighbours:
 def _score(asked: _Question, vectors: Floats, positions: Ids, wanted: NDArray[np.bool_]) -> Floats:
     """Similarity of each query to its candidates (q, c) where `wanted`, in float64, rounded to float32; else -inf."""
     rows, columns = np.nonzero(wanted)
-    picked = positions[rows, columns]
-    scores = np.empty(len(rows))
-    step = max(1, _GATHER // vectors.shape[1])
-    for start in range(0, len(rows), step):
-        pairs = slice(start, start + step)
-        left, right = asked.queries[rows[pairs]].astype(np.float64), vectors[picked[pairs]].astype(np.float64)
-        if asked.metric == "l2":
-            left -= right
-            right = left
-        scores[pairs] = np.einsum("pd,pd->p", left, right)
     similarities = np.full(positions.shape, -np.inf, np.float32)
-    similarities[rows, columns] = -scores if asked.metric == "l2" else scores
+    similarities[rows, columns] = score_pairs(asked.queries, vectors, rows, positions[rows, columns], asked.metric)
     return similarities
 
 

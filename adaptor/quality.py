@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptor.neighbours import Ids
+from adaptor.pairs import score_pairs
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
@@ -32,35 +33,42 @@ def overlap_at_k(truth: Ids, found: Ids, k: int) -> Scores:
 
 def graded_overlap(asked: Floats, corpus: Floats, truth: Ids, found: Ids, metric: Metric) -> Scores:
     """nDCG@k of the rows `found` (q, k) with the true neighbours `truth` (q, k), best first, as the ideal: float64
-    (q,), at most 1.
+    (q,), at most 1. Of several such rankings (w, q, k) at once: (w, q).
 
     A row's gain is exp(3 (s - s₁) / (s₁ - s_k)): s is its full-width similarity, s₁ and s_k those of the nearest and
     the farthest true neighbour. Unlike the overlap this asks how near, and how far up, and a near miss is no miss.
     `asked` (q, d) and `corpus` (n, d) have unit rows for cosine; id -1 fills up.
     """
-    best, near = (_similarities_of(asked, corpus, ids, metric) for ids in (truth, found))
+    every = np.concatenate([truth, *found.reshape(-1, *found.shape[-2:])], axis=1)
+    best, near = np.split(_similarities_of(asked, corpus, every, metric), [truth.shape[1]], axis=1)
+    near = near.reshape(len(near), -1, found.shape[-1])
     none = np.isneginf(best[:, 0])
     best[none], near[none] = 0, 0  # whoever has no neighbours has found them all
     top = best[:, :1]
     last = np.where(np.isfinite(best), best, np.inf).min(axis=1, keepdims=True)
     grade = np.maximum(top - last, _LEAST_RANGE * np.maximum(np.abs(top), _LEAST_RANGE)) / _GRADES
+    top, grade = top[:, :, None], grade[:, :, None]
     ideal, reached = (
-        np.exp(np.minimum((part - top) / grade, 0)) @ (1 / np.log2(np.arange(part.shape[1]) + 2))
-        for part in (best, near)
+        np.exp(np.minimum((part - top) / grade, 0)) @ (1 / np.log2(np.arange(part.shape[2]) + 2))
+        for part in (best[:, None], near)
     )
-    return np.asarray(np.minimum(reached / ideal, 1.0))
+    return np.asarray(np.minimum(reached / ideal, 1.0).T.reshape(found.shape[:-1]))
 
 
 def _similarities_of(asked: Floats, corpus: Floats, ids: Ids, metric: Metric) -> Scores:
-    """Of each row (q, d) to those that `ids` (q, k) name: float64 (q, k), -inf for -1."""
-    columns = []
-    for named in ids.T:  # one at a time: all of them at once are k times the rows' memory
-        if metric == "l2":
-            away = asked - corpus[named]
-            columns.append(-np.einsum("qd,qd->q", away, away, dtype=np.float64))
-        else:
-            columns.append(np.einsum("qd,qd->q", asked, corpus[named], dtype=np.float64))
-    return np.where(ids >= 0, np.stack(columns, axis=1), -np.inf)
+    """Of each row (q, d) to those that `ids` (q, k) name: float64 (q, k), -inf for -1. A pair that is named again, as
+    by the rankings of two widths, is computed once."""
+    order = np.argsort(ids, axis=1)
+    named = np.take_along_axis(ids, order, 1)
+    new = named >= 0
+    new[:, 1:] &= named[:, 1:] != named[:, :-1]
+    rows, columns = np.nonzero(new)
+    scores = np.append(score_pairs(asked, corpus, rows, named[rows, columns], metric), -np.inf)
+    # Where a pair stands again it has the number of the last new one, which is itself.
+    number = np.where(named >= 0, np.cumsum(new).reshape(new.shape) - 1, -1)
+    similarities = np.empty(ids.shape)
+    np.put_along_axis(similarities, order, scores[number], 1)
+    return similarities
 
 
 def similarities(left: Floats, right: Floats, metric: Metric) -> Floats:

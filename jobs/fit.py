@@ -37,6 +37,7 @@ from jobs.fitting.launch import WORK, train_on_cluster, work_folder
 from jobs.fitting.sample import Sample, draw
 from jobs.fitting.search import search_on
 from jobs.generation import place
+from jobs.phases import Phases
 from jobs.progress import Progress
 from jobs.store.dimension import dimension
 from jobs.store.objects import Objects, open_objects
@@ -51,7 +52,7 @@ _COUNTS = {"rows": "store", "sampled_rows": "sampled"}
 
 def run(config: FitConfig) -> int:
     """Fit and write the artefact; exit status 0. A second run with the same config and store has nothing to do."""
-    began = time.time()
+    began, phases = time.time(), Phases()
     store = open_objects(config.store.uri, config.store.filesystem)
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
@@ -68,7 +69,7 @@ def run(config: FitConfig) -> int:
     cluster = config.cluster
     try:
         with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
-            adaptor, sample, state = _fit(config, shards, output, fingerprint)
+            adaptor, sample, state = _fit(config, shards, output, fingerprint, phases)
     except RunError:
         # Two runs of one fit share its checkpoints; the first to finish takes them away.
         if (done := _finished(output, fingerprint)) is None:
@@ -90,10 +91,11 @@ def run(config: FitConfig) -> int:
         "input_bytes": sum(s.size for s in shards),
         "steps": state.step,
         "best_step": state.best_step,
+        "phases": phases.seconds,
     }
     write_summary(output, "fit", numbers, began)
     print_evidence(adaptor, sys.stdout)
-    print(f"adaptor {adaptor.adaptor_id[:16]} written to {config.output.uri} ({time.time() - began:.0f} s)")
+    print(f"adaptor {adaptor.adaptor_id[:16]} written to {config.output.uri} ({time.time() - began:.0f} s: {phases})")
     return 0
 
 
@@ -135,7 +137,10 @@ def _labels(config: FitConfig) -> Iterator[list[Shard]]:
             yield list_shards(open_objects(section.uri, section.filesystem), f"{name}.uri")
 
 
-def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str) -> tuple[Adaptor, Sample, State]:
+def _fit(
+    config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str, phases: Phases
+) -> tuple[Adaptor, Sample, State]:
+    phases.done("start")
     with Progress("fit", unit="steps", rates=("steps",), log=config.cluster.log) as progress:
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
@@ -148,9 +153,12 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
         labelled = read_labelled(config, shards, sample)
+        phases.done("sample")
         search = search_on(config.cluster, config.store.metric, config.mining.shards)
         prepared = prepare(config, sample, labelled, search, progress.note)
+        phases.done("mine")
         settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
+        phases.done("train")
         described = describe(config, sample, widths, (settled, state), fingerprint)
         if prepared.recall is not None:
             described["data"]["mining_recall"] = round(prepared.recall, 6)
@@ -162,6 +170,7 @@ def _fit(config: FitConfig, shards: list[Shard], output: Objects, fingerprint: s
                 described, tensors, prepared.pca, prepared.held_out, prepared.searched
             )
         )
+        phases.done("measure")
     return fitted, sample, state
 
 

@@ -22,7 +22,8 @@ from adaptor.rows import Floats
 from adaptor.settings import Metric
 from cluster.settings import ClusterSection
 
-_CHUNK_ROWS = 16_384
+#: Queries of one task. To make unit rows of a shard and take it to a GPU takes longer than such a search there.
+_CHUNK_ROWS, _GPU_CHUNK_ROWS = 16_384, 262_144
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def search_on(cluster: ClusterSection, metric: Metric, shards: int) -> Search:
         settings = SearchSettings(k, metric, itself)
         if itself:
             return _search_all(
-                [(rows, ids, s) for rows, ids in placed for s in _chunks(len(ids))], placed, settings, cluster
+                [(rows, ids, s) for rows, ids in placed for s in _chunks(len(ids), cluster)], placed, settings, cluster
             )
         return sharded_top_k(queries, np.arange(len(queries), dtype=np.int64), placed, settings, cluster)
 
@@ -95,7 +96,7 @@ def sharded_top_k(
 ) -> Neighbours:
     """Neighbours of `queries` (q, d) in shards given as (reference to float32 (n, d), ids (n,)): the same for any
     cut."""
-    chunks = [(ray.put(queries[s]), query_ids[s], slice(None)) for s in _chunks(len(queries))]
+    chunks = [(ray.put(queries[s]), query_ids[s], slice(None)) for s in _chunks(len(queries), cluster)]
     return _search_all(chunks, corpus, settings, cluster)
 
 
@@ -116,8 +117,8 @@ def _search_all(
     return Neighbours(np.concatenate([f.ids for f in found]), np.concatenate([f.similarities for f in found]))
 
 
-def _chunks(rows: int) -> list[slice]:
-    return cut(rows, -(-rows // _CHUNK_ROWS))
+def _chunks(rows: int, cluster: ClusterSection) -> list[slice]:
+    return cut(rows, -(-rows // (_GPU_CHUNK_ROWS if cluster.gpus_per_worker else _CHUNK_ROWS)))
 
 
 @ray.remote

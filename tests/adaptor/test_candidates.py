@@ -9,6 +9,7 @@ import pytest
 
 from adaptor import candidates as module
 from adaptor.candidates import candidates, doubt
+from adaptor.gpu import gpu_seen
 from adaptor.settings import Metric
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
@@ -58,7 +59,7 @@ def test_selection_takes_what_the_heaps_take(rows: int, added: bool, monkeypatch
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not module._gpu(), reason="needs a CUDA device")
+@pytest.mark.skipif(not gpu_seen(), reason="needs a CUDA device")
 def test_a_gpu_finds_what_the_heaps_find() -> None:
     queries, vectors = draw(300, 64), draw(5000, 64, seed=1)
     floor = np.full(300, -np.inf, np.float32)

@@ -115,6 +115,8 @@ def test_graded_overlap_is_ndcg_with_gains_of_full_width(metric: Metric) -> None
     ]
     np.testing.assert_allclose(graded_overlap(asked, corpus, truth, found, metric), expected, rtol=1e-4)
     np.testing.assert_array_equal(graded_overlap(asked, corpus, truth, truth, metric), 1)
+    several = graded_overlap(asked, corpus, truth, np.stack([found, truth, found]), metric)
+    np.testing.assert_allclose(several, np.stack([expected, np.ones(len(asked)), expected]), rtol=1e-4)
 
 
 def test_graded_overlap_forgives_a_near_miss_and_heeds_the_order() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.batches import World, anchor_rows, query_rows
+from adaptor.batches import NARROW, World, anchor_rows, query_rows
+from adaptor.gpu import gpu_seen
 from adaptor.losses import prefix_similarities
 from adaptor.model import new_form
 from adaptor.neighbours import top_k
@@ -91,6 +92,19 @@ def test_the_best_weights_are_kept_and_never_worse_than_the_start() -> None:
     assert state.best_score >= state.first_score
     kept = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
     assert all(torch.equal(kept[k], v) for k, v in form.state_dict().items())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not gpu_seen(), reason="needs a CUDA device")
+def test_a_gpu_learns_what_the_cpu_learns() -> None:
+    # Not the same weights: Adam moves an entry whose gradient is nearly zero by the sign of its rounding.
+    linear = MODEL.model_copy(update={"form": "linear"})
+    few = TRAINING.model_copy(update={"steps": 60, "evaluate_every": 20})
+    (_, _, on_cpu), (_, _, on_gpu) = (
+        run(job(training=few, device=torch.device(device)), linear, NARROW) for device in ("cpu", "cuda")
+    )
+    assert [look.loss for look in on_gpu] == pytest.approx([look.loss for look in on_cpu], rel=0.02)
+    assert [look.score for look in on_gpu] == pytest.approx([look.score for look in on_cpu], abs=0.02)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,16 @@
 """What a training step costs beside a plain loop over widths, and what a whole fit costs with one and two workers.
 
-    python tests/benchmarks/fit.py [--steps 20] [--repeats 5] [--store URI] [--json FILE]
+    python tests/benchmarks/fit.py [--steps 20] [--repeats 5] [--store URI | --made-up ROWSxDIM] [--workers 1 2]
+        [--json FILE] [-- more arguments of matryoshka fit]
 
 Step: the product's objective and, as its counterpart, the same loss the obvious way (for each width: cut, normalise,
 multiply, soft-max, cross-entropy; autograd does the rest), interleaved, same rows, one thread, seconds of CPU. Both
 must give the same loss. With --store, `matryoshka fit` with default settings runs there with one and with two workers;
-its own summary tells the steps.
+its own summary tells the steps, and the seconds of each phase. --made-up makes a store for it. One GPU, a sample of a
+million rows, and all steps whatever the held-out rows say:
+
+    python tests/benchmarks/fit.py --repeats 0 --made-up 1000000x1536 --workers 1 -- --mining.sample_rows 1000000 \
+        --cluster.gpus_per_worker 1 --cluster.cpus_per_worker 14 --training.patience 1500
 """
 
 from __future__ import annotations
@@ -16,7 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +37,7 @@ from adaptor.model import Linear, narrow_reach
 from adaptor.objective import Objective, Trainee
 from adaptor.settings import WIDTH_LADDER, LossSettings, TrainingSettings
 from adaptor.training_set import TrainingSet
+from tests.benchmarks.stores import StoreShape, make_store_with_all_cores
 
 LOSS, TRAINING = LossSettings(), TrainingSettings()
 #: Rows, dimension and leading columns: the bundled set, and a large one.
@@ -107,37 +114,54 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
     }
 
 
-def whole_fit(store: str, workers: int) -> dict[str, Any]:
-    """A default fit in a process of its own."""
+def whole_fit(store: str, workers: int, more: list[str]) -> dict[str, Any]:
+    """A fit in a process of its own, with default settings but for `more`."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "jobs", "fit", "--store.uri", store, "--output.uri", folder]
+        command = [sys.executable, "-m", "jobs", "fit", "--store.uri", store, "--output.uri", folder, *more]
         began = time.perf_counter()
-        done = subprocess.run([*command, "--cluster.workers", str(workers)], check=True, capture_output=True, text=True)
+        subprocess.run([*command, "--cluster.workers", str(workers)], check=True, stdout=sys.stderr)
         seconds = time.perf_counter() - began
         summary = json.loads((Path(folder) / "summary.json").read_text())
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return {"case": "fit", "store": store, "workers": workers, "seconds": seconds, **summary, "said": lines[-12:]}
+    return {"case": "fit", "store": store, "workers": workers, **summary, "seconds": seconds}
+
+
+@contextmanager
+def made_up(size: str) -> Iterator[str]:
+    """A store of ROWSxDIM made-up vectors, as long as it is wanted."""
+    rows, dim = map(int, size.split("x"))
+    with tempfile.TemporaryDirectory() as folder:
+        make_store_with_all_cores(Path(folder) / "store", StoreShape.even(rows, -(-rows // 32), dim, 10_000, "list"))
+        yield f"{folder}/store"
 
 
 def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="of the steps; 0: no steps")
     parser.add_argument("--store")
+    parser.add_argument("--made-up", metavar="ROWSxDIM")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json", type=Path)
+    parser.add_argument("more", nargs="*")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    results = [compare_steps(shape, given.steps, given.repeats) for shape in SHAPES]
+    results = [compare_steps(shape, given.steps, given.repeats) for shape in (SHAPES if given.repeats else ())]
     for found in results:
         print(
             f"{found['rows']:,} x {found['dim']}, {len(found['widths'])} widths: {found['ours_cpu_ms']:.1f} ms of CPU a"
             f" step, a plain loop {found['plain_cpu_ms']:.1f}; ratio {found['ratio_median']:.2f} "
             f"[{found['ratio_spread'][0]:.2f}, {found['ratio_spread'][1]:.2f}]"
         )
-    for workers in (1, 2) if given.store else ():
-        results.append(whole_fit(given.store, workers))
-        print(f"default fit of {given.store}, {workers} workers: {results[-1]['seconds']:.1f} s")
+    with made_up(given.made_up) if given.made_up else nullcontext(given.store) as store:
+        for workers in given.workers if store else ():
+            found = whole_fit(store, workers, given.more)
+            results.append(found)
+            phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in found["phases"].items())
+            print(
+                f"fit of {given.made_up or store}, {workers} workers: {found['seconds']:.1f} s "
+                f"({phases}; {found['steps']} steps)"
+            )
     print(json.dumps(results))
     if given.json:
         given.json.write_text(json.dumps(results))

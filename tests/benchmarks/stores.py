@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
 
 from adaptor.artefact import Adaptor, build
 
@@ -51,12 +55,15 @@ class StoreShape:
 class Embeddings:
     """Draws unit vectors that are spread like sentence embeddings: a common direction and a spectrum that falls."""
 
-    def __init__(self, dim: int, seed: int = 0) -> None:
+    def __init__(self, dim: int, seed: int = 0, part: int | None = None) -> None:
+        """`part`: draws of its own, from the same distribution."""
         self._random = np.random.default_rng(seed)
         self._axes = np.linalg.qr(self._random.standard_normal((dim, dim)))[0].astype(np.float32)
         spectrum = np.arange(1, dim + 1, dtype=np.float32) ** -0.5  # of the standard deviations: variances fall as 1/i
         self._mixing = spectrum[:, None] * self._axes
         self._mean = 0.5 * np.linalg.norm(spectrum) * self._axes[0]
+        if part is not None:
+            self._random = np.random.default_rng([seed, part])
 
     def draw(self, rows: int) -> Floats:
         """(rows, dim) float32 of length 1."""
@@ -73,15 +80,32 @@ def make_store(folder: Path, shape: StoreShape, seed: int = 0) -> int:
     """
     folder.mkdir(parents=True)
     embeddings = Embeddings(shape.dim, seed)
-    first = 0
-    for number, rows in enumerate(shape.file_rows):
-        schema = pa.schema([("id", pa.int64()), ("vector", _vector_type(shape)), ("text", pa.string())])
-        path = folder / f"part-{number:05}.parquet"
-        with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
-            for table in _row_groups(embeddings, shape, schema, first, rows):
-                writer.write_table(table, row_group_size=shape.row_group_rows)
-        first += rows
+    for number in range(len(shape.file_rows)):
+        _write_file(folder, shape, number, embeddings)
     return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def make_store_with_all_cores(folder: Path, shape: StoreShape, seed: int = 0) -> int:
+    """The same with other numbers, each file by a process; for stores of many gigabytes."""
+    folder.mkdir(parents=True)
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as processes:
+        files = range(len(shape.file_rows))
+        list(processes.map(_write_alone, repeat(folder), repeat(shape), files, repeat(seed)))
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _write_alone(folder: Path, shape: StoreShape, number: int, seed: int) -> None:
+    with threadpool_limits(1):
+        _write_file(folder, shape, number, Embeddings(shape.dim, seed, number))
+
+
+def _write_file(folder: Path, shape: StoreShape, number: int, embeddings: Embeddings) -> None:
+    schema = pa.schema([("id", pa.int64()), ("vector", _vector_type(shape)), ("text", pa.string())])
+    first, rows = sum(shape.file_rows[:number]), shape.file_rows[number]
+    path = folder / f"part-{number:05}.parquet"
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        for table in _row_groups(embeddings, shape, schema, first, rows):
+            writer.write_table(table, row_group_size=shape.row_group_rows)
 
 
 def make_adaptor(folder: Path, dim: int, widths: Sequence[int]) -> Adaptor:

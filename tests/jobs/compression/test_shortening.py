@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from adaptor.gpu import gpu_seen
+from adaptor.settings import Metric
 from adaptor.torch_transform import on_device
 from jobs.shortening import Shortener, aligned, open_shortener
 from tests.jobs.compression.workplace import DIM, WIDTH, Workplace, lists, vectors
@@ -38,6 +40,16 @@ def test_torch_takes_the_column_as_it_lies_in_memory(workplace: Workplace) -> No
     by_torch, reasons = Shortener(workplace.adaptor, lambda vectors, squares: transform(vectors))(column)
     np.testing.assert_allclose(by_torch, by_numpy, atol=1e-5)
     assert reasons == {}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not gpu_seen(), reason="needs a CUDA device")
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_a_gpu_shortens_as_numpy_does(metric: Metric, workplace: Workplace) -> None:
+    workplace.set_adaptor(metric=metric)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(vectors(9000).reshape(-1)), DIM)
+    by_numpy, by_gpu = (open_shortener(workplace.adaptor, WIDTH, on_gpu)(column)[0] for on_gpu in (False, True))
+    np.testing.assert_allclose(by_gpu, by_numpy, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 4096), (4096, 4096), (4097, 8192), (8192, 8192)])

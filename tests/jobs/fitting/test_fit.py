@@ -61,6 +61,8 @@ def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     summary = json.loads((fitted / "summary.json").read_text())
     assert summary["adaptor_id"] == adaptor.load(fitted).adaptor_id
     assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
+    assert list(summary["phases"]) == ["start", "sample", "mine", "train", "measure"]
+    assert 0 < sum(summary["phases"].values()) <= summary["seconds"]
     assert json.loads((fitted / "config.json").read_text())["store"]["uri"] == str(folder)
 
 

@@ -27,6 +27,13 @@ def test_one_two_or_five_shards_find_the_same(monkeypatch: pytest.MonkeyPatch) -
         assert np.array_equal(found.similarities, expected.similarities)
 
 
+def test_a_gpu_is_given_more_queries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_CHUNK_ROWS", 10)
+    monkeypatch.setattr(search, "_GPU_CHUNK_ROWS", 50)
+    assert len(search._chunks(100, ClusterSection())) == 10
+    assert len(search._chunks(100, ClusterSection(gpus_per_worker=1))) == 2
+
+
 def test_queries_that_are_no_rows_exclude_nothing() -> None:
     vectors = np.eye(5, dtype=np.float32)
     found = search_on(ClusterSection(), "dot", 2)(vectors, [vectors], 1)
