@@ -136,6 +136,13 @@ def test_patience_ends_a_stage_that_does_not_improve() -> None:
     assert state.step <= state.best_step + 20 < 500
 
 
+def test_by_default_a_falling_learning_rate_is_followed_to_its_end() -> None:
+    # At 1,000,000 x 1,536 the score of the narrow map is below that of the start for its first 700 steps.
+    usual = TrainingSettings()
+    assert usual.schedule == "cosine"
+    assert usual.patience >= max(usual.steps, usual.supervised_steps)
+
+
 @pytest.mark.parametrize(("stage", "patience"), [(1, 500), (2, 500), (2, 20)])
 @pytest.mark.parametrize("form", ["orthogonal", "linear", "mlp"])
 def test_continued_from_any_look_it_ends_with_the_same_bits(form: str, stage: int, patience: int) -> None:
