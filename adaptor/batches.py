@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.settings import LossSettings, TrainingSettings
-from adaptor.training_set import Supervision, TrainingSet
+from adaptor.training_set import Asked, Supervision, TrainingSet
 
 #: The stages, in the numbers that checkpoints and the draws of batches use.
 ROTATION, LABELS, NARROW = 1, 2, 3
@@ -59,10 +59,16 @@ class QueryRows:
 def anchor_rows(
     data: TrainingSet, loss: LossSettings, training: TrainingSettings, key: tuple[int, int], world: World
 ) -> AnchorRows:
-    """Draw the anchors and candidates of step `key` = (stage, step)."""
+    """Draw the anchors and candidates of step `key` = (stage, step). Up to half of the narrow map's anchors are queries
+    without labels, where there are any."""
     draw = np.random.default_rng([training.seed, 2, *key])
     batch = draw.choice(data.anchors, min(training.batch, data.anchors), replace=False)
-    parts = [data.neighbours[batch].ravel()]
+    documents, near = len(batch), data.neighbours[batch]
+    if key[0] == NARROW and data.asked is not None:
+        queries, answers = _some_asked(data.asked, len(batch), draw)
+        documents -= len(queries)
+        batch, near = np.append(batch[:documents], queries), np.append(near[:documents], answers, axis=0)
+    parts = [near.ravel()]
     if training.candidates:
         parts.append(draw.choice(data.anchors, min(training.candidates, data.anchors), replace=False))
     if loss.pairwise:
@@ -72,16 +78,25 @@ def anchor_rows(
     own = batch[world.rank :: world.size]
     place = np.searchsorted(pool, own).clip(max=len(pool) - 1)
     itself = np.flatnonzero(pool[place] == own)
-    shifted = key[0] == NARROW and (training.narrow_noise or training.narrow_tilt)
+    shift = None
+    if key[0] == NARROW and (training.narrow_noise or training.narrow_tilt):
+        shift = np.zeros((len(batch), data.corpus.shape[1]), np.float32)  # queries stay as they are
+        shift[:documents] = _query_like(data, training, batch[:documents], draw)
     return AnchorRows(
         len(own) * world.size / len(batch),
         own,
         pool,
         itself * len(pool) + place[itself],
-        _neighbours(data.neighbours[own], pool) if loss.topk else None,
+        _neighbours(near[world.rank :: world.size], pool) if loss.topk else None,
         np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
-        _query_like(data, training, batch, draw)[world.rank :: world.size] if shifted else None,
+        None if shift is None else shift[world.rank :: world.size],
     )
+
+
+def _some_asked(asked: Asked, batch: int, draw: np.random.Generator) -> tuple[Ids, Ids]:
+    """Rows and neighbours of the queries of a step: half of the batch, where there are as many."""
+    chosen = draw.choice(len(asked.neighbours), min(batch // 2, len(asked.neighbours)), replace=False)
+    return asked.first + chosen, asked.neighbours[chosen]
 
 
 def _query_like(data: TrainingSet, training: TrainingSettings, batch: Ids, draw: np.random.Generator) -> Floats:

@@ -111,8 +111,8 @@ class TrainingSettings(Settings):
     evaluate_every: int = Field(default=100, ge=1)
     """Steps between two looks at the held-out rows; each is also a checkpoint."""
     patience: int = Field(default=1500, ge=1)
-    """Steps without a better held-out score after which a stage stops. Few of them end a stage too early: while the
-    learning rate is high the score may lie below that of the start, and come back as the rate falls."""
+    """Steps without a better held-out score after which a stage stops; while the learning rate is high the score may
+    lie below that of the start."""
     checkpoint_seconds: float = Field(default=5.0, ge=0)
     """Shortest time between two checkpoints; they are taken when the held-out rows are looked at."""
     seed: int = Field(default=0, ge=0)

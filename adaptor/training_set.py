@@ -3,7 +3,7 @@ with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,10 +52,20 @@ class Supervision:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Queries that nobody labelled: the rows of a training set's corpus from `first` on, and their `neighbours` (q, k)
+    among its training rows."""
+
+    first: int
+    neighbours: Ids
+
+
+@dataclass(frozen=True)
 class TrainingSet:
     """Started rows, float32. The first `anchors` rows of `corpus` (n, d) are the sampled training rows, with
-    `neighbours` (anchors, k) as row numbers of `corpus`; judged documents of the supervised stage may follow.
-    `held_out` (h, d) rows have `truth` (h, 10): their neighbours among the first `searched` rows."""
+    `neighbours` (anchors, k) as row numbers of `corpus`; judged documents of the supervised stage, or queries without
+    labels, may follow. `held_out` (h, d) rows have `truth` (h, 10): their neighbours among the first `searched`
+    rows."""
 
     corpus: Floats
     anchors: int
@@ -64,6 +74,7 @@ class TrainingSet:
     truth: Ids
     searched: int
     supervision: Supervision | None = None
+    asked: Asked | None = None
 
     @cached_property
     def spread(self) -> Floats:
@@ -93,6 +104,12 @@ def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Flo
     rows: Floats = unit_rows(vectors) if metric == "cosine" else np.divide(vectors, scale, dtype=np.float32)
     turned: Floats = rows @ start
     return turned
+
+
+def with_queries(data: TrainingSet, queries: Floats, neighbours: Ids) -> TrainingSet:
+    """The same with started queries (q, d) that have no labels, and their `neighbours` (q, k) among the training rows,
+    as many as those have."""
+    return replace(data, corpus=np.concatenate([data.corpus, queries]), asked=Asked(len(data.corpus), neighbours))
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:

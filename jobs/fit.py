@@ -32,7 +32,7 @@ from jobs.counting import counted
 from jobs.fitting.data import prepare
 from jobs.fitting.description import WITHOUT_EFFECT, describe, fitted_widths
 from jobs.fitting.evidence_table import print_evidence
-from jobs.fitting.labels import read_labelled
+from jobs.fitting.labels import read_asked, read_labelled
 from jobs.fitting.launch import WORK, train_on_cluster, work_folder
 from jobs.fitting.sample import Sample, draw
 from jobs.fitting.search import search_on
@@ -152,14 +152,16 @@ def _fit(
         )
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
-        labelled = read_labelled(config, shards, sample)
+        labelled, asked = read_labelled(config, shards, sample), read_asked(config, dim)
         phases.done("sample")
         search = search_on(config.cluster, config.store.metric, config.mining.shards)
-        prepared = prepare(config, sample, labelled, search, progress.note)
+        prepared = prepare(config, sample, labelled, search, progress.note, asked)
         phases.done("mine")
         settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
         phases.done("train")
         described = describe(config, sample, widths, (settled, state), fingerprint)
+        if asked is not None:
+            described["data"]["queries"] = len(asked)
         if prepared.recall is not None:
             described["data"]["mining_recall"] = round(prepared.recall, 6)
         tensors = fold(settled.form, prepared.start, prepared.scale, settled.narrow)

@@ -30,7 +30,8 @@ class FitConfig(Settings):
     output: OutputSection
     """Where the artefact goes."""
     queries: QueriesSection | None = None
-    """Training queries: with qrels, they train all widths, the full one too."""
+    """Training queries. With qrels they train all widths, the full one too. Without (a sample of the query log) they
+    show the map of narrow outputs what is asked."""
     qrels: QrelsSection | None = None
     """Judgments of the training queries."""
     adaptor: ModelSettings = ModelSettings()
@@ -50,9 +51,15 @@ class FitConfig(Settings):
         return fill(given)
 
     @model_validator(mode="after")
-    def _queries_need_qrels(self) -> Self:
-        if (self.queries is None) != (self.qrels is None):
-            raise ValueError("queries and qrels go together: give both (supervised) or neither (unsupervised)")
+    def _queries_have_a_use(self) -> Self:
+        if self.queries is None and self.qrels is not None:
+            raise ValueError("qrels judge queries: give queries too, or no qrels")
+        narrow = self.adaptor.form == "orthogonal" and self.adaptor.narrow
+        if self.queries is not None and self.qrels is None and not narrow:
+            raise ValueError(
+                "queries without qrels train the map of narrow outputs alone, which this adaptor has not: "
+                "give qrels, or form: orthogonal and narrow: true"
+            )
         return self
 
 

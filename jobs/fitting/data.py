@@ -12,7 +12,7 @@ from adaptor.approximate import recall
 from adaptor.neighbours import Ids
 from adaptor.pca import rotation
 from adaptor.rows import Floats
-from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, fresh, hold_out, started
+from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, fresh, hold_out, started, with_queries
 from jobs.config.commands import FitConfig
 from jobs.fitting.labels import Labelled, NamedRows, supervise
 from jobs.fitting.sample import Sample
@@ -37,9 +37,15 @@ class Prepared:
 
 
 def prepare(
-    config: FitConfig, sample: Sample, labelled: Labelled | None, search: Search, note: Callable[[str], None]
+    config: FitConfig,
+    sample: Sample,
+    labelled: Labelled | None,
+    search: Search,
+    note: Callable[[str], None],
+    asked: Floats | None = None,
 ) -> Prepared:
-    """Build the training set from the sample. Raises InputError when queries or qrels do not fit the store."""
+    """Build the training set from the sample; `asked` (q, d) are queries without labels. Raises InputError when
+    queries or qrels do not fit the store."""
     training, held = hold_out(len(sample.vectors), config.mining.held_out, config.training.seed)
     rows, held_out = sample.vectors[training], sample.vectors[held]
     searched = min(MOST_JUDGED, len(training))
@@ -67,11 +73,15 @@ def prepare(
     if labelled is not None:
         named = NamedRows([sample.ids[i] for i in training], rows)
         data, read = supervise(config, labelled, data, named, search, lambda v: started(v, start, scale, metric))
+    if asked is not None:
+        near = search(asked, [rows], neighbours.shape[1]).ids
+        data = with_queries(data, started(asked, start, scale, metric), near)
+        note(f"{len(asked):,} queries without labels (no qrels) show the map of narrow outputs what is asked")
     if data.supervision is not None:
-        asked = data.supervision
+        told = data.supervision
         note(
-            f"{len(asked.queries):,} labelled queries with {len(asked.labels.grades):,} positives; "
-            f"{len(asked.held_out):,} more held out, {fresh(asked.held_out_labels, asked.labels):,} of them without a "
+            f"{len(told.queries):,} labelled queries with {len(told.labels.grades):,} positives; "
+            f"{len(told.held_out):,} more held out, {fresh(told.held_out_labels, told.labels):,} of them without a "
             "relevant document that training sees"
         )
     unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)

@@ -48,7 +48,7 @@ def describe(
         "unit_input": bool(abs(found.shortest - 1) < 1e-3 and abs(found.longest - 1) < 1e-3),
         "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
         "settings": config.model_dump(mode="json", include=sections, exclude=WITHOUT_EFFECT),
-        "supervised": config.queries is not None,
+        "supervised": config.qrels is not None,
         "held_out_score": {
             "stage": state.stage,
             "start": _number(state.first_score),

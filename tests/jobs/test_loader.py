@@ -121,7 +121,7 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
         "  step: 10\n"
         "  batch: true\n"
         "adaptor: {form: tree, widths: [64, 32]}\n"
-        "queries: {uri: q}\n"
+        "qrels: {uri: q}\n"
     )
     found = problems(FitConfig, path, "--training.learning_rat", "1", "--cluster.workers", "two", "--mining.held_out=2")
     assert sorted(found) == sorted(
@@ -136,9 +136,19 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
             "cluster.workers: must be a whole number, got 'two' (command line)",
             "mining.held_out: must be below 0.9, got '2' (command line)",
             "output.uri: is required: Folder or prefix; created when absent",
-            "queries and qrels go together: give both (supervised) or neither (unsupervised)",
+            "qrels judge queries: give queries too, or no qrels",
         ]
     )
+
+
+@pytest.mark.parametrize("changed", [("recipe", "paper"), ("form", "linear"), ("narrow", "false")])
+def test_queries_without_labels_want_the_map_that_they_train(changed: tuple[str, str]) -> None:
+    flags = ("--store.uri", "in", "--output.uri", "out", "--queries.uri", "q")
+    assert fit(None, *flags).qrels is None
+    field, value = changed
+    (problem,) = problems(FitConfig, None, *flags, f"--adaptor.{field}", value)
+    assert "give qrels, or form: orthogonal and narrow: true" in problem
+    assert fit(None, *flags, "--qrels.uri", "r", f"--adaptor.{field}", value).qrels is not None
 
 
 def test_without_a_file_flags_alone_are_a_configuration() -> None:

@@ -19,14 +19,16 @@ from tests.benchmarks.contest.sets import SearchSet
 
 @dataclass(frozen=True)
 class Method:
-    """A contestant: `fit` takes a set and a seed. `labels` says that it learns from judgments, `seeds` that chance
-    plays a part. `settings` is all that shapes it, `version` counts changes of its code."""
+    """A contestant: `fit` takes a set and a seed. `labels` says that it learns from judgments, `queries` that it learns
+    from queries without them, `seeds` that chance plays a part. `settings` is all that shapes it, `version` counts
+    changes of its code."""
 
     fit: Callable[[SearchSet, int], Maps]
     labels: bool = False
     seeds: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
+    queries: bool = False
 
     def key(self) -> str:
         """Twelve hexadecimal digits that change when the method does."""
@@ -39,14 +41,21 @@ def fixed(make: Callable[[SearchSet, int], Adaptor], seeds: bool = False) -> Met
     return Method(lambda there, seed: one(make(there, seed)), seeds=seeds, settings={"untrained": make.__name__})
 
 
-def fitted(sections: Sections, labels: bool = False) -> Method:
+def fitted(sections: Sections, labels: bool = False, queries: bool = False) -> Method:
     """The product's fit with these settings over its defaults."""
-    config = configure(sections, 0, labels)
+    config = configure(sections, 0, labels, queries)
     recipe = config.adaptor.recipe
     # The default is whatever the schemas say; a named recipe is what it says itself, whatever else there is to set.
     default = config.model_dump(mode="json", include={"adaptor", "loss", "training", "mining"})
     settings = {"version": RECIPE_VERSIONS[recipe], **(default if recipe == "default" else fill(dict(sections)))}
-    return Method(lambda there, seed: one(fit_here(there, sections, seed, labels)), labels, settings=settings)
+    if queries:
+        settings["queries"] = True
+    return Method(
+        lambda there, seed: one(fit_here(there, sections, seed, labels, queries)),
+        labels,
+        settings=settings,
+        queries=queries,
+    )
 
 
 def published(fit: Callable[..., Maps], labels: bool, **options: Any) -> Method:
@@ -64,6 +73,7 @@ METHODS: dict[str, Method] = {
     "pca centred": fixed(untrained.pca_centred),
     "pca": fixed(untrained.pca),
     "default": fitted({}),
+    "default with queries": fitted({}, queries=True),
     "default supervised": fitted({}, labels=True),
     "paper": fitted(PAPER),
     "paper from pca": fitted(PAPER_FROM_PCA),
@@ -79,6 +89,6 @@ METHODS: dict[str, Method] = {
     "paper supervised from pca": fitted(PAPER_FROM_PCA, labels=True),
 }
 #: Ours, each compared with PCA and with the best of those that learn from no more than it does.
-OURS = ("default", "default supervised")
+OURS = ("default", "default supervised", "default with queries")
 
 __all__ = ["METHODS", "OURS", "FitConfig", "Maps", "Method"]

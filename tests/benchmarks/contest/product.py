@@ -37,10 +37,11 @@ class Preparation:
     prepared: Prepared
 
 
-def configure(sections: Sections, seed: int, labels: bool) -> FitConfig:
+def configure(sections: Sections, seed: int, labels: bool, queries: bool = False) -> FitConfig:
     """The configuration of a fit with these settings; paths are names only, nothing is read or written there."""
     training = {**sections.get("training", {}), "seed": seed}
-    named = {"queries": {"uri": "train"}, "qrels": {"uri": "train"}} if labels else {}
+    named = {"queries": {"uri": "train"}} if labels or queries else {}
+    named |= {"qrels": {"uri": "train"}} if labels else {}
     places = {"store": {"uri": "corpus", "metric": METRIC}, "output": {"uri": "nowhere"}}
     return FitConfig.model_validate({**places, **named, **sections, "training": training})
 
@@ -56,19 +57,21 @@ def search_here(
     return top_k(queries, rows, numbers, k, METRIC, numbers if itself else None)
 
 
-def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool) -> Preparation:
-    """Hold out, rotate, mine and label as `matryoshka fit` does; the whole corpus is the sample."""
-    config = configure(sections, seed, labels)
+def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool, queries: bool = False) -> Preparation:
+    """Hold out, rotate, mine and label as `matryoshka fit` does; the whole corpus is the sample. Without labels
+    `queries` are those of split train alone."""
+    config = configure(sections, seed, labels, queries)
     if len(there.ids) > config.mining.sample_rows:
         raise ValueError(f"{there.name} has {len(there.ids)} rows, more than the sample of {config.mining.sample_rows}")
     sample = Sample(there.vectors, there.ids, moments(there.vectors, METRIC), [], len(there.ids))
-    prepared = prepare(config, sample, there.labelled if labels else None, search_here, lambda text: None)
+    asked = there.labelled.queries.vectors if queries else None
+    prepared = prepare(config, sample, there.labelled if labels else None, search_here, lambda text: None, asked)
     return Preparation(config, sample, fitted_widths(config, there.vectors.shape[1]), prepared)
 
 
-def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool) -> Adaptor:
+def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool, queries: bool = False) -> Adaptor:
     """The adaptor that `matryoshka fit` makes of this corpus and these settings, without evidence."""
-    begun = prepare_here(there, sections, seed, labels)
+    begun = prepare_here(there, sections, seed, labels, queries)
     config, prepared = begun.config, begun.prepared
     job = Job(prepared.data, config.loss, config.training, METRIC, begun.widths)
     state = train_stages(job, config.adaptor, None, lambda look: None)

@@ -72,7 +72,12 @@ def write_report(
 
 def _rivals(ours: str, methods: Mapping[str, Method]) -> list[str]:
     """Those that learn from no more than ours does."""
-    return [name for name, method in methods.items() if name not in VARIANTS and method.labels <= methods[ours].labels]
+    own = methods[ours]
+    return [
+        name
+        for name, method in methods.items()
+        if name not in VARIANTS and method.labels <= own.labels and method.queries <= (own.queries or own.labels)
+    ]
 
 
 def _write_list(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

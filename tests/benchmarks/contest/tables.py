@@ -39,7 +39,8 @@ def _rows(methods: Mapping[str, Method], shown: Callable[[str, int], str], width
     for method, contestant in methods.items():
         texts = [shown(method, width) for width in widths]
         if any(text != "-" for text in texts):
-            lines.append(_row(f"{method} †" if contestant.labels else method, texts))
+            mark = " †" if contestant.labels else " ‡" if contestant.queries else ""
+            lines.append(_row(f"{method}{mark}", texts))
     return lines
 
 

@@ -70,3 +70,11 @@ def supervision(folder: Path, rows: int = 600) -> dict[str, Any]:
     columns = {name: [p[k] for p in pairs] for k, name in enumerate(("query_id", "doc_id", "grade"))}
     pq.write_table(pa.table(columns), folder / "qrels.parquet")
     return {"queries": {"uri": str(folder / "queries.parquet")}, "qrels": {"uri": str(folder / "qrels.parquet")}}
+
+
+def query_log(folder: Path, queries: int = 200) -> dict[str, Any]:
+    """Write queries that tell one thing apart which documents hardly do; the config section that names them."""
+    vectors, _ = clustered(queries, seed=2)
+    vectors[:, :6] *= 0.05  # of what varies most in documents they have next to nothing
+    write(folder / "log.parquet", [f"asked-{i}" for i in range(queries)], vectors)
+    return {"queries": {"uri": str(folder / "log.parquet")}}

@@ -13,19 +13,21 @@ import pytest
 
 import adaptor
 from adaptor.errors import InputError, RunError
+from adaptor.neighbours import top_k
+from adaptor.quality import overlap_at_k
 from adaptor.rows import unit_rows
 from adaptor.training_set import hold_out
 from cluster.settings import ClusterSection
 from jobs import fit
 from jobs.fitting.data import prepare
-from jobs.fitting.labels import read_labelled
+from jobs.fitting.labels import read_asked, read_labelled
 from jobs.fitting.launch import work_folder
 from jobs.fitting.sample import draw
 from jobs.fitting.search import search_on
 from jobs.store.objects import open_objects
 from jobs.store.shards import list_shards
 from jobs.whole_store import read_footers
-from tests.jobs.fitting.inputs import DIM, clustered, config, store, supervision, write
+from tests.jobs.fitting.inputs import DIM, clustered, config, query_log, store, supervision, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -258,6 +260,54 @@ def test_the_slower_of_two_runs_of_one_fit_has_nothing_to_complain_about(
     monkeypatch.setattr(shutil, "copytree", lambda *_, **__: None)  # while the other has not finished
     with pytest.raises(RunError):
         fit.run(config(folder, tmp_path / "other", training=quick))
+
+
+def test_queries_without_labels_show_what_is_asked(
+    folder: Path, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections = query_log(tmp_path)
+    assert fit.run(config(folder, tmp_path / "told", **sections)) == 0
+    assert "200 queries without labels (no qrels)" in capsys.readouterr().err
+    alone, told = adaptor.load(fitted), adaptor.load(tmp_path / "told")
+    assert (told.document["data"]["queries"], told.document["supervised"]) == (200, False)
+    assert "queries" not in alone.document["data"]
+    # Other queries of the log find more of their neighbours; the full width is what it was.
+    vectors, (fresh, _) = clustered()[0], clustered(200, seed=3)
+    fresh[:, :6] *= 0.05
+    numbers = np.arange(len(vectors))
+    truth = top_k(fresh, vectors, numbers, 10, "cosine").ids
+    kept = [
+        overlap_at_k(truth, top_k(a.transform(fresh, 4), a.transform(vectors, 4), numbers, 10, "cosine").ids, 10).mean()
+        for a in (alone, told)
+    ]
+    assert kept[1] > kept[0] + 0.03
+    np.testing.assert_allclose(told.transform(fresh, DIM), alone.transform(fresh, DIM), atol=1e-6)
+    # The same place is the same fit; without the log it is another one.
+    assert fit.run(config(folder, tmp_path / "told", **sections)) == 0
+    with pytest.raises(InputError, match="fitted with another config"):
+        fit.run(config(folder, tmp_path / "told"))
+
+
+def test_queries_without_labels_have_their_own_neighbours(folder: Path, tmp_path: Path) -> None:
+    settings = config(folder, tmp_path / "out", mining={"sample_rows": 100}, **query_log(tmp_path))
+    shards = list_shards(open_objects(str(folder), settings.store.filesystem))
+    sample = draw(settings, shards, read_footers(settings.store, shards), DIM)
+    asked = read_asked(settings, DIM)
+    assert asked is not None
+    log = pq.read_table(tmp_path / "log.parquet")["vector"].combine_chunks().flatten().to_numpy().reshape(200, DIM)
+    assert {row.tobytes() for row in asked} < {row.tobytes() for row in log}
+    assert len(asked) == 100  # no more than rows
+    search = search_on(ClusterSection(), "cosine", 2)
+    data = prepare(settings, sample, read_labelled(settings, shards, sample), search, print, asked).data
+    assert data.supervision is None
+    assert data.asked is not None
+    queries = data.corpus[data.asked.first :]
+    assert (data.asked.first, len(queries)) == (data.anchors, 100)
+    scores = unit_rows(queries) @ unit_rows(data.corpus[: data.anchors]).T
+    assert np.array_equal(data.asked.neighbours, np.argsort(-scores, axis=1)[:, :10])
+    write(tmp_path / "log.parquet", ["short"], clustered(1)[0][:, :20])
+    with pytest.raises(InputError, match="20"):
+        read_asked(settings, DIM)
 
 
 def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:
