@@ -110,9 +110,9 @@ class TrainingSettings(Settings):
     """How the learning rate falls over the steps."""
     evaluate_every: int = Field(default=100, ge=1)
     """Steps between two looks at the held-out rows; each is also a checkpoint."""
-    patience: int = Field(default=1500, ge=1)
-    """Steps without a better held-out score after which a stage stops; while the learning rate is high the score may
-    lie below that of the start."""
+    patience: int = Field(default=500, ge=1)
+    """Steps without a better held-out score after which a stage stops: the one with labels, or one whose learning rate
+    does not fall."""
     checkpoint_seconds: float = Field(default=5.0, ge=0)
     """Shortest time between two checkpoints; they are taken when the held-out rows are looked at."""
     seed: int = Field(default=0, ge=0)

@@ -6,11 +6,11 @@
 Step: the product's objective and, as its counterpart, the same loss the obvious way (for each width: cut, normalise,
 multiply, soft-max, cross-entropy; autograd does the rest), interleaved, same rows, one thread, seconds of CPU. Both
 must give the same loss. With --store, `matryoshka fit` with default settings runs there with one and with two workers;
-its own summary tells the steps, and the seconds of each phase. --made-up makes a store for it. One GPU, a sample of a
-million rows, and all steps whatever the held-out rows say:
+its own summary tells the steps, and the seconds of each phase. --made-up makes a store for it. One GPU and a sample of
+a million rows:
 
     python tests/benchmarks/fit.py --repeats 0 --made-up 1000000x1536 --workers 1 -- --mining.sample_rows 1000000 \
-        --cluster.gpus_per_worker 1 --cluster.cpus_per_worker 14 --training.patience 1500
+        --cluster.gpus_per_worker 1 --cluster.cpus_per_worker 14
 """
 
 from __future__ import annotations
