@@ -141,7 +141,6 @@ def test_patience_ends_a_stage_with_labels_or_with_a_constant_learning_rate(
     stale = job(data=training_set(supervised=stage == 2), training=TRAINING.model_copy(update=lost))
     _, state, looks = run(stale, MODEL.model_copy(update={"form": "linear"}), stage)
     assert looks[-1].finished
-    assert state.step == (state.best_step + 20 if early else 200)
     assert (state.step < 200) == early
 
 
