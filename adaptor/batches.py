@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.settings import LossSettings, TrainingSettings
-from adaptor.training_set import Asked, Supervision, TrainingSet
+from adaptor.training_set import QueryLog, Supervision, TrainingSet
 
 #: The stages, in the numbers that checkpoints and the draws of batches use.
 ROTATION, LABELS, NARROW = 1, 2, 3
@@ -64,15 +64,15 @@ def anchor_rows(
     draw = np.random.default_rng([training.seed, 2, *key])
     batch = draw.choice(data.anchors, min(training.batch, data.anchors), replace=False)
     documents, near = len(batch), data.neighbours[batch]
-    if key[0] == NARROW and data.asked is not None:
-        queries, answers = _some_asked(data.asked, len(batch), draw)
+    if key[0] == NARROW and data.log is not None:
+        queries, answers = _some_queries(data.log, len(batch), draw)
         documents -= len(queries)
         batch, near = np.append(batch[:documents], queries), np.append(near[:documents], answers, axis=0)
     parts = [near.ravel()]
     if training.candidates:
         parts.append(draw.choice(data.anchors, min(training.candidates, data.anchors), replace=False))
     if loss.pairwise:
-        parts.append(batch)
+        parts.append(batch[:documents])  # queries are no documents of the store
     pool = np.unique(np.concatenate(parts))
     pool = pool[pool >= 0]  # -1 fills the list of a row that has fewer neighbours than k
     own = batch[world.rank :: world.size]
@@ -93,10 +93,10 @@ def anchor_rows(
     )
 
 
-def _some_asked(asked: Asked, batch: int, draw: np.random.Generator) -> tuple[Ids, Ids]:
+def _some_queries(log: QueryLog, batch: int, draw: np.random.Generator) -> tuple[Ids, Ids]:
     """Rows and neighbours of the queries of a step: half of the batch, where there are as many."""
-    chosen = draw.choice(len(asked.neighbours), min(batch // 2, len(asked.neighbours)), replace=False)
-    return asked.first + chosen, asked.neighbours[chosen]
+    chosen = draw.choice(len(log.neighbours), min(batch // 2, len(log.neighbours)), replace=False)
+    return log.first + chosen, log.neighbours[chosen]
 
 
 def _query_like(data: TrainingSet, training: TrainingSettings, batch: Ids, draw: np.random.Generator) -> Floats:

@@ -1,4 +1,4 @@
-"""The held-out score that training stops by."""
+"""The held-out score by which the best weights are chosen."""
 
 from __future__ import annotations
 

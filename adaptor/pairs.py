@@ -1,7 +1,7 @@
 """The float64 half of the neighbour search: the scores of chosen pairs, right to the last bit of float32.
 
 A GPU adds the products of a pair in another order than the CPU: their scores, rounded to float32, differ about once in
-ten million pairs, by one last bit.
+ten million pairs, by one last bit. Which of both takes a search may depend on how the corpus is cut.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from adaptor.settings import Metric
 _Ids = NDArray[np.int64]
 _Doubles = NDArray[np.float64]
 
-#: Numbers gathered at once (float64: 8 bytes each): few enough for the cache of a CPU; half a gigabyte on a GPU.
-_CPU_GATHER, _GPU_GATHER = 1 << 17, 1 << 26
+#: Numbers gathered at once of each side: few enough for the cache of a CPU; with their products 1 GB on a GPU.
+_CPU_GATHER, _GPU_GATHER = 1 << 17, 1 << 25
 
 
 def score_pairs(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Metric) -> _Doubles:

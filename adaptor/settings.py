@@ -125,7 +125,7 @@ class MiningSettings(Settings):
     sample_rows: int = Field(default=100_000, ge=20)
     """Rows drawn uniformly over all shards (fewer if the store has fewer); they must fit in the memory of a node."""
     held_out: float = Field(default=0.1, gt=0, lt=0.9)
-    """Share of the sample that training never sees (at most 2,000 rows); it stops the training and gives the
+    """Share of the sample that training never sees (at most 2,000 rows); it chooses the weights and gives the
     evidence."""
     neighbours: int = Field(default=10, ge=1)
     """Nearest neighbours mined for each training row."""

@@ -191,8 +191,8 @@ def _steps(training: TrainingSettings, stage: int) -> int:
 
 
 def _patience(training: TrainingSettings, stage: int) -> float:
-    # Without labels nothing is learned by heart, and while the rate is high the score may lie below that of the start
-    # (1,000,000 x 1,536: for 700 of 1,500 steps): a falling rate is followed to its end.
+    # Labels are learned by heart, and then it is well to stop. Without them the score may lie below that of the start
+    # while the rate is high (1,000,000 x 1,536: for 700 of 1,500 steps): a falling rate is followed to its end.
     return training.patience if stage == LABELS or training.schedule == "constant" else math.inf
 
 

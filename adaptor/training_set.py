@@ -52,7 +52,7 @@ class Supervision:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryLog:
     """Queries that nobody labelled: the rows of a training set's corpus from `first` on, and their `neighbours` (q, k)
     among its training rows."""
 
@@ -74,7 +74,7 @@ class TrainingSet:
     truth: Ids
     searched: int
     supervision: Supervision | None = None
-    asked: Asked | None = None
+    log: QueryLog | None = None
 
     @cached_property
     def spread(self) -> Floats:
@@ -106,10 +106,10 @@ def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Flo
     return turned
 
 
-def with_queries(data: TrainingSet, queries: Floats, neighbours: Ids) -> TrainingSet:
+def with_log(data: TrainingSet, queries: Floats, neighbours: Ids) -> TrainingSet:
     """The same with started queries (q, d) that have no labels, and their `neighbours` (q, k) among the training rows,
     as many as those have."""
-    return replace(data, corpus=np.concatenate([data.corpus, queries]), asked=Asked(len(data.corpus), neighbours))
+    return replace(data, corpus=np.concatenate([data.corpus, queries]), log=QueryLog(len(data.corpus), neighbours))
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:

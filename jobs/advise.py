@@ -61,6 +61,7 @@ def run(config: AdviseConfig) -> int:
         *like_pca(told),
         *_known(subject.adaptor),
         *_labelled(subject),
+        *_asked(subject),
         *measured.notes,
     ]
     met = not config.targets or told.decision.chosen[ADAPTOR] is not None
@@ -125,6 +126,17 @@ def _labelled(subject: Subject) -> list[str]:
     return [
         "the adaptor was fitted with labels, which move vectors away from the original on purpose: its overlaps say "
         "less than its quality; give queries and qrels that the fit did not see"
+    ]
+
+
+def _asked(subject: Subject) -> list[str]:
+    """What to tell when the queries may be those of the log that the adaptor was fitted with."""
+    known = subject.adaptor.document.get("data", {}).get("queries")
+    if subject.queries is None or not known:
+        return []
+    return [
+        f"the adaptor was fitted with {known:,} queries of a log, which look better here than others will: give "
+        "queries that the fit did not see"
     ]
 
 

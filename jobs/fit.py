@@ -1,6 +1,7 @@
 """`matryoshka fit`: learn an adaptor from a sample of the store.
 
-In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, labels (data.py, search.py, labels.py) → train on
+In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, queries (data.py, search.py, labels.py,
+query_log.py) → train on
 Ray workers (launch.py, worker.py) → describe (description.py). Here: measure the evidence → write the artefact, its
 description last.
 """
@@ -18,6 +19,7 @@ from typing import Any
 import ray
 
 from adaptor.artefact import Adaptor, build, from_files
+from adaptor.batches import NARROW
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
@@ -32,8 +34,9 @@ from jobs.counting import counted
 from jobs.fitting.data import prepare
 from jobs.fitting.description import WITHOUT_EFFECT, describe, fitted_widths
 from jobs.fitting.evidence_table import print_evidence
-from jobs.fitting.labels import read_asked, read_labelled
+from jobs.fitting.labels import read_labelled
 from jobs.fitting.launch import WORK, train_on_cluster, work_folder
+from jobs.fitting.query_log import read_query_log
 from jobs.fitting.sample import Sample, draw
 from jobs.fitting.search import search_on
 from jobs.generation import place
@@ -145,6 +148,7 @@ def _fit(
         footers = read_footers(config.store, shards)
         dim = dimension(config.store, shards, footers)
         widths = fitted_widths(config, dim)
+        log = read_query_log(config, dim)
         sample = draw(config, shards, footers, dim)
         progress.note(
             f"sampled {len(sample.vectors):,} of {sample.store_rows:,} rows in {counted(len(shards), 'shards')}, "
@@ -152,16 +156,16 @@ def _fit(
         )
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
-        labelled, asked = read_labelled(config, shards, sample), read_asked(config, dim)
+        labelled = read_labelled(config, shards, sample)
         phases.done("sample")
         search = search_on(config.cluster, config.store.metric, config.mining.shards)
-        prepared = prepare(config, sample, labelled, search, progress.note, asked)
+        prepared = prepare(config, sample, log if labelled is None else labelled, search, progress.note)
         phases.done("mine")
         settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
         phases.done("train")
         described = describe(config, sample, widths, (settled, state), fingerprint)
-        if asked is not None:
-            described["data"]["queries"] = len(asked)
+        if state.stage == NARROW and prepared.data.log is not None:
+            described["data"]["queries"] = len(prepared.data.log.neighbours)
         if prepared.recall is not None:
             described["data"]["mining_recall"] = round(prepared.recall, 6)
         tensors = fold(settled.form, prepared.start, prepared.scale, settled.narrow)

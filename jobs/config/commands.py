@@ -53,12 +53,16 @@ class FitConfig(Settings):
     @model_validator(mode="after")
     def _queries_have_a_use(self) -> Self:
         if self.queries is None and self.qrels is not None:
-            raise ValueError("qrels judge queries: give queries too, or no qrels")
-        narrow = self.adaptor.form == "orthogonal" and self.adaptor.narrow
-        if self.queries is not None and self.qrels is None and not narrow:
+            raise ValueError(f"qrels: judgments ({self.qrels.uri}) need queries: give them, or drop qrels")
+        if (
+            self.queries is not None
+            and self.qrels is None
+            and (self.adaptor.form != "orthogonal" or not self.adaptor.narrow)
+        ):
             raise ValueError(
-                "queries without qrels train the map of narrow outputs alone, which this adaptor has not: "
-                "give qrels, or form: orthogonal and narrow: true"
+                "queries: without qrels they train only the map of narrow outputs, which adaptor.form: "
+                f"{self.adaptor.form} with adaptor.narrow: {str(self.adaptor.narrow).lower()} has not; "
+                "give qrels, or set form: orthogonal and narrow: true"
             )
         return self
 

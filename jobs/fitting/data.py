@@ -1,5 +1,5 @@
-"""From the sample to the training set: hold out, mine neighbours, rotate, and add the labelled queries when there are
-any. Arrays only: what is read, and where neighbours are searched, is the caller's."""
+"""From the sample to the training set: hold out, mine neighbours, rotate, and add queries when there are any. Arrays
+only: what is read, and where neighbours are searched, is the caller's."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from adaptor.approximate import recall
 from adaptor.neighbours import Ids
 from adaptor.pca import rotation
 from adaptor.rows import Floats
-from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, fresh, hold_out, started, with_queries
+from adaptor.training_set import JUDGED_K, MOST_JUDGED, Supervision, TrainingSet, fresh, hold_out, started
 from jobs.config.commands import FitConfig
 from jobs.fitting.labels import Labelled, NamedRows, supervise
+from jobs.fitting.query_log import join_log
 from jobs.fitting.sample import Sample
 from jobs.fitting.search import Search
 
@@ -39,13 +40,14 @@ class Prepared:
 def prepare(
     config: FitConfig,
     sample: Sample,
-    labelled: Labelled | None,
+    queries: Labelled | Floats | None,
     search: Search,
     note: Callable[[str], None],
-    asked: Floats | None = None,
 ) -> Prepared:
-    """Build the training set from the sample; `asked` (q, d) are queries without labels. Raises InputError when
-    queries or qrels do not fit the store."""
+    """Build the training set from the sample and, where there are any, labelled queries or those of a log (q, d).
+
+    Raises InputError when queries or qrels do not fit the store.
+    """
     training, held = hold_out(len(sample.vectors), config.mining.held_out, config.training.seed)
     rows, held_out = sample.vectors[training], sample.vectors[held]
     searched = min(MOST_JUDGED, len(training))
@@ -70,22 +72,28 @@ def prepare(
         searched,
     )
     read = frozenset[str]()
-    if labelled is not None:
+    if isinstance(queries, Labelled):
         named = NamedRows([sample.ids[i] for i in training], rows)
-        data, read = supervise(config, labelled, data, named, search, lambda v: started(v, start, scale, metric))
-    if asked is not None:
-        near = search(asked, [rows], neighbours.shape[1]).ids
-        data = with_queries(data, started(asked, start, scale, metric), near)
-        note(f"{len(asked):,} queries without labels (no qrels) show the map of narrow outputs what is asked")
-    if data.supervision is not None:
-        told = data.supervision
-        note(
-            f"{len(told.queries):,} labelled queries with {len(told.labels.grades):,} positives; "
-            f"{len(told.held_out):,} more held out, {fresh(told.held_out_labels, told.labels):,} of them without a "
-            "relevant document that training sees"
-        )
+        data, read = supervise(config, queries, data, named, search, lambda v: started(v, start, scale, metric))
+        if data.supervision is not None:
+            note(_what_labels(data.supervision))
+    elif queries is not None:
+        # What a log's queries are is up to `read_query_log`: their lengths are not those of documents.
+        by = scale if metric == "l2" else 1.0
+        data, count = join_log(data, queries, (rows, held_out), search, lambda v: started(v, start, by, metric))
+        note(f"{count:,} queries without labels (no qrels) join what narrow outputs learn from")
+        if count < len(queries):
+            note(f"{len(queries) - count:,} more queries are documents of the sample, and left out")
     unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)
     return Prepared(data, start, pca, scale, unseen, rows[:searched], found)
+
+
+def _what_labels(told: Supervision) -> str:
+    return (
+        f"{len(told.queries):,} labelled queries with {len(told.labels.grades):,} positives; "
+        f"{len(told.held_out):,} more held out, {fresh(told.held_out_labels, told.labels):,} of them without a "
+        "relevant document that training sees"
+    )
 
 
 def _mined(config: FitConfig, rows: Floats, search: Search) -> tuple[Ids, float | None]:

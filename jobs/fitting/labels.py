@@ -1,4 +1,4 @@
-"""Queries for training: labelled ones, the documents they name and mined negatives; or queries without labels."""
+"""The supervised stage's data: labelled queries, the documents they name, and mined negatives."""
 
 from __future__ import annotations
 
@@ -55,21 +55,6 @@ def read_labelled(config: FitConfig, shards: list[Shard], sample: Sample) -> Lab
     documents = {name: sample.vectors[row] for row, name in enumerate(sample.ids) if name in wanted}
     read = read_documents(config.store, shards, wanted - documents.keys(), dim)
     return Labelled(config.queries.uri, queries, qrels, documents | read)
-
-
-def read_asked(config: FitConfig, dim: int) -> Floats | None:
-    """Queries without labels, float32 (q, d): at most as many as rows are sampled, drawn by the seed; None when the
-    config names none, or judgments of them.
-
-    Raises InputError when they do not fit the store.
-    """
-    if config.queries is None or config.qrels is not None:
-        return None
-    vectors, most = read_queries(config.queries, dim).vectors, config.mining.sample_rows
-    if len(vectors) <= most:
-        return vectors
-    chosen = np.random.default_rng([config.training.seed, 4]).choice(len(vectors), most, replace=False)
-    return np.asarray(vectors[np.sort(chosen)])
 
 
 def relevant_documents(queries: list[str], qrels: Mapping[str, Mapping[str, int]]) -> frozenset[str]:

@@ -118,7 +118,9 @@ def _search_all(
 
 
 def _chunks(rows: int, cluster: ClusterSection) -> list[slice]:
-    return cut(rows, -(-rows // (_GPU_CHUNK_ROWS if cluster.gpus_per_worker else _CHUNK_ROWS)))
+    # On GPUs, too, there is one for each worker.
+    most = min(_GPU_CHUNK_ROWS, max(_CHUNK_ROWS, -(-rows // cluster.workers)))
+    return cut(rows, -(-rows // (most if cluster.gpus_per_worker else _CHUNK_ROWS)))
 
 
 @ray.remote

@@ -31,11 +31,12 @@ class Queries:
     vectors: npt.NDArray[np.float32]
 
 
-def read_queries(section: QueriesSection, dim: int | None) -> Queries:
+def read_queries(section: QueriesSection, dim: int | None, repeated: bool = False) -> Queries:
     """Read the queries of one split (or all).
 
     `InputError` when the vectors have another dimension than `dim` (None: than each other), one is unusable, an id is
-    null or doubled, or nothing is left. A bad query always stops the command: there is no quarantine for queries.
+    null or (unless `repeated`) doubled, or nothing is left. A bad query always stops the command: there is no
+    quarantine for queries.
     """
     ids: list[str] = []
     parts: list[npt.NDArray[np.float32]] = []
@@ -50,7 +51,7 @@ def read_queries(section: QueriesSection, dim: int | None) -> Queries:
         dim = found.vectors.shape[1]
         parts.append(found.vectors)
         for row, name in _ids(batch.column(0), where, section.id_column, first):
-            if name in seen:
+            if name in seen and not repeated:
                 raise InputError(f"{where}, row {row}: query id '{name}' occurs twice: keep one of them")
             seen.add(name)
             ids.append(name)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from adaptor import candidates as module
+from adaptor import gpu
 from adaptor.candidates import candidates, doubt
 from adaptor.gpu import gpu_seen
 from adaptor.settings import Metric
@@ -56,6 +59,26 @@ def test_selection_takes_what_the_heaps_take(rows: int, added: bool, monkeypatch
     np.testing.assert_allclose(heaps[1], selected[1], atol=1e-5)
     assert (heaps[0][::2] < 0).any()
     assert (heaps[0][1::2] >= 0).all()
+
+
+def test_a_gpu_is_looked_for_only_beside_a_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(gpu, "_DRIVERS", (str(tmp_path / "a"), str(tmp_path / "b")))
+    assert not gpu.gpu_seen()
+    (tmp_path / "b").touch()
+    assert gpu.gpu_seen()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert not gpu.gpu_seen()
+
+
+def test_selection_does_not_round_products_to_ten_bits() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")  # as images for GPUs may have it
+    try:
+        module._by_selection(draw(3, 4), draw(5, 4), None, np.full(3, -np.inf, np.float32), 2, "cpu")
+        assert torch.get_float32_matmul_precision() == "highest"
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.gpu

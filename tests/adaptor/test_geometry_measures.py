@@ -10,9 +10,10 @@ from scipy import stats
 
 from adaptor.artefact import build
 from adaptor.evidence import evidence, shortened
+from adaptor.pairs import score_pairs
 from adaptor.pca import merge_moments, moments, rotation
 from adaptor.quality import graded_overlap, overlap_at_k, pairwise_distance, similarities, topk_distance
-from adaptor.rows import unit_rows
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
@@ -117,6 +118,38 @@ def test_graded_overlap_is_ndcg_with_gains_of_full_width(metric: Metric) -> None
     np.testing.assert_array_equal(graded_overlap(asked, corpus, truth, truth, metric), 1)
     several = graded_overlap(asked, corpus, truth, np.stack([found, truth, found]), metric)
     np.testing.assert_allclose(several, np.stack([expected, np.ones(len(asked)), expected]), rtol=1e-4)
+
+
+def test_graded_overlap_of_many_rankings_with_gaps_scores_each_pair_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(4)
+    corpus, asked = (unit_rows(draw.normal(size=(n, 6)).astype(np.float32)) for n in (15, 30))
+    truth, *found = np.where(draw.random((6, 30, 5)) < 0.3, -1, draw.integers(0, 15, (6, 30, 5)))
+    truth[:, 0] = np.abs(truth[:, 0])  # nobody has no neighbour at all
+    pairs: list[int] = []
+
+    def counted(left: Floats, right: Floats, rows: Any, picked: Any, metric: Metric) -> Any:
+        pairs.append(len(rows))
+        return score_pairs(left, right, rows, picked, metric)
+
+    monkeypatch.setattr("adaptor.quality.score_pairs", counted)
+    together = graded_overlap(asked, corpus, truth, np.stack(found), "cosine")
+    named = {(q, d) for part in (truth, *found) for q, row in enumerate(part) for d in row if d >= 0}
+    assert pairs == [len(named)]
+    for number, ranking in enumerate(found):
+        for q in range(30):
+            alone = graded_overlap(asked[q : q + 1], corpus, truth[q : q + 1], ranking[q : q + 1], "cosine")
+            assert together[number, q] == pytest.approx(alone[0], abs=1e-12)
+    exact = asked.astype(np.float64) @ corpus.T.astype(np.float64)
+    best = np.where(truth >= 0, np.take_along_axis(exact, truth.clip(0), 1), -np.inf)
+    near = np.where(found[0] >= 0, np.take_along_axis(exact, found[0].clip(0), 1), -np.inf)
+    top, last = best[:, :1], np.where(np.isfinite(best), best, np.inf).min(axis=1, keepdims=True)
+    wide = (top - last)[:, 0] > 1e-3
+    discount = 1 / np.log2(np.arange(5) + 2)
+    gain = [
+        np.exp(np.minimum(3 * (part - top) / np.where(top > last, top - last, 1), 0)) @ discount
+        for part in (best, near)
+    ]
+    np.testing.assert_allclose(together[0][wide], np.minimum(gain[1] / gain[0], 1)[wide], rtol=1e-5)
 
 
 def test_graded_overlap_forgives_a_near_miss_and_heeds_the_order() -> None:

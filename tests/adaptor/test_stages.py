@@ -20,6 +20,7 @@ from adaptor.settings import ModelSettings
 from adaptor.settling import settle_narrow
 from adaptor.stages import _narrow, outcome, stages, train_stages
 from adaptor.training import Job, Look, State
+from adaptor.training_set import with_log
 from tests.adaptor.test_training import DIM, MODEL, TRAINING, WIDTHS, job, training_set
 
 LEADING, REACH = 16, 24  # the block, and what narrow outputs are made of
@@ -103,8 +104,12 @@ def _judged(todo: Job, ended: State) -> float:
     return float(judge_widths(Linear(len(best), best), todo.data, NARROW_WIDTHS, "cosine")[0].mean())
 
 
-def test_continued_from_any_look_the_adaptor_is_the_same() -> None:
+@pytest.mark.parametrize("queries", [0, 20])
+def test_continued_from_any_look_the_adaptor_is_the_same(queries: int) -> None:
     todo = work()
+    if queries:
+        data = todo.data
+        todo = replace(todo, data=with_log(data, data.held_out[:queries], data.truth[:queries, :5]))
     ended, looks = fit(todo)
     expected = folded(todo, ended)
     for look in looks:

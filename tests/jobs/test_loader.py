@@ -136,7 +136,7 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
             "cluster.workers: must be a whole number, got 'two' (command line)",
             "mining.held_out: must be below 0.9, got '2' (command line)",
             "output.uri: is required: Folder or prefix; created when absent",
-            "qrels judge queries: give queries too, or no qrels",
+            "qrels: judgments (q) need queries: give them, or drop qrels",
         ]
     )
 
@@ -147,7 +147,8 @@ def test_queries_without_labels_want_the_map_that_they_train(changed: tuple[str,
     assert fit(None, *flags).qrels is None
     field, value = changed
     (problem,) = problems(FitConfig, None, *flags, f"--adaptor.{field}", value)
-    assert "give qrels, or form: orthogonal and narrow: true" in problem
+    assert "give qrels, or set form: orthogonal and narrow: true" in problem
+    assert ("form: mlp" if value == "paper" else f"{field}: {value}") in problem
     assert fit(None, *flags, "--qrels.uri", "r", f"--adaptor.{field}", value).qrels is not None
 
 

@@ -49,7 +49,7 @@ def fitted(sections: Sections, labels: bool = False, queries: bool = False) -> M
     default = config.model_dump(mode="json", include={"adaptor", "loss", "training", "mining"})
     settings = {"version": RECIPE_VERSIONS[recipe], **(default if recipe == "default" else fill(dict(sections)))}
     if queries:
-        settings["queries"] = True
+        settings["queries"] = "different ones"
     return Method(
         lambda there, seed: one(fit_here(there, sections, seed, labels, queries)),
         labels,

@@ -20,6 +20,8 @@ from adaptor.training import Job
 from jobs.config.commands import FitConfig
 from jobs.fitting.data import Prepared, prepare
 from jobs.fitting.description import describe, fitted_widths
+from jobs.fitting.labels import Labelled
+from jobs.fitting.query_log import chosen
 from jobs.fitting.sample import Sample
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -64,8 +66,10 @@ def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool, 
     if len(there.ids) > config.mining.sample_rows:
         raise ValueError(f"{there.name} has {len(there.ids)} rows, more than the sample of {config.mining.sample_rows}")
     sample = Sample(there.vectors, there.ids, moments(there.vectors, METRIC), [], len(there.ids))
-    asked = there.labelled.queries.vectors if queries else None
-    prepared = prepare(config, sample, there.labelled if labels else None, search_here, lambda text: None, asked)
+    told: Labelled | Floats | None = there.labelled if labels else None
+    if queries:
+        told = chosen(there.labelled.queries.vectors, METRIC, seed)
+    prepared = prepare(config, sample, told, search_here, lambda text: None)
     return Preparation(config, sample, fitted_widths(config, there.vectors.shape[1]), prepared)
 
 

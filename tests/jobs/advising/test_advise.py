@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_vectors(folder / "store" / "part-009.parquet", ["bad"], [[float("nan")] * DIM])
     plain = make_adaptor(rows, (2, 4, 8, DIM))
     described = {k: v for k, v in plain.document.items() if k not in ("adaptor_id", "checksum") and "sha256" not in k}
-    described |= {"supervised": True, "data": {"sampled_rows": 450, "store_rows": 900}}
+    described |= {"supervised": True, "data": {"sampled_rows": 450, "store_rows": 900, "queries": 1234}}
     save_adaptor(build(described, plain.tensors, plain.rotation), folder / "adaptor")
     wanted = np.random.default_rng(1).choice(ROWS, 60, replace=False)
     asked = rows[wanted] + 0.05 * vectors(60, 2)
@@ -98,6 +98,7 @@ def test_the_sampled_judged_rows_and_the_others_are_found(place: Path, tmp_path:
     _, advice = advise(place, tmp_path, advising={"sample_rows": 100})
     assert any("9 times the rows that were searched" in note for note in advice["notes"])
     assert not any("fitted with labels" in note for note in advice["notes"])
+    assert any("fitted with 1,234 queries of a log" in note for note in advice["notes"])
     assert advice["judged_queries"] == 60
     assert values(advice)["original", DIM, "recall@100"] > 0.9
     assert not any("not in the store" in note for note in advice["notes"])
@@ -116,6 +117,7 @@ def test_exit_status_files_and_words(place: Path, tmp_path: Path, capsys: pytest
     assert "not trained for width 6" in printed
     assert "rests on a proxy" in printed
     assert "fitted with labels" in printed
+    assert "queries of a log" not in printed  # there are no queries here, rows of the store ask
     assert "learned from 50% of the rows" in printed
     assert max(map(len, printed.splitlines()[:-1])) <= 100
     summary = json.loads((tmp_path / "summary.json").read_text())

@@ -20,7 +20,7 @@ from adaptor.training_set import hold_out
 from cluster.settings import ClusterSection
 from jobs import fit
 from jobs.fitting.data import prepare
-from jobs.fitting.labels import read_asked, read_labelled
+from jobs.fitting.labels import read_labelled
 from jobs.fitting.launch import work_folder
 from jobs.fitting.sample import draw
 from jobs.fitting.search import search_on
@@ -267,7 +267,7 @@ def test_queries_without_labels_show_what_is_asked(
 ) -> None:
     sections = query_log(tmp_path)
     assert fit.run(config(folder, tmp_path / "told", **sections)) == 0
-    assert "200 queries without labels (no qrels)" in capsys.readouterr().err
+    assert "200 queries without labels (no qrels) join what narrow outputs learn from" in capsys.readouterr().err
     alone, told = adaptor.load(fitted), adaptor.load(tmp_path / "told")
     assert (told.document["data"]["queries"], told.document["supervised"]) == (200, False)
     assert "queries" not in alone.document["data"]
@@ -286,28 +286,6 @@ def test_queries_without_labels_show_what_is_asked(
     assert fit.run(config(folder, tmp_path / "told", **sections)) == 0
     with pytest.raises(InputError, match="fitted with another config"):
         fit.run(config(folder, tmp_path / "told"))
-
-
-def test_queries_without_labels_have_their_own_neighbours(folder: Path, tmp_path: Path) -> None:
-    settings = config(folder, tmp_path / "out", mining={"sample_rows": 100}, **query_log(tmp_path))
-    shards = list_shards(open_objects(str(folder), settings.store.filesystem))
-    sample = draw(settings, shards, read_footers(settings.store, shards), DIM)
-    asked = read_asked(settings, DIM)
-    assert asked is not None
-    log = pq.read_table(tmp_path / "log.parquet")["vector"].combine_chunks().flatten().to_numpy().reshape(200, DIM)
-    assert {row.tobytes() for row in asked} < {row.tobytes() for row in log}
-    assert len(asked) == 100  # no more than rows
-    search = search_on(ClusterSection(), "cosine", 2)
-    data = prepare(settings, sample, read_labelled(settings, shards, sample), search, print, asked).data
-    assert data.supervision is None
-    assert data.asked is not None
-    queries = data.corpus[data.asked.first :]
-    assert (data.asked.first, len(queries)) == (data.anchors, 100)
-    scores = unit_rows(queries) @ unit_rows(data.corpus[: data.anchors]).T
-    assert np.array_equal(data.asked.neighbours, np.argsort(-scores, axis=1)[:, :10])
-    write(tmp_path / "log.parquet", ["short"], clustered(1)[0][:, :20])
-    with pytest.raises(InputError, match="20"):
-        read_asked(settings, DIM)
 
 
 def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:
