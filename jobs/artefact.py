@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from adaptor.artefact import Adaptor, from_files
 from adaptor.errors import InputError
 from adaptor.identity import FILES
@@ -32,3 +34,14 @@ def open_adaptor(section: ArtefactSection, store: StoreSection) -> Adaptor:
             f"set a width from 1 to {adaptor.dim} (trained: {', '.join(map(str, adaptor.widths))})"
         )
     return adaptor
+
+
+def beyond_the_narrow_map(adaptor: Adaptor, widths: Sequence[int]) -> str:
+    """Words on widths between the widest output of the narrow map and the next trained width; nothing on others.
+
+    Their columns are the start's (PCA), which may keep less than fewer columns of the map do.
+    """
+    narrow = adaptor.narrow_width
+    following = min((w for w in adaptor.widths if w > narrow), default=0)
+    between = ", ".join(str(width) for width in widths if 0 < narrow < width < following)
+    return f"; {narrow} columns, the widest with a map of their own, may keep more than {between}" if between else ""

@@ -17,7 +17,7 @@ from typing import Any
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError, RunError
 from cluster.session import connect
-from jobs.artefact import open_adaptor
+from jobs.artefact import beyond_the_narrow_map, open_adaptor
 from jobs.compression.gate import check_dimension, check_quality
 from jobs.compression.report import Totals, report, summary, told, whole_generation
 from jobs.compression.tidying import tidy
@@ -113,7 +113,10 @@ def _notes(config: CompressConfig, adaptor: Adaptor) -> list[str]:
     if width in adaptor.widths:
         return []
     trained = ", ".join(map(str, adaptor.widths))
-    return [f"width {width} is not one that the adaptor was trained for ({trained}): evaluate it before you rely on it"]
+    return [
+        f"width {width} is not one that the adaptor was trained for ({trained}): evaluate it before you rely on it"
+        + beyond_the_narrow_map(adaptor, [width])
+    ]
 
 
 def _compress(

@@ -1,9 +1,8 @@
 """`matryoshka fit`: learn an adaptor from a sample of the store.
 
 In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, queries (data.py, search.py, labels.py,
-query_log.py) → train on
-Ray workers (launch.py, worker.py) → describe (description.py). Here: measure the evidence → write the artefact, its
-description last.
+query_log.py) → train on Ray workers (launch.py, worker.py) → describe (description.py). Here: measure the evidence →
+write the artefact, its description last.
 """
 
 from __future__ import annotations

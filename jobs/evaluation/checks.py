@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
+from jobs.artefact import beyond_the_narrow_map
 from jobs.config.advising import AdviseConfig
 from jobs.config.commands import EvaluateConfig
 from jobs.store.dimension import dimension
@@ -30,8 +31,11 @@ def possible(field: str, widths: Sequence[int], adaptor: Adaptor) -> tuple[int, 
 
 def untrained(widths: Sequence[int], adaptor: Adaptor) -> list[str]:
     """What to tell of widths that the adaptor was not trained for."""
-    others = [str(width) for width in widths if width not in adaptor.widths]
-    return [f"the adaptor was not trained for width {', '.join(others)}"] if others else []
+    others = [width for width in widths if width not in adaptor.widths]
+    if not others:
+        return []
+    named = ", ".join(map(str, others))
+    return [f"the adaptor was not trained for width {named}{beyond_the_narrow_map(adaptor, others)}"]
 
 
 def check_dimension(config: EvaluateConfig | AdviseConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
