@@ -1,9 +1,10 @@
 """Exact nearest neighbours on arrays: the one primitive behind mining, ground truth and evaluation.
 
 A corpus may be cut into any parts: `top_k` searches one, `merge` joins the results; `improve` does both in one, for
-parts that stream past. The answer does not depend on the cut. Candidates come from products in float32, whose last bits
-change with the shape of the product; those that rounding leaves in doubt, and those that are returned, are scored again
-in float64, pair by pair, and ordered by (similarity descending, id ascending).
+parts that stream past. The answer does not depend on the cut (on a GPU but for a last bit: pairs.py). Candidates come
+from products in float32, whose last bits change with the shape of the product; those that rounding leaves in doubt, and
+those that are returned, are scored again in float64, pair by pair, and ordered by (similarity descending, id
+ascending).
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ def _asked(subject: Subject) -> list[str]:
     if subject.queries is None or not known:
         return []
     return [
-        f"the adaptor was fitted with {known:,} queries of a log, which look better here than others will: give "
-        "queries that the fit did not see"
+        f"the adaptor was fitted with {known:,} queries of a log: if these are among them, others will do less well; "
+        "give queries that the fit did not see"
     ]
 
 

@@ -42,6 +42,6 @@ def beyond_the_narrow_map(adaptor: Adaptor, widths: Sequence[int]) -> str:
     Their columns are the start's (PCA), which may keep less than fewer columns of the map do.
     """
     narrow = adaptor.narrow_width
-    following = min((w for w in adaptor.widths if w > narrow), default=0)
+    following = min((w for w in adaptor.widths if w > narrow), default=adaptor.dim)
     between = ", ".join(str(width) for width in widths if 0 < narrow < width < following)
     return f"; {narrow} columns, the widest with a map of their own, may keep more than {between}" if between else ""

@@ -18,7 +18,6 @@ from typing import Any
 import ray
 
 from adaptor.artefact import Adaptor, build, from_files
-from adaptor.batches import NARROW
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
@@ -163,7 +162,7 @@ def _fit(
         settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
         phases.done("train")
         described = describe(config, sample, widths, (settled, state), fingerprint)
-        if state.stage == NARROW and prepared.data.log is not None:
+        if settled.narrow is not None and prepared.data.log is not None:
             described["data"]["queries"] = len(prepared.data.log.neighbours)
         if prepared.recall is not None:
             described["data"]["mining_recall"] = round(prepared.recall, 6)

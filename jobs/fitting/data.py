@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -80,12 +81,18 @@ def prepare(
     elif queries is not None:
         # What a log's queries are is up to `read_query_log`: their lengths are not those of documents.
         by = scale if metric == "l2" else 1.0
-        data, count = join_log(data, queries, (rows, held_out), search, lambda v: started(v, start, by, metric))
-        note(f"{count:,} queries without labels (no qrels) join what narrow outputs learn from")
-        if count < len(queries):
-            note(f"{len(queries) - count:,} more queries are documents of the sample, and left out")
+        turn = partial(started, start=start, scale=by, metric=metric)
+        data, count = join_log(data, queries, (rows, held_out), metric, search, turn)
+        note(_what_log(count, len(queries) - count))
     unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)
     return Prepared(data, start, pca, scale, unseen, rows[:searched], found)
+
+
+def _what_log(count: int, documents: int) -> str:
+    if not count:
+        return f"warning: all {documents:,} queries are documents of the sample: none is left to learn from"
+    known = f"; {documents:,} more are documents of the sample, and left out" if documents else ""
+    return f"{count:,} queries without labels (no qrels) for narrow outputs to learn from{known}"
 
 
 def _what_labels(told: Supervision) -> str:

@@ -40,28 +40,42 @@ class Search(Protocol):
     """How preparing the training data asks for neighbours, wherever they are computed."""
 
     def __call__(
-        self, queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+        self,
+        queries: Floats,
+        corpus: Sequence[Floats],
+        k: int,
+        *,
+        metric: Metric | None = None,
+        itself: bool = False,
+        probes: int | None = None,
     ) -> Neighbours:
-        """The k nearest rows of the corpus, whose parts (n, d) are numbered through, for each of `queries` (q, d).
+        """The k nearest rows of the corpus, whose parts (n, d) are numbered through, for each of `queries` (q, d); by
+        the metric of the store, unless another is given.
 
         With `itself` the queries are the corpus, and none finds its own row. With `probes` as well the search is
         approximate and the corpus one part; else it is exact.
         """
 
 
-def search_on(cluster: ClusterSection, metric: Metric, shards: int) -> Search:
+def search_on(cluster: ClusterSection, usual: Metric, shards: int) -> Search:
     """Search on the cluster, each part of the corpus cut into at most `shards` shards."""
 
     def search(
-        queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+        queries: Floats,
+        corpus: Sequence[Floats],
+        k: int,
+        *,
+        metric: Metric | None = None,
+        itself: bool = False,
+        probes: int | None = None,
     ) -> Neighbours:
         """As Search says. An approximate search is one task: the result would depend on how the corpus is cut."""
         if itself and probes is not None:
             task = _approximate.options(num_cpus=cluster.cpus_per_worker)
-            near: Neighbours = ray.get(task.remote(queries, k, metric, probes, cluster.cpus_per_worker))
+            near: Neighbours = ray.get(task.remote(queries, k, metric or usual, probes, cluster.cpus_per_worker))
             return near
         placed = in_shards(corpus, shards)
-        settings = SearchSettings(k, metric, itself)
+        settings = SearchSettings(k, metric or usual, itself)
         if itself:
             return _search_all(
                 [(rows, ids, s) for rows, ids in placed for s in _chunks(len(ids), cluster)], placed, settings, cluster
@@ -118,9 +132,10 @@ def _search_all(
 
 
 def _chunks(rows: int, cluster: ClusterSection) -> list[slice]:
-    # On GPUs, too, there is one for each worker.
-    most = min(_GPU_CHUNK_ROWS, max(_CHUNK_ROWS, -(-rows // cluster.workers)))
-    return cut(rows, -(-rows // (most if cluster.gpus_per_worker else _CHUNK_ROWS)))
+    chunks = -(-rows // _CHUNK_ROWS)
+    if cluster.gpus_per_worker:  # as few as go, but one for each worker where there is work for all
+        chunks = max(-(-rows // _GPU_CHUNK_ROWS), min(chunks, cluster.workers))
+    return cut(rows, chunks)
 
 
 @ray.remote

@@ -9,9 +9,9 @@ from adaptor.artefact import Adaptor, build
 from jobs.artefact import beyond_the_narrow_map
 
 
-def adaptor_of(narrow: int) -> Adaptor:
+def adaptor_of(narrow: int, trained: list[int]) -> Adaptor:
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(16, 16)))[0].astype(np.float32)
-    about = {"dim": 16, "widths": [2, 4, 8, 16], "metric": "cosine", "form": "orthogonal", "unit_input": False}
+    about = {"dim": 16, "widths": trained, "metric": "cosine", "form": "orthogonal", "unit_input": False}
     tensors = {"linear": turn, **({"narrow": turn[:6, :narrow].copy()} if narrow else {})}
     return build({**about, "recipe": {}, "settings": {}}, tensors, turn)
 
@@ -26,4 +26,8 @@ def adaptor_of(narrow: int) -> Adaptor:
     ],
 )
 def test_the_gap_between_the_narrow_map_and_the_next_trained_width(narrow: int, widths: list[int], said: str) -> None:
-    assert beyond_the_narrow_map(adaptor_of(narrow), widths) == said
+    assert beyond_the_narrow_map(adaptor_of(narrow, [2, 4, 8, 16]), widths) == said
+
+
+def test_where_no_wider_one_is_trained_the_gap_ends_at_the_full_width() -> None:
+    assert beyond_the_narrow_map(adaptor_of(4, [2, 4]), [4, 15, 16]).endswith("may keep more than 15")

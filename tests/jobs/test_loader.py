@@ -141,17 +141,6 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
     )
 
 
-@pytest.mark.parametrize("changed", [("recipe", "paper"), ("form", "linear"), ("narrow", "false")])
-def test_queries_without_labels_want_the_map_that_they_train(changed: tuple[str, str]) -> None:
-    flags = ("--store.uri", "in", "--output.uri", "out", "--queries.uri", "q")
-    assert fit(None, *flags).qrels is None
-    field, value = changed
-    (problem,) = problems(FitConfig, None, *flags, f"--adaptor.{field}", value)
-    assert "give qrels, or set form: orthogonal and narrow: true" in problem
-    assert ("form: mlp" if value == "paper" else f"{field}: {value}") in problem
-    assert fit(None, *flags, "--qrels.uri", "r", f"--adaptor.{field}", value).qrels is not None
-
-
 def test_without_a_file_flags_alone_are_a_configuration() -> None:
     config = fit(None, "--store.uri", "s3://b/v", "--output.uri=out=1", "--training.steps", "7")
     assert (config.store.uri, config.output.uri, config.training.steps) == ("s3://b/v", "out=1", 7)

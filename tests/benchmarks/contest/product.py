@@ -49,14 +49,20 @@ def configure(sections: Sections, seed: int, labels: bool, queries: bool = False
 
 
 def search_here(
-    queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+    queries: Floats,
+    corpus: Sequence[Floats],
+    k: int,
+    *,
+    metric: Metric | None = None,
+    itself: bool = False,
+    probes: int | None = None,
 ) -> Neighbours:
     """The search that preparing asks for, on arrays of this process."""
     if itself and probes is not None:
         return approximate_neighbours(queries, k, METRIC, probes)
     rows = np.concatenate(corpus)
     numbers = np.arange(len(rows), dtype=np.int64)
-    return top_k(queries, rows, numbers, k, METRIC, numbers if itself else None)
+    return top_k(queries, rows, numbers, k, metric or METRIC, numbers if itself else None)
 
 
 def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool, queries: bool = False) -> Preparation:

@@ -98,7 +98,7 @@ def test_the_sampled_judged_rows_and_the_others_are_found(place: Path, tmp_path:
     _, advice = advise(place, tmp_path, advising={"sample_rows": 100})
     assert any("9 times the rows that were searched" in note for note in advice["notes"])
     assert not any("fitted with labels" in note for note in advice["notes"])
-    assert any("fitted with 1,234 queries of a log" in note for note in advice["notes"])
+    assert any("fitted with 1,234 queries of a log: if these are among them" in note for note in advice["notes"])
     assert advice["judged_queries"] == 60
     assert values(advice)["original", DIM, "recall@100"] > 0.9
     assert not any("not in the store" in note for note in advice["notes"])

@@ -14,34 +14,47 @@ from adaptor.neighbours import Neighbours, top_k
 from adaptor.pca import moments
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
+from adaptor.settling import Settled
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
 from adaptor.training_set import TrainingSet, hold_out
+from jobs.config.commands import FitConfig
 from jobs.fitting import query_log
-from jobs.fitting.data import prepare
+from jobs.fitting.data import Prepared, prepare
 from jobs.fitting.query_log import chosen, read_query_log
 from jobs.fitting.sample import Sample
 from tests.jobs.fitting.inputs import DIM, clustered, config, write
 from tests.jobs.fitting.inputs import query_log as write_log
 
 
-def prepared(tmp_path: Path, log: Any, metric: Metric = "cosine", rows: int = 300, **sections: Any) -> Any:
+def prepared(
+    tmp_path: Path, log: Any, metric: Metric = "cosine", vectors: Any = None, **sections: Any
+) -> tuple[Prepared, list[str], FitConfig]:
     """What training starts from, and the notes; the neighbour search is one of this process."""
-    vectors, notes = clustered(rows)[0], list[str]()
+    usual, notes = metric, list[str]()
+    vectors = clustered(300)[0] if vectors is None else vectors
 
     def search(
-        queries: Floats, corpus: Sequence[Floats], k: int, *, itself: bool = False, probes: int | None = None
+        queries: Floats,
+        corpus: Sequence[Floats],
+        k: int,
+        *,
+        metric: Metric | None = None,
+        itself: bool = False,
+        probes: int | None = None,
     ) -> Neighbours:
+        """As search_on, without Ray."""
         whole = np.concatenate(corpus)
         numbers = np.arange(len(whole))
-        return top_k(queries, whole, numbers, k, metric, numbers if itself else None)
+        return top_k(queries, whole, numbers, k, metric or usual, numbers if itself else None)
 
     settings = config(tmp_path, tmp_path, store={"metric": metric}, queries={"uri": "log"}, **sections)
-    sample = Sample(vectors, [str(i) for i in range(rows)], moments(vectors, metric), [], rows)
+    names = [str(i) for i in range(len(vectors))]
+    sample = Sample(vectors, names, moments(vectors, metric), [], len(vectors))
     return prepare(settings, sample, chosen(log, metric, 0), search, notes.append), notes, settings
 
 
-def best_of(data: TrainingSet, settings: Any) -> Any:
+def best_of(data: TrainingSet, settings: FitConfig) -> Settled:
     job = Job(data, settings.loss, settings.training, settings.store.metric, (4, 8, 16, 32))
     return outcome(train_stages(job, settings.adaptor, None, lambda look: None), job, settings.adaptor)
 
@@ -55,7 +68,8 @@ def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: 
     log = fresh() * 3
     found, notes, _ = prepared(tmp_path, log, metric)
     data, rows = found.data, clustered(300)[0][hold_out(300, 0.1, 0)[0]]
-    assert any(note.startswith("100 queries without labels (no qrels)") for note in notes)
+    assert any(note == "100 queries without labels (no qrels) for narrow outputs to learn from" for note in notes)
+    assert data.log is not None
     assert (data.log.first, len(data.corpus), data.supervision) == (270, 370, None)
     left = unit_rows(log) if metric != "l2" else log
     right = unit_rows(rows) if metric == "cosine" else rows
@@ -69,21 +83,38 @@ def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: 
 
 
 def test_few_rows_have_few_neighbours(tmp_path: Path) -> None:
-    found, _, settings = prepared(tmp_path, fresh(), rows=20, mining={"neighbours": 50})
+    found, _, settings = prepared(tmp_path, fresh(), vectors=clustered(20)[0], mining={"neighbours": 50})
+    assert found.data.log is not None
     assert found.data.log.neighbours.shape == (100, 17)
     best_of(found.data, settings)
 
 
-def test_a_query_that_is_a_document_is_left_out_and_held_out_rows_stay_unseen(tmp_path: Path) -> None:
-    documents = clustered(300)[0]
-    log = np.concatenate([fresh(50), documents[:120].astype(np.float16).astype(np.float32) * 2])
-    found, notes, _ = prepared(tmp_path, log)
-    assert len(found.data.log.neighbours) == 50
-    assert any("120 more queries are documents of the sample" in note for note in notes)
-    nothing, notes, _ = prepared(tmp_path, documents)
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("precision", [np.float32, np.float16])
+def test_a_query_that_is_a_document_is_left_out(metric: Metric, precision: Any, tmp_path: Path) -> None:
+    lengths = np.random.default_rng(0).lognormal(0, 1, (300, 1))  # by `dot` few are their own nearest
+    documents = (clustered(300)[0] * lengths).astype(np.float32)
+    scale = 1 if metric == "l2" else 2
+    known = documents[:120].astype(precision).astype(np.float32) * scale
+    log = np.concatenate([known[:60], fresh(50), known[60:]])
+    found, notes, _ = prepared(tmp_path, log, metric, documents)
+    assert found.data.log is not None
+    alone = prepared(tmp_path, fresh(50), metric, documents)[0].data
+    assert alone.log is not None
+    assert np.array_equal(found.data.log.neighbours, alone.log.neighbours)
+    assert np.array_equal(found.data.corpus, alone.corpus)
+    assert any(note.endswith("; 120 more are documents of the sample, and left out") for note in notes)
+    nothing, notes, _ = prepared(tmp_path, documents, metric, documents)  # held-out ones, too
     assert nothing.data.log is None
     assert len(nothing.data.corpus) == 270
-    assert any(note.startswith("0 queries without labels") for note in notes)
+    assert any(note.startswith("warning: all 300 queries are documents") for note in notes)
+
+
+def test_by_distance_a_longer_copy_is_another_point(tmp_path: Path) -> None:
+    documents = clustered(300)[0]
+    found, _, _ = prepared(tmp_path, documents * 1.5, "l2", documents)
+    assert found.data.log is not None
+    assert len(found.data.log.neighbours) == 300
 
 
 def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
@@ -91,18 +122,24 @@ def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
 ) -> None:
     log = fresh(60)
     assert np.array_equal(chosen(np.repeat(log, 3, axis=0), "l2", 0), log)
+    assert len(chosen(np.concatenate([log, -0.0 * log, 0.0 * log]), "l2", 0)) == 61
     np.testing.assert_allclose(chosen(np.concatenate([log, log]), "dot", 0), unit_rows(log))
+    assert chosen(log.astype(np.float64), "dot", 0).dtype == np.float32
+    assert query_log._MOST == 10_000
     monkeypatch.setattr(query_log, "_MOST", 20)
     few = [chosen(log, "l2", seed) for seed in (0, 0, 1)]
     assert len(few[0]) == 20
     assert np.array_equal(few[0], few[1])
     assert not np.array_equal(few[0], few[2])
-    assert {row.tobytes() for row in few[2]} < {row.tobytes() for row in log}
+    place = {row.tobytes(): number for number, row in enumerate(log)}
+    assert [place[row.tobytes()] for row in few[2]] == sorted(place[row.tobytes()] for row in few[2])
 
 
 def test_the_unit_of_a_log_changes_nothing_where_it_changes_no_ranking(tmp_path: Path) -> None:
     one, ten = (prepared(tmp_path, fresh() * unit, "dot")[0].data for unit in (1, 8))
     np.testing.assert_allclose(one.corpus, ten.corpus, atol=1e-6)
+    assert one.log is not None
+    assert ten.log is not None
     assert np.array_equal(one.log.neighbours, ten.log.neighbours)
 
 
@@ -115,3 +152,24 @@ def test_a_log_may_repeat_ids_but_must_fit_the_store(tmp_path: Path) -> None:
     write(tmp_path / "log.parquet", ["short"], fresh(1)[:, :20])
     with pytest.raises(InputError, match="20"):
         read_query_log(settings, DIM)
+
+
+@pytest.mark.parametrize(("metric", "size"), [("cosine", 1e-25), ("dot", 1e-25), ("dot", 1e20), ("l2", 1e20)])
+def test_a_query_whose_length_float32_does_not_hold_is_named(metric: Metric, size: float, tmp_path: Path) -> None:
+    settings = config(tmp_path, tmp_path, store={"metric": metric}, **write_log(tmp_path))
+    vectors = fresh(3)
+    vectors[1] *= size
+    write(tmp_path / "log.parquet", ["a", "b", "c"], vectors)
+    with pytest.raises(InputError, match="the vector of query 'b' is too long or too short for float32"):
+        read_query_log(settings, DIM)
+
+
+@pytest.mark.parametrize("changed", [{"recipe": "paper"}, {"form": "linear"}, {"narrow": False}])
+def test_queries_without_labels_want_the_map_that_they_train(changed: dict[str, Any]) -> None:
+    given = {"store": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
+    assert FitConfig.model_validate(given).qrels is None
+    with pytest.raises(ValueError, match="give qrels, or set form: orthogonal and narrow: true") as caught:
+        FitConfig.model_validate({**given, "adaptor": changed})
+    ((field, value),) = changed.items()
+    assert ("form: mlp" if field == "recipe" else f"{field}: {str(value).lower()}") in str(caught.value)
+    assert FitConfig.model_validate({**given, "adaptor": changed, "qrels": {"uri": "r"}}).qrels is not None

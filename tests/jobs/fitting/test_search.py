@@ -27,11 +27,23 @@ def test_one_two_or_five_shards_find_the_same(monkeypatch: pytest.MonkeyPatch) -
         assert np.array_equal(found.similarities, expected.similarities)
 
 
-def test_a_gpu_is_given_more_queries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rows", "workers", "gpus", "chunks"),
+    [(100, 1, 0, 10), (100, 1, 1, 2), (100, 3, 1, 3), (100, 64, 1, 10), (15, 64, 1, 2)],
+)
+def test_a_gpu_is_given_many_queries_at_once_and_none_goes_without(
+    rows: int, workers: int, gpus: int, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(search, "_CHUNK_ROWS", 10)
     monkeypatch.setattr(search, "_GPU_CHUNK_ROWS", 50)
-    assert len(search._chunks(100, ClusterSection())) == 10
-    assert len(search._chunks(100, ClusterSection(gpus_per_worker=1))) == 2
+    assert len(search._chunks(rows, ClusterSection(workers=workers, gpus_per_worker=gpus))) == chunks
+
+
+def test_another_metric_than_the_usual_can_be_asked_for() -> None:
+    vectors = np.array([[1, 0], [9, 9]], np.float32)
+    asked = search_on(ClusterSection(), "dot", 2)
+    assert asked(vectors[:1], [vectors], 1).ids.tolist() == [[1]]
+    assert asked(vectors[:1], [vectors], 1, metric="cosine").ids.tolist() == [[0]]
 
 
 def test_queries_that_are_no_rows_exclude_nothing() -> None:
