@@ -31,11 +31,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store(tmp_path_factory.mktemp("store"))
 
 
-def evidence(out: Path, metric: str = "overlap@10") -> dict[tuple[str, int], float]:
-    records = adaptor.load(out).document["evidence"]
-    return {(r["method"], r["width"]): r["value"] for r in records if r["metric"] == metric}
-
-
 def test_labels_move_the_relevant_documents_up(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
