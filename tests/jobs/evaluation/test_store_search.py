@@ -175,6 +175,7 @@ def test_the_originals_of_the_nearest_are_kept(tmp_path: Path) -> None:
     assert np.array_equal(found.near_vectors, vectors[nearest])
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_search, "_BLOCK_BYTES", 0)  # blocks of the least number of rows
     vectors = some_vectors(2000)

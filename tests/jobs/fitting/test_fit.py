@@ -92,6 +92,7 @@ def test_the_same_seed_gives_the_same_adaptor_and_shards_do_not_matter(
     assert (tmp_path / "adaptor.safetensors").read_bytes() == (fitted / "adaptor.safetensors").read_bytes()
 
 
+@pytest.mark.slow  # three workers without Ray are in every run (test_training.py)
 def test_two_workers_learn_what_one_learns(fitted: Path, folder: Path, tmp_path: Path) -> None:
     fit.run(config(folder, tmp_path, cluster={"workers": 2}))
     one, two = adaptor.load(fitted), adaptor.load(tmp_path)
@@ -201,6 +202,7 @@ def test_the_slower_of_two_runs_of_one_fit_has_nothing_to_complain_about(
         fit.run(config(folder, tmp_path / "other", training=quick))
 
 
+@pytest.mark.slow  # what queries bring is tested without Ray, too (test_query_log.py)
 def test_queries_without_labels_show_what_is_asked(
     folder: Path, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

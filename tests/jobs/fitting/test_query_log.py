@@ -12,6 +12,7 @@ import pytest
 from adaptor.errors import InputError
 from adaptor.neighbours import Neighbours, top_k
 from adaptor.pca import moments
+from adaptor.quality import overlap_at_k
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 from adaptor.settling import Settled
@@ -80,6 +81,21 @@ def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: 
     assert np.array_equal(data.log.neighbours, np.argsort(-scores, axis=1)[:, :10])
     expected = (left / (found.scale if metric == "l2" else 1)) @ found.start
     np.testing.assert_allclose(data.corpus[270:], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_queries_of_the_log_find_more_of_their_neighbours(tmp_path: Path) -> None:
+    vectors, found = clustered(600)[0], list[float]()
+    asked, log = (clustered(200, seed)[0] * np.r_[np.full(6, 0.05), np.ones(DIM - 6)] for seed in (3, 2))
+    numbers = np.arange(len(vectors))
+    truth = top_k(asked.astype(np.float32), vectors, numbers, 10, "cosine").ids
+    for queries in (log[:0], log):  # without any the training set has none
+        begun, _, settings = prepared(tmp_path, queries.astype(np.float32), "cosine", vectors)
+        settled = best_of(begun.data, settings)
+        assert settled.narrow is not None
+        turn = begun.start[:, : len(settled.narrow)] @ settled.narrow.float().numpy()[:, :4]
+        near = top_k((asked @ turn).astype(np.float32), vectors @ turn, numbers, 10, "cosine").ids
+        found.append(float(overlap_at_k(truth, near, 10).mean()))
+    assert found[1] > found[0] + 0.03
 
 
 def test_few_rows_have_few_neighbours(tmp_path: Path) -> None:
