@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from adaptor.errors import InputError
-from adaptor.neighbours import Neighbours, top_k
+from adaptor.neighbours import top_k
 from adaptor.pca import moments
 from adaptor.quality import overlap_at_k
-from adaptor.rows import Floats, unit_rows
+from adaptor.rows import unit_rows
 from adaptor.settings import Metric
 from adaptor.settling import Settled
 from adaptor.stages import outcome, train_stages
@@ -24,6 +24,7 @@ from jobs.fitting import query_log
 from jobs.fitting.data import Prepared, prepare
 from jobs.fitting.query_log import chosen, read_query_log
 from jobs.fitting.sample import Sample
+from tests.benchmarks.contest.product import search_here
 from tests.jobs.fitting.inputs import DIM, clustered, config, write
 from tests.jobs.fitting.inputs import query_log as write_log
 
@@ -32,26 +33,11 @@ def prepared(
     tmp_path: Path, log: Any, metric: Metric = "cosine", vectors: Any = None, **sections: Any
 ) -> tuple[Prepared, list[str], FitConfig]:
     """What training starts from, and the notes; the neighbour search is one of this process."""
-    usual, notes = metric, list[str]()
-    vectors = clustered(300)[0] if vectors is None else vectors
-
-    def search(
-        queries: Floats,
-        corpus: Sequence[Floats],
-        k: int,
-        *,
-        metric: Metric | None = None,
-        itself: bool = False,
-        probes: int | None = None,
-    ) -> Neighbours:
-        """As search_on, without Ray."""
-        whole = np.concatenate(corpus)
-        numbers = np.arange(len(whole))
-        return top_k(queries, whole, numbers, k, metric or usual, numbers if itself else None)
-
+    vectors, notes = clustered(300)[0] if vectors is None else vectors, list[str]()
     settings = config(tmp_path, tmp_path, store={"metric": metric}, queries={"uri": "log"}, **sections)
     names = [str(i) for i in range(len(vectors))]
     sample = Sample(vectors, names, moments(vectors, metric), [], len(vectors))
+    search = partial(search_here, metric=metric)  # a call that names another metric has the last word
     return prepare(settings, sample, chosen(log, metric, 0), search, notes.append), notes, settings
 
 
