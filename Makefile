@@ -39,7 +39,7 @@ fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) input
 	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000)
 
 test-ceph: $(INSTALLED) ## Run the S3 tests on Ceph (apt-get install ceph-mon ceph-osd radosgw ceph-common)
-	MATRYOSHKA_TEST_S3=ceph $(BIN)/python -m pytest -m "slow or not slow" -k "s3 and not role" tests/jobs/store tests/jobs/compression/test_on_s3.py
+	MATRYOSHKA_TEST_S3=ceph $(BIN)/python -m pytest -m "slow or not slow" -k "s3 and not role" tests/jobs/storage tests/jobs/compress/test_on_s3.py
 
 check: $(INSTALLED) ## Format check, lint, types and tests
 	$(BIN)/ruff format --check .

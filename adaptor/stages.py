@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from adaptor.batches import LABELS, NARROW, ROTATION
 from adaptor.model import Form, Linear, Orthogonal, free_widths, freed, narrow_reach, new_form
+from adaptor.selection import Settled, settle, settle_narrow
 from adaptor.settings import ModelSettings
-from adaptor.settling import Settled, settle, settle_narrow
 from adaptor.training import Job, Look, State, train
 
 #: Coordinates (of 384) for which the narrow map's learning rate was chosen.

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from adaptor.batches import LABELS, AnchorRows, QueryRows, World, anchor_rows, query_rows
-from adaptor.blending import blend
-from adaptor.judging import judge
 from adaptor.model import Form, Linear, free_widths
 from adaptor.objective import Objective, Trainee
 from adaptor.settings import LossSettings, Metric, TrainingSettings
 from adaptor.tensors import as_tensor
 from adaptor.training_set import TrainingSet
+from adaptor.validation import judge
+from adaptor.weight_interpolation import blend
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _FIRST = "first.matrix"

@@ -21,11 +21,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from cluster.credentials import MODE, TOKEN, environment, mode_for_existing_cluster
+from cluster.discovery import SUBMIT, find
 from cluster.errors import ClusterError
-from cluster.head import head_watched
-from cluster.native_lines import native_lines_dropped
-from cluster.reach import SUBMIT, find
+from cluster.gcs_watchdog import head_watched
 from cluster.settings import ClusterSection
+from cluster.stderr_filter import native_lines_dropped
 
 LOGGER = logging.getLogger(__name__)
 

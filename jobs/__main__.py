@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from jobs.interrupts import interruptible
+from jobs.runtime.interrupts import interruptible
 
 #: Standard input, output and error are the files with the numbers below.
 _STREAMS = 3
@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_streams()
     with interruptible(given[0] if given else "") as interrupts:
-        from jobs.command_line import command
+        from jobs.cli import command
 
         return command(given, interrupts)
 

@@ -24,7 +24,7 @@ from uuid import uuid4
 import pytest
 
 from jobs.config.sections import FilesystemOptions
-from jobs.store.s3_clients import request_client
+from jobs.storage.s3_clients import request_client
 
 ACCESS_KEY = "testaccess"
 SECRET_KEY = "testsecretkey123"  # noqa: S105 - of a server on loopback that lives for one test run

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from adaptor.recipes import fill
 from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
 from cluster.settings import ClusterSection
-from jobs.config.logins import has_login
+from jobs.config.credential_redaction import has_login
 from jobs.config.quality import QualitySection
 from jobs.config.sections import (
     ArtefactSection,

@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from adaptor.errors import InputError
-from jobs.config import wording
-from jobs.config.advising import AdviseConfig
+from jobs.config import messages as wording
+from jobs.config.advise import AdviseConfig
 from jobs.config.commands import CompressConfig, EvaluateConfig, FitConfig, SubmitConfig, VerifyConfig
-from jobs.config.draft import Draft, Flag, put, remove
 from jobs.config.fields import Schema
-from jobs.config.planning import PlanConfig
+from jobs.config.merged_input import Draft, Flag, put, remove
+from jobs.config.plan import PlanConfig
 from jobs.config.yaml_file import FieldPath, YamlFile, read
-from jobs.counting import counted
+from jobs.runtime.plural import counted
 
 Config = TypeVar("Config", bound=BaseModel)
 

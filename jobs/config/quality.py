@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from adaptor.settings import Settings
-from jobs.config.wording import near
+from jobs.config.messages import near
 
 #: Measures that the artefact's evidence holds and that grow with quality.
 EVIDENCE_METRICS = ("overlap@10", "overlap@100")

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from adaptor.settings import Metric, Settings
-from jobs.config.places import Endpoint, PlaceUri
+from jobs.config.uris import Endpoint, PlaceUri
 
 
 class FilesystemOptions(Settings):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobs.config.wording import near
+from jobs.config.messages import near
 
 RETRIEVAL_MEASURES = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
 OVERLAP_MEASURES = ("overlap@1", "overlap@10", "overlap@100")

@@ -12,15 +12,15 @@ import torch
 
 from adaptor.artefact import Adaptor, build
 from adaptor.batches import LABELS, NARROW, ROTATION
-from adaptor.judging import judge, judge_widths
 from adaptor.model import Linear, Orthogonal, fold
 from adaptor.neighbours import top_k
 from adaptor.rows import unit_rows
+from adaptor.selection import settle_narrow
 from adaptor.settings import ModelSettings
-from adaptor.settling import settle_narrow
 from adaptor.stages import _narrow, outcome, stages, train_stages
 from adaptor.training import Job, Look, State
 from adaptor.training_set import with_log
+from adaptor.validation import judge, judge_widths
 from tests.adaptor.test_training import DIM, MODEL, TRAINING, WIDTHS, job, training_set
 
 LEADING, REACH = 16, 24  # the block, and what narrow outputs are made of
@@ -184,7 +184,7 @@ def test_the_graded_overlap_decides_whether_anything_was_gained(
             isinstance(form, Linear)
         )
 
-    monkeypatch.setattr("adaptor.settling.judge_widths", judged)
+    monkeypatch.setattr("adaptor.selection.judge_widths", judged)
     settled = settle_narrow(Orthogonal(LEADING), Linear(REACH), replace(work(), widths=NARROW_WIDTHS))
     assert (settled.narrow is not None) == kept
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from adaptor.blending import blend, largest_share
-from adaptor.judging import ndcg
 from adaptor.model import Linear
 from adaptor.rows import unit_rows
 from adaptor.training_set import Labels, Supervision, fresh, hold_out_queries
+from adaptor.validation import ndcg
+from adaptor.weight_interpolation import blend, largest_share
 
 
 def labels_of(pairs: list[tuple[int, int]]) -> Labels:

@@ -28,12 +28,12 @@ from typing import Any
 
 import psutil
 
-from jobs.store.s3_clients import request_client
+from jobs.storage.s3_clients import request_client
 from tests.benchmarks.chaos_faults import Disturber, SmallDisk
 from tests.benchmarks.chaos_fit import disturbed_fit
 from tests.benchmarks.chaos_store import DIM, WIDTH, Account, Store, account
 from tests.benchmarks.fault_proxy import FaultProxy
-from tests.benchmarks.stores import make_adaptor
+from tests.benchmarks.sources import make_adaptor
 from tests.s3_server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]

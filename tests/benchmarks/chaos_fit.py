@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.store.s3_clients import request_client
+from jobs.storage.s3_clients import request_client
 
 if TYPE_CHECKING:
     from tests.benchmarks.chaos import Site

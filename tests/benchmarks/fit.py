@@ -37,7 +37,7 @@ from adaptor.model import Linear, narrow_reach
 from adaptor.objective import Objective, Trainee
 from adaptor.settings import WIDTH_LADDER, LossSettings, TrainingSettings
 from adaptor.training_set import TrainingSet
-from tests.benchmarks.stores import StoreShape, make_store_with_all_cores
+from tests.benchmarks.sources import StoreShape, make_store_with_all_cores
 
 LOSS, TRAINING = LossSettings(), TrainingSettings()
 #: Rows, dimension and leading columns: the bundled set, and a large one.

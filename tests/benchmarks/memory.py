@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.benchmarks.memory_over_time import Curve, draw, watch
-from tests.benchmarks.stores import make_adaptor
+from tests.benchmarks.sources import make_adaptor
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 64
@@ -34,7 +34,7 @@ DRIVER_LIMIT_MB = 1000
 MOST_LINKS = 10_000
 DRIVER = """
 import sys
-from jobs import compress
+from jobs.compress import command as compress
 from jobs.config.commands import CompressConfig
 from tests.benchmarks.pretence import PretendToCompress
 pretend = PretendToCompress if sys.argv[2] == "pretend" else None

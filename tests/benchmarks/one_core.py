@@ -27,19 +27,19 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
-from jobs.artefact import open_adaptor  # noqa: E402
-from jobs.compression.shard import ShardCompressor  # noqa: E402
+from jobs.adaptors import open_adaptor  # noqa: E402
+from jobs.commits.output_version import claim, describe, open_generation  # noqa: E402
+from jobs.commits.work_items import WorkItem, plan  # noqa: E402
+from jobs.compress.row_transform import open_shortener  # noqa: E402
+from jobs.compress.shard import ShardCompressor  # noqa: E402
 from jobs.config.commands import CompressConfig  # noqa: E402
-from jobs.generation import claim, describe, open_generation  # noqa: E402
-from jobs.shortening import open_shortener  # noqa: E402
-from jobs.store.objects import open_objects  # noqa: E402
-from jobs.store.output import Layout, ShardWriter, short_array, short_field  # noqa: E402
-from jobs.store.plan import WorkItem, plan  # noqa: E402
-from jobs.store.shards import Shard, list_shards, read_footer  # noqa: E402
-from jobs.store.vectors import Batch, read_batches  # noqa: E402
+from jobs.outputs.parquet import Layout, ShardWriter, short_array, short_field  # noqa: E402
+from jobs.sources.parquet import Shard, list_shards, read_footer  # noqa: E402
+from jobs.sources.vectors import Batch, read_batches  # noqa: E402
+from jobs.storage.open import open_objects  # noqa: E402
 from tests.benchmarks.job import Job  # noqa: E402
 from tests.benchmarks.loops import multiply_file  # noqa: E402
-from tests.benchmarks.stores import VECTOR_TYPES, StoreShape, make_adaptor, make_store  # noqa: E402
+from tests.benchmarks.sources import VECTOR_TYPES, StoreShape, make_adaptor, make_store  # noqa: E402
 
 WIDTH = 64
 _READ_BYTES = 1 << 20

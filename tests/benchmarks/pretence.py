@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.compression.worker import CompressShards
-from jobs.store.ledger import Record
-from jobs.store.plan import WorkItem
+from jobs.commits.ledger import Record
+from jobs.commits.work_items import WorkItem
+from jobs.compress.worker import CompressShards
 
 
 class PretendToCompress(CompressShards):

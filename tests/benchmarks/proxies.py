@@ -3,7 +3,7 @@
     python tests/benchmarks/proxies.py --source "…" METRICS.json [METRICS.json …]
 
 Takes metrics.json files of `matryoshka evaluate`, or the JSON of tests/benchmarks/quality.py (the same records, plus
-`seed`, over which they are averaged), and writes jobs/evaluation/proxy_worth.json. Prints the table.
+`seed`, over which they are averaged), and writes jobs/search/proxies.json. Prints the table.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.evaluation import worth
-from jobs.evaluation.methods import ORIGINAL
-from jobs.evaluation.scoring import Record
-from jobs.evaluation.worth import TRUTH, Kept, Worth, proxy_worth
+from jobs.search import proxies as worth
+from jobs.search.methods import ORIGINAL
+from jobs.search.proxies import TRUTH, Kept, Worth, proxy_worth
+from jobs.search.scoring import Record
 
 _Key = tuple[str, str, int, str]
 _EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)

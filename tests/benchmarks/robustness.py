@@ -30,8 +30,8 @@ from adaptor.neighbours import top_k
 from adaptor.pca import moments, rotation
 from adaptor.quality import overlap_at_k
 from adaptor.rows import Floats, unit_rows
+from adaptor.selection import Settled
 from adaptor.settings import WIDTH_LADDER, LossSettings, Metric, MiningSettings, ModelSettings, TrainingSettings
-from adaptor.settling import Settled
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
 from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, hold_out, started

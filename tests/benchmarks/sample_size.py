@@ -20,14 +20,14 @@ import numpy as np
 import ray
 
 from adaptor.artefact import load
-from jobs.advising.estimates import combine, estimate
-from jobs.advising.measure import Subject, measure
-from jobs.config.advising import AdviseConfig
-from jobs.evaluation.methods import ORIGINAL
-from jobs.progress import Progress
-from jobs.store.objects import open_objects
-from jobs.store.shards import list_shards
-from jobs.store.tables import read_qrels, read_queries
+from jobs.advise.estimates import combine, estimate
+from jobs.advise.measure import Subject, measure
+from jobs.config.advise import AdviseConfig
+from jobs.runtime.progress import Progress
+from jobs.search.methods import ORIGINAL
+from jobs.sources.parquet import list_shards
+from jobs.sources.queries import read_qrels, read_queries
+from jobs.storage.open import open_objects
 
 _EVERY_ROW, _ANCHORS = 1_000_000, 4_000
 

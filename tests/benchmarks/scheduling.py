@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 
+from jobs.commits.work_items import WorkItem, plan
 from jobs.config.commands import CompressConfig
-from jobs.store.objects import open_objects
-from jobs.store.plan import WorkItem, plan
-from jobs.store.shards import list_shards
-from tests.benchmarks.stores import StoreShape, make_adaptor, make_store
+from jobs.sources.parquet import list_shards
+from jobs.storage.open import open_objects
+from tests.benchmarks.sources import StoreShape, make_adaptor, make_store
 
 Run = dict[str, Any]
 Address = tuple[str, int]
@@ -71,7 +71,7 @@ def object_store_bytes(addresses: list[Address]) -> int:
 
 def run(config: CompressConfig, items: tuple[WorkItem, ...], cores: list[int]) -> Run:
     """Do the work items on such a cluster with as many workers as it has cores."""
-    from jobs.compression.worker import item_to_json, stream_results
+    from jobs.compress.worker import item_to_json, stream_results
 
     with raylets(cores) as addresses:
         before = object_store_bytes(addresses)

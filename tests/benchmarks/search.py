@@ -2,9 +2,9 @@
 
     python tests/benchmarks/search.py [--rows 100000] [--dim 768] [--repeats 3] [--blas default] [--json FILE]
 
-Both search every row among all others. The sharded side is what fit does (`jobs.fitting.search`): as many workers as
-cores, one thread each, rows in Ray's object store; the other is `faiss.IndexFlatIP` with as many threads as cores. The
-ids must be equal (a near-tie apart). Reported: seconds of each repeat, their ratio (above 1: the sharded side is
+Both search every row among all others. The sharded side is what fit does (`jobs.fit.neighbour_search`): as many workers
+as cores, one thread each, rows in Ray's object store; the other is `faiss.IndexFlatIP` with as many threads as cores.
+The ids must be equal (a near-tie apart). Reported: seconds of each repeat, their ratio (above 1: the sharded side is
 faster), TFLOP/s, and the peak private memory of a worker. `--blas default` runs without OPENBLAS_CORETYPE, which numpy
 and faiss both read. Where torch sees a GPU, its search is measured against the card's own product of matrices.
 """
@@ -31,7 +31,7 @@ from adaptor.neighbours import top_k
 from adaptor.rows import Floats
 from cluster.session import connect
 from cluster.settings import ClusterSection
-from jobs.fitting.search import search_on
+from jobs.fit.neighbour_search import search_on
 
 
 def make_rows(rows: int, dim: int) -> Floats:

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import psutil
 
 from tests.benchmarks.memory import ROOT, WIDTH, make_store
-from tests.benchmarks.stores import make_adaptor
+from tests.benchmarks.sources import make_adaptor
 
 DIM = 64
 SAMPLE_SECONDS = 2.0

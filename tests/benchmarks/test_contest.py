@@ -11,8 +11,8 @@ import torch
 from adaptor.neighbours import top_k
 from adaptor.rows import unit_rows
 from adaptor.training_set import Supervision
-from jobs.fitting.labels import Labelled
-from jobs.store.tables import Queries
+from jobs.fit.labels import Labelled
+from jobs.sources.queries import Queries
 from tests.benchmarks.contest import pairs, smec, untrained
 from tests.benchmarks.contest.adawidth import Householder
 from tests.benchmarks.contest.kept import place

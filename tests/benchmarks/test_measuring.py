@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.benchmarks.stores import VECTOR_TYPES, StoreShape, VectorType, make_store
+from tests.benchmarks.sources import VECTOR_TYPES, StoreShape, VectorType, make_store
 from tests.benchmarks.throughput_report import Record, table
 
 # A child works for half a CPU-second holding 200 MB and then waits to be looked at; its parent does not wait for it.

@@ -30,11 +30,11 @@ import numpy as np
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from jobs.store.s3_clients import request_client
+from jobs.storage.s3_clients import request_client
 from tests.benchmarks import peers, throughput_report
 from tests.benchmarks.bench import BUCKET, OURS, Bench, VariantFailed
 from tests.benchmarks.job import Job
-from tests.benchmarks.stores import VECTOR_TYPES, StoreShape, make_adaptor, make_store
+from tests.benchmarks.sources import VECTOR_TYPES, StoreShape, make_adaptor, make_store
 from tests.benchmarks.throughput_report import Record
 from tests.s3_server import running_server
 

@@ -14,11 +14,11 @@ import pytest
 import ray
 from ray._private import services
 
-from cluster import reach
+from cluster import discovery as reach
 from cluster.errors import ClusterError
-from cluster.native_lines import native_lines_dropped
 from cluster.session import connect
 from cluster.settings import ClusterSection
+from cluster.stderr_filter import native_lines_dropped
 from tests.head_node import HeadNode, environment
 
 BEGIN = """

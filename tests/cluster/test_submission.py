@@ -87,7 +87,7 @@ def test_a_running_job_is_followed_not_doubled(root: Path, head_node: HeadNode, 
 
 
 def test_a_job_joins_the_cluster_and_its_workers_have_our_code(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
-    from jobs.staging import stage
+    from jobs.submit.staging import stage
 
     stage(tmp_path, "{}")
     (tmp_path / "job.py").write_text(

@@ -22,17 +22,17 @@ import ray.data  # noqa: F401 - as in the actors, where Ray's extension types ar
 from adaptor.artefact import from_files
 from adaptor.errors import InputError, RunError
 from adaptor.identity import DOCUMENT, FILES, IDENTITY, PCA, WEIGHTS
-from jobs.compression.shard import ShardCompressor
+from jobs.commits.ledger import Record, list_names, read_record
+from jobs.commits.output_version import DESCRIPTION, check_description, claim, describe
+from jobs.commits.work_items import WorkItem
+from jobs.compress.shard import ShardCompressor
 from jobs.config.loader import SCHEMAS, load
 from jobs.config.sections import FilesystemOptions, StoreSection
-from jobs.generation import DESCRIPTION, check_description, claim, describe
-from jobs.store.ledger import Record, list_names, read_record
-from jobs.store.objects import open_objects
-from jobs.store.plan import WorkItem
-from jobs.store.shards import Shard, read_footer
-from jobs.verification.item import check_item
-from jobs.verification.subject import Task
-from tests.jobs.compression.workplace import WIDTH, Workplace, table
+from jobs.sources.parquet import Shard, read_footer
+from jobs.storage.open import open_objects
+from jobs.verify.context import Task
+from jobs.verify.item import check_item
+from tests.jobs.compress.workplace import WIDTH, Workplace, table
 from tests.jobs.zoo.bad_rows import bad_rows
 from tests.jobs.zoo.damaged_files import damaged_files
 from tests.jobs.zoo.kinds import encoded

@@ -16,7 +16,7 @@ from ray.exceptions import RayTaskError
 
 from adaptor import InputError, RunError
 from cluster.errors import ClusterError
-from jobs import command_line as cli
+from jobs import cli
 from jobs.__main__ import main
 from jobs.config.fields import fields_of
 from jobs.config.loader import SCHEMAS
@@ -170,7 +170,7 @@ def test_a_signal_interrupts_with_one_line(number: signal.Signals) -> None:
     program = textwrap.dedent("""
         import sys
         import time
-        from jobs import command_line as cli
+        from jobs import cli
         from jobs.__main__ import main
         class Slow:
             def run(self, config):

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptor.judging import judge
 from adaptor.losses import contrastive, prefix_similarities
 from adaptor.rows import Floats
 from adaptor.training_set import TrainingSet
+from adaptor.validation import judge
 from tests.benchmarks.contest.maps import Maps, linear, one
 from tests.benchmarks.contest.pairs import BATCH, held_out_score, learn, relevant, supervision_of, with_random_hold_out
 from tests.benchmarks.contest.product import METRIC, prepare_here

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from jobs.evaluation.worth import PROXIES
+from jobs.search.proxies import PROXIES
 from tests.benchmarks.contest.methods import OURS, Method
 from tests.benchmarks.contest.proxies import points
 from tests.benchmarks.contest.results import MAIN, Run, cells

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptor.judging import judge
 from adaptor.neighbours import Ids
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
-from jobs.fitting.labels import mined_negatives
+from adaptor.validation import judge
+from jobs.fit.labels import mined_negatives
 from tests.benchmarks.contest.product import METRIC, search_here
 
 #: Search-Adaptor: batch, negatives per positive, most steps, patience, learning rate.

@@ -18,11 +18,11 @@ from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
 from jobs.config.commands import FitConfig
-from jobs.fitting.data import Prepared, prepare
-from jobs.fitting.description import describe, fitted_widths
-from jobs.fitting.labels import Labelled
-from jobs.fitting.query_log import chosen
-from jobs.fitting.sample import Sample
+from jobs.fit.data import Prepared, prepare
+from jobs.fit.description import describe, fitted_widths
+from jobs.fit.labels import Labelled
+from jobs.fit.query_log import chosen
+from jobs.fit.sample import Sample
 from tests.benchmarks.contest.sets import SearchSet
 
 METRIC: Metric = "cosine"

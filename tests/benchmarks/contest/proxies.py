@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobs.evaluation.methods import ORIGINAL
-from jobs.evaluation.scoring import Record
-from jobs.evaluation.worth import PROXIES, TRUTH, proxy_worth
+from jobs.search.methods import ORIGINAL
+from jobs.search.proxies import PROXIES, TRUTH, proxy_worth
+from jobs.search.scoring import Record
 from tests.benchmarks.contest.results import Run, cells
 
 

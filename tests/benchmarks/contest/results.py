@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs.evaluation.methods import ORIGINAL, Column
-from jobs.evaluation.scoring import METRICS, compare, make_records
+from jobs.search.methods import ORIGINAL, Column
+from jobs.search.scoring import METRICS, compare, make_records
 from tests.benchmarks.contest.scores import QueryScores
 
 RESAMPLES, SEED = 1000, 0

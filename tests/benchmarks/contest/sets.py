@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from adaptor.neighbours import Ids, Neighbours, top_k
 from adaptor.rows import Floats
 from jobs.config.sections import QrelsSection, QueriesSection
-from jobs.evaluation.judgments import judged_documents, match
-from jobs.evaluation.scoring import DEPTH
-from jobs.fitting.labels import Labelled, relevant_documents
-from jobs.store.tables import Queries, read_qrels, read_queries
-from jobs.store.vectors import decode
+from jobs.fit.labels import Labelled, relevant_documents
+from jobs.search.judgments import judged_documents, match
+from jobs.search.scoring import DEPTH
+from jobs.sources.queries import Queries, read_qrels, read_queries
+from jobs.sources.vectors import decode
 
 ROOT = Path(__file__).resolve().parents[3]
 #: SciFact in half precision, as it ships with the clone.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.evaluation.methods import ORIGINAL
+from jobs.search.methods import ORIGINAL
 from tests.benchmarks.contest.ablation import VARIANTS
 from tests.benchmarks.contest.methods import OURS, Method
 from tests.benchmarks.contest.results import MAIN, Cell, Run, cells

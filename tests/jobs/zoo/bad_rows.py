@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tests.jobs.compression.workplace import DIM, lists, table, vectors
+from tests.jobs.compress.workplace import DIM, lists, table, vectors
 from tests.jobs.zoo.kinds import Kind, from_table, replaced
 
 NAN, INF = float("nan"), float("inf")

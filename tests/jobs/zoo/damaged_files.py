@@ -13,7 +13,7 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
 
-from tests.jobs.compression.workplace import table
+from tests.jobs.compress.workplace import table
 from tests.jobs.zoo.kinds import Kind, encoded, from_bytes, sound, with_row_count
 
 TRUNCATED = r"is truncated \(\d+ bytes, the Parquet footer is missing\): write it again"

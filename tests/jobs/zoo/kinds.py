@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.jobs.compression.workplace import table
+from tests.jobs.compress.workplace import table
 
 ROW_GROUP_ROWS = 20
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.jobs.compression.workplace import DIM, lists, table, vectors
+from tests.jobs.compress.workplace import DIM, lists, table, vectors
 from tests.jobs.zoo.kinds import (
     Kind,
     encoded,

@@ -17,16 +17,16 @@ import pytest
 import ray.data  # noqa: F401 - as in the actors, where Ray's extension types are known to Arrow
 
 from adaptor.errors import InputError
-from jobs.compression.shard import ShardCompressor
-from jobs.store.dimension import dimension
-from jobs.store.ledger import DATA, LEDGER, QUARANTINE, Record
-from jobs.store.objects import open_objects
-from jobs.store.plan import WorkItem
-from jobs.store.sampling import read_rows
-from jobs.store.shards import Shard, list_shards, read_footer
-from jobs.verification.item import check_item
-from jobs.verification.subject import Task
-from tests.jobs.compression.workplace import DIM, WIDTH, Workplace
+from jobs.commits.ledger import DATA, LEDGER, QUARANTINE, Record
+from jobs.commits.work_items import WorkItem
+from jobs.compress.shard import ShardCompressor
+from jobs.sources.dimension import dimension
+from jobs.sources.parquet import Shard, list_shards, read_footer
+from jobs.sources.sampling import read_rows
+from jobs.storage.open import open_objects
+from jobs.verify.context import Task
+from jobs.verify.item import check_item
+from tests.jobs.compress.workplace import DIM, WIDTH, Workplace
 from tests.jobs.zoo.bad_rows import bad_rows
 from tests.jobs.zoo.damaged_files import damaged_files
 from tests.jobs.zoo.kinds import Kind, from_bytes, with_wrong_histogram

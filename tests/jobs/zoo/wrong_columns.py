@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tests.jobs.compression.workplace import DIM, table
+from tests.jobs.compress.workplace import DIM, table
 from tests.jobs.zoo.kinds import Kind, from_table, replaced
 
 

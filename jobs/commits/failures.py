@@ -1,0 +1,88 @@
+"""Work items that failed for good, kept in the generation until they are done, changed or gone: `_failed/…json`.
+
+And those that are on the way there: how often one was begun outlives the driver, in `_attempts/…json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from jobs.commits.ledger import LEDGER, RecordName, list_names
+from jobs.commits.work_items import WorkItem
+from jobs.storage.objects import AbsentError, Objects
+
+FAILED, ATTEMPTS = "_failed/", "_attempts/"
+#: `data`: what the shard holds cannot be used. `outage`: disk or network failed, retries included. `crash`: the worker
+#: died. `timeout`: the worker took longer than `reading.timeout_seconds`.
+Kind = Literal["data", "outage", "crash", "timeout"]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a work item failed for good, in a word and in a sentence, after how many attempts."""
+
+    kind: Kind
+    reason: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How often a work item that is not done yet was begun, and how often of these it took too long."""
+
+    begun: int = 0
+    timed_out: int = 0
+
+
+def record_failure(generation: Objects, item: WorkItem, cause: Cause) -> None:
+    """Keep the failure under the name that the item's record would have."""
+    shard, run = asdict(item.shard), item.row_groups
+    content = {"shard": shard.pop("key"), **shard, "row_groups": run and asdict(run), **asdict(cause)}
+    generation.put(_key(item.record), json.dumps(content, indent=1).encode() + b"\n")
+
+
+def failed_names(generation: Objects) -> set[RecordName]:
+    """The names of all work items that are noted as failed."""
+    return set(list_names(generation, FAILED))
+
+
+def forget_failures(generation: Objects, names: Iterable[RecordName]) -> None:
+    """Remove the notes of these work items."""
+    for name in names:
+        generation.delete(_key(name))
+
+
+def note_attempts(generation: Objects, name: RecordName, tried: Tried) -> None:
+    """Remember that the work item was begun again: one small object, only for those that have killed a worker."""
+    generation.put(_key(name, ATTEMPTS), json.dumps(asdict(tried)).encode() + b"\n")
+
+
+def noted_attempts(generation: Objects) -> dict[RecordName, Tried]:
+    """What earlier runs remembered, as a rule nothing. A damaged note counts for nothing."""
+    found = {}
+    for name in list_names(generation, ATTEMPTS):
+        with suppress(ValueError, TypeError, AbsentError):  # absent: a run beside this one has finished the item
+            tried = Tried(**json.loads(generation.read(_key(name, ATTEMPTS))))
+            found[name] = Tried(int(tried.begun), int(tried.timed_out))
+    return found
+
+
+def forget_attempts(generation: Objects, names: Iterable[RecordName]) -> None:
+    """Remove what is remembered of these work items: they are done, given up or gone."""
+    for name in names:
+        generation.delete(_key(name, ATTEMPTS))
+
+
+def by_kind(kinds: Iterable[Kind]) -> dict[str, int]:
+    """How many there are of each kind, zeros included."""
+    counts = Counter(kinds)
+    return {kind: counts[kind] for kind in get_args(Kind)}
+
+
+def _key(name: RecordName, folder: str = FAILED) -> str:
+    return folder + name.key.removeprefix(LEDGER)

@@ -1,0 +1,71 @@
+"""From a column of long vectors to short ones, with a reason for every row that cannot be shortened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from adaptor.artefact import Adaptor
+from adaptor.rows import Floats
+from jobs.sources.vectors import decode
+
+#: How far from 1 a vector's length may be when all vectors that fit saw had length 1.
+LENGTH_TOLERANCE = 1e-2
+#: Rows are passed on in multiples of this, so that the numeric library groups them alike whatever the batch size is.
+ROW_STEP = 4096
+
+
+@dataclass(frozen=True)
+class Shortener:
+    """An adaptor at one width. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, width)."""
+
+    adaptor: Adaptor
+    transform: Callable[[Floats, Floats], Floats]
+
+    def __call__(self, column: pa.Array) -> tuple[Floats, dict[int, str]]:
+        """Shorten a column of n vectors: float32 (n, width), and row → reason for those that are unusable.
+
+        What stands in an unusable row is of no meaning. Reasons are those of `decode`, and: "overflow" (before or
+        after), "length 1.2300 (expected 1)" where fit saw unit vectors only and the metric minds, "zero after
+        shortening" (cosine: nothing is left to point anywhere).
+        """
+        decoded = decode(column, self.adaptor.dim)
+        reasons, vectors, squares = dict(decoded.reasons), decoded.vectors, decoded.squares
+        overflowed = ~np.isfinite(squares)
+        if overflowed.any():
+            vectors = np.where(overflowed[:, None], np.float32(0), vectors)
+            squares = np.where(overflowed, np.float32(0), squares)
+            _add(reasons, overflowed, "overflow")
+        if self.adaptor.unit_input and self.adaptor.metric != "cosine":
+            lengths = np.sqrt(squares)
+            for row in np.flatnonzero(np.abs(lengths - 1) > LENGTH_TOLERANCE):
+                reasons.setdefault(int(row), f"length {lengths[row]:.4f} (expected 1)")
+        short = self.transform(vectors, squares)
+        sums = np.einsum("nm,nm->n", short, short)
+        _add(reasons, ~np.isfinite(sums), "overflow")
+        if self.adaptor.metric == "cosine":
+            _add(reasons, sums == 0, "zero after shortening")
+        return short, dict(sorted(reasons.items()))
+
+
+def open_shortener(adaptor: Adaptor, width: int, on_gpu: bool) -> Shortener:
+    """The adaptor at this width, on the GPU that Ray gave this process or with numpy."""
+    if not on_gpu:
+        return Shortener(adaptor, lambda vectors, squares: adaptor.transform(vectors, width, squares))
+    from adaptor.torch_transform import on_device
+
+    transform = on_device(adaptor, width, "cuda")  # where lengths cost less than to bring them there
+    return Shortener(adaptor, lambda vectors, squares: transform(vectors))
+
+
+def aligned(batch_rows: int) -> int:
+    """`batch_rows` rounded up to whole steps."""
+    return -(-batch_rows // ROW_STEP) * ROW_STEP
+
+
+def _add(reasons: dict[int, str], rows: np.ndarray, reason: str) -> None:
+    for row in np.flatnonzero(rows):
+        reasons.setdefault(int(row), reason)

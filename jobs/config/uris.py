@@ -1,0 +1,82 @@
+"""The forms that places may be written in: a local path, `file://`, `s3://bucket/prefix`, or any URI of fsspec's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+from pydantic import AfterValidator, Field
+
+from jobs.config.credential_redaction import without_login, without_password
+
+#: A scheme, of two letters at least, and what should be its slashes.
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)")
+_CHAIN = re.compile(r"::(?:/|[A-Za-z][\w+.-]*://)")
+_ENDPOINT = re.compile(r"https?://(\[[\da-f:.]+\]|[^/@:?#\[\]\s]+)(:\d{1,5})?/?", re.IGNORECASE)
+#: Those that people mean; a folder may have any other name with a colon.
+_SCHEMES = {
+    *("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl", "hdfs", "webhdfs", "hf", "file", "local", "ftp"),
+    *("sftp", "ssh", "smb", "http", "https", "memory", "oss", "oci", "github", "git", "dbfs", "zip", "simplecache"),
+}
+#: Other programs' names for what we write as s3:// and as a plain path.
+_OTHER_NAMES = {"s3a": "s3://", "s3n": "s3://", "local": "a plain path or file://"}
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme in lower case, of a chain (`zip://x::s3://y`) the first one; "" for a local path."""
+    return uri.partition("://")[0].lower() if "://" in uri else ""
+
+
+def local_path(uri: str) -> Path:
+    """The absolute path that a local path or a `file://` URI names. Raises `ValueError` when it names none."""
+    path = uri
+    if scheme_of(uri) == "file":
+        host, slash, rest = uri[len("file://") :].partition("/")
+        if host.lower() not in ("", "localhost") or not slash:
+            raise ValueError("must be file:///absolute/path, with three slashes")
+        path = "/" + unquote(rest)
+    if not path or "\0" in path:
+        raise ValueError("must name a folder" if not path else "must not hold a NUL character")
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as problem:
+        raise ValueError(f"names no folder: {problem}") from problem
+
+
+def _well_formed(uri: str) -> str:
+    scheme = scheme_of(uri)
+    if "\0" in uri:
+        raise ValueError("must not hold a NUL character")
+    if scheme in ("", "file"):
+        mistyped = None if scheme else _SCHEME.match(uri)
+        if mistyped and (name := mistyped[1].lower()) in _SCHEMES:
+            raise ValueError(
+                f"must have two slashes after '{name}:' (for a local folder of that name write ./{name}:…)"
+            )
+        local_path(uri)
+        return uri
+    if scheme in _OTHER_NAMES:
+        raise ValueError(f"must be written as {_OTHER_NAMES[scheme]} here, not as {scheme}://")
+    if scheme == "s3" and "" in uri[len("s3://") :].rstrip("/").split("/"):
+        raise ValueError("must be s3://bucket/prefix, without empty parts")
+    if not _CHAIN.search(uri):
+        urlsplit(uri)
+    return uri
+
+
+def an_address(endpoint: str | None) -> str | None:
+    """The address of an S3 server itself, None for AWS; `ValueError` when it is none, or holds a login."""
+    if not endpoint:
+        return None
+    without_login(endpoint)
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise ValueError("must be http://host:port or https://host:port, without a path")
+    return endpoint
+
+
+#: A place that is read or written, by its URI.
+PlaceUri = Annotated[str, Field(min_length=1), AfterValidator(without_password), AfterValidator(_well_formed)]
+#: The address of an S3 server, null for AWS.
+Endpoint = Annotated[str | None, AfterValidator(an_address)]

@@ -1,0 +1,187 @@
+"""`matryoshka fit`: learn an adaptor from a sample of the store.
+
+In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, queries (data.py, search.py, labels.py,
+query_log.py) → train on Ray workers (launch.py, worker.py) → describe (description.py). Here: measure the evidence →
+write the artefact, its description last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import ray
+
+from adaptor.artefact import Adaptor, build, from_files
+from adaptor.errors import InputError, RunError
+from adaptor.evidence import evidence
+from adaptor.identity import DOCUMENT, FILES
+from adaptor.model import fold
+from adaptor.recipes import RECIPE_VERSIONS
+from adaptor.rows import Floats
+from adaptor.training import State
+from cluster.session import connect
+from jobs.commits.output_version import place
+from jobs.config.commands import FitConfig
+from jobs.config.loader import resolved
+from jobs.fit.data import prepare
+from jobs.fit.description import WITHOUT_EFFECT, describe, fitted_widths
+from jobs.fit.labels import read_labelled
+from jobs.fit.launch import WORK, train_on_cluster, work_folder
+from jobs.fit.neighbour_search import search_on
+from jobs.fit.query_log import read_query_log
+from jobs.fit.sample import Sample, draw
+from jobs.reporting.evidence_table import print_evidence
+from jobs.runtime.plural import counted
+from jobs.runtime.progress import Progress
+from jobs.runtime.summary import FILE as SUMMARY
+from jobs.runtime.summary import write_summary
+from jobs.runtime.timings import Phases
+from jobs.sources.dimension import dimension
+from jobs.sources.parquet import Shard, list_shards
+from jobs.sources.whole_source import read_footers
+from jobs.storage.objects import Objects
+from jobs.storage.open import open_objects
+
+#: Counts in the summary, and what the artefact calls them.
+_COUNTS = {"rows": "store", "sampled_rows": "sampled"}
+
+
+def run(config: FitConfig) -> int:
+    """Fit and write the artefact; exit status 0. A second run with the same config and store has nothing to do."""
+    began, phases = time.time(), Phases()
+    store = open_objects(config.store.uri, config.store.filesystem)
+    output = open_objects(config.output.uri, config.output.filesystem)
+    output.check_writable()
+    shards = list_shards(store)
+    fingerprint = _fingerprint(config, shards)
+    if (done := _finished(output, fingerprint)) is not None:
+        _tidy(output)
+        if output.stat(SUMMARY) is None:  # the fit was killed after the artefact was complete
+            data = {name: done.document["data"][f"{kind}_rows"] for name, kind in _COUNTS.items()}
+            write_summary(output, "fit", {"adaptor_id": done.adaptor_id, **data, "shards": len(shards)}, began)
+        print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and store")
+        return 0
+    output.check_writable(work_folder(fingerprint))
+    cluster = config.cluster
+    try:
+        with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
+            adaptor, sample, state = _fit(config, shards, output, fingerprint, phases)
+    except RunError:
+        # Two runs of one fit share its checkpoints; the first to finish takes them away.
+        if (done := _finished(output, fingerprint)) is None:
+            raise
+        print(f"another run finished this fit: {config.output.uri} holds adaptor {done.adaptor_id[:16]}")
+        return 0
+    files = adaptor.to_files()
+    output.put("config.json", resolved(config).encode())
+    # The description goes last: a folder without it is not an artefact.
+    for name in sorted(FILES, key=lambda name: name == DOCUMENT):
+        output.put(name, files[name])
+    _tidy(output)
+    numbers = {
+        "adaptor_id": adaptor.adaptor_id,
+        "rows": sample.store_rows,
+        "sampled_rows": len(sample.vectors),
+        "left_out_rows": len(sample.left_out),
+        "shards": len(shards),
+        "input_bytes": sum(s.size for s in shards),
+        "steps": state.step,
+        "best_step": state.best_step,
+        "phases": phases.seconds,
+    }
+    write_summary(output, "fit", numbers, began)
+    print_evidence(adaptor, sys.stdout)
+    print(f"adaptor {adaptor.adaptor_id[:16]} written to {config.output.uri} ({time.time() - began:.0f} s: {phases})")
+    return 0
+
+
+def _tidy(output: Objects) -> None:
+    """Remove the checkpoints, and the folders that stay behind on stores that keep empty ones."""
+    for left in list(output.list(f"{WORK}/")):
+        output.delete(left.key)
+    # The artefact is complete: an empty folder that cannot be removed is no reason to fail.
+    with suppress(OSError):
+        output.arrow.delete_dir(output.path(WORK))
+
+
+def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
+    """The finished artefact of this very fit; None when there is none. Refuses a folder that holds another one."""
+    if output.stat(DOCUMENT) is None:
+        return None
+    adaptor = from_files({n: output.read(n, limit=1 << 30) for n in FILES if output.stat(n) is not None}, output.uri)
+    if adaptor.document["data"]["fingerprint"] == fingerprint:
+        return adaptor
+    raise InputError(
+        f"output.uri {output.uri} holds adaptor {adaptor.adaptor_id[:16]}, fitted with another config "
+        "or on another state of the store; give a new output.uri, or delete the folder first"
+    )
+
+
+def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
+    listing = [[(s.key, s.size, s.version) for s in part] for part in (shards, *_labels(config))]
+    # How a place is spelt and reached changes nothing; who runs again after an outage may want more attempts.
+    sources = {name: {"uri", "filesystem"} for name in ("store", "queries", "qrels")}
+    settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, **sources, "cluster": True, "output": True})
+    places = [place(section.uri) for section in (config.store, config.queries, config.qrels) if section is not None]
+    version = RECIPE_VERSIONS[config.adaptor.recipe]
+    return hashlib.sha256(json.dumps([settings, places, version, listing], sort_keys=True).encode()).hexdigest()
+
+
+def _labels(config: FitConfig) -> Iterator[list[Shard]]:
+    for name, section in (("queries", config.queries), ("qrels", config.qrels)):
+        if section is not None:
+            yield list_shards(open_objects(section.uri, section.filesystem), f"{name}.uri")
+
+
+def _fit(
+    config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str, phases: Phases
+) -> tuple[Adaptor, Sample, State]:
+    phases.done("start")
+    with Progress("fit", unit="steps", rates=("steps",), log=config.cluster.log) as progress:
+        footers = read_footers(config.store, shards)
+        dim = dimension(config.store, shards, footers)
+        widths = fitted_widths(config, dim)
+        log = read_query_log(config, dim)
+        sample = draw(config, shards, footers, dim)
+        progress.note(
+            f"sampled {len(sample.vectors):,} of {sample.store_rows:,} rows in {counted(len(shards), 'shards')}, "
+            f"d = {dim}" + (f"; left out {len(sample.left_out):,} unusable rows" if sample.left_out else "")
+        )
+        if doubled := len(sample.ids) - len(set(sample.ids)):
+            progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
+        labelled = read_labelled(config, shards, sample)
+        phases.done("sample")
+        search = search_on(config.cluster, config.store.metric, config.mining.shards)
+        prepared = prepare(config, sample, log if labelled is None else labelled, search, progress.note)
+        phases.done("mine")
+        settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
+        phases.done("train")
+        described = describe(config, sample, widths, (settled, state), fingerprint)
+        if settled.narrow is not None and prepared.data.log is not None:
+            described["data"]["queries"] = len(prepared.data.log.neighbours)
+        if prepared.recall is not None:
+            described["data"]["mining_recall"] = round(prepared.recall, 6)
+        tensors = fold(settled.form, prepared.start, prepared.scale, settled.narrow)
+        progress.note("measuring the evidence on held-out rows")
+        fitted = ray.get(
+            # The cores of one worker: all of them together may be on several machines, where no task can have them.
+            _with_evidence.options(num_cpus=config.cluster.cpus_per_worker).remote(
+                described, tensors, prepared.pca, prepared.held_out, prepared.searched
+            )
+        )
+        phases.done("measure")
+    return fitted, sample, state
+
+
+@ray.remote
+def _with_evidence(
+    description: dict[str, Any], tensors: dict[str, Floats], pca: Floats, held_out: Floats, searched: Floats
+) -> Adaptor:
+    bare = build(description, tensors, pca)
+    return build({**description, "evidence": evidence(bare, held_out, searched)}, tensors, pca)

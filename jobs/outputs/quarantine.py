@@ -1,0 +1,69 @@
+"""Rejected rows of one work item: all their columns as they were, why they were rejected, and where they stood."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from jobs.outputs.parquet import Layout, ShardWriter, Written
+from jobs.sources.vectors import Batch
+
+#: Columns that are added, each with an underscore appended for as long as the store has a column of that name.
+REASON, ROW_GROUP, ROW = "reason", "row_group", "row"
+_ROW_GROUP_ROWS = 1024
+
+
+def added_columns(schema: pa.Schema) -> tuple[str, str, str]:
+    """Names of the columns for reason (string), row group and row within it (int64) beside those of `schema`."""
+    reason, row_group, row = (_free(name, schema.names) for name in (REASON, ROW_GROUP, ROW))
+    return reason, row_group, row
+
+
+class Quarantine:
+    """Collects rejected rows in a local Parquet file, which is made with the first of them. A context manager."""
+
+    def __init__(self, path: Path, schema: pa.Schema, vector_column: str) -> None:
+        self._path = path
+        reason, row_group, row = added_columns(schema)
+        added = [pa.field(reason, pa.string()), pa.field(row_group, pa.int64()), pa.field(row, pa.int64())]
+        self._schema = pa.schema([*schema, *added], schema.metadata)
+        self._layout = Layout(_ROW_GROUP_ROWS, "zstd", vector_column)
+        self._open = ExitStack()
+        self._writer: ShardWriter | None = None
+
+    def __enter__(self) -> Self:
+        """Nothing yet: most work items reject nothing."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file when there is one."""
+        self._open.__exit__(kind, problem, trace)
+
+    def add(self, batch: Batch, reasons: dict[int, str]) -> None:
+        """Set aside rows of a batch: `reasons` maps a row of the batch to why."""
+        if self._writer is None:
+            self._writer = self._open.enter_context(ShardWriter(self._path, self._schema, self._layout))
+        for row, reason in sorted(reasons.items()):
+            columns = [
+                *batch.table.slice(row, 1).columns,
+                pa.array([reason]),
+                pa.array([batch.row_group], pa.int64()),
+                pa.array([batch.first_row + row], pa.int64()),
+            ]
+            self._writer.write(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def finish(self) -> Written | None:
+        """Complete the file; None when no row was rejected."""
+        return None if self._writer is None else self._writer.finish()
+
+
+def _free(name: str, taken: list[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name

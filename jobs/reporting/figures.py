@@ -1,0 +1,188 @@
+"""Measures against the width, and against each other, as SVG that takes colours and font from the page around it.
+
+matplotlib draws with stand-in colours, which are then replaced by CSS variables: one drawing for light and dark mode.
+The same numbers give the same bytes (fixed salt, no date).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+
+from jobs.reporting.sentences import METHOD_NAMES, METRIC_NAMES, Results, describe
+from jobs.search.methods import Column
+
+#: Stand-in colour → CSS variable.
+_COLOURS = {
+    "#010101": "--ink",
+    "#020202": "--muted",
+    "#030303": "--rule",
+    "#040404": "--paper",
+    "#0a0a01": "--adaptor",
+    "#0a0a02": "--pca",
+    "#0a0a03": "--truncation",
+    "#0a0a04": "--other",
+}
+_INK, _MUTED, _RULE, _PAPER = tuple(_COLOURS)[:4]
+_METHOD_COLOURS = {"adaptor": "#0a0a01", "pca": "#0a0a02", "truncation": "#0a0a03"}
+_MARKERS = {"adaptor": "o", "pca": "s", "truncation": "^"}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "matryoshka",
+    "font.size": 8,
+    "axes.edgecolor": _RULE,
+    "axes.labelcolor": _MUTED,
+    "xtick.color": _RULE,
+    "ytick.color": _RULE,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _MUTED,
+    "text.color": _INK,
+}
+
+
+def curve(results: Results, metric: str, size: tuple[float, float]) -> str:
+    """Draw one measure against the width for all methods: an inline `<svg>` of `size` (inches at 72 units each)."""
+
+    def draw(axes: Axes) -> None:
+        """Into one drawing."""
+        _draw(axes, results, metric)
+        _scale(axes, results, metric, size[0])
+
+    title = f"{METRIC_NAMES[metric]} against width"
+    return _inline(_svg(draw, size), re.sub(r"\W+", "-", metric), title, describe(results, metric))
+
+
+def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float]) -> str:
+    """Draw what a proxy says (across) against a measure with judgments (up), a point per method and width below d."""
+    columns = {method: [w for w in results.widths if w < results.dim] for method in results.methods}
+
+    def draw(axes: Axes) -> None:
+        """Into one drawing."""
+        _draw_original(axes, results, truth)
+        for method in sorted(columns, key=lambda method: method == "adaptor"):
+            across = [results.value(method, width, proxy) for width in columns[method]]
+            axes.plot(across, [results.value(method, w, truth) for w in columns[method]], **_line(method), ls="none")
+        if proxy.endswith("_distance"):
+            axes.invert_xaxis()  # less change is better: better is to the right in every drawing
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        _frame(axes, METRIC_NAMES[proxy].lower())
+
+    title = f"{METRIC_NAMES[truth]} against {METRIC_NAMES[proxy]}"
+    points = (
+        f"{METHOD_NAMES.get(method, method)} at {width}: "
+        f"{results.value(method, width, proxy):.3f}, {results.value(method, width, truth):.3f}"
+        for method, widths in columns.items()
+        for width in widths
+    )
+    return _inline(_svg(draw, size), re.sub(r"\W+", "-", f"worth-{proxy}"), title, "; ".join(points))
+
+
+def _svg(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
+    """What `draw` puts on axes in the page's style, as matplotlib writes it."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size)
+        draw(figure.add_subplot())
+        figure.subplots_adjust(
+            left=0.42 / size[0], right=1 - 0.12 / size[0], bottom=0.42 / size[1], top=1 - 0.1 / size[1]
+        )
+        drawing = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(drawing, format="svg", transparent=True, metadata=nothing)
+    return drawing.getvalue()
+
+
+def _draw(axes: Axes, results: Results, metric: str) -> None:
+    if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
+        _draw_original(axes, results, metric)
+    order = sorted(results.methods, key=lambda method: method == "adaptor")
+    for method in order:
+        records = [results.by_key[Column(method, width), metric] for width in results.widths]
+        line = _line(method)
+        axes.fill_between(
+            results.widths,
+            [record.ci_low for record in records],
+            [record.ci_high for record in records],
+            color=line["color"],
+            alpha=0.18 if method == "adaptor" else 0.1,
+            linewidth=0,
+        )
+        axes.plot(results.widths, [record.value for record in records], **line)
+
+
+def _draw_original(axes: Axes, results: Results, metric: str) -> None:
+    axes.axhline(results.original(metric).value, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
+
+
+def _line(method: str) -> dict[str, Any]:
+    bold = method == "adaptor"
+    return {
+        "color": _METHOD_COLOURS.get(method, "#0a0a04"),
+        "linewidth": 2.0 if bold else 1.3,
+        "marker": _MARKERS.get(method, "D"),
+        "markersize": 4.6 if bold else 4.2,
+        "markeredgecolor": _PAPER,
+        "markeredgewidth": 0.7,
+        "zorder": 4 if bold else 3,
+    }
+
+
+def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
+    first, last = results.widths[0], max(results.widths[-1], results.dim)
+    margin = max(0.045 * math.log2(last / first), 0.1) if last > first else 0.5
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(first * 2**-margin, last * 2**margin)
+    ticks = sorted({*results.widths, results.dim})
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    spacing = 0.34 / (inches - 0.6) * math.log2(last / first) if last > first else 0.0
+    shown = _legible(ticks, spacing)
+    axes.set_xticklabels([str(tick) if tick in shown else "" for tick in ticks])
+    values = [bound for r in results.records if r.metric == metric for bound in (r.ci_low, r.ci_high)]
+    low, high = min(values), max(values)
+    room = 0.06 * (high - low) or 0.05
+    axes.set_ylim(0 if low < 0.4 * high else low - room, high + room)
+    _frame(axes, "dimensions kept")
+
+
+def _frame(axes: Axes, across: str) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+    axes.grid(axis="y", color=_RULE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=3, width=0.6, pad=3)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_xlabel(across, labelpad=3)
+
+
+def _legible(ticks: Sequence[int], spacing: float) -> set[int]:
+    """Ticks with a label: from the widest down, none closer than `spacing` (powers of two) to the one before."""
+    shown: list[int] = []
+    for tick in reversed(ticks):
+        if not shown or math.log2(shown[-1] / tick) >= spacing:
+            shown.append(tick)
+    return set(shown)
+
+
+def _inline(drawing: str, name: str, title: str, description: str) -> str:
+    """Make matplotlib's file a part of the page: own ids, the page's colours and font, a title and a description."""
+    svg = drawing[drawing.index("<svg") :]
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
+    svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--font)", svg)
+    for stand_in, variable in _COLOURS.items():
+        svg = svg.replace(stand_in, f"var({variable})")
+    view = re.search(r'viewBox="[^"]+"', svg)
+    head = f'<svg {view.group(0) if view else ""} role="img" aria-labelledby="{name}-title {name}-desc">'
+    labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
+    return head + labels + svg[svg.index(">") + 1 :].strip()

@@ -1,0 +1,88 @@
+"""The search of a whole store as Ray tasks: runs of neighbouring shards go out, what they hold is joined as it comes.
+
+A run is large enough that its result (the best rows of every query, per column) is small beside it, and the driver
+holds one joined result and one coming in, however many shards there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
+from threadpoolctl import threadpool_limits
+
+from adaptor.errors import InputError, RunError
+from cluster.settings import ClusterSection
+from jobs.runtime.progress import Progress
+from jobs.search.source_search import Found, Search, join, search_shards
+from jobs.sources.parquet import Shard
+
+_SMALL_RUN, _LARGE_RUN = 256 << 20, 16 << 30
+_RUNS_PER_WORKER = 16
+
+PlacedShards = list[tuple[int, Shard]]
+
+
+def search_store(search: Search, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress) -> Found:
+    """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on how they are cut.
+
+    Raises what the reading side raises (InputError, RunError), and RunError when workers keep dying.
+    """
+    task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
+    told = ray.put(search)
+    waiting = cut_runs(shards, cluster.workers)
+    running: dict[Any, int] = {}
+    found: Found | None = None
+    try:
+        while True:
+            while len(running) < cluster.workers and (run := next(waiting, None)):
+                running[task.remote(told, run, cluster.cpus_per_worker)] = len(run)
+            if not running:
+                break
+            ready, _ = ray.wait(list(running), num_returns=1)
+            part = _result(ready[0])
+            progress.advance(running.pop(ready[0]), vectors=part.rows, left_out=part.left_out.total())
+            found = part if found is None else join(found, part)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+    if found is None:
+        raise ValueError("no shards to search")
+    return found
+
+
+@ray.remote
+def _search(search: Search, run: PlacedShards, threads: int) -> Found:
+    # Ray's limit comes after numpy has been loaded, which then takes all cores for itself.
+    with threadpool_limits(threads):
+        return search_shards(search, run)
+
+
+def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:
+    """Cut the shards, in order, into runs of about equal bytes: at least one per worker where there are enough."""
+    total = sum(shard.size for shard in shards)
+    target = min(max(total // (workers * _RUNS_PER_WORKER), _SMALL_RUN), _LARGE_RUN, max(1, -(-total // workers)))
+    run: PlacedShards = []
+    size = 0
+    for place, shard in enumerate(shards):
+        if run and size + shard.size // 2 > target:
+            yield run
+            run, size = [], 0
+        run.append((place, shard))
+        size += shard.size
+    if run:
+        yield run
+
+
+def _result(reference: Any) -> Found:
+    try:
+        part: Found = ray.get(reference)
+    except RayTaskError as problem:
+        if isinstance(problem.cause, InputError | RunError):
+            raise problem.cause from None
+        raise
+    except (OutOfMemoryError, WorkerCrashedError) as problem:
+        raise RunError(f"a worker died again and again while it searched the store: {problem}") from problem
+    return part

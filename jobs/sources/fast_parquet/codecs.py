@@ -1,0 +1,51 @@
+"""Decompression of pages to a size that is known for sure.
+
+pyarrow's `Codec.decompress` does not tell how many bytes came out: where they are fewer than asked for, the rest is
+whatever the memory held. So only those codecs are used directly whose data say how long they are, and are checked
+against it by their library: Snappy and Zstandard. (Gzip and Brotli spend their time in decompression anyway.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from jobs.sources.fast_parquet.headers import Unproven, varint
+from jobs.sources.fast_parquet.runs import Octets
+
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+def decompress(codec: str, stored: Octets, size: int) -> Octets:
+    """Exactly `size` bytes; `Unproven` when `stored` does not hold them. `codec` is a key of `SIZES`."""
+    if not size:
+        return stored[:0]
+    try:
+        if SIZES[codec](stored) == size:
+            return np.frombuffer(pa.Codec(codec).decompress(pa.py_buffer(stored), size), np.uint8)
+    except (pa.ArrowException, OSError, IndexError) as problem:
+        raise Unproven("a page that cannot be decompressed") from problem
+    raise Unproven("a compressed page of another size than its header says")
+
+
+def _snappy_size(stored: Octets) -> int | None:
+    return varint(stored, 0)[0]
+
+
+def _zstd_size(stored: Octets) -> int | None:
+    """Content size of a frame (RFC 8878, 3.1.1.1); None where it is not told."""
+    if stored[:4].tobytes() != _ZSTD_MAGIC:
+        return None
+    descriptor = int(stored[4])
+    single, flag = descriptor >> 5 & 1, descriptor >> 6
+    length = (single, 2, 4, 8)[flag]
+    start = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    if not length or len(stored) < start + length:
+        return None
+    return int.from_bytes(stored[start : start + length].tobytes(), "little") + (256 if length == 2 else 0)
+
+
+#: How many bytes the data of each codec will be.
+SIZES: dict[str, Callable[[Octets], int | None]] = {"snappy": _snappy_size, "zstd": _zstd_size}

@@ -1,0 +1,133 @@
+"""A uniform sample of the rows of a store: which rows (a pure function of seed and row counts), and reading them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from adaptor.errors import InputError
+from jobs.config.sections import StoreSection
+from jobs.sources.ids import id_strings, id_texts
+from jobs.sources.parquet import Shard, read_footer
+from jobs.sources.vectors import decode, read_batches
+from jobs.storage.objects import Objects
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+#: Rows decoded at once while looking for sampled rows.
+_BATCH_ROWS = 4096
+
+
+def choose_rows(
+    row_counts_per_row_group: Sequence[Sequence[int]], sample: int, max_row_groups: int, seed: int
+) -> dict[int, Integers]:
+    """Draw `sample` rows without replacement: shard index → ascending int64 row numbers within the shard.
+
+    With at most `max_row_groups` row groups in all, every set of `sample` rows is equally likely (all rows when the
+    store has no more). With more, at most `max_row_groups` row groups are drawn and rows within those: every row still
+    has the same probability p of being drawn, but rows of one row group tend to come together, and the number of rows
+    may differ from `sample` by the share of one row group (more when group sizes differ and most are smaller than that
+    share). When `sample` asks for more than that gives, p is max_row_groups / row groups: whole row groups are taken
+    and the sample is smaller. Depends on the counts and the seed only. Memory: about 160 bytes per sampled row and 50
+    per row group.
+    """
+    counts = np.fromiter((rows for shard in row_counts_per_row_group for rows in shard), dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    nonempty = np.flatnonzero(counts)
+    if len(nonempty) <= max_row_groups:
+        total = int(counts.sum())
+        rows = np.arange(total) if sample >= total else np.sort(rng.choice(total, sample, replace=False, shuffle=False))
+    else:
+        starts = np.cumsum(counts) - counts
+        taken = _two_stage_counts(counts[nonempty], sample, max_row_groups, rng)
+        parts = [
+            starts[group] + np.sort(rng.choice(counts[group], number, replace=False, shuffle=False))
+            for group, number in zip(nonempty, taken, strict=True)
+            if number
+        ]
+        rows = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+    return _by_shard(rows, [sum(shard) for shard in row_counts_per_row_group])
+
+
+def _by_shard(rows: Integers, shard_rows: Sequence[int]) -> dict[int, Integers]:
+    ends = np.cumsum(np.asarray(shard_rows, dtype=np.int64))
+    chosen, start = {}, 0
+    for shard, stop in enumerate(np.searchsorted(rows, ends)):
+        if stop > start:
+            chosen[shard] = rows[start:stop] - (ends[shard] - shard_rows[shard])
+        start = stop
+    return chosen
+
+
+def _two_stage_counts(counts: Integers, sample: int, max_row_groups: int, rng: np.random.Generator) -> Integers:
+    """How many rows to take of each row group: 0 for most, such that every row has the same probability.
+
+    A drawn group gives `share` rows (all its rows if it has fewer). Drawing groups with probability
+    e = max_row_groups · max(rows, share) / Σ max(rows, share) makes e · min(share, rows) / rows the same for every row.
+    Groups with e ≥ 1 are always read and give rows in proportion to their size.
+    """
+    share = _share(counts, sample, max_row_groups)
+    sizes = np.maximum(counts, share)
+    expected = max_row_groups * sizes / sizes.sum()
+    rows_expected = np.minimum(counts, np.where(expected >= 1, expected * np.minimum(share, counts), share))
+    # In random order, so that a period in the store (one small group at each file's end) cannot line up with the steps.
+    order = rng.permutation(len(counts))
+    always = expected[order] >= 1
+    drawn = always | (_systematic(np.where(always, 0.0, expected[order]), rng) > 0)
+    taken = np.zeros(len(counts), dtype=np.int64)
+    taken[order] = _systematic(np.where(drawn, rows_expected[order], 0.0), rng)
+    return taken
+
+
+def _share(counts: Integers, sample: int, max_row_groups: int) -> float:
+    """Rows of one drawn group (a real number) for which `sample` rows are expected in all; solved by bisection."""
+    total, low, high = int(counts.sum()), 0.0, float(counts.max())
+    if sample >= total * max_row_groups / len(counts):
+        return high
+    for _ in range(80):
+        middle = (low + high) / 2
+        if total * max_row_groups * middle / np.maximum(counts, middle).sum() < sample:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _systematic(expected: Floats, rng: np.random.Generator) -> Integers:
+    """Round to integers that have exactly these expectations and the same sum (± 1): one random start, equal steps."""
+    steps = np.floor(np.concatenate(([0.0], np.cumsum(expected))) + rng.random()).astype(np.int64)
+    return np.diff(steps)
+
+
+def read_rows(
+    objects: Objects, shard: Shard, store: StoreSection, rows: Integers, dim: int | None = None, *, direct: bool = True
+) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
+    """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
+
+    Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only the row groups that
+    hold the rows are read, batch by batch, `direct` as in `read_batches`. `InputError` for a damaged shard and for a
+    row beyond its end.
+    """
+    footer = read_footer(objects, shard, store)
+    ends = np.cumsum(np.asarray(footer.row_group_rows, dtype=np.int64))
+    if len(rows) and not 0 <= rows[0] <= rows[-1] < footer.rows:
+        raise InputError(f"{objects.uri}: {shard.key} has {footer.rows} rows, row {rows[-1]} was asked: it has changed")
+    columns = [store.id_column, store.vector_column]
+    ids: list[str] = []
+    vectors: list[pa.Array] = []
+    groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
+    for batch in read_batches(objects, shard, groups, _BATCH_ROWS, columns, direct=direct):
+        start = ends[batch.row_group] - footer.row_group_rows[batch.row_group] + batch.first_row
+        low, high = np.searchsorted(rows, (start, start + batch.table.num_rows))
+        if high > low:
+            here = pa.array(rows[low:high] - start)
+            ids += map(str, id_strings(id_texts(batch.table.column(store.id_column)).take(here)))
+            vectors.append(batch.table.column(store.vector_column).take(here))
+    if not ids:
+        return [], np.zeros((0, dim or 0), dtype=np.float32), {}
+    decoded = decode(pa.chunked_array(vectors), dim)
+    return ids, decoded.vectors, decoded.reasons

@@ -1,0 +1,40 @@
+"""Opening the place that a URI names: local disk, S3, or any filesystem that fsspec knows."""
+
+from __future__ import annotations
+
+from jobs.config.sections import FilesystemOptions
+from jobs.config.uris import scheme_of
+from jobs.storage.objects import Objects
+
+
+def open_objects(uri: str, options: FilesystemOptions) -> Objects:
+    """Open the place that `uri` names; cheap, so call it inside every worker.
+
+    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives
+    its parent with `only` set to the file's name.
+    """
+    bare = uri.rstrip("/")
+    if bare.endswith(".parquet") and bare == uri:
+        parent, _, name = bare.rpartition("/")
+        if not parent:
+            parent = "/" if uri.startswith("/") else "."
+        single = _open(parent, options)
+        if single.stat(name) is not None:
+            single.only = name
+            return single
+    return _open(uri, options)
+
+
+def _open(uri: str, options: FilesystemOptions) -> Objects:
+    scheme = scheme_of(uri)
+    if scheme in ("", "file"):
+        from jobs.storage.local import LocalObjects
+
+        return LocalObjects(uri)
+    if scheme == "s3":
+        from jobs.storage.s3 import S3Objects
+
+        return S3Objects(uri, options)
+    from jobs.storage.fsspec_objects import FsspecObjects
+
+    return FsspecObjects(uri)

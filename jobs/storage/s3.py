@@ -1,0 +1,236 @@
+"""Objects on S3 and servers that speak it.
+
+Bulk reads go through pyarrow; everything that must be atomic or fresh (listing, HEAD, conditional PUT, multipart) goes
+through s3fs's bare requests. s3fs's own files and caches are not used: its files publish a truncated object when an
+exception interrupts them, and its caches show yesterday's listing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from email.utils import parsedate_to_datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptor.errors import InputError, RunError
+from jobs.config.sections import FilesystemOptions
+from jobs.storage.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
+from jobs.storage.s3_clients import arrow_filesystem, request_client
+from jobs.storage.s3_errors import is_broken_reply, no_s3, telling_answers, translated
+
+if TYPE_CHECKING:
+    import pyarrow.fs as pafs
+    import s3fs
+
+#: Files up to this size go up in one PUT; larger ones in parts of at least this size.
+PART_BYTES = 32 << 20
+#: botocore tries a request again until its reply begins; a reply that breaks off is ours to ask for again.
+_BODY_TRIES = 3
+#: S3's limit is 10,000 parts.
+_MOST_PARTS = 9_000
+
+
+class S3Objects(Objects):
+    """The objects below `s3://bucket/prefix`. Clients are made at the first request, one pair per instance."""
+
+    buffer_bytes = 8 << 20
+    requests_ahead = 4
+
+    def __init__(self, uri: str, options: FilesystemOptions) -> None:
+        bucket, _, prefix = uri[len("s3://") :].partition("/")
+        if "@" in bucket:
+            raise InputError("an s3:// uri must not hold credentials: they come from the environment or a role")
+        if not bucket:
+            raise InputError(f"uri {uri!r} names no bucket: write s3://bucket/prefix")
+        self.uri = uri
+        self.bucket = bucket
+        self.prefix = f"{checked_key(prefix.strip('/'))}/" if prefix.strip("/") else ""
+        self.options = options
+
+    @cached_property
+    def arrow(self) -> pafs.FileSystem:
+        """pyarrow's filesystem, made on first use."""
+        return arrow_filesystem(self.bucket, self.options)
+
+    @cached_property
+    def _client(self) -> s3fs.S3FileSystem:
+        return request_client(self.options)
+
+    def path(self, key: str) -> str:
+        """`bucket/prefix/key`."""
+        return f"{self.bucket}/{self.prefix}{checked_key(key)}"
+
+    def _list(self, prefix: str) -> Iterator[ObjectInfo]:
+        page: dict[str, Any] = {"Prefix": self.prefix + prefix}
+        while True:
+            answer = self._request("list_objects_v2", **page)
+            for entry in answer.get("Contents", ()):
+                if not entry["Key"].endswith("/"):  # markers that consoles make for empty folders
+                    yield ObjectInfo(entry["Key"][len(self.prefix) :], entry["Size"], entry["ETag"].strip('"'))
+            if not answer.get("IsTruncated"):
+                return
+            page["ContinuationToken"] = answer["NextContinuationToken"]
+
+    def stat(self, key: str) -> ObjectInfo | None:
+        """One HEAD: size and ETag now."""
+        try:
+            answer = self._request("head_object", key)
+        except FileNotFoundError:
+            return None
+        if "ETag" not in answer:  # a web server that is fine with anything
+            raise InputError(no_s3(f"head_object s3://{self.path(key)}", self.bucket, "was answered without an ETag"))
+        return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
+
+    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
+        """One GET; `InputError` when absent or over `limit` bytes."""
+        info = self.stat(key)
+        if info is None:
+            raise AbsentError(f"s3://{self.path(key)} does not exist")
+        if info.size > limit:
+            raise InputError(
+                f"s3://{self.path(key)} has {info.size} bytes, more than the {limit} that are read at once"
+            )
+        return self._body(key, _BODY_TRIES)
+
+    def _body(self, key: str, tries: int) -> bytes:
+        try:
+            content: bytes = self._client.cat_file(self.path(key))
+        except FileNotFoundError as error:
+            raise AbsentError(f"s3://{self.path(key)} does not exist") from error
+        except Exception as error:
+            meaning = translated(error, f"reading s3://{self.path(key)}", self.bucket)
+            if tries > 1 and isinstance(meaning, RunError):
+                return self._body(key, tries - 1)
+            raise meaning from error
+        return content
+
+    def put(self, key: str, content: bytes) -> None:
+        """One PUT."""
+        self._request("put_object", key, Body=content)
+
+    def put_new(self, key: str, content: bytes) -> bool:
+        """One PUT with `If-None-Match: *`. On 412 the object is read: a lost reply makes our own write look foreign."""
+        try:
+            self._amid_others(key, partial(self._request, "put_object", key, Body=content, IfNoneMatch="*"))
+        except FileExistsError:
+            return self._holds(key, content)  # no second try when it is gone again: that would be another creation
+        return True
+
+    def put_file(self, key: str, local: Path) -> None:
+        """One PUT, or a multipart upload that is aborted when anything interrupts it."""
+        try:
+            self._put_file(key, local, self._request)
+        except FileNotFoundError as error:
+            raise RunError(f"s3://{self.path(key)}: the upload disappeared before it was completed") from error
+
+    def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
+        """The same under the condition `If-Match`, or `If-None-Match: *`."""
+        try:
+            self._amid_others(key, partial(self._put_file, key, local, partial(self._request_over, seen)))
+        except (FileExistsError, FileNotFoundError):  # another one, or none
+            return False
+        return True
+
+    def _amid_others(self, key: str, put: Callable[[], object]) -> None:
+        """`put`, and again when the answer is 409: another conditional write of this key is under way."""
+        for attempt in range(self.options.attempts):
+            try:
+                put()
+                return
+            except BlockingIOError:
+                time.sleep(min(0.1 * 1.7**attempt, 5))
+        raise RunError(f"s3://{self.path(key)} could not be written in {self.options.attempts} attempts (conflicts)")
+
+    def _request_over(self, seen: ObjectInfo | None, method: str, key: str, **fields: Any) -> Any:
+        """The request that makes an object, if what stands there is what was `seen`; `FileExistsError` if it is not.
+
+        A server that does not heed the condition is no worse than a local disk: a look comes just before.
+        """
+        if method == "complete_multipart_upload" and self.stat(key) != seen:  # Ceph 16 heeds no condition here
+            raise FileExistsError(key)
+        if seen is None:
+            return self._request(method, key, IfNoneMatch="*", **fields)
+        for tag in (f'"{seen.version}"', seen.version):  # Ceph 16 takes only the second for the same as what it has
+            try:
+                return self._request(method, key, IfMatch=tag, **fields)
+            except FileExistsError:
+                if self.stat(key) != seen:
+                    raise
+        return self._request(method, key, **fields)
+
+    def _put_file(self, key: str, local: Path, finish: Callable[..., Any]) -> None:
+        """Upload; the request that makes the object appear, `finish` sends."""
+        size = local.stat().st_size
+        if size <= PART_BYTES:
+            finish("put_object", key, Body=local.read_bytes())
+            return
+        upload = self._request("create_multipart_upload", key)["UploadId"]
+        part_bytes = max(PART_BYTES, -(-size // _MOST_PARTS))
+        try:
+            parts = self._upload_parts(key, local, upload, part_bytes)
+            self._complete(key, partial(finish, UploadId=upload), parts, size)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError, InputError, RunError):
+                self._request("abort_multipart_upload", key, UploadId=upload)
+            raise
+
+    def _upload_parts(self, key: str, local: Path, upload: str, part_bytes: int) -> list[dict[str, Any]]:
+        parts: list[dict[str, Any]] = []
+        with open(local, "rb") as file:
+            while body := file.read(part_bytes):
+                number = len(parts) + 1
+                answer = self._request("upload_part", key, UploadId=upload, PartNumber=number, Body=body)
+                checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+                checksums.pop("ChecksumType", None)
+                parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+        return parts
+
+    def _complete(self, key: str, finish: Callable[..., Any], parts: list[dict[str, Any]], size: int) -> None:
+        try:
+            finish("complete_multipart_upload", key, MultipartUpload={"Parts": parts})
+        except FileNotFoundError:
+            # The upload is gone: the first try of this request did complete it and its reply was lost. Or it is not, or
+            # what was to be replaced is gone.
+            info = self.stat(key)
+            if info is None or info.size != size or not info.version.endswith(f"-{len(parts)}"):
+                raise
+
+    def delete(self, key: str) -> None:
+        """One DELETE; absent is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            self._request("delete_object", key)
+
+    def abandon_uploads(self, older_than: float) -> int:
+        """Abort multipart uploads below the prefix: their parts are invisible, and paid for."""
+        page: dict[str, Any] = {"Prefix": self.prefix}
+        aborted = 0
+        while True:
+            answer = self._request("list_multipart_uploads", **page)
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for upload in answer.get("Uploads", ()):
+                if upload["Key"].startswith(self.prefix) and (now - upload["Initiated"]).total_seconds() > older_than:
+                    key = upload["Key"][len(self.prefix) :]
+                    with contextlib.suppress(FileNotFoundError):
+                        self._request("abort_multipart_upload", key, UploadId=upload["UploadId"])
+                        aborted += 1
+            if not answer.get("IsTruncated"):
+                return aborted
+            page |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+
+    def _request(self, method: str, key: str | None = None, **fields: Any) -> Any:
+        """One request with its retries. 404, 412 and 409 come out as FileNotFound-, FileExists- and BlockingIOError
+        where they tell something about the key."""
+        if key is not None:
+            fields["Key"] = self.prefix + checked_key(key)
+        where = f"s3://{self.bucket}/{fields.get('Key', self.prefix)}"
+        for left in reversed(range(_BODY_TRIES)):
+            try:
+                return self._client.call_s3(method, Bucket=self.bucket, **fields)
+            except Exception as error:
+                if not (left and is_broken_reply(error)):
+                    telling = telling_answers(method, fields)
+                    raise translated(error, f"{method} {where}", self.bucket, telling) from error
+        raise AssertionError

@@ -1,0 +1,113 @@
+"""The two S3 clients of a process, built alike: pyarrow's for bulk reads, s3fs's for single requests."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pyarrow.fs as pafs
+
+from adaptor.errors import InputError
+from jobs.config.credential_redaction import masked
+from jobs.config.sections import FilesystemOptions
+from jobs.config.uris import an_address
+
+if TYPE_CHECKING:
+    import s3fs
+
+_CONNECT_SECONDS = 10.0
+#: Where the AWS tools look for the server's address, in their order.
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def endpoint_of(options: FilesystemOptions) -> str | None:
+    """The server's address: the option, else what the AWS tools read from the environment; None means AWS."""
+    given = {"filesystem.endpoint": options.endpoint, **{name: os.environ.get(name) for name in _ENDPOINTS}}
+    name, endpoint = next(((name, value) for name, value in given.items() if value), ("", None))
+    try:
+        return an_address(endpoint)
+    except ValueError as problem:
+        raise InputError(f"{name} {problem}, got {masked(endpoint or '')!r}") from problem
+
+
+def region_of(options: FilesystemOptions) -> str | None:
+    """The region: the option, else AWS_REGION or AWS_DEFAULT_REGION; a server with its own endpoint needs none."""
+    region = options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return region or ("us-east-1" if endpoint_of(options) else None)
+
+
+def arrow_filesystem(bucket: str, options: FilesystemOptions) -> pafs.S3FileSystem:
+    """pyarrow's client. Without a region for AWS, the bucket is asked for its own."""
+    endpoint, region = endpoint_of(options), region_of(options)
+    settings: dict[str, Any] = {
+        "anonymous": options.credentials == "anonymous",
+        "region": region if region is not None else _region_of_bucket(bucket),
+        "request_timeout": options.request_timeout_seconds,
+        "connect_timeout": min(_CONNECT_SECONDS, options.request_timeout_seconds),
+        "retry_strategy": pafs.AwsStandardS3RetryStrategy(max_attempts=options.attempts),
+    }
+    if endpoint:
+        parts = urlsplit(endpoint)
+        settings |= {"endpoint_override": parts.netloc, "scheme": parts.scheme}
+    if options.credentials == "role":
+        settings |= {"role_arn": options.role_arn, "session_name": "matryoshka"}
+    return pafs.S3FileSystem(**settings)
+
+
+def _region_of_bucket(bucket: str) -> str:
+    try:
+        return str(pafs.resolve_s3_region(bucket))
+    except (OSError, ValueError) as error:
+        raise InputError(f"the region of bucket {bucket} is not known: set filesystem.region ({error})") from error
+
+
+def request_client(options: FilesystemOptions) -> s3fs.S3FileSystem:
+    """s3fs's client with every cache off and the retries left to botocore alone.
+
+    AWS_REQUEST_CHECKSUM_CALCULATION and the rest of the AWS environment stay in force: nothing here overrides them.
+    """
+    import s3fs
+
+    endpoint = endpoint_of(options)
+    config: dict[str, Any] = {
+        "retries": {"mode": "standard", "total_max_attempts": options.attempts},
+        "read_timeout": options.request_timeout_seconds,
+        "connect_timeout": min(_CONNECT_SECONDS, options.request_timeout_seconds),
+    }
+    if endpoint:
+        config["s3"] = {"addressing_style": "path"}  # a host name per bucket needs DNS that such servers rarely have
+    client = s3fs.S3FileSystem(
+        anon=options.credentials == "anonymous",
+        endpoint_url=endpoint,
+        client_kwargs={"region_name": region_of(options)},
+        config_kwargs=config,
+        session=_role_session(options.role_arn) if options.role_arn else None,
+        skip_instance_cache=True,
+        use_listings_cache=False,
+    )
+    client.retries = 1  # s3fs would multiply botocore's attempts by its own
+    return client
+
+
+def _role_session(role_arn: str) -> Any:
+    """An aiobotocore session whose credentials are those of the assumed role, renewed before they end."""
+    from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
+    from aiobotocore.session import AioSession
+
+    source = AioSession()
+    session = AioSession()
+
+    class Resolver:
+        async def load_credentials(self) -> Any:
+            """What botocore asks a session's resolver for: credentials that renew themselves."""
+            fetcher = AioAssumeRoleCredentialFetcher(
+                client_creator=source.create_client,
+                source_credentials=await source.get_credentials(),
+                role_arn=role_arn,
+                extra_args={"RoleSessionName": "matryoshka"},
+            )
+            return AioDeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
+
+    session.register_component("credential_provider", Resolver())
+    return session

@@ -1,0 +1,120 @@
+"""`matryoshka submit`: the same command, run by a Ray cluster instead of this machine.
+
+1. Check the command's own configuration here, with all its rules, and what makes no sense on a cluster.
+2. Stage our code and the resolved configuration in a temporary folder (`jobs.submit.staging`); data never travels.
+3. Send it (`cluster.submission`), print its log and take over how it ended (`cluster.following`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from adaptor.errors import InputError
+from cluster.following import follow
+from cluster.submission import Job, on_this_machine, reach, send
+from jobs.config.commands import SubmissionSection, SubmitConfig
+from jobs.config.loader import SCHEMAS, load, resolved
+from jobs.runtime.interrupts import INTERRUPTED
+from jobs.submit.staging import CONFIG_NAME, stage
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+
+def run(config: SubmitConfig) -> int:
+    """Send the job and, unless told otherwise, follow it. Log to stdout, everything else to stderr.
+
+    Returns 0 when the job succeeded (or was queued, with `follow: false`), 1 when it failed or was stopped, 130 after
+    Ctrl-C, which leaves the job running. Raises `InputError` before anything is sent, `ClusterError` after that.
+    """
+    section = config.submission
+    command_config = _checked(section)
+    with tempfile.TemporaryDirectory(prefix="matryoshka-submit-") as folder:
+        code = stage(Path(folder), resolved(command_config))
+        job = Job(
+            name=section.job_id or _name(section, code),
+            entrypoint=f"python -m jobs {section.command} {CONFIG_NAME}",
+            working_dir=Path(folder),
+            pip=section.pip,
+            variables=section.environment,
+            cpus=section.entrypoint_cpus,
+        )
+        with reach(section.address, section.allow_unauthenticated) as client:
+            sent = send(client, job)
+            _say(f"job {job.name} " + ("is sent" if sent else "is running already: following it, nothing new was sent"))
+            if section.follow:
+                return _follow(client, job.name, section.address)
+    _say(_how_to(job.name, section.address))
+    return 0
+
+
+def _checked(section: SubmissionSection) -> BaseModel:
+    """The configuration of the command itself, ready to travel. Raises `InputError` listing all that is wrong with it.
+
+    The job does not start in this folder, so paths below it are made absolute where the cluster may see this disk.
+    """
+    schema = SCHEMAS[section.command]
+    config = load(schema, Path(section.config), section.overrides.items())
+    values = config.model_dump(mode="json")
+    here = on_this_machine(section.address)
+    relative = list(_relative_paths(values, Path.cwd() if here else None))
+    if not relative:
+        return config
+    listing = "".join(f"\n  {name}: {path}" for name, path in relative)
+    if not here:
+        raise InputError(
+            f"{section.config} cannot be submitted: on the cluster there is no folder that these relative paths could "
+            f"start from; give s3:// URIs, or absolute paths of a disk that all nodes share{listing}"
+        )
+    _say(f"relative paths start in {Path.cwd()}, which every node of the cluster must see:{listing}")
+    return schema.model_validate(values)
+
+
+def _relative_paths(values: dict[str, Any], start: Path | None, above: str = "") -> Iterator[tuple[str, str]]:
+    """Every relative path in a `uri` below `values`, with its dotted name; with `start`, it is made absolute there."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _relative_paths(value, start, f"{above}{key}.")
+        elif key == "uri" and isinstance(value, str) and "://" not in value and not PurePosixPath(value).is_absolute():
+            yield f"{above}{key}", value
+            if start is not None:
+                values[key] = str(start / Path(value).expanduser())
+
+
+def _name(section: SubmissionSection, code: str) -> str:
+    """A name that is the same exactly when the same job is sent again."""
+    parts = [code, section.pip, section.environment, section.entrypoint_cpus]
+    return f"matryoshka-{section.command}-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]}"
+
+
+def _follow(client: JobSubmissionClient, name: str, address: str) -> int:
+    try:
+        ending = follow(client, name, _print)
+    except KeyboardInterrupt:
+        _say(f"no longer following; the job goes on. {_how_to(name, address)}")
+        return INTERRUPTED
+    how = ending.status.lower() + (f" (exit status {ending.exit_code})" if ending.exit_code is not None else "")
+    reason = f": {ending.message}" if ending.message and not ending.succeeded else ""
+    _say(f"job {name} {how}{reason}")
+    return 0 if ending.succeeded else 1
+
+
+def _how_to(name: str, address: str) -> str:
+    return f"Follow it: submit it again. Stop it: RAY_AUTH_MODE=token ray job stop --address {address} {name}"
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,89 @@
+"""The checks of all outputs as Ray tasks, a bounded number at a time, and the search for doubled ids across them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import ray
+from ray.exceptions import RayTaskError, WorkerCrashedError
+
+from adaptor.errors import InputError, RunError
+from jobs.config.commands import VerifyConfig
+from jobs.runtime.progress import Progress
+from jobs.sources.fingerprints import Fingerprints, doubled
+from jobs.verify.checks import UNIQUE, Finding
+from jobs.verify.context import Task
+from jobs.verify.item import check_item, find_ids
+
+#: Doubled ids that are looked up by name.
+_NAMED_IDS = 10
+
+
+def check_outputs(config: VerifyConfig, tasks: Sequence[Task], id_rows: int) -> tuple[int, list[Finding]]:
+    """Check every output on the connected cluster: rows in all, and what was found.
+
+    `id_rows` is the number of ids expected, to make room for their fingerprints. Raises `InputError` when store or
+    artefact cannot be used, `RunError` for outages and when a worker keeps dying.
+    """
+    rows, filled, findings = 0, 0, []
+    prints = np.empty(id_rows, np.uint64)
+    with Progress(
+        "verify", total=len(tasks), unit="work items", rates=("vectors",), log=config.cluster.log
+    ) as progress:
+        for report in _in_flight(config, check_item, tasks):
+            rows += report.rows
+            findings += report.findings
+            last = filled + len(report.prints)
+            if last > len(prints):  # an output holds more rows than its record says
+                prints = np.concatenate((prints, np.empty(last - len(prints), np.uint64)))
+            prints[filled:last] = report.prints
+            filled = last
+            progress.advance(vectors=report.rows, findings=len(report.findings))
+    prints[:filled].sort()
+    return rows, findings + _name_doubled(config, tasks, doubled(prints[:filled]))
+
+
+def _name_doubled(config: VerifyConfig, tasks: Sequence[Task], twice: Fingerprints) -> list[Finding]:
+    """The ids behind doubled fingerprints, from a second look at the outputs."""
+    if not len(twice):
+        return []
+    names: Counter[str] = Counter()
+    arguments = [(task.record, twice[:_NAMED_IDS]) for task in tasks]
+    for ids in _in_flight(config, lambda config_json, pair: find_ids(config_json, *pair), arguments):
+        names.update(ids)
+    shown = ", ".join(f"{name!r} ({count} times)" for name, count in sorted(names.items()) if count > 1)
+    problem = (
+        f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the store itself has them twice "
+        "(verification.unique_ids_up_to: 0 leaves this check out)"
+    )
+    return [Finding(UNIQUE, "all outputs", problem)]
+
+
+def _in_flight(config: VerifyConfig, function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
+    """Results of a function of (configuration, argument) as Ray tasks, as many at a time as there are workers."""
+    cluster = config.cluster
+    task = ray.remote(num_cpus=cluster.cpus_per_worker, max_retries=2)(function)
+    told = config.model_dump_json()
+    waiting = iter(arguments)
+    running: set[Any] = set()
+    try:
+        while True:
+            while len(running) < cluster.workers and (argument := next(waiting, None)) is not None:
+                running.add(task.remote(told, argument))
+            if not running:
+                return
+            ready, _ = ray.wait(list(running), num_returns=1)
+            running.remove(ready[0])
+            yield ray.get(ready[0])
+    except RayTaskError as problem:
+        if isinstance(problem.cause, InputError | RunError):
+            raise problem.cause from None
+        raise
+    except WorkerCrashedError as problem:
+        raise RunError(f"a worker died again and again while it checked the outputs: {problem}") from problem
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)

@@ -1,0 +1,281 @@
+"""The whole store through the adaptor, on a real local Ray: each row once, payload as it was, re-runs do the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adaptor.errors import InputError, RunError
+from cluster.errors import ClusterError
+from jobs.commits.ledger import LEDGER
+from jobs.commits.output_version import check_apart
+from jobs.config.commands import CompressOutputSection
+from jobs.config.sections import StoreSection
+from jobs.storage.objects import Objects
+from tests.jobs.compress.workplace import WIDTH, Workplace, lists, table, vectors
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+def short(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
+    """The vectors of an output column."""
+    return np.array(column.to_pylist(), np.float32)
+
+
+def summary(workplace: Workplace, **sections: Any) -> dict[str, Any]:
+    """The summary of the last run."""
+    content: dict[str, Any] = json.loads(workplace.generation(**sections).read("summary.json"))
+    return content
+
+
+def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None:
+    assert workplace.compress(cluster={"workers": 2}) == 0
+    for key in ("a.parquet", "sub/b.parquet", "sub/c.parquet"):
+        source, output = pq.read_table(workplace.store / key), workplace.output(key)
+        assert output.column_names == source.column_names
+        assert output.drop(["vector"]).equals(source.drop(["vector"]))
+        assert output.schema.field("vector").type == pa.list_(pa.float32(), WIDTH)
+        oracle = workplace.exact(source["vector"].to_pylist())
+        oracle /= np.linalg.norm(oracle, axis=1, keepdims=True)
+        np.testing.assert_allclose(short(output["vector"]), oracle, atol=1e-6)
+    counts = [(r.rows_in, r.rows_out, r.duplicate_ids) for r in workplace.records()]
+    assert counts == [(25, 25, 0), (31, 31, 0), (3, 3, 0)]
+    numbers = summary(workplace)
+    assert (numbers["status"], numbers["rows_out"], numbers["work_items_done"]) == ("complete", 59, 3)
+    assert numbers["adaptor_id"] == workplace.adaptor.adaptor_id
+    assert numbers["notes"][0].startswith("width 5 is not one that the adaptor was trained for (4, 8)")
+    metadata = pq.read_schema(workplace.generation().path("data/sub/b.parquet")).metadata
+    assert metadata[b"matryoshka.adaptor_id"].decode() == workplace.adaptor.adaptor_id
+    stamped = {name: metadata[f"matryoshka.{name}".encode()] for name in ("d", "m", "metric", "normalised", "source")}
+    assert stamped == {"d": b"12", "m": b"5", "metric": b"cosine", "normalised": b"true", "source": b"sub/b.parquet"}
+
+
+def test_a_second_run_has_nothing_to_do(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace.compress()
+    before = workplace.bytes_below("data/", LEDGER)
+    capsys.readouterr()
+    started = time.monotonic()
+    assert workplace.compress(reading={"batch_rows": 1}, cluster={"workers": 2}) == 0
+    assert time.monotonic() - started < 5
+    assert "nothing to do: all 3 work items are done" in capsys.readouterr().out
+    assert workplace.bytes_below("data/", LEDGER) == before
+    assert (summary(workplace)["work_items_done_before"], summary(workplace)["work_items_done"]) == (3, 0)
+
+
+def test_new_changed_removed_and_lost(workplace: Workplace) -> None:
+    workplace.compress()
+    untouched = workplace.generation().stat("data/sub/c.parquet")
+    workplace.put("new.parquet", table(7, seed=4))
+    workplace.put("a.parquet", table(12, seed=5))
+    os.unlink(workplace.store / "sub" / "b.parquet")
+    assert workplace.compress() == 0
+    assert summary(workplace)["work_items_done"] == 2
+    assert workplace.generation().stat("data/sub/c.parquet") == untouched
+    assert workplace.output("a.parquet")["id"].to_pylist()[:2] == ["row-5-0", "row-5-1"]
+    assert [r.output for r in workplace.records()] == [
+        "data/a.parquet",
+        "data/new.parquet",
+        "data/sub/b.parquet",
+        "data/sub/c.parquet",
+    ]
+    assert workplace.compress(output={"removed": "delete"}) == 0
+    assert set(workplace.bytes_below("data/")) == {"data/a.parquet", "data/new.parquet", "data/sub/c.parquet"}
+    assert len(workplace.bytes_below(LEDGER)) == 3
+    sound = workplace.bytes_below("data/")
+    workplace.generation().delete("data/new.parquet")
+    workplace.generation().put("data/stray.parquet", b"left by a run of long ago")
+    assert workplace.compress(output={"removed": "delete"}) == 0
+    assert workplace.bytes_below("data/") == sound
+
+
+def test_bytes_do_not_depend_on_workers_or_batches(workplace: Workplace) -> None:
+    workplace.put("wide.parquet", table(9000, seed=6), row_group_rows=5000)
+    workplace.compress()
+    alone = workplace.bytes_below("data/", LEDGER)
+    for workers, batch_rows in ((2, 100), (1, 4097)):
+        output = {"uri": str(workplace.root / f"other-{batch_rows}")}
+        workplace.compress(output=output, cluster={"workers": workers}, reading={"batch_rows": batch_rows})
+        assert workplace.bytes_below("data/", LEDGER, output=output) == alone
+
+
+def test_runs_of_row_groups_give_the_same_rows(workplace: Workplace) -> None:
+    workplace.compress()
+    split: dict[str, Any] = {"output": {"uri": str(workplace.root / "split")}}
+    size = os.path.getsize(workplace.store / "sub" / "b.parquet")
+    assert workplace.compress(reading={"split_bytes": size // 2}, **split) == 0
+    parts = sorted(key for key in workplace.bytes_below("data/", **split) if "/b." in key)
+    joined = pa.concat_tables([workplace.output(part.removeprefix("data/"), **split) for part in parts])
+    assert len(parts) > 1
+    assert all(re.fullmatch(r"data/sub/b\.rg\d{5}-\d{5}\.parquet", part) for part in parts)
+    assert joined.equals(workplace.output("sub/b.parquet"))
+    assert workplace.compress(**split) == 0  # a larger split_bytes later does not undo it
+    assert summary(workplace, **split)["work_items_done"] == 0
+
+
+def test_shards_that_another_run_cut_differently_meanwhile_are_not_called_complete(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = os.path.getsize(workplace.store / "sub" / "b.parquet")
+    other: dict[str, Any] = {"output": {"uri": str(workplace.root / "other")}}
+    workplace.compress()
+    whole = workplace.output("sub/b.parquet")
+    assert workplace.compress(reading={"split_bytes": size // 2}, **other) == 0
+
+    def meanwhile(generation: Objects) -> dict[Any, Any]:
+        """What another driver writes between the plan of this one and its end."""
+        for key, content in workplace.bytes_below("data/", LEDGER, **other).items():
+            generation.put(key, content)
+        return {}
+
+    monkeypatch.setattr("jobs.compress.command.noted_attempts", meanwhile)
+    workplace.put("sub/b.parquet", pq.read_table(workplace.store / "sub" / "b.parquet"))  # a new version: to do again
+    workplace.compress(reading={"split_bytes": size // 2}, **other)
+    assert workplace.compress() == 1
+    assert "2 shards in the output twice" in capsys.readouterr().out
+    assert (summary(workplace)["status"], summary(workplace)["shards_cut_twice"]) == ("incomplete", 2)  # a.parquet, too
+    monkeypatch.undo()
+    assert workplace.compress() == 0
+    assert set(workplace.bytes_below("data/")) == {"data/a.parquet", "data/sub/b.parquet", "data/sub/c.parquet"}
+    assert workplace.output("sub/b.parquet").equals(whole)
+    assert summary(workplace)["shards_cut_twice"] == 0
+
+
+def test_a_failed_run_is_not_said_to_be_running(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(generation: Objects) -> dict[Any, Any]:
+        """As a cluster that goes away."""
+        raise ClusterError("the Ray cluster failed")
+
+    monkeypatch.setattr("jobs.compress.command.noted_attempts", fails)
+    with pytest.raises(ClusterError):
+        workplace.compress()
+    assert summary(workplace)["status"] == "failed"
+
+
+def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def first_time_only(*_: Any) -> None:
+        """The output goes away after the first summary."""
+        written.append("summary")
+        if len(written) > 1:
+            raise RunError("the summary cannot be written either")
+
+    def outage(*_: Any) -> None:
+        """At the end of the work."""
+        raise RunError("the output is gone")
+
+    monkeypatch.setattr("jobs.compress.command.write_summary", first_time_only)
+    monkeypatch.setattr("jobs.compress.command.tidy", outage)
+    with pytest.raises(RunError, match="the output is gone"):
+        workplace.compress()
+    assert len(written) == 2
+
+
+def test_generations_stand_side_by_side_and_keep_their_settings(workplace: Workplace) -> None:
+    workplace.compress()
+    first = workplace.generation().uri
+    workplace.set_adaptor(seed=3)
+    workplace.compress()
+    workplace.compress(output={"dtype": "float16"})
+    folders = {path.name for path in (workplace.root / "output").iterdir()}
+    name = workplace.adaptor.adaptor_id[:16]
+    assert folders == {first.split("/")[-1], f"{name}-w5-float32", f"{name}-w5-float16"}
+    half = workplace.output("a.parquet", output={"dtype": "float16"})["vector"]
+    assert half.type == pa.list_(pa.float16(), WIDTH)
+    expected = short(workplace.output("a.parquet")["vector"]).astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(short(half), expected)
+    with pytest.raises(InputError, match=r"compression 'none' \(now 'zstd'\).*give another output\.uri"):
+        workplace.compress(output={"compression": "zstd"})
+    with pytest.raises(InputError, match=r"store '.*/store' \(now '.*/sub'\)"):
+        workplace.compress(store={"uri": str(workplace.store / "sub")})
+
+
+def test_dot_product_keeps_lengths_and_minds_them(workplace: Workplace) -> None:
+    workplace.set_adaptor(metric="dot")
+    store = {"metric": "dot"}
+    assert workplace.compress(store=store) == 0
+    oracle = workplace.exact(pq.read_table(workplace.store / "a.parquet")["vector"].to_pylist())
+    np.testing.assert_allclose(short(workplace.output("a.parquet", store=store)["vector"]), oracle, atol=1e-5)
+
+
+def test_integer_ids_doubles_and_list_types(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = vectors(6, 1).astype(np.float64)
+    content = pa.table({"id": [1, 2, 2, 3, 1, 1], "vector": lists(rows.tolist(), pa.large_list(pa.float64()))})
+    workplace.put("large.parquet", content)
+    workplace.put("empty.parquet", content.slice(0, 0))
+    assert workplace.compress() == 0
+    assert {r.output: r.duplicate_ids for r in workplace.records()}["data/large.parquet"] == 3
+    assert "3 rows with an id that an earlier row of the same shard has: large.parquet (3)" in capsys.readouterr().out
+    assert workplace.output("large.parquet")["id"].to_pylist() == [1, 2, 2, 3, 1, 1]
+    assert workplace.output("empty.parquet").schema == workplace.output("large.parquet").schema.with_metadata(
+        workplace.output("empty.parquet").schema.metadata
+    )
+
+
+def test_a_shard_without_rows_is_a_shard(tmp_path: Path) -> None:
+    workplace = Workplace(tmp_path)
+    workplace.put("empty.parquet", table(3, seed=1).slice(0, 0))
+    assert workplace.compress() == 0
+    assert workplace.output("empty.parquet").schema.field("vector").type == pa.list_(pa.float32(), WIDTH)
+    assert workplace.verify()[0] == 0
+
+
+def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
+    with pytest.raises(InputError, match=r"adaptor\.width is 13.*at most 12 columns"):
+        workplace.compress(adaptor={"width": 13})
+    with pytest.raises(InputError, match=r"store\.metric is l2, but the adaptor in .* was fitted for cosine"):
+        workplace.compress(store={"metric": "l2"})
+    with pytest.raises(InputError, match=r"lies inside store\.uri"):
+        workplace.compress(output={"uri": str(workplace.store / "out")})
+    (workplace.root / "link").symlink_to(workplace.store)
+    for hidden in ("link/out", "link/../store/out", f"{workplace.store.name}/../{workplace.store.name}"):
+        with pytest.raises(InputError, match=r"lies inside store\.uri"):
+            workplace.compress(output={"uri": f"{workplace.root}/{hidden}"})
+    with pytest.raises(InputError, match=r"lies inside store\.uri"):
+        workplace.compress(output={"uri": f"FILE://{workplace.store}/out"})
+    with pytest.raises(InputError, match=r"lies inside store\.uri"):
+        workplace.compress(store={"uri": "memory://a/v"}, output={"uri": "memory:///a/v/out"})
+    with pytest.raises(InputError, match=r"does not exist or holds no \*\.parquet file"):
+        workplace.compress(store={"uri": str(workplace.root / "nowhere")})
+    with pytest.raises(InputError, match=r"no column 'embedding'"):
+        workplace.compress(store={"vector_column": "embedding"})
+    (workplace.root / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"is not writable"):
+        workplace.compress(output={"uri": str(workplace.root / "file")})
+    other = Workplace(workplace.root / "other")
+    other.put("x.parquet", pa.table({"id": ["x"], "vector": lists([[1.0, 2.0]])}))
+    with pytest.raises(InputError, match=r"have 2 dimensions \(x\.parquet\), the adaptor in .* takes 12"):
+        workplace.compress(store={"uri": str(other.store)}, output={"uri": str(workplace.root / "fresh")})
+    other.put("small.parquet", table(2, seed=1))
+    elsewhere: dict[str, Any] = {"store": {"uri": str(other.store)}, "output": {"uri": str(workplace.root / "mixed")}}
+    other.put("x.parquet", pa.table({"id": ["x"] * 400, "vector": lists([[1.0, 2.0]] * 400)}))  # the largest shard
+    assert workplace.compress(reading={"bad_rows": "quarantine"}, **elsewhere) == 0
+    (workplace.root / "adaptor" / "adaptor.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"is damaged or was changed"):
+        workplace.compress()
+
+
+@pytest.mark.parametrize(
+    ("store", "output"),
+    [
+        ("ftp://one/data", "ftp://other/data/out"),
+        ("abfs://c@one.dfs.core.windows.net/x", "abfs://c@other.dfs.core.windows.net/x"),
+        ("s3://one/data", "s3://other/data"),
+        ("memory://a/v", "memory://a/v2"),
+        ("/a/v", "/a/v2"),
+        ("/a/v", "/a/v/_out"),
+    ],
+)
+def test_places_that_are_apart(store: str, output: str) -> None:
+    check_apart(StoreSection(uri=store), CompressOutputSection(uri=output))

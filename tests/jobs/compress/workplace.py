@@ -1,0 +1,139 @@
+"""A small store with an adaptor beside it, and what a compress run over it left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptor.artefact import Adaptor
+from adaptor.rows import Floats
+from jobs.commits.ledger import Record, list_names, read_record
+from jobs.commits.output_version import open_generation
+from jobs.compress import command as compress
+from jobs.config.commands import CompressConfig, VerifyConfig
+from jobs.storage.objects import Objects
+from jobs.verify import command as verify
+from tests.jobs.evaluate.inputs import make_adaptor, save_adaptor
+
+DIM, WIDTH = 12, 5
+#: Outputs of at most 6 columns are made of the first 8 by a matrix of their own.
+NARROW = (8, 6)
+
+
+def vectors(rows: int, seed: int = 0) -> Floats:
+    """(rows, DIM) float32 of length about 3."""
+    return np.random.default_rng(seed).normal(size=(rows, DIM)).astype(np.float32)
+
+
+def lists(rows: Iterable[Any], kind: pa.DataType | None = None) -> pa.Array:
+    """A vector column from rows of numbers or None."""
+    return pa.array([None if row is None else list(row) for row in rows], kind or pa.list_(pa.float32()))
+
+
+def table(rows: int, seed: int, prefix: str = "row") -> pa.Table:
+    """`rows` rows with ids of their own and payload columns of several types."""
+    counting = range(rows)
+    return pa.table(
+        {
+            "payload": pa.array([{"n": row, "tags": ["a"] * (row % 3)} for row in counting]),
+            "id": [f"{prefix}-{seed}-{row}" for row in counting],
+            "vector": lists(vectors(rows, seed)),
+            "price": pa.array([Decimal(row) / 4 for row in counting], pa.decimal128(20, 2)),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Folders `store`, `adaptor` and `output` below `root`."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        """Folder of the shards."""
+        return self.root / "store"
+
+    @cached_property
+    def adaptor(self) -> Adaptor:
+        """The adaptor that `set_adaptor` made."""
+        return self.set_adaptor()
+
+    def set_adaptor(self, seed: int = 9, **options: Any) -> Adaptor:
+        """Make (another) adaptor and save it: of the orthogonal form, with a map for narrow outputs."""
+        options = {"form": "orthogonal", "narrow": NARROW, **options}
+        adaptor = make_adaptor(vectors(200, seed), (4, 8), **options)
+        save_adaptor(adaptor, self.root / "adaptor")
+        self.__dict__["adaptor"] = adaptor
+        return adaptor
+
+    def exact(self, wide: Any) -> npt.NDArray[np.float64]:
+        """What the adaptor makes of rows (n, DIM), (n, WIDTH) not normalised, in float64."""
+        linear, narrow = (self.adaptor.tensors[name].astype(np.float64) for name in ("linear", "narrow"))
+        exact: npt.NDArray[np.float64] = (np.asarray(wide, np.float64) @ linear)[:, : NARROW[0]] @ narrow[:, :WIDTH]
+        return exact
+
+    def put(self, key: str, content: pa.Table, row_group_rows: int = 10) -> Path:
+        """Write a shard."""
+        path = self.store / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(content, path, row_group_size=row_group_rows)
+        return path
+
+    def config(self, **sections: Any) -> CompressConfig:
+        """A configuration of compress; sections are laid over the folders here."""
+        return CompressConfig.model_validate(self._sections(sections))
+
+    def verify_config(self, **sections: Any) -> VerifyConfig:
+        """The configuration of verify for the same folders."""
+        return VerifyConfig.model_validate(self._sections(sections))
+
+    def compress(self, worker: type[Any] | None = None, **sections: Any) -> int:
+        """Run compress in this process."""
+        return compress.run(self.config(**sections), worker)
+
+    def verify(self, **sections: Any) -> tuple[int, dict[str, Any]]:
+        """Run verify in this process: exit status and summary."""
+        status = verify.run(self.verify_config(**sections))
+        content = self.generation(**sections).read("_verify/summary.json")
+        summary: dict[str, Any] = json.loads(content)
+        return status, summary
+
+    def generation(self, **sections: Any) -> Objects:
+        """The folder that such a run writes to."""
+        config = self.config(**{name: part for name, part in sections.items() if name != "verification"})
+        return open_generation(config.output, self.adaptor, config.adaptor.width)
+
+    def records(self, **sections: Any) -> list[Record]:
+        """All records, by output key."""
+        there = self.generation(**sections)
+        return sorted((read_record(there, name) for name in list_names(there)), key=lambda record: record.output)
+
+    def output(self, key: str, **sections: Any) -> pa.Table:
+        """An output file."""
+        return pq.read_table(self.generation(**sections).path(f"data/{key}"))
+
+    def bytes_below(self, *prefixes: str, **sections: Any) -> dict[str, bytes]:
+        """Content of all objects of the generation below these prefixes."""
+        there = self.generation(**sections)
+        return {info.key: there.read(info.key) for prefix in prefixes for info in there.list(prefix)}
+
+    def _sections(self, given: dict[str, Any]) -> dict[str, Any]:
+        assert self.adaptor
+        folders: dict[str, dict[str, Any]] = {
+            "store": {"uri": str(self.store)},
+            "adaptor": {"uri": str(self.root / "adaptor"), "width": WIDTH},
+            "output": {"uri": str(self.root / "output"), "row_group_rows": 16},
+            "cluster": {"workers": 1},
+        }
+        return folders | {name: {**folders.get(name, {}), **section} for name, section in given.items()}

@@ -1,0 +1,177 @@
+"""Queries without labels: which of a log take part, and what they bring with them."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adaptor.errors import InputError
+from adaptor.neighbours import top_k
+from adaptor.pca import moments
+from adaptor.quality import overlap_at_k
+from adaptor.rows import unit_rows
+from adaptor.selection import Settled
+from adaptor.settings import Metric
+from adaptor.stages import outcome, train_stages
+from adaptor.training import Job
+from adaptor.training_set import TrainingSet, hold_out
+from jobs.config.commands import FitConfig
+from jobs.fit import query_log
+from jobs.fit.data import Prepared, prepare
+from jobs.fit.query_log import chosen, read_query_log
+from jobs.fit.sample import Sample
+from tests.benchmarks.contest.product import search_here
+from tests.jobs.fit.inputs import DIM, clustered, config, write
+from tests.jobs.fit.inputs import query_log as write_log
+
+
+def prepared(
+    tmp_path: Path, log: Any, metric: Metric = "cosine", vectors: Any = None, **sections: Any
+) -> tuple[Prepared, list[str], FitConfig]:
+    """What training starts from, and the notes; the neighbour search is one of this process."""
+    vectors, notes = clustered(300)[0] if vectors is None else vectors, list[str]()
+    settings = config(tmp_path, tmp_path, store={"metric": metric}, queries={"uri": "log"}, **sections)
+    names = [str(i) for i in range(len(vectors))]
+    sample = Sample(vectors, names, moments(vectors, metric), [], len(vectors))
+    search = partial(search_here, metric=metric)  # a call that names another metric has the last word
+    return prepare(settings, sample, chosen(log, metric, 0), search, notes.append), notes, settings
+
+
+def best_of(data: TrainingSet, settings: FitConfig) -> Settled:
+    job = Job(data, settings.loss, settings.training, settings.store.metric, (4, 8, 16, 32))
+    return outcome(train_stages(job, settings.adaptor, None, lambda look: None), job, settings.adaptor)
+
+
+def fresh(queries: int = 100) -> Any:
+    return clustered(queries, seed=5)[0]
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: Path) -> None:
+    log = fresh() * 3
+    found, notes, _ = prepared(tmp_path, log, metric)
+    data, rows = found.data, clustered(300)[0][hold_out(300, 0.1, 0)[0]]
+    assert any(note == "100 queries without labels (no qrels) for narrow outputs to learn from" for note in notes)
+    assert data.log is not None
+    assert (data.log.first, len(data.corpus), data.supervision) == (270, 370, None)
+    left = unit_rows(log) if metric != "l2" else log
+    right = unit_rows(rows) if metric == "cosine" else rows
+    scores = left @ right.T
+    if metric == "l2":
+        scores = 2 * scores - np.square(right).sum(1)
+    # `chosen` keeps the order of the log.
+    assert np.array_equal(data.log.neighbours, np.argsort(-scores, axis=1)[:, :10])
+    expected = (left / (found.scale if metric == "l2" else 1)) @ found.start
+    np.testing.assert_allclose(data.corpus[270:], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_other_queries_of_the_log_find_more_of_their_neighbours(tmp_path: Path) -> None:
+    vectors, found = clustered(600)[0], list[float]()
+    asked, log = (clustered(200, seed)[0] * np.r_[np.full(6, 0.05), np.ones(DIM - 6)] for seed in (3, 2))
+    numbers = np.arange(len(vectors))
+    truth = top_k(asked.astype(np.float32), vectors, numbers, 10, "cosine").ids
+    for queries in (log[:0], log):  # without any the training set has none
+        begun, _, settings = prepared(tmp_path, queries.astype(np.float32), "cosine", vectors)
+        settled = best_of(begun.data, settings)
+        assert settled.narrow is not None
+        turn = begun.start[:, : len(settled.narrow)] @ settled.narrow.float().numpy()[:, :4]
+        near = top_k((asked @ turn).astype(np.float32), vectors @ turn, numbers, 10, "cosine").ids
+        found.append(float(overlap_at_k(truth, near, 10).mean()))
+    assert found[1] > found[0] + 0.03
+
+
+def test_few_rows_have_few_neighbours(tmp_path: Path) -> None:
+    found, _, settings = prepared(tmp_path, fresh(), vectors=clustered(20)[0], mining={"neighbours": 50})
+    assert found.data.log is not None
+    assert found.data.log.neighbours.shape == (100, 17)
+    best_of(found.data, settings)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
+@pytest.mark.parametrize("precision", [np.float32, np.float16])
+def test_a_query_that_is_a_document_is_left_out(metric: Metric, precision: Any, tmp_path: Path) -> None:
+    lengths = np.random.default_rng(0).lognormal(0, 1, (300, 1))  # by `dot` few are their own nearest
+    documents = (clustered(300)[0] * lengths).astype(np.float32)
+    scale = 1 if metric == "l2" else 2
+    known = documents[:120].astype(precision).astype(np.float32) * scale
+    log = np.concatenate([known[:60], fresh(50), known[60:]])
+    found, notes, _ = prepared(tmp_path, log, metric, documents)
+    assert found.data.log is not None
+    alone = prepared(tmp_path, fresh(50), metric, documents)[0].data
+    assert alone.log is not None
+    assert np.array_equal(found.data.log.neighbours, alone.log.neighbours)
+    assert np.array_equal(found.data.corpus, alone.corpus)
+    assert any(note.endswith("; 120 more are documents of the sample, and left out") for note in notes)
+    nothing, notes, _ = prepared(tmp_path, documents, metric, documents)  # held-out ones, too
+    assert nothing.data.log is None
+    assert len(nothing.data.corpus) == 270
+    assert any(note.startswith("warning: all 300 queries are documents") for note in notes)
+
+
+def test_by_distance_a_longer_copy_is_another_point(tmp_path: Path) -> None:
+    documents = clustered(300)[0]
+    found, _, _ = prepared(tmp_path, documents * 1.5, "l2", documents)
+    assert found.data.log is not None
+    assert len(found.data.log.neighbours) == 300
+
+
+def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = fresh(60)
+    assert np.array_equal(chosen(np.repeat(log, 3, axis=0), "l2", 0), log)
+    assert len(chosen(np.concatenate([log, -0.0 * log, 0.0 * log]), "l2", 0)) == 61
+    np.testing.assert_allclose(chosen(np.concatenate([log, log]), "dot", 0), unit_rows(log))
+    assert chosen(log.astype(np.float64), "dot", 0).dtype == np.float32
+    assert query_log._MOST == 10_000
+    monkeypatch.setattr(query_log, "_MOST", 20)
+    few = [chosen(log, "l2", seed) for seed in (0, 0, 1)]
+    assert len(few[0]) == 20
+    assert np.array_equal(few[0], few[1])
+    assert not np.array_equal(few[0], few[2])
+    place = {row.tobytes(): number for number, row in enumerate(log)}
+    assert [place[row.tobytes()] for row in few[2]] == sorted(place[row.tobytes()] for row in few[2])
+
+
+def test_the_unit_of_a_log_changes_nothing_where_it_changes_no_ranking(tmp_path: Path) -> None:
+    one, ten = (prepared(tmp_path, fresh() * unit, "dot")[0].data for unit in (1, 8))
+    np.testing.assert_allclose(one.corpus, ten.corpus, atol=1e-6)
+    assert one.log is not None
+    assert ten.log is not None
+    assert np.array_equal(one.log.neighbours, ten.log.neighbours)
+
+
+def test_a_log_may_repeat_ids_but_must_fit_the_store(tmp_path: Path) -> None:
+    settings = config(tmp_path, tmp_path, **write_log(tmp_path))
+    write(tmp_path / "log.parquet", ["same", "same"], fresh(2))
+    log = read_query_log(settings, DIM)
+    assert log is not None
+    assert len(log) == 2
+    write(tmp_path / "log.parquet", ["short"], fresh(1)[:, :20])
+    with pytest.raises(InputError, match="20"):
+        read_query_log(settings, DIM)
+
+
+@pytest.mark.parametrize(("metric", "size"), [("cosine", 1e-25), ("dot", 1e-25), ("dot", 1e20), ("l2", 1e20)])
+def test_a_query_whose_length_float32_does_not_hold_is_named(metric: Metric, size: float, tmp_path: Path) -> None:
+    settings = config(tmp_path, tmp_path, store={"metric": metric}, **write_log(tmp_path))
+    vectors = fresh(3)
+    vectors[1] *= size
+    write(tmp_path / "log.parquet", ["a", "b", "c"], vectors)
+    with pytest.raises(InputError, match="the vector of query 'b' is too long or too short for float32"):
+        read_query_log(settings, DIM)
+
+
+@pytest.mark.parametrize("changed", [{"recipe": "paper"}, {"form": "linear"}, {"narrow": False}])
+def test_queries_without_labels_want_the_map_that_they_train(changed: dict[str, Any]) -> None:
+    given = {"store": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
+    assert FitConfig.model_validate(given).qrels is None
+    with pytest.raises(ValueError, match="give qrels, or set form: orthogonal and narrow: true") as caught:
+        FitConfig.model_validate({**given, "adaptor": changed})
+    ((field, value),) = changed.items()
+    assert ("form: mlp" if field == "recipe" else f"{field}: {str(value).lower()}") in str(caught.value)
+    assert FitConfig.model_validate({**given, "adaptor": changed, "qrels": {"uri": "r"}}).qrels is not None

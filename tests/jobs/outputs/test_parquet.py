@@ -1,0 +1,138 @@
+"""Output files: payload of every type as it was, bytes that depend on the rows only, numbers that fit their type."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adaptor.errors import RunError
+from jobs.config.sections import FilesystemOptions
+from jobs.outputs.parquet import Layout, ShardWriter, Written, publish, short_array, short_field, short_schema
+from jobs.outputs.quarantine import Quarantine
+from jobs.sources.vectors import Batch
+from jobs.storage.open import open_objects
+
+ROWS = 40
+
+
+def odd_payload() -> pa.Table:
+    """A table with a vector column among columns of all sorts."""
+    return pa.table(
+        {
+            "dictionary": pa.array(["a", "b"] * (ROWS // 2)).dictionary_encode(),
+            "stamp": pa.array([datetime(2020, 1, 1, tzinfo=UTC)] * ROWS, pa.timestamp("ns", "Europe/Berlin")),
+            "duration": pa.array([5] * ROWS, pa.duration("ms")),
+            "vector": pa.FixedSizeListArray.from_arrays(pa.array(np.ones(ROWS * 4, np.float32)), 4),
+            "map": pa.array([[("k", 1)]] * ROWS, pa.map_(pa.string(), pa.int8())),
+            "small": pa.array(range(ROWS), pa.uint8()),
+            "half": pa.array(np.ones(ROWS, np.float16)),
+            "view": pa.array([None, "x" * 30] * (ROWS // 2), pa.string_view()),
+            "fixed": pa.array([b"abcd"] * ROWS, pa.binary(4)),
+            "nothing": pa.nulls(ROWS),
+            "time": pa.array([time(1)] * ROWS, pa.time64("ns")),
+            "deep": pa.array([{"a": {"b": [1, None]}}] * ROWS),
+            "decimal": pa.array([1] * ROWS, pa.decimal256(50, 3)),
+            "other": pa.FixedSizeListArray.from_arrays(pa.array(np.ones(ROWS * 2)), 2),
+            "uuid": pa.array([b"0123456789abcdef"] * ROWS, pa.uuid()),
+            "vector2": pa.array(["not a vector"] * ROWS),
+        }
+    ).replace_schema_metadata({"pandas": "{}", "mine": "kept"})
+
+
+def rewrite(source: Path, target: Path, batch_rows: int, compression: str = "zstd") -> Written:
+    """Pass a file through the writer, vectors halved in width."""
+    with pq.ParquetFile(source) as file:
+        schema = file.schema_arrow
+        short = short_schema(schema, "vector", short_field(schema.field("vector"), 2, "float32"), {"m": "2"})
+        with ShardWriter(target, short, Layout(15, compression, "vector", True)) as writer:
+            for batch in file.iter_batches(batch_rows):
+                vectors = short_array(np.ones((batch.num_rows, 2), np.float32), "float32")
+                columns = [vectors if n == "vector" else batch.column(i) for i, n in enumerate(short.names)]
+                writer.write(pa.RecordBatch.from_arrays(columns, schema=short))
+            return writer.finish()
+
+
+@pytest.mark.parametrize("compression", ["zstd", "none"])  # none: vectors are written directly
+def test_payload_of_any_type_is_kept(tmp_path: Path, compression: str) -> None:
+    content = odd_payload()
+    pq.write_table(content, tmp_path / "in.parquet", row_group_size=17)
+    written = rewrite(tmp_path / "in.parquet", tmp_path / "out.parquet", 7, compression)
+    source, output = pq.read_table(tmp_path / "in.parquet"), pq.read_table(tmp_path / "out.parquet")
+    assert output.schema.names == source.schema.names
+    assert output.drop(["vector"]).equals(source.drop(["vector"]))
+    assert output.schema.metadata == {b"pandas": b"{}", b"mine": b"kept", b"matryoshka.m": b"2"}
+    assert output.schema.field("vector").type == pa.list_(pa.float32(), 2)
+    groups = pq.read_metadata(tmp_path / "out.parquet")
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [15, 15, 10]
+    body = (tmp_path / "out.parquet").read_bytes()
+    assert written == Written(ROWS, len(body), hashlib.sha256(body).hexdigest())
+
+
+def test_bytes_do_not_depend_on_the_batches(tmp_path: Path) -> None:
+    pq.write_table(odd_payload().drop(["dictionary"]), tmp_path / "in.parquet")
+    digests = {rewrite(tmp_path / "in.parquet", tmp_path / f"{n}", n).sha256 for n in (1, 4, 15, 16, 40)}
+    assert len(digests) == 1
+
+
+def test_half_precision_rounds_to_nearest_and_clips() -> None:
+    vectors = np.array([[0.1, -1e9, 65520.0], [1 + 2**-11, 1 + 3 * 2**-11, 1e-8]], np.float32)
+    column = short_array(vectors, "float16")
+    assert column.type == pa.list_(pa.float16(), 3)
+    expected = [[np.float16(0.1), -65504.0, 65504.0], [1.0, 1 + 2**-9, 0.0]]
+    np.testing.assert_array_equal(np.array(column.to_pylist(), np.float32), np.array(expected, np.float32))
+
+
+def test_a_vector_column_of_an_extension_type_becomes_a_plain_list() -> None:
+    metadata = {"ARROW:extension:name": "arrow.fixed_shape_tensor", "PARQUET:field_id": "7"}
+    field = short_field(pa.field("v", pa.list_(pa.float64()), False, metadata), 3, "float16")
+    assert (field.type, field.nullable, field.metadata) == (
+        pa.list_(pa.float16(), 3),
+        False,
+        {b"PARQUET:field_id": b"7"},
+    )
+
+
+def test_rejected_rows_of_any_type_are_kept(tmp_path: Path) -> None:
+    content = odd_payload()
+    with Quarantine(tmp_path / "none", content.schema, "vector") as quarantine:
+        assert quarantine.finish() is None
+    batch = Batch(3, 100, content.combine_chunks().to_batches()[0])
+    with Quarantine(tmp_path / "some", content.schema, "vector") as quarantine:
+        quarantine.add(batch, {5: "NaN", 2: "null id"})
+        written = quarantine.finish()
+    assert written is not None
+    aside = pq.read_table(tmp_path / "some")
+    assert written.rows == 2
+    assert aside.select(["reason", "row_group", "row"]).to_pylist() == [
+        {"reason": "null id", "row_group": 3, "row": 102},
+        {"reason": "NaN", "row_group": 3, "row": 105},
+    ]
+    assert aside.column("small").to_pylist() == [2, 5]
+
+
+def test_a_full_scratch_disk_is_named(tmp_path: Path) -> None:
+    pq.write_table(odd_payload(), tmp_path / "in.parquet")
+    with pytest.raises(RunError, match=r"scratch file /dev/full could not be written .* set TMPDIR"):
+        rewrite(tmp_path / "in.parquet", Path("/dev/full"), 7)
+
+
+def test_an_upload_that_did_not_arrive_whole_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = open_objects(str(tmp_path / "out"), FilesystemOptions())
+    (tmp_path / "local").write_bytes(b"12345")
+    publish(objects, "data/x", tmp_path / "local", Written(1, 5, ""))
+    with pytest.raises(RunError, match="data/x: 6 bytes were written, 5 bytes arrived"):
+        publish(objects, "data/x", tmp_path / "local", Written(1, 6, ""))
+
+    def lost(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(objects, "put_file", lost)
+    with pytest.raises(RunError, match="no object arrived"):
+        publish(objects, "data/y", tmp_path / "local", Written(1, 5, ""))

@@ -1,0 +1,102 @@
+"""Requests as they are estimated against those that a real S3 server saw."""
+
+from __future__ import annotations
+
+import re
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.adaptors import open_adaptor
+from jobs.commits.work_items import WorkItem, plan, undecided
+from jobs.compress.shard import ShardCompressor
+from jobs.config.commands import CompressConfig
+from jobs.plan.requests import Requests, Traffic, count_requests
+from jobs.sources.parquet import list_shards, read_footer
+from jobs.storage import s3 as objects_s3
+from jobs.storage.open import open_objects
+from tests.jobs.compress.workplace import Workplace, table
+from tests.s3_server import S3Server
+
+ROWS = 4000
+
+
+def seen(server: S3Server, bucket: str) -> Counter[str]:
+    """Requests of the bucket so far by class: `list`, `get` (with HEADs), `put` (with POSTs), once they stand still."""
+    counts: Counter[str] = Counter()
+    for _ in range(50):
+        with urllib.request.urlopen(server.metrics, timeout=5) as answer:  # noqa: S310 - loopback
+            text = answer.read().decode()
+        before, counts = counts, Counter()
+        pattern = rf'SeaweedFS_s3_request_total{{bucket="{bucket[5:]}",code="\d+",type="(\w+)"}} (\d+)'
+        for kind, count in re.findall(pattern, text):
+            counts[{"POST": "PUT"}.get(kind, kind).lower()] += int(count)
+        if counts and counts == before:
+            break
+        time.sleep(0.1)
+    return counts
+
+
+def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: str) -> None:
+    workplace = Workplace(tmp_path)
+    for number in range(3):
+        workplace.put(f"big-{number}.parquet", table(ROWS, seed=number, prefix=f"big-{number}-"), 1000)
+    assert workplace.adaptor
+    source = open_objects(bucket, s3.options)
+    for path in (*workplace.store.iterdir(), *(workplace.root / "adaptor").iterdir()):
+        source.put_file(str(path.relative_to(workplace.root)), path)
+    section = {"filesystem": s3.options.model_dump()}
+    config = CompressConfig.model_validate(
+        {
+            "store": {"uri": f"{bucket}/store", **section},
+            "adaptor": {"uri": f"{bucket}/adaptor", "width": 5, **section},
+            "output": {"uri": f"{bucket}/output", **section},
+        }
+    )
+    before = seen(s3, bucket)
+
+    store = open_objects(config.store.uri, config.store.filesystem)
+    shards = list_shards(store)
+    split = max(shard.size for shard in shards) - 1  # one is split
+    footers = {shard.key: read_footer(store, shard, config.store) for shard in undecided(shards, [], split)}
+    work = plan(shards, [], (), footers, split)
+    compressor = ShardCompressor(config)
+    records = [compressor.compress(item) for item in work.todo]
+
+    found = seen(s3, bucket) - before
+    expected = expectation(workplace, work.todo, sum(record.output_bytes for record in records), split)
+    # The driver's own few requests are not sent here: seven lists of the output, its copy of the adaptor, four PUTs.
+    assert found["list"] == expected.list - 7
+    assert found["put"] == pytest.approx(expected.put - 4, rel=0.15)
+    assert found["get"] == pytest.approx(expected.get - 12, rel=0.15)
+    assert expected.driver_footers == len(footers) >= 1
+    assert open_adaptor(config.adaptor, config.store).dim == 12
+
+
+def expectation(workplace: Workplace, items: tuple[WorkItem, ...], output_bytes: int, split: int) -> Requests:
+    """The estimate, from the files as they are."""
+    files = [path for path in workplace.store.rglob("*.parquet")]
+    sizes = np.array([path.stat().st_size for path in files])
+    traffic = Traffic(
+        shards=sizes,
+        items=np.array([item.input_bytes for item in items]),
+        row_groups=ROWS / 1000,
+        columns=pq.ParquetFile(files[0]).metadata.num_columns,
+        vector_share=0.3,
+        buffer_bytes=objects_s3.S3Objects.buffer_bytes,
+        shrinkage=output_bytes / int(sizes.sum()),
+    )
+    return count_requests(traffic, split, workers=1)
+
+
+def test_large_outputs_go_up_in_parts() -> None:
+    sizes = np.array([700 << 20, 70 << 20])
+    traffic = Traffic(sizes, sizes, 1.0, 1, 1.0, 8 << 20, shrinkage=0.1)
+    found = count_requests(traffic, split_bytes=1 << 30, workers=1)
+    # 70 MB: begin, three parts, end; 7 MB: one PUT; a record each; the driver's four.
+    assert found.put == (1 + 3 + 1) + 1 + 2 + 4

@@ -1,0 +1,168 @@
+"""The report and the table: the words agree with the numbers, the page stands alone, its bytes are repeatable."""
+
+import io
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from jobs.reporting.report import Facts, render
+from jobs.reporting.sentences import Results, headline, verdicts
+from jobs.reporting.table import print_results
+from jobs.search.methods import Column
+from jobs.search.scoring import METRICS, RETRIEVAL, Comparison, Record, compare, make_records
+
+DIM = 384
+CURVES = {"truncation": 0.75, "pca": 0.87, "adaptor": 0.91}
+
+
+def facts(notes: tuple[str, ...] = (), judged: int | None = 300) -> Facts:
+    return Facts("sci<fact>", 5183, 300, judged, DIM, "cosine", "ab" * 32, "orthogonal", judged is None, 1000, notes)
+
+
+def results(
+    widths: tuple[int, ...] = (16, 32, 64, 128, DIM), curves: Mapping[str, float] = CURVES, judged: bool = True
+) -> Results:
+    """Every measure of a method at 64 dimensions is its number in `curves` times the original's."""
+    metrics = [metric for metric in METRICS if judged or metric not in RETRIEVAL]
+    spread = np.linspace(-0.01, 0.01, 40)
+
+    def numbers(share: float) -> dict[str, np.ndarray]:
+        return {m: (1 - share if m.endswith("_distance") else 0.6 * share) + spread for m in metrics}
+
+    scores = {Column("original", DIM): numbers(1.0)}
+    for method, share in curves.items():
+        for width in widths:
+            scores[Column(method, width)] = numbers(min(share * (width / 64) ** 0.1, 1.0))
+    main = "ndcg@10" if judged else "overlap@10"
+    return Results(make_records("sci<fact>", scores, 100, 0), compare(scores, main, "adaptor", 100, 0))
+
+
+def test_the_headline_is_about_the_smallest_width_that_keeps_90_percent() -> None:
+    said = headline(results())
+    assert said.width == 64
+    assert said.sentence == (
+        "At 64 of 384 dimensions (6x smaller) the adaptor keeps 91% of nDCG@10; truncation 75%, PCA 87%."
+    )
+    assert headline(results(curves={"pca": 0.2, "adaptor": 0.3})).width == 128
+
+
+def test_without_judgments_the_headline_is_about_neighbours() -> None:
+    sentence = headline(results(judged=False)).sentence
+    assert "the adaptor finds 91% of the true ten nearest neighbours; truncation 75%, PCA 87%." in sentence
+
+
+def test_nothing_is_rounded_up_to_100_percent() -> None:
+    assert "adaptor keeps 99% of" in headline(results((64, DIM), {"adaptor": 0.9999})).sentence
+
+
+def test_a_measure_that_is_zero_everywhere_is_said_to_be() -> None:
+    records = [Record("s", m, w, "ndcg@10", 0.0, 0.0, 0.0, 3) for m, w in (("original", 8), ("adaptor", 4))]
+    assert "score 0 in nDCG@10" in headline(Results(records, [])).sentence
+
+
+def test_verdicts_follow_the_paired_intervals() -> None:
+    differences = [(16, 0.02, 0.01, 0.03), (32, 0.0, -0.01, 0.01), (64, -0.02, -0.03, -0.01)]
+    comparisons = [Comparison("ndcg@10", width, "adaptor", "pca", *numbers) for width, *numbers in differences]
+    (sentence,) = verdicts(Results(results((16, 32, 64)).records, comparisons))
+    assert sentence == "Against PCA: better at 16; worse at 64; no clear difference at 32."
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """A page with judgments and a note; drawing one takes seconds on a busy machine."""
+    return render(facts(("3 rows are left out: 3 <NaN>",)), results())
+
+
+def test_the_page_stands_alone_and_escapes_what_it_shows(page: str) -> None:
+    assert not re.search(r"""(src|href)=["'](?!#)|@import|url\((?!#)|<script|<link""", page)
+    assert "sci&lt;fact&gt;" in page
+    assert "sci<fact>" not in page
+    assert "3 &lt;NaN&gt;" in page
+    assert "prefers-color-scheme: dark" in page
+    assert not re.search(r"#0[1-4a]0[1-4a]0[1-9]", page), "a stand-in colour was left in"
+
+
+def test_the_same_numbers_make_the_same_bytes(page: str) -> None:
+    assert render(facts(("3 rows are left out: 3 <NaN>",)), results()) == page
+
+
+class Outline(HTMLParser):
+    """Collects ids and checks that elements close in order."""
+
+    VOID = frozenset({"meta", "path", "circle", "rect", "use"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.ids += [value for name, value in attrs if name == "id" and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_its_drawings_are_described(page: str) -> None:
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+    assert len(outline.ids) == len(set(outline.ids))
+    drawings = re.findall(r"<svg[^>]*role=\"img\".*?</svg>", page, re.DOTALL)
+    assert len(drawings) == len(METRICS) + 3
+    for drawing in drawings:
+        svg = ElementTree.fromstring(drawing)  # noqa: S314 - we made it
+        title, desc = svg.find("title"), svg.find("desc")
+        assert title is not None
+        assert desc is not None
+        assert title.text
+        assert desc.text
+        if "against width" in title.text:
+            assert "Adaptor by width: 16: 0." in desc.text
+        else:
+            assert title.text.startswith("nDCG@10 against ")
+            assert "Adaptor at 128: 0." in desc.text
+    for name in re.findall(r'(?:url\(|href=")#([\w-]+)', page):
+        assert name in outline.ids
+
+
+def test_every_number_of_the_records_is_in_the_table(page: str) -> None:
+    for record in results().records:
+        assert f"{record.value:.3f}" in page
+        if record.method != "original":
+            assert f"{record.ci_low:.3f} to {record.ci_high:.3f}" in page
+
+
+@pytest.mark.parametrize("widths", [(DIM,), (16,), (1, 2), (8, 16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384)])
+def test_any_ladder_of_widths_can_be_shown(widths: tuple[int, ...]) -> None:
+    for judged in (True, False):
+        given = results(widths, judged=judged)
+        assert "<table>" in render(facts(judged=300 if judged else None), given)
+        printed = io.StringIO()
+        print_results(given, facts(), printed)
+        assert all(f" {width}" in printed.getvalue() for width in widths)
+
+
+def test_the_table_is_plain_and_fits_100_columns() -> None:
+    printed = io.StringIO()
+    given = results((16, 32, 64, 96, 128, 192, 256, 320, DIM))
+    print_results(given, facts(), printed)
+    text = printed.getvalue()
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert headline(given).sentence in text
+    rows = [line.split() for line in text.splitlines()]
+    values = [f"{given.value('adaptor', width, 'ndcg@10'):.3f}" for width in given.widths]
+    assert ["Adaptor", *values] in rows
+    assert any(row[:2] == ["95%", "from"] for row in rows)
+    assert "…" not in text

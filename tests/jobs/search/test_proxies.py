@@ -1,0 +1,108 @@
+"""What proxies are worth: against scipy, and against orders made by hand."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from jobs.reporting.proxies import sentence, worth_section
+from jobs.reporting.report import render
+from jobs.search.methods import ORIGINAL
+from jobs.search.proxies import PROXIES, Worth, benchmark, correlation, proxy_worth, ranks
+from jobs.search.scoring import Record
+from tests.jobs.reporting.test_report import facts, results
+
+NUMBERS = st.lists(st.integers(-5, 5), min_size=3, max_size=30)
+
+
+def records(*rows: tuple[str, int, float, float, float]) -> list[Record]:
+    """Method, width, nDCG@10, overlap@10, top-k distance."""
+    made = []
+    for method, width, *numbers in rows:
+        for metric, value in zip(("ndcg@10", "overlap@10", "topk_distance"), numbers, strict=True):
+            made.append(Record("s", method, width, metric, value, value, value, 9))
+    return made
+
+
+@given(NUMBERS, st.randoms(use_true_random=False))
+def test_correlations_agree_with_scipy(numbers: list[int], draws: object) -> None:
+    one = np.array(numbers, np.float64)
+    other = np.random.default_rng(len(numbers)).integers(-3, 3, len(numbers)).astype(np.float64)
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        assert correlation(one, other) == 0
+        return
+    assert ranks(one).tolist() == stats.rankdata(one).tolist()
+    assert correlation(one, other) == pytest.approx(stats.pearsonr(one, other).statistic, abs=1e-4)
+    assert correlation(ranks(one), ranks(other)) == pytest.approx(stats.spearmanr(one, other).statistic, abs=1e-4)
+
+
+def test_distances_count_reversed_and_methods_of_one_width_are_compared() -> None:
+    rows = [
+        (ORIGINAL, 64, 0.70, 1.0, 0.0),
+        ("pca", 8, 0.40, 0.5, 0.3),
+        ("adaptor", 8, 0.45, 0.6, 0.4),  # better by nDCG and by overlap, worse by distance
+        ("pca", 16, 0.50, 0.7, 0.2),
+        ("adaptor", 16, 0.501, 0.6, 0.3),  # too close to call: does not count
+        ("pca", 32, 0.60, 0.9, 0.1),
+        ("adaptor", 32, 0.65, 0.8, 0.05),  # better by nDCG and by distance, worse by overlap
+        ("pca", 64, 0.70, 1.0, 0.0),  # the full width is no short vector
+        ("adaptor", 64, 0.70, 1.0, 0.0),
+    ]
+    overlap, distance = proxy_worth(records(*rows))
+    truth = [r[2] for r in rows[1:7]]
+    assert (overlap.proxy, distance.proxy, overlap.columns) == ("overlap@10", "topk_distance", 6)
+    assert overlap.rank_correlation == pytest.approx(stats.spearmanr([r[3] for r in rows[1:7]], truth)[0], abs=1e-4)
+    assert distance.linear_correlation == pytest.approx(-stats.pearsonr([r[4] for r in rows[1:7]], truth)[0], abs=1e-4)
+    assert (overlap.same_order, overlap.pairs) == (0.5, 2)
+    assert (distance.same_order, distance.pairs) == (0.5, 2)
+
+
+def test_without_judgments_or_with_few_columns_nothing_is_claimed() -> None:
+    assert proxy_worth(results(judged=False).records) == []
+    assert proxy_worth(results((16, 384)).records) == []
+    assert [worth.proxy for worth in proxy_worth(results().records)] == list(PROXIES)
+
+
+def test_the_shipped_figures_are_whole_and_say_where_they_come_from() -> None:
+    shipped = benchmark()
+    assert "SciFact" in shipped.source
+    assert {worth.proxy for worth in shipped.worth} == set(PROXIES)
+    assert len(shipped.of("overlap@10")) >= 3
+    for worth in shipped.worth:
+        assert -1 <= worth.rank_correlation <= 1
+        assert worth.columns >= 6
+    edges = [kept.low for kept in shipped.kept] + [shipped.kept[-1].high]
+    assert edges == sorted(set(edges))
+    assert shipped.kept_at(0.85) in shipped.kept
+    assert shipped.kept_at(1.0) is None
+
+
+def test_the_sentence_names_the_sets_the_correlation_and_the_pairs() -> None:
+    one = [Worth("a", "overlap@10", 0.97, 0.9, 0.75, 8, 21)]
+    assert sentence(one) == (
+        "On these queries, overlap@10 ranks methods and widths like nDCG@10 (rank correlation 0.97); "
+        "of two methods at one width it prefers the better one in 6 of 8 cases."
+    )
+    two = [*one, Worth("b", "overlap@10", 0.9, 0.8, None, 0, 21)]
+    assert sentence(two).startswith("On 2 public sets with judgments, overlap@10")
+    assert "0.90 to 0.97" in sentence(two)
+
+
+def test_the_report_shows_this_run_or_else_the_benchmark() -> None:
+    own = worth_section(results(), (3.0, 2.0))
+    assert own.sentence.startswith("On these queries, overlap@10")
+    assert [name for name, _ in own.charts] == ["Overlap@10", "Top-10 distance", "Pairwise distance"]
+    assert 'id="worth-overlap-10-title"' in own.charts[0][1]
+    shipped = render(facts(judged=None), results(judged=False))
+    assert "public sets with judgments" in shipped
+    assert benchmark().source in shipped
+    assert "worth-overlap-10" not in shipped
+    section = worth_section(results(judged=False), (3.0, 2.0))
+    assert section.rows[0].name == "Overlap@10"
+    assert re.fullmatch(r"\d+ of \d+", section.rows[0].order)
+    assert len(section.kept) == len(benchmark().kept)

@@ -1,0 +1,121 @@
+"""Fingerprints of ids, reading ahead, scratch folders: the small things that compress and verify stand on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adaptor.errors import RunError
+from jobs.runtime.read_ahead import read_ahead
+from jobs.runtime.scratch import scratch_folder, sweep
+from jobs.sources.fingerprints import doubled, fingerprints
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.text(max_size=6)))
+def test_fingerprints_are_equal_exactly_when_the_ids_are(ids: list[str]) -> None:
+    prints = fingerprints(pa.array(ids, pa.string())).tolist()
+    assert len(set(zip(ids, prints, strict=True))) == len(set(ids)) == len(set(prints))
+
+
+def test_types_and_slices_do_not_matter() -> None:
+    numbers = [7, -3, 2**62, 0, 7]
+    expected = fingerprints(pa.array([str(n) for n in numbers]))
+    for kind in (pa.int64(), pa.large_string(), pa.string_view()):
+        ids = pa.array([9, *numbers] if kind == pa.int64() else ["9", *map(str, numbers)], kind)
+        np.testing.assert_array_equal(fingerprints(ids[1:]), expected)
+    np.testing.assert_array_equal(fingerprints(pa.array([str(n) for n in numbers]).dictionary_encode()), expected)
+    assert doubled(np.sort(expected)).tolist() == [expected[0]]
+
+
+def test_a_million_short_ids_do_not_collide() -> None:
+    assert len(np.unique(fingerprints(pa.array(np.arange(1_000_000))))) == 1_000_000
+
+
+def test_read_ahead_keeps_order_and_raises_in_its_place() -> None:
+    def items() -> Iterator[int]:
+        yield from (1, 2, 3)
+        raise ValueError("after three")
+
+    coming = read_ahead(items())
+    assert [next(coming) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="after three"):
+        next(coming)
+    assert list(read_ahead(iter([]))) == []
+
+
+def test_scratch_of_killed_processes_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    killed = "import os, signal\nfrom jobs.runtime.scratch import scratch_folder\nwith scratch_folder() as f:\n"
+    killed += "    (f / 'output').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    subprocess.run([sys.executable, "-c", killed], cwd=root, check=False)
+    (home,) = tmp_path.iterdir()
+    assert len(list(home.iterdir())) == 1
+    with scratch_folder() as mine:
+        sweep()
+        assert list(home.iterdir()) == [mine]
+    assert list(home.iterdir()) == []
+
+
+def test_a_scratch_folder_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    take, calls = fcntl.flock, []
+
+    def late(file: Any, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            sweep()
+        take(file, how)
+
+    monkeypatch.setattr("jobs.runtime.scratch.fcntl.flock", late)
+    with scratch_folder() as mine:
+        (mine / "output").write_text("kept")
+        assert len(calls) == 3
+    assert not mine.exists()
+
+
+@pytest.mark.parametrize("squatter", ["file", "link", "open", "foreign"])
+def test_a_scratch_home_that_is_not_ours_alone_is_not_used(
+    squatter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    home, theirs = tmp_path / "tmp" / f"matryoshka-{os.getuid()}", tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    home.parent.mkdir()
+    if squatter == "file":
+        home.write_text("")
+    elif squatter == "link":
+        home.symlink_to(theirs)
+    else:
+        home.mkdir(mode=0o700)
+    if squatter == "open":
+        home.chmod(0o770)
+    elif squatter == "foreign":
+        monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    sweep()
+    with scratch_folder() as mine:
+        assert mine.parent == home.parent
+        assert mine.stat().st_mode & 0o777 == 0o700
+        assert list(theirs.iterdir()) == []
+    assert list(home.parent.iterdir()) == [home]
+
+
+def test_a_scratch_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    sweep()
+    with pytest.raises(RunError, match=r"no scratch folder can be made .*absent.* set TMPDIR"), scratch_folder():
+        pass

@@ -1,5 +1,0 @@
-"""The workplace of the tests of compress, which make what verify looks at."""
-
-from tests.jobs.compression.conftest import workplace
-
-__all__ = ["workplace"]
