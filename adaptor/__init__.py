@@ -2,7 +2,7 @@
 pydantic only.
 
 >>> import adaptor
->>> short = adaptor.load("out/adaptor").transform(vectors, width=64)  # (n, d) -> float32 (n, 64)
+>>> short = adaptor.load("out/adaptor").transform(vectors, dim=64)  # (n, d) -> float32 (n, 64)
 """
 
 from adaptor.artefact import Adaptor, load

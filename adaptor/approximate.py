@@ -16,10 +16,10 @@ from adaptor.settings import Metric
 _CELLS, _ROWS_PER_CELL = 4, 64
 
 
-def approximate_neighbours(vectors: Floats, k: int, metric: Metric, probes: int) -> Neighbours:
+def approximate_neighbours(vectors: Floats, k: int, metric: Metric, nprobe: int) -> Neighbours:
     """About the k nearest other rows of each of `vectors` (n, d), named by their numbers.
 
-    Each row looks into the `probes` cells nearest to it; where those hold fewer than k others, the rest is missing. The
+    Each row looks into the `nprobe` cells nearest to it; where those hold fewer than k others, the rest is missing. The
     same rows give the same result.
     """
     rows = np.ascontiguousarray(unit_rows(vectors) if metric == "cosine" else vectors)
@@ -34,7 +34,7 @@ def approximate_neighbours(vectors: Floats, k: int, metric: Metric, probes: int)
     index.cp.max_points_per_centroid = _ROWS_PER_CELL
     index.train(rows)
     index.add(rows)
-    index.nprobe = min(probes, cells)
+    index.nprobe = min(nprobe, cells)
     scores, found = index.search(rows, k + 1)
     found[found == np.arange(count)[:, None]] = -1
     # The others in their order: where a row did not find itself (equal rows crowd it out), the last of them is dropped.

@@ -34,7 +34,7 @@ from adaptor.identity import (
     identity,
     sha256,
 )
-from adaptor.rows import Floats, scale, tame_rows
+from adaptor.rows import Floats, rescale_rows, scale
 from adaptor.settings import Metric
 
 #: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
@@ -45,10 +45,10 @@ _BLOCK_ROWS = 4096
 class Adaptor:
     """A fitted adaptor `ê = e + f(e)`, folded for application.
 
-    `tensors` holds `linear` (d, d). The orthogonal form may add `narrow` (b, c): outputs of at most c columns are
-    (e·linear)[:b]·narrow, wider ones e·linear alone. The mlp form adds `hidden_weight` (d, h), `hidden_bias` (h,),
-    `output_weight` (h, d) and `output_bias` (d,): ê = e·linear + relu(e·hidden_weight + hidden_bias)·output_weight +
-    output_bias. All are float32.
+    `tensors` holds `linear` (d, d). The orthogonal architecture may add `head` (b, c): outputs of at most c columns are
+    (e·linear)[:b]·head, wider ones e·linear alone. The mlp architecture adds `hidden_weight` (d, h), `hidden_bias`
+    (h,), `output_weight` (h, d) and `output_bias` (d,): ê = e·linear + relu(e·hidden_weight +
+    hidden_bias)·output_weight + output_bias. All are float32.
     """
 
     document: dict[str, Any]
@@ -61,14 +61,14 @@ class Adaptor:
         return str(self.document["adaptor_id"])
 
     @property
-    def dim(self) -> int:
+    def input_dim(self) -> int:
         """Dimension d of the vectors it takes."""
-        return int(self.document["dim"])
+        return int(self.document["input_dim"])
 
     @property
-    def widths(self) -> tuple[int, ...]:
-        """Widths it was trained for, ascending."""
-        return tuple(self.document["widths"])
+    def dims(self) -> tuple[int, ...]:
+        """Dims it was trained for, ascending."""
+        return tuple(self.document["dims"])
 
     @property
     def metric(self) -> Metric:
@@ -77,9 +77,9 @@ class Adaptor:
         return metric
 
     @property
-    def form(self) -> str:
+    def architecture(self) -> str:
         """`orthogonal`, `linear` or `mlp`."""
-        return str(self.document["form"])
+        return str(self.document["architecture"])
 
     @property
     def unit_input(self) -> bool:
@@ -91,71 +91,71 @@ class Adaptor:
         """Uncentred PCA rotation of the sample, float32 (d, d), columns by falling variance."""
         return np.asarray(load_tensors(self.pca)["rotation"], np.float32)
 
-    def transform(self, vectors: NDArray[np.floating[Any]], width: int, squares: Floats | None = None) -> Floats:
-        """Adapt vectors and keep the first `width` columns.
+    def transform(self, vectors: NDArray[np.floating[Any]], dim: int, squares: Floats | None = None) -> Floats:
+        """Adapt vectors and keep the first `dim` columns.
 
-        Takes (n, d) of any float type, gives float32 (n, width). For the cosine metric the length of the input does not
+        Takes (n, d) of any float type, gives float32 (n, dim). For the cosine metric the length of the input does not
         matter and every row of the output has length 1 (a zero row stays zero). Only the columns that are kept are
-        computed. Raises InputError on another shape, a width outside 1..d, or a row with NaN or infinity (named).
-        Widths up to `narrow_width` are prefixes of one another, and so are the wider ones; `cut` goes from wide to
-        narrow. Who knows the squared lengths of the rows, float32 (n,), saves a pass over them.
+        computed. Raises InputError on another shape, a dim outside 1..d, or a row with NaN or infinity (named).
+        Dims up to `head_dim` are prefixes of one another, and so are the wider ones; `cut` goes from wide to
+        head. Who knows the squared lengths of the rows, float32 (n,), saves a pass over them.
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
-            raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.dim})")
-        if not 1 <= width <= self.dim:
-            raise InputError(f"width is {width}, but this adaptor gives 1 to {self.dim} columns")
+        if vectors.ndim != 2 or vectors.shape[1] != self.input_dim:
+            raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.input_dim})")
+        if not 1 <= dim <= self.input_dim:
+            raise InputError(f"dim is {dim}, but this adaptor gives 1 to {self.input_dim} columns")
 
         def transform_block(block: Floats, short: Floats, first_row: int) -> None:
-            """Rows (r, d) to `short` (r, width), cosine's as long as they come out."""
+            """Rows (r, d) to `short` (r, dim), cosine's as long as they come out."""
             known = None if squares is None else squares[first_row : first_row + len(block)]
-            self._adapt(self._tame(block, known, first_row), short)
+            self._adapt(self._rescaled(block, known, first_row), short)
 
-        return self._by_block(vectors, transform_block, width)
+        return self._by_block(vectors, transform_block, dim)
 
-    def cut(self, adapted: NDArray[np.floating[Any]], width: int) -> Floats:
-        """Shorten what `transform` gave: float (n, m) → float32 (n, width), equal to `transform` of the originals at
-        that width within rounding.
+    def cut(self, adapted: NDArray[np.floating[Any]], dim: int) -> Floats:
+        """Shorten what `transform` gave: float (n, m) → float32 (n, dim), equal to `transform` of the originals at
+        that dim within rounding.
 
-        Raises InputError when m columns do not tell: `width` above m, or narrow while m is neither narrow nor at least
-        the `len(narrow)` columns that narrow ones are made of.
+        Raises InputError when m columns do not tell: `dim` above m, or narrow while m is neither head nor at least
+        the `len(head)` columns that narrow ones are made of.
         """
-        if adapted.ndim != 2 or adapted.shape[1] > self.dim:
-            raise InputError(f"vectors have shape {adapted.shape}, but this adaptor gives (n, 1 to {self.dim})")
-        given, narrow = adapted.shape[1], self.narrow_width
-        made_of = len(self.tensors["narrow"]) if narrow else 0
-        if not 1 <= width <= given or (width <= narrow < given < made_of):
-            enough = f" (it takes {made_of} for that)" if width <= narrow < given < made_of else ""
-            raise InputError(f"{given} columns cannot be cut to {width}{enough}; transform the original vectors")
+        if adapted.ndim != 2 or adapted.shape[1] > self.input_dim:
+            raise InputError(f"vectors have shape {adapted.shape}, but this adaptor gives (n, 1 to {self.input_dim})")
+        given, head = adapted.shape[1], self.head_dim
+        made_of = len(self.tensors["head"]) if head else 0
+        if not 1 <= dim <= given or (dim <= head < given < made_of):
+            enough = f" (it takes {made_of} for that)" if dim <= head < given < made_of else ""
+            raise InputError(f"{given} columns cannot be cut to {dim}{enough}; transform the original vectors")
 
         def cut_block(block: Floats, short: Floats, first_row: int) -> None:
-            """Rows (r, m) to `short` (r, width)."""
-            if width <= narrow < given:
-                np.matmul(block[:, :made_of], self.tensors["narrow"][:, :width], out=short)
+            """Rows (r, m) to `short` (r, dim)."""
+            if dim <= head < given:
+                np.matmul(block[:, :made_of], self.tensors["head"][:, :dim], out=short)
             else:
-                short[:] = block[:, :width]
+                short[:] = block[:, :dim]
 
-        return self._by_block(adapted, cut_block, width)
+        return self._by_block(adapted, cut_block, dim)
 
     @property
-    def narrow_width(self) -> int:
-        """Outputs of at most so many columns go through the narrow map; 0 when there is none."""
-        return self.tensors["narrow"].shape[1] if "narrow" in self.tensors else 0
+    def head_dim(self) -> int:
+        """Outputs of at most so many columns go through the low-dimensional head; 0 when there is none."""
+        return self.tensors["head"].shape[1] if "head" in self.tensors else 0
 
-    def columns(self, width: int) -> Floats:
-        """The matrix that gives outputs of this width, float32 (d, width); for the mlp form its linear part."""
-        return (self._narrow_columns if width <= self.narrow_width else self.tensors["linear"])[:, :width]
+    def columns(self, dim: int) -> Floats:
+        """The matrix that gives outputs of this dim, float32 (d, dim); for the mlp architecture its linear part."""
+        return (self._narrow_columns if dim <= self.head_dim else self.tensors["linear"])[:, :dim]
 
     @cached_property
     def _narrow_columns(self) -> Floats:
         with np.errstate(all="ignore"):  # weights that are no numbers give vectors that are none, as in wide outputs
-            narrow = self.tensors["narrow"].astype(np.float64)
-            return np.asarray(self.tensors["linear"][:, : len(narrow)].astype(np.float64) @ narrow, np.float32)
+            head = self.tensors["head"].astype(np.float64)
+            return np.asarray(self.tensors["linear"][:, : len(head)].astype(np.float64) @ head, np.float32)
 
     def _by_block(
-        self, vectors: NDArray[np.floating[Any]], convert: Callable[[Floats, Floats, int], None], width: int
+        self, vectors: NDArray[np.floating[Any]], convert: Callable[[Floats, Floats, int], None], dim: int
     ) -> Floats:
         """`convert` fills a block of the result from one of the vectors, whose first row it is told."""
-        short = np.empty((len(vectors), width), np.float32)
+        short = np.empty((len(vectors), dim), np.float32)
         for start in range(0, len(vectors), _BLOCK_ROWS):
             block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS], dtype=np.float32)
             result = short[start : start + _BLOCK_ROWS]
@@ -164,7 +164,7 @@ class Adaptor:
                 result *= scale(np.sqrt(np.einsum("nd,nd->n", result, result)))
         return short
 
-    def _tame(self, block: Floats, squares: Floats | None, first_row: int) -> Floats:
+    def _rescaled(self, block: Floats, squares: Floats | None, first_row: int) -> Floats:
         """Rows (r, d) that the map can take: finite, and of a length (cosine's does not matter) that it needs."""
         if squares is None:
             squares = np.einsum("nd,nd->n", block, block)
@@ -173,14 +173,14 @@ class Adaptor:
             raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
         if self.metric != "cosine":
             return block
-        return block * scale(np.sqrt(squares)) if self.form == "mlp" else tame_rows(block, squares)
+        return block * scale(np.sqrt(squares)) if self.architecture == "mlp" else rescale_rows(block, squares)
 
     def _adapt(self, block: Floats, short: Floats) -> None:
-        width = short.shape[1]
-        np.matmul(block, self.columns(width), out=short)
+        dim = short.shape[1]
+        np.matmul(block, self.columns(dim), out=short)
         if "hidden_weight" in self.tensors:
             hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
-            short += hidden @ self.tensors["output_weight"][:, :width] + self.tensors["output_bias"][:width]
+            short += hidden @ self.tensors["output_weight"][:, :dim] + self.tensors["output_bias"][:dim]
 
     def to_files(self) -> dict[str, bytes]:
         """The artefact's files by name."""

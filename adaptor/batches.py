@@ -15,7 +15,7 @@ from adaptor.training_set import QueryLog, Supervision, TrainingSet
 
 #: The stages, in the numbers that checkpoints and the draws of batches use.
 ROTATION, LABELS, NARROW = 1, 2, 3
-STAGES = {ROTATION: "unsupervised", LABELS: "labels", NARROW: "narrow outputs"}
+STAGES = {ROTATION: "unsupervised", LABELS: "labels", NARROW: "low-dimensional outputs"}
 #: Mined negatives of one query in a step (Search-Adaptor: 10 per positive).
 _NEGATIVES = 10
 
@@ -30,7 +30,7 @@ class World:
 
 @dataclass(frozen=True)
 class AnchorRows:
-    """Anchors (p,) of this worker and candidates (q,). Of their pairs (p, q): the flat places of anchors with
+    """SampledQueries (p,) of this worker and candidates (q,). Of their pairs (p, q): the flat places of anchors with
     themselves and, where a term counts them, whether one is of a mined neighbour, or of another anchor of the step.
     `shift` (p, d), where there is any, is added to the anchors to make something like queries of them.
     `share` is p over an equal split: data-parallel training averages over workers, so a mean over p times the share
@@ -59,8 +59,8 @@ class QueryRows:
 def anchor_rows(
     data: TrainingSet, loss: LossSettings, training: TrainingSettings, key: tuple[int, int], world: World
 ) -> AnchorRows:
-    """Draw the anchors and candidates of step `key` = (stage, step). Up to half of the narrow map's anchors are queries
-    without labels, where there are any."""
+    """Draw the anchors and candidates of step `key` = (stage, step). Up to half of the low-dimensional head's anchors
+    are queries without labels, where there are any."""
     draw = np.random.default_rng([training.seed, 2, *key])
     batch = draw.choice(data.anchors, min(training.batch, data.anchors), replace=False)
     documents, near = len(batch), data.neighbours[batch]
@@ -72,14 +72,14 @@ def anchor_rows(
     if training.candidates:
         parts.append(draw.choice(data.anchors, min(training.candidates, data.anchors), replace=False))
     if loss.pairwise:
-        parts.append(batch[:documents])  # queries are no documents of the store
+        parts.append(batch[:documents])  # queries are no documents of the source
     pool = np.unique(np.concatenate(parts))
     pool = pool[pool >= 0]  # -1 fills the list of a row that has fewer neighbours than k
     own = batch[world.rank :: world.size]
     place = np.searchsorted(pool, own).clip(max=len(pool) - 1)
     itself = np.flatnonzero(pool[place] == own)
     shift = None
-    if key[0] == NARROW and (training.narrow_noise or training.narrow_tilt):
+    if key[0] == NARROW and (training.head_noise or training.narrow_tilt):
         shift = np.zeros((len(batch), data.corpus.shape[1]), np.float32)  # queries stay as they are
         shift[:documents] = _query_like(data, training, batch[:documents], draw)
     return AnchorRows(
@@ -102,7 +102,7 @@ def _some_queries(log: QueryLog, batch: int, draw: np.random.Generator) -> tuple
 def _query_like(data: TrainingSet, training: TrainingSettings, batch: Ids, draw: np.random.Generator) -> Floats:
     """What anchors become without being documents any more, less the anchors (p, d): their large coordinates less
     large, plus Gaussian noise of the corpus's spread and of an anchor's own strength between none and the most."""
-    strength = draw.uniform(0, training.narrow_noise, (len(batch), 1)).astype(np.float32)
+    strength = draw.uniform(0, training.head_noise, (len(batch), 1)).astype(np.float32)
     noise = draw.standard_normal((len(batch), len(data.spread)), np.float32) * (strength * data.spread)
     shift: Floats = data.corpus[batch] * (data.tilt(training.narrow_tilt) - 1) + noise
     return shift

@@ -1,8 +1,8 @@
-"""List-wise distillation at all widths in one pass, with its gradient written out. Legend as in losses.py: p anchors, q
-candidates, w widths, c columns.
+"""List-wise distillation at all dims in one pass, with its gradient written out. Legend as in losses.py: p anchors, q
+candidates, w dims, c columns.
 
 Written plainly (as the tests have it, on `losses.prefix_similarities`) autograd would keep and walk through a dozen
-(w, p, q) tensors; here a width is finished, gradient and all, while its (p, q) numbers are in the cache.
+(w, p, q) tensors; here a dim is finished, gradient and all, while its (p, q) numbers are in the cache.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class Teacher:
 
 
 def teacher(full: Tensor, left_out: Tensor, temperature: float) -> Teacher:
-    """Softmax of full-width similarities (p, q) over τ, without the places `left_out` (m,) of full.view(-1)."""
+    """Softmax of full-dimension similarities (p, q) over τ, without the places `left_out` (m,) of full.view(-1)."""
     logits = full / temperature
     logits.view(-1).index_fill_(0, left_out, _NEVER)
     target = torch.softmax(logits, dim=1)
     return Teacher(target, -_cross_entropy(target, logits, target), left_out)
 
 
-def distil(pair: tuple[Tensor, Tensor], widths: Sequence[int], scale: Tensor, lists: Teacher, metric: Metric) -> Tensor:
+def distil(pair: tuple[Tensor, Tensor], dims: Sequence[int], scale: Tensor, lists: Teacher, metric: Metric) -> Tensor:
     """Cross-entropy between the teacher's distribution and softmax(scale_w · prefix similarity) over candidates, less
-    the teacher's entropy: mean over anchors, sum over widths → ().
+    the teacher's entropy: mean over anchors, sum over dims → ().
 
     `pair` are the adapted anchors (p, c) and candidates (q, c), `scale` (w,) inverse temperatures.
     """
-    value: Tensor = _Distillation.apply(*pair, scale, lists, tuple(widths), metric)  # type: ignore[no-untyped-call]
+    value: Tensor = _Distillation.apply(*pair, scale, lists, tuple(dims), metric)  # type: ignore[no-untyped-call]
     return value
 
 
@@ -60,15 +60,15 @@ class _Distillation(torch.autograd.Function):
         right: Tensor,
         scale: Tensor,
         lists: Teacher,
-        widths: tuple[int, ...],
+        dims: tuple[int, ...],
         metric: Metric,
     ) -> Tensor:
         """Loss () and, kept for later, its gradients."""
-        lengths = prefix_squares(left, widths), prefix_squares(right, widths)
-        target, loss = lists.target, len(widths) * lists.information
+        lengths = prefix_squares(left, dims), prefix_squares(right, dims)
+        target, loss = lists.target, len(dims) * lists.information
         products: Tensor | None = None
         slopes, pulls, d_scale = [], [], torch.empty_like(scale)
-        for number, (start, stop) in enumerate(zip((0, *widths), widths, strict=False)):
+        for number, (start, stop) in enumerate(zip((0, *dims), dims, strict=False)):
             block = left[:, start:stop], right[:, start:stop].T
             products = torch.mm(*block) if products is None else torch.addmm(products, *block)
             squares = lengths[0][number], lengths[1][number]
@@ -88,7 +88,7 @@ class _Distillation(torch.autograd.Function):
             elif metric == "l2":
                 pulls.append((-2 * scale[number] * slope.sum(1), -2 * scale[number] * slope.sum(0)))
             slopes.append(slope.mul_(factor))  # and by the inner products
-        ctx.save_for_backward(*_gradients(left, right, widths, slopes, pulls), d_scale)
+        ctx.save_for_backward(*_gradients(left, right, dims, slopes, pulls), d_scale)
         return loss / max(1, len(left))  # a worker may be left without anchors
 
     @staticmethod
@@ -119,15 +119,15 @@ def _pull(weighted: Tensor, squares: Tensor) -> Tensor:
 def _gradients(
     left: Tensor,
     right: Tensor,
-    widths: tuple[int, ...],
+    dims: tuple[int, ...],
     slopes: list[Tensor],
     pulls: list[tuple[Tensor, Tensor]],
 ) -> tuple[Tensor, Tensor]:
-    """A column counts at its own width and all beyond: from the last block back, slopes and pulls add up."""
+    """A column counts at its own dim and all beyond: from the last block back, slopes and pulls add up."""
     d_left, d_right = torch.zeros_like(left), torch.zeros_like(right)
     slope: Tensor | None = None
     pull = left.new_zeros(len(left)), right.new_zeros(len(right))
-    for start, stop in reversed(list(zip((0, *widths), widths, strict=False))):
+    for start, stop in reversed(list(zip((0, *dims), dims, strict=False))):
         slope = slopes.pop() if slope is None else slope.add_(slopes.pop())
         block = slice(start, stop)
         d_left[:, block], d_right[:, block] = slope @ right[:, block], slope.T @ left[:, block]

@@ -1,4 +1,4 @@
-"""What the artefact says of itself: how much of the neighbourhood each width keeps on rows that training never saw."""
+"""What the artefact says of itself: how much of the neighbourhood each dim keeps on rows that training never saw."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _NEAREST, _DEPTH = 10, 100
 _MOST_ROWS = 1_000
 
 
-def shortened(adaptor: Adaptor, method: str, vectors: Floats, width: int) -> Floats:
-    """Vectors (n, d) cut to `width` by a method: `truncation`, `pca` or `adaptor`; unit rows for the cosine metric."""
+def shortened(adaptor: Adaptor, method: str, vectors: Floats, dim: int) -> Floats:
+    """Vectors (n, d) cut to `dim` by a method: `truncation`, `pca` or `adaptor`; unit rows for the cosine metric."""
     if method == "adaptor":
-        return adaptor.transform(vectors, width)
-    short: Floats = vectors[:, :width] if method == "truncation" else vectors @ adaptor.rotation[:, :width]
+        return adaptor.transform(vectors, dim)
+    short: Floats = vectors[:, :dim] if method == "truncation" else vectors @ adaptor.rotation[:, :dim]
     return unit_rows(short) if adaptor.metric == "cosine" else np.ascontiguousarray(short)
 
 
 def evidence(adaptor: Adaptor, held_out: Floats, corpus: Floats) -> list[dict[str, Any]]:
-    """Overlap@10/100 with the exact full-width neighbours and the paper's two distances, per method and trained width.
+    """Overlap@10/100 with the exact full-dimension neighbours and the paper's two distances, per method and trained
+    dim.
 
     `held_out` (h, d) rows search `corpus` (n, d); both original vectors, disjoint. Records as in metrics.json, with
     the rows searched (`corpus`): overlaps fall as the corpus grows (`matryoshka advise` measures how much).
@@ -37,8 +38,8 @@ def evidence(adaptor: Adaptor, held_out: Floats, corpus: Floats) -> list[dict[st
     truth = top_k(held_out, corpus, numbers, _DEPTH, adaptor.metric)
     records = []
     for method in ("truncation", "pca", "adaptor"):
-        for width in adaptor.widths:
-            asked, searched = (shortened(adaptor, method, rows, width) for rows in (held_out, corpus))
+        for dim in adaptor.dims:
+            asked, searched = (shortened(adaptor, method, rows, dim) for rows in (held_out, corpus))
             found = top_k(asked, searched, numbers, _DEPTH, adaptor.metric)
             near = _similarities_to(asked, searched, truth.ids[:, :_NEAREST], adaptor.metric)
             scores = {
@@ -47,7 +48,7 @@ def evidence(adaptor: Adaptor, held_out: Floats, corpus: Floats) -> list[dict[st
                 "topk_distance": topk_distance(truth.similarities[:, :_NEAREST], near),
             }
             records += [
-                {"method": method, "width": width, "metric": name, **_summary(value), "corpus": len(corpus)}
+                {"method": method, "dim": dim, "metric": name, **_summary(value), "corpus": len(corpus)}
                 for name, value in scores.items()
             ]
     return records

@@ -17,10 +17,20 @@ WEIGHTS, DOCUMENT, PCA = FILES = ("adaptor.safetensors", "adaptor.json", "pca.sa
 FORMAT = 1
 #: Keys of the document that the adaptor id is made of; the rest (evidence, data, versions) describes but does not
 #: define.
-IDENTITY = ("format", "dim", "widths", "metric", "form", "unit_input", "recipe", "settings", "weights_sha256")
+IDENTITY = (
+    "format",
+    "input_dim",
+    "dims",
+    "metric",
+    "architecture",
+    "unit_input",
+    "recipe",
+    "settings",
+    "weights_sha256",
+)
 #: Tensors of each form, and those it may have besides.
 _TENSORS: dict[str, tuple[set[str], set[str]]] = {
-    "orthogonal": ({"linear"}, {"narrow"}),
+    "orthogonal": ({"linear"}, {"head"}),
     "linear": ({"linear"}, set()),
     "mlp": ({"linear", "hidden_weight", "hidden_bias", "output_weight", "output_bias"}, set()),
 }
@@ -72,21 +82,21 @@ def check_document(document: Any, files: Mapping[str, bytes], where: str) -> Non
 
 def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], where: str) -> None:
     """Raise InputError unless the tensors are those that the document's form needs."""
-    dim = document["dim"]
+    input_dim = document["input_dim"]
     hidden = len(tensors.get("hidden_bias", ()))
-    narrow = tensors["narrow"].shape if "narrow" in tensors else (1, 1)
+    head = tensors["head"].shape if "head" in tensors else (1, 1)
     shapes = {
-        "linear": (dim, dim),
-        "narrow": narrow if len(narrow) == 2 and 1 <= narrow[1] <= narrow[0] <= dim else ("b", f"c ≤ b ≤ {dim}"),
-        "hidden_weight": (dim, hidden),
+        "linear": (input_dim, input_dim),
+        "head": head if len(head) == 2 and 1 <= head[1] <= head[0] <= input_dim else ("b", f"c ≤ b ≤ {input_dim}"),
+        "hidden_weight": (input_dim, hidden),
         "hidden_bias": (hidden,),
-        "output_weight": (hidden, dim),
-        "output_bias": (dim,),
+        "output_weight": (hidden, input_dim),
+        "output_bias": (input_dim,),
     }
-    needed, allowed = _TENSORS.get(document["form"], (set(), set()))
+    needed, allowed = _TENSORS.get(document["architecture"], (set(), set()))
     if document["metric"] not in get_args(Metric) or not needed or not needed <= set(tensors) <= needed | allowed:
         raise InputError(
-            f"{where}: form {document['form']!r}, metric {document['metric']!r} and tensors {sorted(tensors)} "
+            f"{where}: architecture {document['form']!r}, metric {document['metric']!r} and tensors {sorted(tensors)} "
             "do not fit together; fit again"
         )
     for name in sorted(tensors):

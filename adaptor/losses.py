@@ -1,6 +1,6 @@
-"""The objective's terms as pure functions of tensors. Legend: p anchors, q candidates, w trained widths, d columns.
+"""The objective's terms as pure functions of tensors. Legend: p anchors, q candidates, w trained dims, d columns.
 
-All widths cost as much as the largest alone: the columns are cut into blocks between consecutive widths, one product is
+All dims cost as much as the largest alone: the columns are cut into blocks between consecutive dims, one product is
 taken per block, and the inner products and squared lengths of every prefix are running sums over the blocks.
 """
 
@@ -27,18 +27,18 @@ def similarities(left: Tensor, right: Tensor, metric: Metric) -> Tensor:
     return _from_products(left @ right.T, left.square().sum(1)[:, None], right.square().sum(1), metric)
 
 
-def prefix_similarities(left: Tensor, right: Tensor, widths: Sequence[int], metric: Metric) -> Tensor:
+def prefix_similarities(left: Tensor, right: Tensor, dims: Sequence[int], metric: Metric) -> Tensor:
     """Similarity of every prefix of `left` (p, d) to the same prefix of `right` (q, d): (w, p, q)."""
-    blocks = list(zip((0, *widths), widths, strict=False))
+    blocks = list(zip((0, *dims), dims, strict=False))
     products = torch.stack([left[:, a:b] @ right[:, a:b].T for a, b in blocks]).cumsum(0)
     return _from_products(
-        products, prefix_squares(left, widths)[:, :, None], prefix_squares(right, widths)[:, None, :], metric
+        products, prefix_squares(left, dims)[:, :, None], prefix_squares(right, dims)[:, None, :], metric
     )
 
 
-def prefix_squares(vectors: Tensor, widths: Sequence[int]) -> Tensor:
+def prefix_squares(vectors: Tensor, dims: Sequence[int]) -> Tensor:
     """Squared length of every prefix of (n, d): (w, n)."""
-    blocks = zip((0, *widths), widths, strict=False)
+    blocks = zip((0, *dims), dims, strict=False)
     return torch.stack([vectors[:, a:b].square().sum(1) for a, b in blocks]).cumsum(0)
 
 
@@ -52,7 +52,7 @@ def _from_products(products: Tensor, left: Tensor, right: Tensor, metric: Metric
 
 
 def similarity_change(full: Tensor, prefixes: Tensor, counted: Tensor) -> Tensor:
-    """Paper, L_topk and L_pair: Σ |Sim - Sim of the prefix| over widths and counted pairs, mean over anchors.
+    """Paper, L_topk and L_pair: Σ |Sim - Sim of the prefix| over dims and counted pairs, mean over anchors.
 
     `full` (p, q), `prefixes` (w, p, q), `counted` (p, q) bool → ().
     """
@@ -65,7 +65,7 @@ def reconstruction(original: Tensor, adapted: Tensor) -> Tensor:
 
 
 def ranking(prefixes: Tensor, grades: Tensor) -> Tensor:
-    """Paper, L_rank: Σ 1[y_ij > y_ik] (y_ij - y_ik) log(1 + exp(s_ik - s_ij)) over widths and pairs, mean over queries.
+    """Paper, L_rank: Σ 1[y_ij > y_ik] (y_ij - y_ik) log(1 + exp(s_ik - s_ij)) over dims and pairs, mean over queries.
 
     `prefixes` (w, p, q) similarities of queries to documents, `grades` (p, q) graded relevance y ≥ 0 → ().
     """
@@ -89,7 +89,7 @@ def contrastive(prefixes: Tensor, grades: Tensor, temperature: float) -> Tensor:
 
     -log(P / (P + N)) with P = Σ_j y_ij/max(y_i)·exp(s_ij/τ) over documents graded above 0 and N = Σ_k exp(s_ik/τ) over
     the others. Positives never push each other away, and a query with many need not put all of them first: finding the
-    nearest ones is enough. `prefixes` (w, p, q), `grades` (p, q); mean over queries, sum over widths → (). A query
+    nearest ones is enough. `prefixes` (w, p, q), `grades` (p, q); mean over queries, sum over dims → (). A query
     without positives adds 0.
     """
     logits, positive = prefixes / temperature, grades > 0

@@ -108,9 +108,9 @@ def _search(asked: _Question, vectors: Floats, ids: Ids, depth: int) -> tuple[Ne
     # The k-th of the answer scores no less than the last of these, less the doubt; who cannot reach that is out.
     last = scores[:, min(wanted, asked.k + excluding) - 1]
     contending = (positions >= 0) & (scores >= (last - 2 * off)[:, None])
-    width = int(contending.sum(axis=1).max())
-    similarities = _score(asked, vectors, positions[:, :width], contending[:, :width])
-    named = ids[positions[:, :width]]
+    dim = int(contending.sum(axis=1).max())
+    similarities = _score(asked, vectors, positions[:, :dim], contending[:, :dim])
+    named = ids[positions[:, :dim]]
     if asked.exclude is not None:
         similarities[named == asked.exclude[:, None]] = -np.inf
     found = _best(named, similarities, asked.k)

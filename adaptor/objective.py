@@ -11,30 +11,30 @@ from torch import Tensor, nn
 
 from adaptor import distillation, losses
 from adaptor.batches import AnchorRows, QueryRows
-from adaptor.model import Form
+from adaptor.model import AdaptorModule
 from adaptor.settings import LossSettings, Metric
 from adaptor.tensors import on_device
 
 
 class Trainee(nn.Module):
-    """The form and, for the list-wise term, one learned inverse temperature per width (w,)."""
+    """The module and, for the list-wise term, one learned inverse temperature per dim (w,)."""
 
-    def __init__(self, form: Form, widths: tuple[int, ...], temperature: float) -> None:
+    def __init__(self, module: AdaptorModule, dims: tuple[int, ...], temperature: float) -> None:
         super().__init__()
-        self.form = form
-        self.log_scale = nn.Parameter(torch.full((len(widths),), -float(np.log(temperature))))
+        self.module = module
+        self.log_scale = nn.Parameter(torch.full((len(dims),), -float(np.log(temperature))))
 
     def forward(self, started: Tensor, columns: int | None = None) -> tuple[Tensor, Tensor]:
         """Started vectors (n, d) → adapted (n, c), at most `columns` of them, and the inverse temperatures (w,)."""
-        return self.form(started, columns), self.log_scale.exp()
+        return self.module(started, columns), self.log_scale.exp()
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights, trained widths and metric of a stage."""
+    """Weights, trained dims and metric of a stage."""
 
     loss: LossSettings
-    widths: tuple[int, ...]
+    dims: tuple[int, ...]
     metric: Metric
 
     def __call__(
@@ -53,7 +53,7 @@ class Objective:
         if asked is not None and queries is not None:
             started = torch.cat([started, queries.index_select(0, on_device(asked.queries, corpus.device))])
             index.append(asked.queries)
-        adapted, scale = model(started, None if self.loss.reconstruction else self.widths[-1])
+        adapted, scale = model(started, None if self.loss.reconstruction else self.dims[-1])
         parts, pieces = (torch.split(whole, [len(part) for part in index]) for whole in (started, adapted))
         total = rows.share * self._unsupervised(parts, pieces, scale, rows)
         if asked is not None:
@@ -71,9 +71,9 @@ class Objective:
         total = 0.0 * scale.sum()
         if loss.listwise:
             lists = distillation.teacher(full, on_device(rows.itself, full.device), loss.temperature)
-            total = total + loss.listwise * distillation.distil(pair, self.widths, scale, lists, self.metric)
+            total = total + loss.listwise * distillation.distil(pair, self.dims, scale, lists, self.metric)
         if loss.topk or loss.pairwise:
-            prefixes = losses.prefix_similarities(*pair, self.widths, self.metric)
+            prefixes = losses.prefix_similarities(*pair, self.dims, self.metric)
             for weight, counted in ((loss.topk, rows.neighbour), (loss.pairwise, rows.batch)):
                 if weight and counted is not None:
                     total = total + weight * losses.similarity_change(full, prefixes, on_device(counted, full.device))
@@ -82,7 +82,7 @@ class Objective:
         return total
 
     def _supervised(self, pair: tuple[Tensor, Tensor], grades: Tensor) -> Tensor:
-        prefixes = losses.prefix_similarities(*pair, self.widths, self.metric)
+        prefixes = losses.prefix_similarities(*pair, self.dims, self.metric)
         total = prefixes.new_zeros(())
         if self.loss.contrastive:
             total = total + self.loss.contrastive * losses.contrastive(prefixes, grades, self.loss.temperature)

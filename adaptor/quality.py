@@ -35,8 +35,8 @@ def graded_overlap(asked: Floats, corpus: Floats, truth: Ids, found: Ids, metric
     """nDCG@k of the rows `found` (q, k) with the true neighbours `truth` (q, k), best first, as the ideal: float64
     (q,), at most 1. Of several such rankings (w, q, k) at once: (w, q).
 
-    A row's gain is exp(3 (s - s₁) / (s₁ - s_k)): s is its full-width similarity, s₁ and s_k those of the nearest and
-    the farthest true neighbour. Unlike the overlap this asks how near, and how far up, and a near miss is no miss.
+    A row's gain is exp(3 (s - s₁) / (s₁ - s_k)): s is its full-dimension similarity, s₁ and s_k those of the nearest
+    and the farthest true neighbour. Unlike the overlap this asks how near, and how far up, and a near miss is no miss.
     `asked` (q, d) and `corpus` (n, d) have unit rows for cosine; id -1 fills up.
     """
     every = np.concatenate([truth, *found.reshape(-1, *found.shape[-2:])], axis=1)
@@ -57,7 +57,7 @@ def graded_overlap(asked: Floats, corpus: Floats, truth: Ids, found: Ids, metric
 
 def _similarities_of(asked: Floats, corpus: Floats, ids: Ids, metric: Metric) -> Scores:
     """Of each row (q, d) to those that `ids` (q, k) name: float64 (q, k), -inf for -1. A pair that is named again, as
-    by the rankings of two widths, is computed once."""
+    by the rankings of two dims, is computed once."""
     order = np.argsort(ids, axis=1)
     named = np.take_along_axis(ids, order, 1)
     new = named >= 0
@@ -84,14 +84,15 @@ def similarities(left: Floats, right: Floats, metric: Metric) -> Floats:
 
 
 def pairwise_distance(full: Floats, short: Floats, metric: Metric) -> Scores:
-    """Mean |full-width similarity - prefix similarity| of each row to all others: (n, d) and (n, m) → float64 (n,)."""
+    """Mean |full-dimension similarity - prefix similarity| of each row to all others: (n, d) and (n, m) → float64
+    (n,)."""
     changes = np.abs(similarities(full, full, metric) - similarities(short, short, metric)).astype(np.float64)
     np.fill_diagonal(changes, 0)
     return np.asarray(changes.sum(axis=1) / max(1, len(full) - 1))
 
 
 def topk_distance(truth: Floats, short: Floats) -> Scores:
-    """Mean |full-width - prefix similarity| to the k nearest neighbours: two (q, k) of similarities → float64 (q,).
+    """Mean |full-dimension - prefix similarity| to the k nearest neighbours: two (q, k) of similarities → float64 (q,).
 
     Columns where a query has no k-th neighbour hold -inf in `truth` and are left out.
     """

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 #: Squared lengths between which a row passes through a linear map as it is.
-_TAME_SQUARES = (1e-6, 1e6)
+_UNSCALED_SQUARES = (1e-6, 1e6)
 
 
 def unit_rows(vectors: Floats) -> Floats:
@@ -22,12 +22,12 @@ def scale(lengths: Floats) -> Floats:
     return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
 
 
-def tame_rows(block: Floats, squares: Floats) -> Floats:
+def rescale_rows(block: Floats, squares: Floats) -> Floats:
     """Rows of extreme length scaled to length 1, all others as they are.
 
     A linear map leaves their scale to the normalisation of the result, as long as nothing leaves float32 on the way.
     """
-    extreme = np.flatnonzero((squares < _TAME_SQUARES[0]) | (squares > _TAME_SQUARES[1]))
+    extreme = np.flatnonzero((squares < _UNSCALED_SQUARES[0]) | (squares > _UNSCALED_SQUARES[1]))
     if len(extreme):
         block = block.copy()
         block[extreme] *= scale(np.sqrt(squares[extreme]))

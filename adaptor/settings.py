@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Metric = Literal["cosine", "dot", "l2"]
-Form = Literal["orthogonal", "linear", "mlp"]
+Architecture = Literal["orthogonal", "linear", "mlp"]
 
-#: Widths fitted when none are given: the ones people ask for, up to the dimension of the store.
-WIDTH_LADDER = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+#: Dims fitted when none are given: the ones people ask for, up to the dimension of the source.
+DIM_LADDER = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 
-#: More than any store has of anything; and a float, and 64 bits with some sums, still hold it exactly.
+#: More than any source has of anything; and a float, and 64 bits with some sums, still hold it exactly.
 _MOST = 1 << 53
 
 
@@ -40,28 +40,29 @@ class ModelSettings(Settings):
     recipe: Literal["default", "paper"] = "default"
     """Named set of settings: `default` (PCA start, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
     The recipe fills every field of model, loss and training that is not given."""
-    form: Form = "orthogonal"
-    """What f is: `orthogonal` (full-width scores stay exact; labels free it), `linear` (a free matrix), `mlp` (the
+    architecture: Architecture = "orthogonal"
+    """What f is: `orthogonal` (full-dimension scores stay exact; labels free it), `linear` (a free matrix), `mlp` (the
     paper's)."""
-    start: Literal["pca", "identity"] = "pca"
+    initialisation: Literal["pca", "identity"] = "pca"
     """The map before the first step: the uncentred PCA rotation, or the identity."""
-    leading: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
-    """Orthogonal form: without labels change only outputs narrower than this, so that every width from here on scores
-    exactly like the start. `auto`: a third of the dimension (128 of 384), fewer for small samples; null: all of it."""
-    narrow: bool = True
-    """Orthogonal form without labels: narrow outputs come from a free matrix of their own, over half as many columns
-    again; false rotates the leading columns among themselves instead."""
-    hidden: int = Field(default=512, ge=1)
-    """Hidden units of the `mlp` form."""
-    widths: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    """Trained widths, ascending, each at most the store's dimension; null takes the usual ladder (16, 32, 64, 96, 128
+    trained_components: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
+    """Orthogonal architecture: without labels change only outputs narrower than this, so that every dim from here on
+    scores exactly like the start. `auto`: a third of the dimension (128 of 384), fewer for small samples; null: all of
+    it."""
+    low_dim_head: bool = True
+    """Orthogonal architecture without labels: low-dimensional outputs come from a free matrix of their own, over half
+    as many columns again; false rotates the leading columns among themselves instead."""
+    hidden_units: int = Field(default=512, ge=1)
+    """Hidden units of the `mlp` module."""
+    dims: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    """Trained dims, ascending, each at most the source's dimension; null takes the usual ladder (16, 32, 64, 96, 128
     …)."""
 
     @model_validator(mode="after")
-    def _widths_ascend(self) -> Self:
-        widths = self.widths
-        if widths is not None and (widths[0] < 1 or any(a >= b for a, b in pairwise(widths))):
-            raise ValueError(f"widths must be positive and strictly ascending, got {list(widths)}")
+    def _dims_ascend(self) -> Self:
+        dims = self.dims
+        if dims is not None and (dims[0] < 1 or any(a >= b for a, b in pairwise(dims))):
+            raise ValueError(f"dims must be positive and strictly ascending, got {list(dims)}")
         return self
 
 
@@ -69,7 +70,7 @@ class LossSettings(Settings):
     """Weight of each term of the objective; 0 leaves the term out."""
 
     listwise: float = Field(default=1.0, ge=0)
-    """List-wise distillation: cross-entropy between the full-width and the prefix ranking of the candidates."""
+    """List-wise distillation: cross-entropy between the full-dimension and the prefix ranking of the candidates."""
     topk: float = Field(default=0.0, ge=0)
     """Absolute change of similarity to the mined neighbours (paper, equation for L_topk)."""
     pairwise: float = Field(default=0.0, ge=0)
@@ -90,22 +91,22 @@ class TrainingSettings(Settings):
 
     steps: int = Field(default=1500, ge=0)
     """Most optimisation steps of the stage without labels (0 keeps the start)."""
-    narrow_learning_rate: float = Field(default=6e-3, gt=0)
-    """Peak learning rate of the narrow map of up to 192 columns; less for more, by the square root."""
-    narrow_noise: float = Field(default=0.7, ge=0)
-    """Most noise on an anchor of the narrow map, in standard deviations of each coordinate: queries lie beside
-    documents, not on them."""
+    head_learning_rate: float = Field(default=6e-3, gt=0)
+    """Peak learning rate of the low-dimensional head of up to 192 columns; less for more, by the square root."""
+    head_noise: float = Field(default=0.7, ge=0)
+    """Most noise on an anchor of the low-dimensional head, in standard deviations of each coordinate: queries lie
+    beside documents, not on them."""
     narrow_tilt: float = Field(default=0.3, ge=0, le=1)
-    """Power of its root mean square that each coordinate of an anchor of the narrow map is divided by: a query has less
-    of what documents share, and more of what is rare."""
+    """Power of its root mean square that each coordinate of an anchor of the low-dimensional head is divided by: a
+    query has less of what documents share, and more of what is rare."""
     supervised_steps: int = Field(default=800, ge=0)
     """Most steps of the stage with labels; used only when queries and qrels are given."""
     batch: int = Field(default=128, ge=2)
-    """Anchors per step, over all workers together."""
+    """SampledQueries per step, over all workers together."""
     candidates: int = Field(default=512, ge=0)
     """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of Adam, but for the narrow map."""
+    """Peak learning rate of Adam, but for the low-dimensional head."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls over the steps."""
     evaluate_every: int = Field(default=100, ge=1)
@@ -120,22 +121,22 @@ class TrainingSettings(Settings):
 
 
 class MiningSettings(Settings):
-    """What is sampled from the store and which neighbours are mined."""
+    """What is sampled from the source and which neighbours are mined."""
 
     sample_rows: int = Field(default=100_000, ge=20)
-    """Rows drawn uniformly over all shards (fewer if the store has fewer); they must fit in the memory of a node."""
+    """Rows drawn uniformly over all shards (fewer if the source has fewer); they must fit in the memory of a node."""
     held_out: float = Field(default=0.1, gt=0, lt=0.9)
     """Share of the sample that training never sees (at most 2,000 rows); it chooses the weights and gives the
     evidence."""
     neighbours: int = Field(default=10, ge=1)
     """Nearest neighbours mined for each training row."""
-    probes: int | None = Field(default=None, ge=1)
+    nprobe: int | None = Field(default=None, ge=1)
     """Search them approximately, looking into so many cells of an IVF index, and say how many of the true ones were
     found; exactly when not given. For samples of millions of rows."""
-    shards: int = Field(default=2, ge=1)
+    search_partitions: int = Field(default=2, ge=1)
     """Parts, each held by a worker of its own, that the search is split into; the result does not depend on it."""
     max_row_groups: int = Field(default=4096, ge=1)
-    """Row groups read for the sample at most: a larger store is sampled in two stages (row groups, then rows)."""
+    """Row groups read for the sample at most: a larger source is sampled in two stages (row groups, then rows)."""
     bad_rows: Literal["stop", "skip"] = "stop"
     """What a null, NaN, infinite, zero or wrong-length vector in the sample does: end the fit, or be left out and
     counted."""

@@ -13,22 +13,22 @@ from adaptor.rows import Floats
 from adaptor.tensors import as_tensor
 
 
-def on_device(adaptor: Adaptor, width: int, device: str) -> Callable[[Floats], Floats]:
-    """`adaptor.transform(·, width)` as a function that computes on `device` (`cpu`, `cuda`, `cuda:1`).
+def on_device(adaptor: Adaptor, dim: int, device: str) -> Callable[[Floats], Floats]:
+    """`adaptor.transform(·, dim)` as a function that computes on `device` (`cpu`, `cuda`, `cuda:1`).
 
-    Takes float32 (n, d), gives float32 (n, width), equal to the numpy path within 1e-5. The folded weights are copied
+    Takes float32 (n, d), gives float32 (n, dim), equal to the numpy path within 1e-5. The folded weights are copied
     to the device once. Raises InputError as `transform` does.
     """
     place = torch.device(device)
     tensors = {name: as_tensor(array, place) for name, array in adaptor.tensors.items()}
-    linear = as_tensor(np.ascontiguousarray(adaptor.columns(width)), place)
+    linear = as_tensor(np.ascontiguousarray(adaptor.columns(dim)), place)
     unit = adaptor.metric == "cosine"
 
     @torch.inference_mode()
     def transform(vectors: Floats) -> Floats:
-        """Float32 (n, d) → float32 (n, width)."""
-        if vectors.ndim != 2 or vectors.shape[1] != adaptor.dim:
-            raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {adaptor.dim})")
+        """Float32 (n, d) → float32 (n, dim)."""
+        if vectors.ndim != 2 or vectors.shape[1] != adaptor.input_dim:
+            raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {adaptor.input_dim})")
         block = as_tensor(vectors, place)
         lengths = torch.linalg.vector_norm(block, dim=1, keepdim=True)
         if not bool(torch.isfinite(lengths).all()):
@@ -39,7 +39,7 @@ def on_device(adaptor: Adaptor, width: int, device: str) -> Callable[[Floats], F
         short = block @ linear
         if "hidden_weight" in tensors:
             hidden = torch.relu(torch.addmm(tensors["hidden_bias"], block, tensors["hidden_weight"]))
-            short += torch.addmm(tensors["output_bias"][:width], hidden, tensors["output_weight"][:, :width])
+            short += torch.addmm(tensors["output_bias"][:dim], hidden, tensors["output_weight"][:, :dim])
         if unit:
             short = _unit(short, torch.linalg.vector_norm(short, dim=1, keepdim=True))
         result: Floats = short.cpu().numpy()

@@ -1,7 +1,7 @@
 """The training loop of one stage, for one of any number of workers. Knows torch, not who launched it.
 
 Every `evaluate_every` steps the first worker looks at the held-out rows, keeps the best weights, decides whether to go
-on, and hands the whole state to `on_look`, which is where a checkpoint is written. A stage continued from such a state
+on, and hands the whole state to `on_eval`, which is where a checkpoint is written. A stage continued from such a state
 takes the same steps as one that was never stopped: batches and learning rate are functions of the step number.
 """
 
@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from adaptor.batches import LABELS, AnchorRows, QueryRows, World, anchor_rows, query_rows
-from adaptor.model import Form, Linear, free_widths
+from adaptor.model import AdaptorModule, Linear, trainable_dims
 from adaptor.objective import Objective, Trainee
 from adaptor.settings import LossSettings, Metric, TrainingSettings
 from adaptor.tensors import as_tensor
 from adaptor.training_set import TrainingSet
-from adaptor.validation import judge
-from adaptor.weight_interpolation import blend
+from adaptor.validation import validate
+from adaptor.weight_interpolation import interpolate_weights
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _FIRST = "first.matrix"
@@ -40,11 +40,12 @@ class State:
     best_step: int = 0
     first_score: float = -math.inf
     share: float = 1.0
-    """Of what labels taught, the share kept (blending.py); known when the stage with labels has finished."""
+    """Of what labels taught, the share kept (weight interpolation.py); known when the stage with labels has
+    finished."""
     finished: bool = False
     """Whether the last look ended the stage: a state that is restored then is not judged, or mixed, again."""
     notes: tuple[str, ...] = ()
-    """What the stage before left to tell the user (settling.py)."""
+    """What the stage before left to tell the user (selection.py)."""
     tensors: dict[str, Tensor] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, Any]:
@@ -53,8 +54,8 @@ class State:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at the held-out rows found: score = mean graded overlap@10 (quality.py) over trained widths;
+class EvalStep:
+    """What a look at the held-out rows found: score = mean graded overlap@10 (quality.py) over trained dims;
     with labels the mean nDCG@10."""
 
     state: State
@@ -71,7 +72,7 @@ class Job:
     loss: LossSettings
     training: TrainingSettings
     metric: Metric
-    widths: tuple[int, ...]
+    dims: tuple[int, ...]
     world: World = field(default_factory=World)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     wrap: Callable[[nn.Module], nn.Module] = lambda module: module
@@ -81,28 +82,28 @@ class Job:
     """Called after each step with the number of those done in this stage."""
 
 
-def train(form: Form, job: Job, state: State, on_look: Callable[[Look], None]) -> None:
+def train(module: AdaptorModule, job: Job, state: State, on_eval: Callable[[EvalStep], None]) -> None:
     """Run a stage to its end and leave the best weights in `form` (on the first worker).
 
-    `state` is a new State(stage) or one that `on_look` was given earlier; it is updated in place.
+    `state` is a new State(stage) or one that `on_eval` was given earlier; it is updated in place.
     """
     training, supervised = job.training, state.stage == LABELS
-    widths, steps = free_widths(form, job.widths), _steps(training, state.stage)
-    if not widths or not steps:
+    dims, steps = trainable_dims(module, job.dims), _steps(training, state.stage)
+    if not dims or not steps:
         return
-    trainee = Trainee(form, widths, job.loss.temperature).to(job.device)
+    trainee = Trainee(module, dims, job.loss.temperature).to(job.device)
     optimiser = torch.optim.Adam(trainee.parameters(), lr=training.learning_rate, fused=True)
     if "now.log_scale" in state.tensors:
         _restore(trainee, optimiser, state)
     model = job.wrap(trainee)
-    objective = Objective(job.loss, widths, job.metric)
+    objective = Objective(job.loss, dims, job.metric)
     corpus = as_tensor(job.data.corpus, job.device)
     queries = as_tensor(job.data.supervision.queries, job.device) if supervised and job.data.supervision else None
     running = torch.zeros((), device=job.device)
     with closing(_batches(job, state.stage, range(state.step, steps))) as batches:
         while True:
             if state.step % training.evaluate_every == 0 or state.step == steps:
-                if _look(trainee, optimiser, job, state, float(running), on_look):
+                if _eval_step(trainee, optimiser, job, state, float(running), on_eval):
                     break
                 running.zero_()
             for group in optimiser.param_groups:
@@ -146,19 +147,24 @@ def learning_rate(training: TrainingSettings, step: int, steps: int) -> float:
     return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _look(
-    trainee: Trainee, optimiser: torch.optim.Adam, job: Job, state: State, loss: float, on_look: Callable[[Look], None]
+def _eval_step(
+    trainee: Trainee,
+    optimiser: torch.optim.Adam,
+    job: Job,
+    state: State,
+    loss: float,
+    on_eval: Callable[[EvalStep], None],
 ) -> bool:
     steps = _steps(job.training, state.stage)
     finished, score = state.finished, state.best_score if state.finished else 0.0
     if job.world.rank == 0 and not finished:
-        widths = free_widths(trainee.form, job.widths)
-        found = judge(trainee.form, job.data, widths, job.metric, state.stage == LABELS)
+        dims = trainable_dims(trainee.module, job.dims)
+        found = validate(trainee.module, job.data, dims, job.metric, state.stage == LABELS)
         score = float(found.mean())
         if state.step == 0:
             state.first_score = score
-            if state.stage == LABELS and isinstance(trainee.form, Linear):
-                state.tensors[_FIRST] = trainee.form.matrix.detach().cpu().clone()
+            if state.stage == LABELS and isinstance(trainee.module, Linear):
+                state.tensors[_FIRST] = trainee.module.matrix.detach().cpu().clone()
         # Of looks that held-out rows cannot tell apart (one standard error) the last: its learning rate is the lowest.
         doubt = float(found.std() / math.sqrt(len(found))) if state.step else 0.0
         if score > max(state.best_score - doubt, state.first_score if state.step else -math.inf):
@@ -168,22 +174,22 @@ def _look(
         finished = state.step >= steps or state.step - state.best_step >= _patience(job.training, state.stage)
         state.finished = finished
         if finished and state.stage == LABELS:
-            _keep_share(trainee.form, job, state)
+            _interpolate(trainee.module, job, state)
     finished = job.agree(finished)
-    on_look(Look(state, loss, score, finished))
+    on_eval(EvalStep(state, loss, score, finished))
     return finished
 
 
-def _keep_share(form: Form, job: Job, state: State) -> None:
+def _interpolate(module: AdaptorModule, job: Job, state: State) -> None:
     """The best weights become the last ones, mixed with those that the labels started from."""
-    if not isinstance(form, Linear) or job.data.supervision is None:
+    if not isinstance(module, Linear) or job.data.supervision is None:
         return  # a perceptron cannot be mixed: its best look stands, which may be the start
-    mixed = Linear(len(form.matrix), form.matrix.detach())
-    state.share, state.best_score = blend(
-        mixed, state.tensors[_FIRST], (job.data.corpus, job.data.supervision), job.widths, job.metric
+    mixed = Linear(len(module.matrix), module.matrix.detach())
+    state.share, state.best_score = interpolate_weights(
+        mixed, state.tensors[_FIRST], (job.data.corpus, job.data.supervision), job.dims, job.metric
     )
     state.best_step = state.step if state.share else 0
-    state.tensors["best.form.matrix"] = mixed.matrix.detach().cpu().clone()
+    state.tensors["best.module.matrix"] = mixed.matrix.detach().cpu().clone()
 
 
 def _steps(training: TrainingSettings, stage: int) -> int:

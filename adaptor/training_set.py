@@ -1,4 +1,4 @@
-"""What training works on: the sample in started coordinates, its mined neighbours, and what is held out to judge
+"""What training works on: the sample in started coordinates, its mined neighbours, and what is held out to validate
 with."""
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 #: Held-out rows and, at most, corpus rows that they search when training looks at them: a look must stay cheap.
-MOST_HELD_OUT, MOST_JUDGED = 2_000, 20_000
-JUDGED_K = 10
+MOST_HELD_OUT, MAX_VALIDATION_ROWS = 2_000, 20_000
+VALIDATION_K = 10
 #: Labelled queries that are held out at least, where half of them are that many.
 _FEWEST_HELD_OUT = 50
 #: Of the largest coordinate: one that is nearly nothing is not lifted without end.

@@ -7,39 +7,39 @@ import torch
 from torch import Tensor
 
 from adaptor.losses import prefix_similarities
-from adaptor.model import Form
+from adaptor.model import AdaptorModule
 from adaptor.neighbours import Ids
 from adaptor.quality import Scores, graded_overlap, overlap_at_k
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.tensors import as_tensor
-from adaptor.training_set import JUDGED_K, Labels, Supervision, TrainingSet
+from adaptor.training_set import VALIDATION_K, Labels, Supervision, TrainingSet
 
-#: Similarities held at once, over all widths (float32).
+#: Similarities held at once, over all dims (float32).
 _SIMILARITIES = 8_000_000
 
 
-def judge(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric, labels: bool) -> Scores:
-    """How well each held-out row searches, mean over `widths`: float64 (h,). The graded overlap@10; with `labels` the
+def validate(module: AdaptorModule, data: TrainingSet, dims: tuple[int, ...], metric: Metric, labels: bool) -> Scores:
+    """How well each held-out row searches, mean over `dims`: float64 (h,). The graded overlap@10; with `labels` the
     nDCG@10 of each held-out query."""
     if labels and data.supervision is not None:
-        return judge_queries(form, data.corpus, data.supervision, widths, metric)
-    return np.asarray(judge_widths(form, data, widths, metric)[0].mean(axis=0))
+        return validate_queries(module, data.corpus, data.supervision, dims, metric)
+    return np.asarray(validate_dims(module, data, dims, metric)[0].mean(axis=0))
 
 
-def judge_widths(form: Form, data: TrainingSet, widths: tuple[int, ...], metric: Metric) -> Scores:
-    """Graded overlap@10 and overlap@10 of each held-out row at each width: float64 (2, w, h)."""
+def validate_dims(module: AdaptorModule, data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> Scores:
+    """Graded overlap@10 and overlap@10 of each held-out row at each dim: float64 (2, w, h)."""
     rows = data.corpus[: data.searched]
-    found = _search(form, data.held_out, rows, widths, metric)
+    found = _search(module, data.held_out, rows, dims, metric)
     graded = graded_overlap(data.held_out, rows, data.truth, np.stack(found), metric)
-    return np.stack([graded, [overlap_at_k(data.truth, f, JUDGED_K) for f in found]])
+    return np.stack([graded, [overlap_at_k(data.truth, f, VALIDATION_K) for f in found]])
 
 
-def judge_queries(
-    form: Form, corpus: Floats, supervision: Supervision, widths: tuple[int, ...], metric: Metric
+def validate_queries(
+    module: AdaptorModule, corpus: Floats, supervision: Supervision, dims: tuple[int, ...], metric: Metric
 ) -> Scores:
-    """nDCG@10 of each held-out query, mean over `widths`: float64 (h,)."""
-    found = _search(form, supervision.held_out, corpus, widths, metric)
+    """nDCG@10 of each held-out query, mean over `dims`: float64 (h,)."""
+    found = _search(module, supervision.held_out, corpus, dims, metric)
     return np.asarray(np.mean([ndcg(f, supervision.held_out_labels) for f in found], axis=0))
 
 
@@ -63,14 +63,14 @@ def ndcg(found: Ids, labels: Labels) -> Scores:
 
 
 @torch.no_grad()
-def _search(form: Form, asked: Floats, corpus: Floats, widths: tuple[int, ...], metric: Metric) -> list[Ids]:
-    """Row numbers of the top 10 per width, (q, 10) each; ties as they fall, this is a progress score."""
-    device = next(form.parameters()).device
-    targets: Tensor = form(as_tensor(corpus, device))
-    step = max(1, _SIMILARITIES // (len(corpus) * len(widths)))
-    k = min(JUDGED_K, len(corpus))
+def _search(module: AdaptorModule, asked: Floats, corpus: Floats, dims: tuple[int, ...], metric: Metric) -> list[Ids]:
+    """Row numbers of the top 10 per dim, (q, 10) each; ties as they fall, this is a progress score."""
+    device = next(module.parameters()).device
+    targets: Tensor = module(as_tensor(corpus, device))
+    step = max(1, _SIMILARITIES // (len(corpus) * len(dims)))
+    k = min(VALIDATION_K, len(corpus))
     parts = []
     for start in range(0, len(asked), step):
-        sought = form(as_tensor(asked[start : start + step], device))
-        parts.append(prefix_similarities(sought, targets, widths, metric).topk(k, dim=2).indices.cpu())
+        sought = module(as_tensor(asked[start : start + step], device))
+        parts.append(prefix_similarities(sought, targets, dims, metric).topk(k, dim=2).indices.cpu())
     return list(torch.cat(parts, dim=1).numpy())

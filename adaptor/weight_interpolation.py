@@ -15,20 +15,20 @@ from adaptor.quality import Scores
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.training_set import Supervision
-from adaptor.validation import judge_queries
+from adaptor.validation import validate_queries
 
 #: Shares of the supervised map that are tried.
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def blend(
-    form: Linear, first: Tensor, data: tuple[Floats, Supervision], widths: tuple[int, ...], metric: Metric
+def interpolate_weights(
+    module: Linear, first: Tensor, data: tuple[Floats, Supervision], dims: tuple[int, ...], metric: Metric
 ) -> tuple[float, float]:
     """Mix `form` with the matrix that training began from, in place; returns the share kept and its held-out nDCG@10.
 
     `data` is the corpus (n, d) and the labels.
     """
-    last, tried = form.matrix.detach().clone(), []
+    last, tried = module.matrix.detach().clone(), []
     first = first.to(last)
 
     def mixed(share: float) -> Tensor:
@@ -37,15 +37,15 @@ def blend(
             return last if share else first
         return (1 - share) * first + share * last
 
-    for share in SHARES:
-        form.matrix.data = mixed(share)
-        tried.append(judge_queries(form, *data, widths, metric))
-    chosen = largest_share(np.stack(tried))
-    form.matrix.data = mixed(SHARES[chosen])
-    return SHARES[chosen], float(tried[chosen].mean())
+    for share in ALPHAS:
+        module.matrix.data = mixed(share)
+        tried.append(validate_queries(module, *data, dims, metric))
+    chosen = largest_alpha(np.stack(tried))
+    module.matrix.data = mixed(ALPHAS[chosen])
+    return ALPHAS[chosen], float(tried[chosen].mean())
 
 
-def largest_share(scores: Scores) -> int:
+def largest_alpha(scores: Scores) -> int:
     """Place of the largest share that held-out queries do not speak against: scores (s, q), the first without labels.
 
     That is one whose mean is at most one standard error of the paired difference below the best mean (Breiman's rule):

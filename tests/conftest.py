@@ -61,5 +61,5 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def scifact() -> Path:
-    """The demo store: `corpus/` (5,183 × 384 in 8 shards), `queries.parquet`, `qrels.parquet`."""
+    """The demo source: `corpus/` (5,183 × 384 in 8 shards), `queries.parquet`, `qrels.parquet`."""
     return ROOT / "tests" / "data" / "scifact"

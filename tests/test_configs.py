@@ -35,10 +35,10 @@ def test_commands_that_work_on_the_same_data_agree(folder: str) -> None:
     advise = load(SCHEMAS["advise"], ROOT / folder / "advise.yaml").model_dump()
     plan = load(SCHEMAS["plan"], ROOT / folder / "plan.yaml").model_dump()
     for other in (verify, plan):
-        assert {name: other[name] for name in ("store", "adaptor", "output")} == {
-            name: compress[name] for name in ("store", "adaptor", "output")
+        assert {name: other[name] for name in ("source", "adaptor", "output")} == {
+            name: compress[name] for name in ("source", "adaptor", "output")
         }
-    assert fit["store"] == compress["store"] == evaluate["store"] == advise["store"]
+    assert fit["source"] == compress["source"] == evaluate["source"] == advise["source"]
     assert fit["output"]["uri"] == compress["adaptor"]["uri"] == evaluate["adaptor"]["uri"] == advise["adaptor"]["uri"]
 
 

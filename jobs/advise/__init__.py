@@ -1,1 +1,1 @@
-"""The parts of `matryoshka advise`: nested samples, what they say of the whole store, and the decision."""
+"""The parts of `matryoshka advise`: nested samples, what they say of the whole source, and the decision."""

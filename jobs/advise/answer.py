@@ -33,22 +33,22 @@ class Told:
 
 
 def answer(told: Told) -> list[str]:
-    """The answer in sentences: the width that meets the targets, or why none does; without targets the usual ones."""
+    """The answer in sentences: the dim that meets the targets, or why none does; without targets the usual ones."""
     if not told.targets:
         return _usual(told)
-    width = told.decision.chosen[ADAPTOR]
-    return _met(told, width) if width is not None else _unmet(told)
+    dim = told.decision.chosen[ADAPTOR]
+    return _met(told, dim) if dim is not None else _unmet(told)
 
 
-def _met(told: Told, width: int) -> list[str]:
+def _met(told: Told, dim: int) -> list[str]:
     prices = told.prices
     which = "Widest" if all(target.is_budget for target in told.targets) else "Smallest"
-    found = "; ".join(_check(check) for check in told.decision.checks[width])
+    found = "; ".join(_check(check) for check in told.decision.checks[dim])
     lines = [
-        f"{which} width that meets {_joined(told.targets)}: {width} ({found}).",
-        f"That is {prices.dim / width:.3g}x less arithmetic per comparison and "
-        f"{prices.vector_bytes_now / prices.vector_bytes(width):.3g}x fewer bytes: {prices.vector_bytes(width):,} "
-        f"instead of {prices.vector_bytes_now:,} a vector, {size(prices.total_bytes(width))} instead of "
+        f"{which} dim that meets {_joined(told.targets)}: {dim} ({found}).",
+        f"That is {prices.input_dim / dim:.3g}x less arithmetic per comparison and "
+        f"{prices.vector_bytes_now / prices.vector_bytes(dim):.3g}x fewer bytes: {prices.vector_bytes(dim):,} "
+        f"instead of {prices.vector_bytes_now:,} a vector, {size(prices.total_bytes(dim))} instead of "
         f"{size(prices.rows * prices.vector_bytes_now)} in all (without ids and payload).",
     ]
     if which == "Smallest":
@@ -58,35 +58,35 @@ def _met(told: Told, width: int) -> list[str]:
 
 def _others(told: Told) -> str:
     """What the baselines need to meet the same targets."""
-    chosen = {method: width for method, width in told.decision.chosen.items() if method != ADAPTOR}
+    chosen = {method: dim for method, dim in told.decision.chosen.items() if method != ADAPTOR}
     return " and ".join(
-        f"{in_text(method)} needs {width}" if width is not None else f"no smaller width of {in_text(method)} will do"
-        for method, width in reversed(chosen.items())
+        f"{in_text(method)} needs {dim}" if dim is not None else f"no smaller dim of {in_text(method)} will do"
+        for method, dim in reversed(chosen.items())
     )
 
 
 def _unmet(told: Told) -> list[str]:
-    lines = [f"No width below {told.prices.dim} meets {_joined(told.targets)}."]
+    lines = [f"No dim below {told.prices.input_dim} meets {_joined(told.targets)}."]
     if not told.decision.checks:
-        return [*lines, "There is no smaller one to look at: give advising.widths, or fit with other adaptor.widths."]
+        return [*lines, "There is no smaller one to look at: give advising.dims, or fit with other adaptor.dims."]
     good: dict[Target, list[int]] = {}
     for target in told.targets:
         by_width = {w: next(c for c in checks if c.target == target) for w, checks in told.decision.checks.items()}
-        good[target] = [width for width, check in by_width.items() if check.met]
+        good[target] = [dim for dim, check in by_width.items() if check.met]
         if not good[target]:
-            closest = max(by_width, key=lambda width: (by_width[width].found.low, width))
+            closest = max(by_width, key=lambda dim: (by_width[dim].found.low, dim))
             closest = min(by_width) if target.is_budget else closest
-            lines.append(f"{target}: no width meets it; {closest} comes closest with {_check(by_width[closest])}.")
+            lines.append(f"{target}: no dim meets it; {closest} comes closest with {_check(by_width[closest])}.")
     if len(lines) > 1:
-        return [*lines, "Ask for less, or fit an adaptor with other widths, with labels, or on a larger sample."]
-    quality = {target: widths for target, widths in good.items() if not target.is_budget}
+        return [*lines, "Ask for less, or fit an adaptor with other dims, with labels, or on a larger sample."]
+    quality = {target: dims for target, dims in good.items() if not target.is_budget}
     if not (both := set.intersection(*map(set, quality.values()))):
-        each = [f"{target} is met at {', '.join(map(str, widths))} only." for target, widths in quality.items()]
+        each = [f"{target} is met at {', '.join(map(str, dims))} only." for target, dims in quality.items()]
         return [*lines, *each, "Ask for less."]
     needed = min(both)
-    allowed = min(max(widths) for target, widths in good.items() if target.is_budget)
+    allowed = min(max(dims) for target, dims in good.items() if target.is_budget)
     found = "; ".join(_check(check) for check in told.decision.checks[allowed] if not check.target.is_budget)
-    as_float16 = f" ({2 * needed:,} as float16, advising.dtype)" if told.prices.number_bytes > 2 else ""
+    as_float16 = f" ({2 * needed:,} as float16, advising.encoding)" if told.prices.number_bytes > 2 else ""
     return [
         *lines,
         f"The quality takes {needed} dimensions, {told.prices.vector_bytes(needed):,} bytes a vector{as_float16}; "
@@ -97,38 +97,36 @@ def _unmet(told: Told) -> list[str]:
 
 def _usual(told: Told) -> list[str]:
     metric = main_metric(told.estimates.metrics)
-    lines = ["No target was given (--target 'overlap@10 >= 0.9'). Smallest width whose lower end keeps"]
+    lines = ["No target was given (--target 'overlap@10 >= 0.9'). Smallest dim whose lower end keeps"]
     for share in USUAL:
         good = [
-            width
-            for width in told.estimates.widths
-            if width < told.prices.dim and _share(told, width, metric).low >= share
+            dim for dim in told.estimates.dims if dim < told.prices.input_dim and _share(told, dim, metric).low >= share
         ]
         of = f"  {percent(share)} of {METRIC_NAMES[metric]}: "
-        lines.append(of + (str(min(good)) if good else f"none below {told.prices.dim}"))
+        lines.append(of + (str(min(good)) if good else f"none below {told.prices.input_dim}"))
     return lines
 
 
-def _share(told: Told, width: int, metric: str) -> Estimate:
-    return told.estimates.of(Column(ADAPTOR, width), metric, relative=True)
+def _share(told: Told, dim: int, metric: str) -> Estimate:
+    return told.estimates.of(Column(ADAPTOR, dim), metric, relative=True)
 
 
 def like_pca(told: Told) -> list[str]:
     """Where the adaptor gives what PCA gives: by design of the recipe, or because the fit found nothing better."""
-    widths = [width for width in told.estimates.widths if width < told.prices.dim]
+    dims = [dim for dim in told.estimates.dims if dim < told.prices.input_dim]
     overlaps = [metric for metric in told.estimates.metrics if metric in OVERLAPS]
     kept = {
-        method: [[told.estimates.of(Column(method, width), metric) for metric in overlaps] for width in widths]
+        method: [[told.estimates.of(Column(method, dim), metric) for metric in overlaps] for dim in dims]
         for method in (ADAPTOR, "pca")
     }
     same = [
-        width
-        for width, mine, its in zip(widths, kept[ADAPTOR], kept["pca"], strict=True)
+        dim
+        for dim, mine, its in zip(dims, kept[ADAPTOR], kept["pca"], strict=True)
         if all(abs(a.value - b.value) < _EQUAL for a, b in zip(mine, its, strict=True))
     ]
-    if same and same == widths:
-        return ["the adaptor gives what PCA gives at every width: the fit found nothing better on held-out rows"]
-    return [f"the adaptor gives what PCA gives at width {_listed(same)}"] if same else []
+    if same and same == dims:
+        return ["the adaptor gives what PCA gives at every dim: the fit found nothing better on held-out rows"]
+    return [f"the adaptor gives what PCA gives at dim {_listed(same)}"] if same else []
 
 
 def proxies(told: Told) -> list[str]:
@@ -136,8 +134,8 @@ def proxies(told: Told) -> list[str]:
     if "ndcg@10" in told.estimates.metrics:
         return []
     lines = ["Without judgments this rests on a proxy. " + sentence(benchmark().worth)]
-    width = told.decision.chosen.get(ADAPTOR)
-    kept = None if width is None else benchmark().kept_at(told.estimates.of(Column(ADAPTOR, width), "overlap@10").value)
+    dim = told.decision.chosen.get(ADAPTOR)
+    kept = None if dim is None else benchmark().kept_at(told.estimates.of(Column(ADAPTOR, dim), "overlap@10").value)
     if kept is not None:
         lines.append(
             f"There, short vectors with an overlap@10 of {kept.low:g} to {kept.high:g} kept {percent(kept.median)} of "
@@ -166,5 +164,5 @@ def _joined(targets: Sequence[Target]) -> str:
     return " and ".join(map(str, targets))
 
 
-def _listed(widths: Sequence[int]) -> str:
-    return ", ".join(str(width) for width in widths)
+def _listed(dims: Sequence[int]) -> str:
+    return ", ".join(str(dim) for dim in dims)

@@ -1,7 +1,7 @@
-"""`matryoshka advise`: how small can I go? Before any full run, from a sample of the store and a fitted adaptor.
+"""`matryoshka advise`: how small can I go? Before any full run, from a sample of the source and a fitted adaptor.
 
-In jobs/advising/: search nested samples, carry what they say over to the whole store (measure.py, nested.py) → means
-with intervals (estimates.py) → bytes and arithmetic (costs.py) → the smallest width that meets the targets
+In jobs/advising/: search nested samples, carry what they say over to the whole source (measure.py, nested.py) → means
+with intervals (estimates.py) → bytes and arithmetic (costs.py) → the smallest dim that meets the targets
 (decision.py) → advice.json, a table and plain words (table.py, words.py).
 """
 
@@ -19,7 +19,7 @@ from jobs.advise.costs import prices
 from jobs.advise.decision import decide
 from jobs.advise.estimates import Estimates, combine, estimate
 from jobs.advise.measure import Measured, Subject, measure
-from jobs.advise.records import records, trend, width_records
+from jobs.advise.records import dim_records, records, trend
 from jobs.advise.table import print_advice
 from jobs.config.advise import AdviseConfig
 from jobs.config.loader import resolved
@@ -32,12 +32,12 @@ from jobs.sources.queries import read_qrels, read_queries
 from jobs.storage.open import open_objects
 
 ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
-#: Share of the store from which on the adaptor counts as knowing it.
+#: Share of the source from which on the adaptor counts as knowing it.
 _KNOWN = 0.2
 
 
 def run(config: AdviseConfig) -> int:
-    """Estimate, decide, write advice.json, summary.json and config.json; exit status 1 when no width meets the
+    """Estimate, decide, write advice.json, summary.json and config.json; exit status 1 when no dim meets the
     targets."""
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
@@ -57,7 +57,7 @@ def run(config: AdviseConfig) -> int:
     estimates = combine([estimate(scores, options.bootstrap, options.seed) for scores in measured.curves])
     told = _told(subject, measured, estimates)
     notes = [
-        *untrained(subject.widths, subject.adaptor),
+        *untrained(subject.dims, subject.adaptor),
         *like_pca(told),
         *_known(subject.adaptor),
         *_labelled(subject),
@@ -67,18 +67,18 @@ def run(config: AdviseConfig) -> int:
     met = not config.targets or told.decision.chosen[ADAPTOR] is not None
     advice = {
         "adaptor_id": subject.adaptor.adaptor_id,
-        "rows": measured.store_rows,
+        "rows": measured.source_rows,
         "searched_rows": measured.searched,
         "queries": measured.queries,
         "judged_queries": estimates.queries.get("ndcg@10"),
         "targets": [str(target) for target in config.targets],
         "met": met,
-        "width": told.decision.chosen[ADAPTOR],
-        "width_of_other_methods": {m: w for m, w in told.decision.chosen.items() if m != ADAPTOR},
+        "dim": told.decision.chosen[ADAPTOR],
+        "dim_of_other_methods": {m: w for m, w in told.decision.chosen.items() if m != ADAPTOR},
         "answer": answer(told),
         "notes": notes,
     }
-    whole = {**advice, "widths": width_records(told), "records": records(estimates), "trend": trend(measured.steps)}
+    whole = {**advice, "dims": dim_records(told), "records": records(estimates), "trend": trend(measured.steps)}
     output.put(ADVICE_FILE, json.dumps(whole, indent=1, ensure_ascii=False).encode() + b"\n")
     output.put(CONFIG_FILE, resolved(config).encode())
     write_summary(output, "advise", advice, began)
@@ -88,33 +88,33 @@ def run(config: AdviseConfig) -> int:
 
 
 def _subject(config: AdviseConfig) -> Subject:
-    adaptor = open_adaptor(config.adaptor, config.store)
-    asked = config.advising.widths
-    widths = {*adaptor.widths, *(possible("advising.widths", asked, adaptor) if asked is not None else ())}
-    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    adaptor = open_adaptor(config.adaptor, config.source)
+    asked = config.advising.dims
+    dims = {*adaptor.dims, *(possible("advising.dims", asked, adaptor) if asked is not None else ())}
+    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
     check_dimension(config, adaptor, shards)
-    queries = read_queries(config.queries, adaptor.dim) if config.queries else None
+    queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
-    return Subject(config, adaptor, tuple(sorted(widths)), shards, queries, qrels)
+    return Subject(config, adaptor, tuple(sorted(dims)), shards, queries, qrels)
 
 
 def _told(subject: Subject, measured: Measured, estimates: Estimates) -> Told:
     config = subject.config
-    store = config.store
-    schema = read_footer(open_objects(store.uri, store.filesystem), subject.shards[0], store).schema
-    column = schema.field(store.vector_column).type
-    cost = prices(measured.store_rows, subject.adaptor.dim, column, config.advising.dtype, store.metric)
+    source = config.source
+    schema = read_footer(open_objects(source.uri, source.filesystem), subject.shards[0], source).schema
+    column = schema.field(source.vector_column).type
+    cost = prices(measured.source_rows, subject.adaptor.input_dim, column, config.advising.encoding, source.metric)
     return Told(config.targets, estimates, cost, decide(config.targets, estimates, cost, ADAPTOR))
 
 
 def _known(adaptor: Adaptor) -> list[str]:
     """What to tell when the adaptor was fitted on much of what it is judged on."""
     data = adaptor.document.get("data", {})
-    share = data.get("sampled_rows", 0) / max(1, data.get("store_rows", 1))
+    share = data.get("sampled_rows", 0) / max(1, data.get("source_rows", 1))
     if share < _KNOWN:
         return []
     return [
-        f"the adaptor learned from {share:.0%} of the rows of its store, so rows here are not new to it; the evidence "
+        f"the adaptor learned from {share:.0%} of the rows of its source, so rows here are not new to it; the evidence "
         "in the artefact is of rows that it never saw"
     ]
 
@@ -144,12 +144,12 @@ def _facts(subject: Subject, measured: Measured, estimates: Estimates) -> str:
     judged = estimates.queries.get("ndcg@10")
     searched = (
         "all searched"
-        if measured.searched >= measured.store_rows
-        else f"{measured.searched:,} searched, carried over to the whole store"
+        if measured.searched >= measured.source_rows
+        else f"{measured.searched:,} searched, carried over to the whole source"
     )
     return (
-        f"{measured.store_rows:,} vectors x {subject.adaptor.dim:,}, {searched}; {measured.queries:,} "
-        f"{'rows of the store as queries' if subject.queries is None else 'queries'}"
-        f"{f' ({judged:,} judged)' if judged else ''}; {subject.config.store.metric}; adaptor "
+        f"{measured.source_rows:,} vectors x {subject.adaptor.input_dim:,}, {searched}; {measured.queries:,} "
+        f"{'rows of the source as queries' if subject.queries is None else 'queries'}"
+        f"{f' ({judged:,} judged)' if judged else ''}; {subject.config.source.metric}; adaptor "
         f"{subject.adaptor.adaptor_id[:12]}"
     )

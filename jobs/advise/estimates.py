@@ -29,9 +29,9 @@ class Estimates:
     queries: Mapping[str, int]
 
     @property
-    def widths(self) -> list[int]:
-        """Widths, ascending."""
-        return sorted({column.width for column, _ in self.absolute if column.method != ORIGINAL})
+    def dims(self) -> list[int]:
+        """Dims, ascending."""
+        return sorted({column.dim for column, _ in self.absolute if column.method != ORIGINAL})
 
     @property
     def methods(self) -> list[str]:
@@ -75,7 +75,7 @@ def estimate(scores: Mapping[Column, Mapping[str, Scores]], resamples: int, seed
 
 def combine(curves: Sequence[Estimates]) -> Estimates:
     """One estimate from those of several curves: the middle of their values, and an interval that holds all of theirs:
-    nobody knows which curve the store follows."""
+    nobody knows which curve the source follows."""
     return Estimates(
         {key: _spanning([curve.absolute[key] for curve in curves]) for key in curves[0].absolute},
         {key: _spanning([curve.shares[key] for curve in curves]) for key in curves[0].shares},

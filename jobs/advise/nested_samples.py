@@ -1,8 +1,8 @@
-"""Search of nested samples of a store, and what their trend says of the whole of it.
+"""Search of nested samples of a source, and what their trend says of the whole of it.
 
-A sample is sparser than its store: true neighbours lie farther apart and are easier to keep, distractors are fewer. So
+A sample is sparser than its source: true neighbours lie farther apart and are easier to keep, distractors are fewer. So
 every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn), and two curves through
-them, over the logarithm of the rows, are followed up to the size of the store: a straight line and a parabola. A curve
+them, over the logarithm of the rows, are followed up to the size of the source: a straight line and a parabola. A curve
 that would rise is not followed: the value on the largest sample stands. Overlaps mostly fall more slowly the more rows
 there are, nDCG falls faster: on real sets the line is the lower and cautious one for the former, the parabola for the
 latter (tests/benchmarks/sample_size.py).
@@ -45,11 +45,11 @@ class Asked:
     queries: Floats
     exclude: Ids | None
     adaptor: Adaptor
-    widths: tuple[int, ...]
+    dims: tuple[int, ...]
     metric: Metric
 
 
-def rungs(rows: int, whole: int) -> list[int]:
+def sample_sizes(rows: int, whole: int) -> list[int]:
     """Sizes of the nested samples of `rows` rows drawn from `whole`, ascending; only `rows` when it is all there is."""
     if rows >= whole:
         return [rows]
@@ -86,10 +86,10 @@ def search_nested(
 
 
 def _search(asked: Asked, names: Ids, vectors: Floats) -> Found:
-    queries = dict(shorten(asked.adaptor, asked.queries, asked.widths))
+    queries = dict(shorten(asked.adaptor, asked.queries, asked.dims))
     return {
         column: top_k(queries[column], short, names, DEPTH, asked.metric, asked.exclude)
-        for column, short in shorten(asked.adaptor, vectors, asked.widths)
+        for column, short in shorten(asked.adaptor, vectors, asked.dims)
     }
 
 
@@ -103,8 +103,8 @@ def _beyond(near: Neighbours, size: int) -> Neighbours:
     return Neighbours(np.where(there, -1, near.ids), np.where(there, np.float32(-np.inf), near.similarities))
 
 
-def carry_over(steps: Sequence[tuple[int, Scored]], whole: int) -> list[dict[Column, dict[str, Scores]]]:
-    """Scores per query for a store of `whole` rows, one set per curve, from those on nested samples: (rows, scores)
+def extrapolate(steps: Sequence[tuple[int, Scored]], whole: int) -> list[dict[Column, dict[str, Scores]]]:
+    """Scores per query for a source of `whole` rows, one set per curve, from those on nested samples: (rows, scores)
     each, ascending.
 
     A query's carried-over score is a weighted sum of its scores, so it may leave [0, 1]; means are what counts.

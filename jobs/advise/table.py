@@ -1,4 +1,4 @@
-"""The estimates on the terminal: costs and measures by width, then the answer."""
+"""The estimates on the terminal: costs and measures by dim, then the answer."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def print_advice(told: Told, facts: str, notes: Sequence[str], out: TextIO) -> N
     console = Console(file=out, width=WIDTH, highlight=False)
     console.print(facts, style="dim")
     console.print()
-    for widths in pages(told.estimates.widths, (WIDTH - _NAMES) // _NUMBER):
-        console.print(_table(told, widths))
+    for dims in pages(told.estimates.dims, (WIDTH - _NAMES) // _NUMBER):
+        console.print(_table(told, dims))
         console.print()
     for place, line in enumerate(answer(told)):
         console.print(line, style="bold" if place == 0 else "")
@@ -36,36 +36,36 @@ def print_advice(told: Told, facts: str, notes: Sequence[str], out: TextIO) -> N
         console.print(line)
 
 
-def _table(told: Told, widths: Sequence[int]) -> Table:
+def _table(told: Told, dims: Sequence[int]) -> Table:
     prices, chosen = told.prices, told.decision.chosen.get(ADAPTOR)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False, header_style="")
     table.add_column("", no_wrap=True)
     table.add_column("dimensions", no_wrap=True, style="dim")
-    for width in widths:
-        table.add_column(str(width), justify="right", no_wrap=True, header_style="bold" if width == chosen else "")
+    for dim in dims:
+        table.add_column(str(dim), justify="right", no_wrap=True, header_style="bold" if dim == chosen else "")
     now = prices.vector_bytes_now
-    table.add_row(Text("Storage", "bold"), "a vector", *(f"{prices.vector_bytes(width):,} B" for width in widths))
-    table.add_row("", "all of them", *(size(prices.total_bytes(width)) for width in widths))
-    table.add_row("", "smaller", *(f"{now / prices.vector_bytes(width):.3g}x" for width in widths))
-    table.add_row("Arithmetic", "less", *(f"{prices.dim / width:.3g}x" for width in widths), end_section=True)
+    table.add_row(Text("Storage", "bold"), "a vector", *(f"{prices.vector_bytes(dim):,} B" for dim in dims))
+    table.add_row("", "all of them", *(size(prices.total_bytes(dim)) for dim in dims))
+    table.add_row("", "smaller", *(f"{now / prices.vector_bytes(dim):.3g}x" for dim in dims))
+    table.add_row("Arithmetic", "less", *(f"{prices.input_dim / dim:.3g}x" for dim in dims), end_section=True)
     for metric in (metric for metric in _SHOWN if metric in told.estimates.metrics):
-        _add_measure(table, told, metric, widths)
+        _add_measure(table, told, metric, dims)
     return table
 
 
-def _add_measure(table: Table, told: Told, metric: str, widths: Sequence[int]) -> None:
+def _add_measure(table: Table, told: Told, metric: str, dims: Sequence[int]) -> None:
     """The adaptor's value and interval; what the baselines reach; for retrieval the share of the original's value."""
     estimates = told.estimates
-    found = [estimates.of(Column(ADAPTOR, width), metric) for width in widths]
+    found = [estimates.of(Column(ADAPTOR, dim), metric) for dim in dims]
     table.add_row(Text(METRIC_NAMES[metric], "bold"), METHOD_NAMES[ADAPTOR], *(Text(f"{f.value:.3f}") for f in found))
     table.add_row("", "95% from", *(Text(f"{f.low:.3f}", "dim") for f in found))
     table.add_row("", "to", *(Text(f"{f.high:.3f}", "dim") for f in found))
     if metric in RETRIEVAL:
-        shares = [estimates.of(Column(ADAPTOR, width), metric, relative=True) for width in widths]
+        shares = [estimates.of(Column(ADAPTOR, dim), metric, relative=True) for dim in dims]
         table.add_row("", "of original", *(f"{share.value:.1%}" for share in shares))
         table.add_row("", "95% from", *(Text(f"{share.low:.1%}", "dim") for share in shares))
     if metric == main_metric(estimates.metrics):
         for method in (method for method in estimates.methods if method != ADAPTOR):
-            values = (estimates.of(Column(method, width), metric).value for width in widths)
+            values = (estimates.of(Column(method, dim), metric).value for dim in dims)
             table.add_row("", METHOD_NAMES.get(method, method), *(f"{value:.3f}" for value in values))
     table.add_section()

@@ -28,7 +28,7 @@ from jobs.sources.parquet import unchanged
 from jobs.storage.objects import ObjectInfo, Objects
 
 #: Tries against workers that put the same output at the same moment, be it with other bytes (another library or GPU).
-_DUELS = 20
+_WRITE_CONFLICTS = 20
 
 
 @dataclass(frozen=True)
@@ -42,30 +42,31 @@ class ScratchFile:
 def commit_item(
     places: tuple[Objects, Objects], item: WorkItem, output: ScratchFile, rejected: ScratchFile | None, record: Record
 ) -> None:
-    """Make a work item count; `places` are store and generation. `InputError` when its shard has changed meanwhile."""
-    generation = places[1]
-    seen = _look(places, item)
+    """Make a work item count; `places` are source and output_version. `InputError` when its shard has changed
+    meanwhile."""
+    output_version = places[1]
+    seen = _eval_step(places, item)
     for key in item.stale_records:
-        generation.delete(key)
-    for _ in range(_DUELS):
-        if publish_over(generation, item.output, output.path, output.written, seen):
+        output_version.delete(key)
+    for _ in range(_WRITE_CONFLICTS):
+        if publish_over(output_version, item.output, output.path, output.written, seen):
             if rejected is not None:
-                publish(generation, item.quarantine, rejected.path, rejected.written)
-            if commit(generation, record):
+                publish(output_version, item.quarantine, rejected.path, rejected.written)
+            if commit(output_version, record):
                 break
             # Another worker came first with other bytes, and whose output stands now is unknown: strike its record off
             # and go again. Whoever publishes last is also the last to get a record, so both agree in the end.
-            generation.delete(record.name.key)
-        seen = _look(places, item)
+            output_version.delete(record.name.key)
+        seen = _eval_step(places, item)
     else:
         raise RunError(f"{item.title}: others keep writing other bytes for the same input: let one job run at a time")
     for key in item.stale_outputs:
-        generation.delete(key)
+        output_version.delete(key)
 
 
-def _look(places: tuple[Objects, Objects], item: WorkItem) -> ObjectInfo | None:
+def _eval_step(places: tuple[Objects, Objects], item: WorkItem) -> ObjectInfo | None:
     """What stands in the output's place, looked at before the shard proves to be unchanged."""
-    store, generation = places
-    seen = generation.stat(item.output)
-    unchanged(store, item.shard)
+    source, output_version = places
+    seen = output_version.stat(item.output)
+    unchanged(source, item.shard)
     return seen

@@ -1,4 +1,4 @@
-"""Work items that failed for good, kept in the generation until they are done, changed or gone: `_failed/…json`.
+"""Work items that failed for good, kept in the output version until they are done, changed or gone: `_failed/…json`.
 
 And those that are on the way there: how often one was begun outlives the driver, in `_attempts/…json`.
 """
@@ -39,43 +39,43 @@ class Tried:
     timed_out: int = 0
 
 
-def record_failure(generation: Objects, item: WorkItem, cause: Cause) -> None:
+def record_failure(output_version: Objects, item: WorkItem, cause: Cause) -> None:
     """Keep the failure under the name that the item's record would have."""
     shard, run = asdict(item.shard), item.row_groups
     content = {"shard": shard.pop("key"), **shard, "row_groups": run and asdict(run), **asdict(cause)}
-    generation.put(_key(item.record), json.dumps(content, indent=1).encode() + b"\n")
+    output_version.put(_key(item.record), json.dumps(content, indent=1).encode() + b"\n")
 
 
-def failed_names(generation: Objects) -> set[RecordName]:
+def failed_names(output_version: Objects) -> set[RecordName]:
     """The names of all work items that are noted as failed."""
-    return set(list_names(generation, FAILED))
+    return set(list_names(output_version, FAILED))
 
 
-def forget_failures(generation: Objects, names: Iterable[RecordName]) -> None:
+def forget_failures(output_version: Objects, names: Iterable[RecordName]) -> None:
     """Remove the notes of these work items."""
     for name in names:
-        generation.delete(_key(name))
+        output_version.delete(_key(name))
 
 
-def note_attempts(generation: Objects, name: RecordName, tried: Tried) -> None:
+def note_attempts(output_version: Objects, name: RecordName, tried: Tried) -> None:
     """Remember that the work item was begun again: one small object, only for those that have killed a worker."""
-    generation.put(_key(name, ATTEMPTS), json.dumps(asdict(tried)).encode() + b"\n")
+    output_version.put(_key(name, ATTEMPTS), json.dumps(asdict(tried)).encode() + b"\n")
 
 
-def noted_attempts(generation: Objects) -> dict[RecordName, Tried]:
+def noted_attempts(output_version: Objects) -> dict[RecordName, Tried]:
     """What earlier runs remembered, as a rule nothing. A damaged note counts for nothing."""
     found = {}
-    for name in list_names(generation, ATTEMPTS):
+    for name in list_names(output_version, ATTEMPTS):
         with suppress(ValueError, TypeError, AbsentError):  # absent: a run beside this one has finished the item
-            tried = Tried(**json.loads(generation.read(_key(name, ATTEMPTS))))
+            tried = Tried(**json.loads(output_version.read(_key(name, ATTEMPTS))))
             found[name] = Tried(int(tried.begun), int(tried.timed_out))
     return found
 
 
-def forget_attempts(generation: Objects, names: Iterable[RecordName]) -> None:
+def forget_attempts(output_version: Objects, names: Iterable[RecordName]) -> None:
     """Remove what is remembered of these work items: they are done, given up or gone."""
     for name in names:
-        generation.delete(_key(name, ATTEMPTS))
+        output_version.delete(_key(name, ATTEMPTS))
 
 
 def by_kind(kinds: Iterable[Kind]) -> dict[str, int]:

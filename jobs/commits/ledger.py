@@ -27,8 +27,8 @@ _VERSION = re.compile(r"\.[0-9a-f]{16}\.parquet$")
 
 #: Types of the fields of a record.
 _KINDS: dict[str, tuple[type, ...]] = {
-    "shard version output sha256 adaptor_id dtype": (str,),
-    "size rows_in rows_out rows_quarantined output_bytes width values_clipped": (int,),
+    "shard version output sha256 adaptor_id encoding": (str,),
+    "size rows_in rows_out rows_quarantined output_bytes dim values_clipped": (int,),
     "duplicate_ids": (int, type(None)),
     "quarantine quarantine_sha256": (str, type(None)),
     "versions": (dict,),
@@ -74,7 +74,7 @@ class RecordName:
 
     @property
     def key(self) -> str:
-        """The record's key in the generation folder."""
+        """The record's key in the output version folder."""
         return f"{LEDGER}{self.shard}.{self.row_groups or 'all'}.{self.version}.json"
 
 
@@ -94,9 +94,9 @@ def quarantine_key(output: str, version: str) -> str:
     return f"{QUARANTINE}{output.removeprefix(DATA).removesuffix('.parquet')}.{version}.parquet"
 
 
-def list_names(generation: Objects, folder: str = LEDGER) -> list[RecordName]:
+def list_names(output_version: Objects, folder: str = LEDGER) -> list[RecordName]:
     """Names of all records, from one listing; other objects in the ledger's folder are ignored."""
-    names = (_parse(info.key.removeprefix(folder)) for info in generation.list(folder))
+    names = (_parse(info.key.removeprefix(folder)) for info in output_version.list(folder))
     return [name for name in names if name is not None]
 
 
@@ -123,8 +123,8 @@ class Record:
     quarantine: str | None
     quarantine_sha256: str | None
     adaptor_id: str
-    width: int
-    dtype: str
+    dim: int
+    encoding: str
     versions: dict[str, str]
     values_clipped: int = 0
 
@@ -166,36 +166,36 @@ class Record:
         return record
 
 
-def read_record(generation: Objects, name: RecordName) -> Record:
+def read_record(output_version: Objects, name: RecordName) -> Record:
     """The record of this name; `InputError` when it is absent, damaged or stands under a name that is not its own."""
-    where = f"{generation.uri}/{name.key}"
-    record = Record.from_json(generation.read(name.key), where)
+    where = f"{output_version.uri}/{name.key}"
+    record = Record.from_json(output_version.read(name.key), where)
     if record.name != name:
         raise InputError(f"{where} describes {record.shard} under another name: delete it and run compress again")
     return record
 
 
-def commit(generation: Objects, record: Record) -> bool:
+def commit(output_version: Objects, record: Record) -> bool:
     """Make the work item count; False when a record with another content came first (a lost reply is no reason)."""
-    return generation.put_new(record.name.key, record.to_json())
+    return output_version.put_new(record.name.key, record.to_json())
 
 
-def retire(generation: Objects, record: Record) -> None:
+def retire(output_version: Objects, record: Record) -> None:
     """Remove a work item: first the record, so that it does not exist any more, then what it wrote."""
-    generation.delete(record.name.key)
-    generation.delete(record.output)
+    output_version.delete(record.name.key)
+    output_version.delete(record.output)
     if record.quarantine is not None:
-        generation.delete(record.quarantine)
+        output_version.delete(record.quarantine)
 
 
-def output_keys(generation: Objects) -> Iterator[str]:
+def output_keys(output_version: Objects) -> Iterator[str]:
     """Keys of all Parquet files below `data/`, with or without a record."""
-    return (info.key for info in generation.list(DATA) if info.key.endswith(".parquet"))
+    return (info.key for info in output_version.list(DATA) if info.key.endswith(".parquet"))
 
 
-def quarantine_keys(generation: Objects) -> Iterator[str]:
+def quarantine_keys(output_version: Objects) -> Iterator[str]:
     """Keys of all files of rejected rows, with or without a record."""
-    return (info.key for info in generation.list(QUARANTINE) if _VERSION.search(info.key))
+    return (info.key for info in output_version.list(QUARANTINE) if _VERSION.search(info.key))
 
 
 def _parse(file: str) -> RecordName | None:

@@ -1,4 +1,4 @@
-"""What is left to do: a pure function of the store's listing, the ledger's listing and the options.
+"""What is left to do: a pure function of the source's listing, the ledger's listing and the options.
 
 A work item is a shard, or a run of row groups of a shard that is larger than `split_bytes`. Done is what has a record
 of the shard's present version, no record of another version (a worker that slept while the shard changed may have put
@@ -62,7 +62,7 @@ class WorkItem:
 @dataclass(frozen=True)
 class Plan:
     """`todo`, longest first; `done` work items; keys of `leftovers` (superseded records and outputs), to be deleted;
-    records of shards that were `removed` from the store."""
+    records of shards that were `removed` from the source."""
 
     todo: tuple[WorkItem, ...]
     done: tuple[WorkItem, ...]
@@ -84,7 +84,7 @@ def plan(
     footers: Mapping[str, Footer],
     split_bytes: int,
 ) -> Plan:
-    """Compare the store with the ledger.
+    """Compare the source with the ledger.
 
     `outputs` are the keys that exist below `data/`; `footers` by shard key, for the shards of `undecided`. `InputError`
     when a run of a split shard would have the output key of another shard.

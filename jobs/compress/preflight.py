@@ -1,6 +1,6 @@
-"""The gate before a compress run: does the adaptor fit the store, and keep what the user demands?
+"""The gate before a compress run: does the adaptor fit the source, and keep what the user demands?
 
-What it keeps is told by the artefact's own evidence. The lower end of the 95% interval decides; a width that was not
+What it keeps is told by the artefact's own evidence. The lower end of the 95% interval decides; a dim that was not
 trained is judged by the next smaller trained one, which keeps less.
 """
 
@@ -17,15 +17,15 @@ from jobs.sources.dimension import dimension
 from jobs.sources.parquet import read_footer
 from jobs.storage.open import open_objects
 
-#: Width → measure → record of the evidence.
+#: Dim → measure → record of the evidence.
 Evidence = Mapping[int, Mapping[str, Mapping[str, Any]]]
 #: Shards tried for one that tells the dimension, when unreadable shards do not end the job.
 _TRIED = 20
 
 
 def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
-    """`InputError` when the evidence at `adaptor.width` is below `quality.minimum`, or when there is none."""
-    minimum, width = config.quality.minimum, config.adaptor.width
+    """`InputError` when the evidence at `output.dim` is below `quality.minimum`, or when there is none."""
+    minimum, dim = config.quality.minimum, config.output.dim
     if not minimum:
         return
     evidence = _evidence(adaptor, minimum)
@@ -34,29 +34,29 @@ def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
             f"quality.minimum asks for {_asked(minimum)}, but the adaptor in {config.adaptor.uri} carries no evidence "
             "of that: fit again with this version, or leave quality.minimum out"
         )
-    judged = max((known for known in evidence if known <= width), default=None)
+    judged = max((known for known in evidence if known <= dim), default=None)
     if judged is None:
         raise InputError(
-            f"quality.minimum asks for {_asked(minimum)}, but nothing is known of width {width}, which is below all "
-            f"trained widths ({', '.join(map(str, evidence))}): {_way_out(evidence, minimum)}"
+            f"quality.minimum asks for {_asked(minimum)}, but nothing is known of dim {dim}, which is below all "
+            f"trained dims ({', '.join(map(str, evidence))}): {_way_out(evidence, minimum)}"
         )
     missed = [_found(evidence[judged][name], name) for name in _missed(evidence[judged], minimum)]
     if missed:
-        basis = "" if judged == width else f" (not trained: judged by the next smaller trained width, {judged})"
+        basis = "" if judged == dim else f" (not trained: judged by the next smaller trained dim, {judged})"
         raise InputError(
-            f"quality.minimum asks for {_asked(minimum)}, but at width {width}{basis} the adaptor in "
+            f"quality.minimum asks for {_asked(minimum)}, but at dim {dim}{basis} the adaptor in "
             f"{config.adaptor.uri} keeps {' and '.join(missed)} on held-out rows, and the lower end of the interval "
             f"counts: {_way_out({w: e for w, e in evidence.items() if w > judged}, minimum)}"
         )
 
 
 def _evidence(adaptor: Adaptor, minimum: Mapping[str, float]) -> Evidence:
-    """The evidence of the trained widths, ascending, that holds every demanded measure."""
+    """The evidence of the trained dims, ascending, that holds every demanded measure."""
     found: dict[int, dict[str, Mapping[str, Any]]] = {}
     for record in adaptor.document.get("evidence", ()):
         if record["method"] == "adaptor" and "ci_low" in record:
-            found.setdefault(int(record["width"]), {})[record["metric"]] = record
-    return {width: found[width] for width in sorted(found) if minimum.keys() <= found[width].keys()}
+            found.setdefault(int(record["dim"]), {})[record["metric"]] = record
+    return {dim: found[dim] for dim in sorted(found) if minimum.keys() <= found[dim].keys()}
 
 
 def _missed(records: Mapping[str, Mapping[str, Any]], minimum: Mapping[str, float]) -> list[str]:
@@ -72,34 +72,34 @@ def _found(record: Mapping[str, Any], name: str) -> str:
 
 
 def _way_out(wider: Evidence, minimum: Mapping[str, float]) -> str:
-    enough = next((width for width, records in wider.items() if not _missed(records, minimum)), None)
+    enough = next((dim for dim, records in wider.items() if not _missed(records, minimum)), None)
     if enough is None:
-        return "no trained width is known to meet it: fit with wider adaptor.widths, or lower quality.minimum"
-    return f"set adaptor.width: {enough}, the smallest trained width that meets it, or lower quality.minimum"
+        return "no trained dim is known to meet it: fit with wider adaptor.dims, or lower quality.minimum"
+    return f"set output.dim: {enough}, the smallest trained dim that meets it, or lower quality.minimum"
 
 
 def check_dimension(config: CompressConfig, adaptor: Adaptor, items: Sequence[WorkItem]) -> None:
     """`InputError` when the first shard with a vector holds others than the adaptor takes; where bad rows are put
     aside, when none of the first shards holds such as it takes."""
-    store, tolerant = open_objects(config.store.uri, config.store.filesystem), config.reading.bad_rows != "stop"
+    source, tolerant = open_objects(config.source.uri, config.source.filesystem), config.reading.bad_rows != "stop"
     other: tuple[str, int] | None = None
     for item in items[:_TRIED]:
         try:
-            footer = read_footer(store, item.shard, config.store)
+            footer = read_footer(source, item.shard, config.source)
             if not footer.rows:
                 continue
-            found = dimension(config.store, [item.shard], [footer])
+            found = dimension(config.source, [item.shard], [footer])
         except InputError:
             if not tolerant:
                 raise
             continue
-        if found == adaptor.dim:
+        if found == adaptor.input_dim:
             return
         other = other or (item.shard.key, found)
         if not tolerant:
             break
     if other is not None:
         raise InputError(
-            f"the vectors of {config.store.uri} have {other[1]} dimensions ({other[0]}), the adaptor in "
-            f"{config.adaptor.uri} takes {adaptor.dim}: give the adaptor that was fitted on this store"
+            f"the vectors of {config.source.uri} have {other[1]} dimensions ({other[0]}), the adaptor in "
+            f"{config.adaptor.uri} takes {adaptor.input_dim}: give the adaptor that was fitted on this source"
         )

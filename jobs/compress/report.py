@@ -11,7 +11,7 @@ from adaptor.errors import InputError
 from jobs.commits.failures import Cause, Kind, by_kind
 from jobs.commits.ledger import Record, RecordName, read_record
 from jobs.commits.work_items import Plan, WorkItem
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 from jobs.storage.objects import Objects
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
         "work_items_failed_by_reason": by_kind(totals.failed.values()),
         "work_items_left": totals.items_left,
         "shards_cut_twice": totals.shards_cut_twice,
-        "shards_removed_from_store": len({name.shard for name in work.removed}),
+        "shards_removed_from_source": len({name.shard for name in work.removed}),
         "files_removed": totals.files_removed,
         "rows_in": totals.rows_in,
         "rows_out": totals.rows_out,
@@ -102,7 +102,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
     }
 
 
-def whole_generation(generation: Objects, work: Plan, totals: Totals) -> dict[str, int] | None:
+def whole_output_version(output_version: Objects, work: Plan, totals: Totals) -> dict[str, int] | None:
     """Counts over all runs: those of this one, and the records of what was done before.
 
     None when those are too many to be read again for it; records that cannot be read are counted and left out.
@@ -113,7 +113,7 @@ def whole_generation(generation: Objects, work: Plan, totals: Totals) -> dict[st
     def read(item: WorkItem) -> Record | None:
         """The record, or None when it is gone or damaged."""
         try:
-            return read_record(generation, item.record)
+            return read_record(output_version, item.record)
         except InputError:
             return None
 
@@ -136,46 +136,46 @@ def told(result: Result) -> dict[str, Any]:
 
 
 def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: float) -> str:
-    """The same for reading; `uri` is the generation's."""
+    """The same for reading; `uri` is the output version's."""
     lines = [f"note: {note}" for note in notes]
     if not work.todo:
         all_items = "the only work item is" if len(work.done) == 1 else f"all {len(work.done):,} work items are"
         lines.append(f"nothing to do: {all_items} done")
     elif totals.items or totals.failed:
         lines.append(
-            f"{counted(totals.items, 'work items')} compressed in {seconds:.1f} s, start-up included "
-            f"({len(work.done):,} done before): {counted(totals.rows_in, 'vectors')} in, {totals.rows_out:,} out, "
+            f"{plural(totals.items, 'work items')} compressed in {seconds:.1f} s, start-up included "
+            f"({len(work.done):,} done before): {plural(totals.rows_in, 'vectors')} in, {totals.rows_out:,} out, "
             f"{totals.input_bytes / 1e9:.3g} GB in, {totals.output_bytes / 1e9:.3g} GB out"
         )
     if totals.items_left:
         lines.append(
-            f"{counted(totals.items_left, 'work items')} left, which no run gave up as failed: "
+            f"{plural(totals.items_left, 'work items')} left, which no run gave up as failed: "
             "run without reading.retry_failed to do them"
         )
     if totals.shards_cut_twice:
         lines.append(
-            f"{counted(totals.shards_cut_twice, 'shards')} in the output twice: another run cut with another "
+            f"{plural(totals.shards_cut_twice, 'shards')} in the output twice: another run cut with another "
             "reading.split_bytes at the same time; when it has ended run the same command again, it deletes one of both"
         )
     if totals.quarantine_files:
         lines.append(
-            f"{counted(totals.rows_quarantined, 'rows')} went into quarantine in this run; with earlier runs, rows of "
-            f"{counted(totals.quarantine_files, 'work items')} are there: {uri}/_quarantine/"
+            f"{plural(totals.rows_quarantined, 'rows')} went into quarantine in this run; with earlier runs, rows of "
+            f"{plural(totals.quarantine_files, 'work items')} are there: {uri}/_quarantine/"
         )
     if totals.duplicate_ids:
         lines.append(
-            f"{counted(totals.duplicate_ids, 'rows')} with an id that an earlier row of the same shard has: "
+            f"{plural(totals.duplicate_ids, 'rows')} with an id that an earlier row of the same shard has: "
             f"{_few(totals.doubled)}"
         )
     if totals.values_clipped:
         lines.append(
-            f"{counted(totals.values_clipped, 'numbers')} beyond ±65,504 became float16's extreme: "
-            "set output.dtype: float32 if that matters"
+            f"{plural(totals.values_clipped, 'numbers')} beyond ±65,504 became float16's extreme: "
+            "set output.encoding: float32 if that matters"
         )
     if totals.failed:
         counts = ", ".join(f"{count:,} {kind}" for kind, count in by_kind(totals.failed.values()).items() if count)
         lines.append(
-            f"{counted(len(totals.failed), 'work items')} failed ({counts}); run the same command again, or with "
+            f"{plural(len(totals.failed), 'work items')} failed ({counts}); run the same command again, or with "
             "--reading.retry_failed true to try only them:"
         )
         lines += [f"  {failure['reason']}" for failure in totals.listed[:_SHOWN]]

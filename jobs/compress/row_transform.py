@@ -20,19 +20,19 @@ ROW_STEP = 4096
 
 @dataclass(frozen=True)
 class Shortener:
-    """An adaptor at one width. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, width)."""
+    """An adaptor at one dim. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, dim)."""
 
     adaptor: Adaptor
     transform: Callable[[Floats, Floats], Floats]
 
     def __call__(self, column: pa.Array) -> tuple[Floats, dict[int, str]]:
-        """Shorten a column of n vectors: float32 (n, width), and row → reason for those that are unusable.
+        """Shorten a column of n vectors: float32 (n, dim), and row → reason for those that are unusable.
 
         What stands in an unusable row is of no meaning. Reasons are those of `decode`, and: "overflow" (before or
         after), "length 1.2300 (expected 1)" where fit saw unit vectors only and the metric minds, "zero after
         shortening" (cosine: nothing is left to point anywhere).
         """
-        decoded = decode(column, self.adaptor.dim)
+        decoded = decode(column, self.adaptor.input_dim)
         reasons, vectors, squares = dict(decoded.reasons), decoded.vectors, decoded.squares
         overflowed = ~np.isfinite(squares)
         if overflowed.any():
@@ -51,13 +51,13 @@ class Shortener:
         return short, dict(sorted(reasons.items()))
 
 
-def open_shortener(adaptor: Adaptor, width: int, on_gpu: bool) -> Shortener:
-    """The adaptor at this width, on the GPU that Ray gave this process or with numpy."""
+def open_shortener(adaptor: Adaptor, dim: int, on_gpu: bool) -> Shortener:
+    """The adaptor at this dim, on the GPU that Ray gave this process or with numpy."""
     if not on_gpu:
-        return Shortener(adaptor, lambda vectors, squares: adaptor.transform(vectors, width, squares))
+        return Shortener(adaptor, lambda vectors, squares: adaptor.transform(vectors, dim, squares))
     from adaptor.torch_transform import on_device
 
-    transform = on_device(adaptor, width, "cuda")  # where lengths cost less than to bring them there
+    transform = on_device(adaptor, dim, "cuda")  # where lengths cost less than to bring them there
     return Shortener(adaptor, lambda vectors, squares: transform(vectors))
 
 

@@ -108,7 +108,7 @@ class CompressShards:
                 return self._given_up(item, begun)
             if begun.attempt > 1:  # this one, too: it may take the driver with it
                 self._compressor.note(item, Tried(begun.attempt, begun.timed_out))
-            self._compressor.sparing = begun.attempt > 1
+            self._compressor.low_memory = begun.attempt > 1
             self._compressor.on_batch = Pulse(self._attempts, item.record.key, self._config.reading.timeout_seconds)
             return self.compress(item)
         except InputError as problem:

@@ -9,23 +9,23 @@ from pydantic import Field, field_validator, model_validator
 
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
-from jobs.config.sections import ArtefactSection, OutputSection, QrelsSection, QueriesSection, StoreSection
+from jobs.config.sections import ArtefactSection, OutputSection, QrelsSection, QueriesSection, SourceSection
 from jobs.config.targets import RETRIEVAL_MEASURES, Target, parse_target
 
 
 class AdvisingSection(Settings):
     """What advise measures, and on how much."""
 
-    widths: tuple[int, ...] | None = None
-    """Widths to look at besides the trained ones of the adaptor; null adds none."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """Type of the numbers that compress is going to store (its `output.dtype`): bytes are counted with it. Rounding to
-    float16 is not measured: on SciFact it moved overlap@10 by less than 0.001."""
+    dims: tuple[int, ...] | None = None
+    """Dims to look at besides the trained ones of the adaptor; null adds none."""
+    encoding: Literal["float32", "float16"] = "float32"
+    """Type of the numbers that compress is going to store (its `output.encoding`): bytes are counted with it. Rounding
+    to float16 is not measured: on SciFact it moved overlap@10 by less than 0.001."""
     sample_rows: int | None = Field(default=100_000, ge=100)
     """Rows drawn uniformly over all shards that are searched; what is measured is then carried over to the size of the
-    store. Null searches the whole store, exactly."""
-    anchors: int = Field(default=1000, ge=20)
-    """Without queries: rows of the store that serve as queries."""
+    source. Null searches the whole source, exactly."""
+    sampled_queries: int = Field(default=1000, ge=20)
+    """Without queries: rows of the source that serve as queries."""
     bootstrap: int = Field(default=1000, ge=100)
     """Resamples of the queries behind each 95% interval."""
     seed: int = Field(default=1, ge=0)
@@ -34,20 +34,20 @@ class AdvisingSection(Settings):
 
 
 class AdviseConfig(Settings):
-    """How small can I go? Estimate from a sample what each width keeps and costs, and name the smallest that does."""
+    """How small can I go? Estimate from a sample what each dim keeps and costs, and name the smallest that does."""
 
     target: tuple[str, ...] = ()
-    """What a width must meet, all of it: `overlap@10 >= 0.9`, `ndcg@10 >= 0.98 of original` (any measure of evaluate),
+    """What a dim must meet, all of it: `overlap@10 >= 0.9`, `ndcg@10 >= 0.98 of original` (any measure of evaluate),
     `bytes <= 200` per vector, `total_bytes <= 50GB`. The lower end of the 95% interval decides. Exit status 1 when no
-    width meets it."""
-    store: StoreSection
-    """The full-width vectors."""
+    dim meets it."""
+    source: SourceSection
+    """The full-dimension vectors."""
     adaptor: ArtefactSection
-    """The adaptor to judge; `matryoshka fit` makes one from the same store in minutes."""
+    """The adaptor to measure; `matryoshka fit` makes one from the same source in minutes."""
     output: OutputSection
     """Where advice.json goes."""
     queries: QueriesSection | None = None
-    """Query vectors; without them rows of the store are the queries."""
+    """Query vectors; without them rows of the source are the queries."""
     qrels: QrelsSection | None = None
     """Judgments: with them nDCG@10 and Recall@100 are estimated too."""
     advising: AdvisingSection = AdvisingSection()

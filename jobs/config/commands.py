@@ -14,24 +14,23 @@ from jobs.config.credential_redaction import has_login
 from jobs.config.quality import QualitySection
 from jobs.config.sections import (
     ArtefactSection,
-    CompressArtefactSection,
     OutputSection,
     QrelsSection,
     QueriesSection,
-    StoreSection,
+    SourceSection,
 )
 
 
 class FitConfig(Settings):
-    """Learn an adaptor from a sample of the store."""
+    """Learn an adaptor from a sample of the source."""
 
-    store: StoreSection
+    source: SourceSection
     """The vectors to learn from."""
     output: OutputSection
     """Where the artefact goes."""
     queries: QueriesSection | None = None
-    """Training queries. With qrels they train all widths, the full one too. Without (a sample of the query log) they
-    show the map of narrow outputs what is asked."""
+    """Training queries. With qrels they train all dims, the full one too. Without (a sample of the query log) they
+    show the low-dimensional head what is asked."""
     qrels: QrelsSection | None = None
     """Judgments of the training queries."""
     adaptor: ModelSettings = ModelSettings()
@@ -57,12 +56,13 @@ class FitConfig(Settings):
         if (
             self.queries is not None
             and self.qrels is None
-            and (self.adaptor.form != "orthogonal" or not self.adaptor.narrow)
+            and (self.adaptor.architecture != "orthogonal" or not self.adaptor.low_dim_head)
         ):
             raise ValueError(
-                "queries: without qrels they train only the map of narrow outputs, which adaptor.form: "
-                f"{self.adaptor.form} with adaptor.narrow: {str(self.adaptor.narrow).lower()} has not; "
-                "give qrels, or set form: orthogonal and narrow: true"
+                "queries: without qrels they train only the low-dimensional head, which adaptor.architecture: "
+                f"{self.adaptor.architecture} with adaptor.low_dim_head: {str(self.adaptor.low_dim_head).lower()} has "
+                f"not; "
+                "give qrels, or set architecture: orthogonal and low_dim_head: true"
             )
         return self
 
@@ -70,14 +70,17 @@ class FitConfig(Settings):
 class CompressOutputSection(OutputSection):
     """Where and how the short vectors are written."""
 
-    dtype: Literal["float32", "float16"] = "float32"
-    """Type of the stored numbers; float16 rounds to nearest and halves the size."""
+    dim: int = Field(ge=1)
+    """Dimensions kept: one of the adaptor's trained dims, or any other up to the source's dimension (a warning says
+    so)."""
+    encoding: Literal["float32", "float16"] = "float32"
+    """How each number is stored; float16 rounds to nearest and halves the size."""
     row_group_rows: int = Field(default=65_536, ge=1)
     """Rows of one row group of the output."""
     compression: Literal["none", "snappy", "zstd", "lz4"] = "none"
     """Parquet compression of the output; unit vectors hardly compress."""
     removed: Literal["keep", "delete"] = "keep"
-    """What happens to the output of a shard that has left the store."""
+    """What happens to the output of a shard that has left the source."""
 
 
 class ReadingSection(Settings):
@@ -102,14 +105,14 @@ class ReadingSection(Settings):
 
 
 class CompressConfig(Settings):
-    """Stream the whole store through the adaptor and write short vectors."""
+    """Stream the whole source through the adaptor and write short vectors."""
 
-    store: StoreSection
+    source: SourceSection
     """The vectors to compress."""
-    adaptor: CompressArtefactSection
-    """The adaptor and the width."""
+    adaptor: ArtefactSection
+    """The adaptor to apply."""
     output: CompressOutputSection
-    """Where the generation goes."""
+    """Where the output version goes."""
     reading: ReadingSection = ReadingSection()
     """How the shards are read."""
     quality: QualitySection = QualitySection()
@@ -122,11 +125,11 @@ class EvaluationSection(Settings):
     """What evaluate measures."""
 
     name: str | None = None
-    """Name of the set in metrics.json; null takes the last part of the store's uri."""
-    widths: tuple[int, ...] | None = None
-    """Widths to score; null takes the trained widths of the adaptor."""
-    anchors: int = Field(default=1000, ge=1)
-    """Without queries: rows of the store, drawn uniformly, that serve as queries."""
+    """Name of the set in metrics.json; null takes the last part of the source's uri."""
+    dims: tuple[int, ...] | None = None
+    """Dims to score; null takes the trained dims of the adaptor."""
+    sampled_queries: int = Field(default=1000, ge=1)
+    """Without queries: rows of the source, drawn uniformly, that serve as queries."""
     bootstrap: int = Field(default=1000, ge=10)
     """Resamples of the queries behind each confidence interval (95%)."""
     seed: int = Field(default=0, ge=0)
@@ -134,16 +137,16 @@ class EvaluationSection(Settings):
 
 
 class EvaluateConfig(Settings):
-    """Measure what search quality each width keeps."""
+    """Measure what search quality each dim keeps."""
 
-    store: StoreSection
-    """The full-width vectors (the ground truth)."""
+    source: SourceSection
+    """The full-dimension vectors (the ground truth)."""
     adaptor: ArtefactSection
-    """The adaptor to judge."""
+    """The adaptor to measure."""
     output: OutputSection
     """Where metrics.json and report.html go."""
     queries: QueriesSection | None = None
-    """Query vectors; without them rows of the store are the queries."""
+    """Query vectors; without them rows of the source are the queries."""
     qrels: QrelsSection | None = None
     """Judgments: with them nDCG@10, Recall@10/100 and MRR@10 are measured."""
     evaluation: EvaluationSection = EvaluationSection()
@@ -168,16 +171,16 @@ class VerificationSection(Settings):
     seed: int = Field(default=0, ge=0)
     """Seed of the sample."""
     unique_ids_up_to: int = Field(default=200_000_000, ge=0)
-    """Look for doubled ids across shards only up to this many rows (8 bytes of memory each)."""
+    """EvalStep for doubled ids across shards only up to this many rows (8 bytes of memory each)."""
 
 
 class VerifyConfig(Settings):
-    """Check that a generation is complete and right."""
+    """Check that an output version is complete and right."""
 
-    store: StoreSection
-    """The full-width vectors."""
-    adaptor: CompressArtefactSection
-    """The adaptor and width of the generation."""
+    source: SourceSection
+    """The full-dimension vectors."""
+    adaptor: ArtefactSection
+    """The adaptor of the output version."""
     output: CompressOutputSection
     """The same section as the compress run had."""
     verification: VerificationSection = VerificationSection()

@@ -20,10 +20,10 @@ from jobs.config import messages as wording
 from jobs.config.advise import AdviseConfig
 from jobs.config.commands import CompressConfig, EvaluateConfig, FitConfig, SubmitConfig, VerifyConfig
 from jobs.config.fields import Schema
-from jobs.config.merged_input import Draft, Flag, put, remove
+from jobs.config.merged_input import Flag, MergedInput, put, remove
 from jobs.config.plan import PlanConfig
 from jobs.config.yaml_file import FieldPath, YamlFile, read
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -47,14 +47,14 @@ def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) ->
     Raises InputError, whose message lists every problem in a line of its own.
     """
     source = read(file) if file is not None else YamlFile("")
-    draft = Draft(schema, source)
-    draft.lay_over(flags)
-    draft.open_sections()
-    config = _validate(schema, draft)
-    if config is None or draft.problems:
-        lines = "".join(f"\n  {problem}" for problem in draft.problems)
+    merged = MergedInput(schema, source)
+    merged.lay_over(flags)
+    merged.open_sections()
+    config = _validate(schema, merged)
+    if config is None or merged.problems:
+        lines = "".join(f"\n  {problem}" for problem in merged.problems)
         raise InputError(
-            f"{source.name or 'command line'} is invalid, {counted(len(draft.problems), 'problems')}:{lines}"
+            f"{source.name or 'command line'} is invalid, {plural(len(merged.problems), 'problems')}:{lines}"
         )
     return config
 
@@ -86,12 +86,12 @@ def resolved(config: BaseModel) -> str:
     return _UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _validate(schema: type[Config], draft: Draft) -> Config | None:
+def _validate(schema: type[Config], merged: MergedInput) -> Config | None:
     """Check against the schema; what is wrong is reported and set right, and the whole is checked again.
 
     A rule across fields is looked at once each of its fields is fine: setting the bad ones right brings it to light.
     """
-    remaining = copy.deepcopy(draft.values)
+    remaining = copy.deepcopy(merged.values)
     reported: set[FieldPath] = set()
     while True:
         try:
@@ -99,39 +99,39 @@ def _validate(schema: type[Config], draft: Draft) -> Config | None:
         except ValidationError as problem:
             broken: dict[FieldPath, list[str]] = {}  # of a field that may be one thing or another, a rule of each
             for error in problem.errors(include_url=False):
-                path = _field_path(draft, error["loc"])
-                broken.setdefault(path, []).append(_rule(draft, path, error))
+                path = _field_path(merged, error["loc"])
+                broken.setdefault(path, []).append(_rule(merged, path, error))
         changed = False
         for path, rules in broken.items():
             if path not in reported:
                 reported.add(path)
-                draft.report(path, " or ".join(dict.fromkeys(rules)))
-                changed |= _set_right(draft, remaining, path)
+                merged.report(path, " or ".join(dict.fromkeys(rules)))
+                changed |= _set_right(merged, remaining, path)
         if not changed:
             return None
 
 
-def _set_right(draft: Draft, values: dict[str, Any], path: FieldPath) -> bool:
+def _set_right(merged: MergedInput, values: dict[str, Any], path: FieldPath) -> bool:
     """Leave a bad value out, or put any valid one in the place of a required one; False when neither can be done."""
-    entry = draft.fields.get(path)
+    entry = merged.fields.get(path)
     if entry is None or not entry.required or entry.shape != "value":
         return remove(values, path)
     put(values, path, entry.choices[0] if entry.choices else {str: "any", int: 1}.get(entry.kind or str))
     return True
 
 
-def _rule(draft: Draft, path: FieldPath, error: Any) -> str:
+def _rule(merged: MergedInput, path: FieldPath, error: Any) -> str:
     if error["type"] == "missing":
-        return f"is required: {draft.fields[path].doc.rstrip('.')}"
+        return f"is required: {merged.fields[path].doc.rstrip('.')}"
     if error["type"] != "extra_forbidden":
         return wording.rule(error)
-    beside = [known[-1] for known in draft.fields if known[:-1] == path[:-1]]
+    beside = [known[-1] for known in merged.fields if known[:-1] == path[:-1]]
     guess = wording.near(path[-1], beside) or f" (known: {', '.join(beside)})"
     return f"there is no such field{guess}"
 
 
-def _field_path(draft: Draft, location: tuple[int | str, ...]) -> FieldPath:
+def _field_path(merged: MergedInput, location: tuple[int | str, ...]) -> FieldPath:
     """The field that an error is about: an item of a list belongs to the list, and so does what a value may be."""
     path = tuple(str(part) for part in location)
-    whole = (path[:n] for n in range(1, len(path)) if path[:n] in draft.fields)
-    return next((field for field in whole if draft.fields[field].shape in ("list", "value")), path)
+    whole = (path[:n] for n in range(1, len(path)) if path[:n] in merged.fields)
+    return next((field for field in whole if merged.fields[field].shape in ("list", "value")), path)

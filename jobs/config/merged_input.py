@@ -14,7 +14,7 @@ from jobs.config.yaml_file import FieldPath, YamlFile
 Flag = tuple[str, str | None]
 
 
-class Draft:
+class MergedInput:
     """Values by section, the fields they may name, and one line for every problem."""
 
     def __init__(self, schema: Schema, file: YamlFile) -> None:

@@ -50,11 +50,11 @@ def rule(error: ErrorDetails) -> str:
     if words is None:
         message = error["msg"].removeprefix("Value error, ")
         return message if error["type"] == "value_error" else message[:1].lower() + message[1:]
-    context = {name: _tidy(name, value) for name, value in error.get("ctx", {}).items()}
+    context = {name: _clean_up(name, value) for name, value in error.get("ctx", {}).items()}
     return words.format_map(context)
 
 
-def _tidy(name: str, value: Any) -> str:
+def _clean_up(name: str, value: Any) -> str:
     if name == "expected":
         return str(value).replace("'", "").replace(" or ", ", ")
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""The schema of `plan`: a store that exists or is described, the cluster that would do it, and what it would cost."""
+"""The schema of `plan`: a source that exists or is described, the cluster that would do it, and what it would cost."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pydantic import Field, model_validator
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
 from jobs.config.commands import CompressOutputSection, ReadingSection
-from jobs.config.sections import CompressArtefactSection, OutputSection, StoreSection
+from jobs.config.sections import ArtefactSection, OutputSection, SourceSection
 
 
 class DescribeSection(Settings):
-    """A store that need not exist. Give several numbers of rows for a table of several stores."""
+    """A source that need not exist. Give several numbers of rows for a table of several sources."""
 
     rows: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-    """Vectors of the store."""
+    """Vectors of the source."""
     dim: int = Field(ge=1)
     """Their dimension."""
-    width: int = Field(ge=1)
-    """Columns kept (m)."""
+    output_dim: int = Field(ge=1)
+    """Dimensions kept."""
     vectors: Literal["float32", "float16"] = "float32"
     """Type of the stored numbers, in lists."""
     payload_bytes: int = Field(default=100, ge=0)
@@ -29,13 +29,13 @@ class DescribeSection(Settings):
     """Size of one Parquet file."""
     row_group_bytes: int = Field(default=64 << 20, ge=1)
     """Size of one row group."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """Type of the numbers of the output."""
+    output_encoding: Literal["float32", "float16"] = "float32"
+    """How each number of the output is stored."""
 
     @model_validator(mode="after")
-    def _width_fits(self) -> Self:
-        if self.width > self.dim:
-            raise ValueError(f"width must be at most dim, got width {self.width} and dim {self.dim}")
+    def _dim_fits(self) -> Self:
+        if self.output_dim > self.dim:
+            raise ValueError(f"output_dim must be at most dim, got output_dim {self.output_dim} and dim {self.dim}")
         return self
 
 
@@ -45,10 +45,10 @@ class MachinesSection(Settings):
     count: int = Field(default=1, ge=1)
     """Machines; the workers are spread over them evenly."""
     network_gbit: float | None = Field(default=None, gt=0)
-    """Network of one machine in Gbit/s, each way; null means 10, and none for a local store, whose disk is measured
+    """Network of one machine in Gbit/s, each way; null means 10, and none for a local source, whose disk is measured
     with the rest."""
     request_seconds: float = Field(default=0.03, ge=0)
-    """Time of one small request to the object store; used for described stores and for listing."""
+    """Time of one small request to the object store; used for described sources and for listing."""
     startup_seconds: float = Field(default=10.0, ge=0)
     """Time until the first vector is read, and for the end: Ray, workers, imports. 9 to 12 s on two fast cores."""
 
@@ -65,13 +65,13 @@ class PricesSection(Settings):
     get_per_1000: float = Field(default=0.0, ge=0)
     """1,000 GET or HEAD requests."""
     transfer_gb: float = Field(default=0.0, ge=0)
-    """One GB (10⁹ bytes) read from or written to the store; 0 within one region."""
+    """One GB (10⁹ bytes) read from or written to the source; 0 within one region."""
     storage_gb_month: float = Field(default=0.0, ge=0)
     """One GB of output kept for a month."""
 
 
 class CalibrationSection(Settings):
-    """How much of the store is looked at, and how long this machine is measured."""
+    """How much of the source is looked at, and how long this machine is measured."""
 
     footers: int = Field(default=200, ge=2)
     """Shards, drawn uniformly, whose footers are read for the counts; with fewer shards all of them."""
@@ -84,14 +84,14 @@ class CalibrationSection(Settings):
 class PlanConfig(Settings):
     """Estimate rows, sizes, CPU-hours, requests, wall time and money of a compress run, without running it."""
 
-    store: StoreSection | None = None
+    source: SourceSection | None = None
     """The vectors to compress. Give this, `adaptor` and `output` as compress has them, or `describe`."""
-    adaptor: CompressArtefactSection | None = None
-    """The adaptor and the width."""
+    adaptor: ArtefactSection | None = None
+    """The adaptor and the dim."""
     output: CompressOutputSection | None = None
-    """Where the generation would go; nothing is written there."""
+    """Where the output version would go; nothing is written there."""
     describe: DescribeSection | None = None
-    """A store that does not exist yet."""
+    """A source that does not exist yet."""
     reading: ReadingSection = ReadingSection()
     """How the shards would be read."""
     cluster: ClusterSection = ClusterSection()
@@ -107,9 +107,9 @@ class PlanConfig(Settings):
 
     @model_validator(mode="after")
     def _real_or_described(self) -> Self:
-        given = [name for name in ("store", "adaptor", "output") if getattr(self, name) is not None]
+        given = [name for name in ("source", "adaptor", "output") if getattr(self, name) is not None]
         if self.describe is None and len(given) < 3:
-            raise ValueError("give store, adaptor and output (as compress has them), or describe a store")
+            raise ValueError("give source, adaptor and output (as compress has them), or describe a source")
         if self.describe is not None and given:
-            raise ValueError(f"describe goes without {', '.join(given)}: the store is either there or described")
+            raise ValueError(f"describe goes without {', '.join(given)}: the source is either there or described")
         return self

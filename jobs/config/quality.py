@@ -20,9 +20,9 @@ class QualitySection(Settings):
 
     minimum: dict[str, Share] = Field(default={})
     """Measure (`overlap@10`, `overlap@100`) with the least value that the artefact's evidence must show at
-    `adaptor.width`, as in `overlap@10: 0.8`: the lower end of its 95% interval counts, and for a width that was not
+    `output.dim`, as in `overlap@10: 0.8`: the lower end of its 95% interval counts, and for a dim that was not
     trained the evidence of the next smaller trained one. Below it compress refuses to start (exit status 2). The
-    evidence is of the fit's sample; a larger store keeps less (`matryoshka advise` says how much)."""
+    evidence is of the fit's sample; a larger source keeps less (`matryoshka advise` says how much)."""
 
     @field_validator("minimum")
     @classmethod

@@ -33,7 +33,7 @@ class FilesystemOptions(Settings):
         return self
 
 
-class StoreSection(Settings):
+class SourceSection(Settings):
     """A vector store: a prefix of Parquet shards with an id, a vector and any payload columns."""
 
     uri: PlaceUri
@@ -43,9 +43,9 @@ class StoreSection(Settings):
     vector_column: str = "vector"
     """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
     metric: Metric = "cosine"
-    """Similarity that the store is searched with."""
+    """Similarity that the source is searched with."""
     filesystem: FilesystemOptions = FilesystemOptions()
-    """How to reach the store."""
+    """How to reach the source."""
 
 
 class QueriesSection(Settings):
@@ -56,7 +56,7 @@ class QueriesSection(Settings):
     id_column: str = "id"
     """Column of query ids."""
     vector_column: str = "vector"
-    """Column of query vectors; same model, same dimension as the store."""
+    """Column of query vectors; same model, same dimension as the source."""
     split: str | None = None
     """Keep only rows whose `split` column has this value; null keeps all rows."""
     filesystem: FilesystemOptions = FilesystemOptions()
@@ -96,10 +96,3 @@ class ArtefactSection(Settings):
     """Folder or prefix that `matryoshka fit` wrote (`adaptor.safetensors`, `adaptor.json`)."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach it."""
-
-
-class CompressArtefactSection(ArtefactSection):
-    """A fitted adaptor, and the width to cut its vectors to."""
-
-    width: int = Field(ge=1)
-    """Columns kept (m): one of the trained widths, or any other up to the store's dimension (a warning says so)."""

@@ -1,7 +1,7 @@
-"""What a user demands of a width, from one line of text to a typed rule.
+"""What a user demands of a dim, from one line of text to a typed rule.
 
 overlap@10 >= 0.9              a measure, absolute
-ndcg@10 >= 0.98 of original    a measure, as a share of what the full width reaches
+ndcg@10 >= 0.98 of original    a measure, as a share of what the full dimension reaches
 bytes <= 200                   of one stored vector
 total_bytes <= 50GB            of all of them
 """
@@ -37,7 +37,7 @@ class Target:
 
     @property
     def is_budget(self) -> bool:
-        """Whether it limits bytes, which more width costs; otherwise it demands quality, which more width brings."""
+        """Whether it limits bytes, which more dim costs; otherwise it demands quality, which more dim brings."""
         return self.name in BUDGETS
 
     def __str__(self) -> str:

@@ -54,7 +54,7 @@ def read(path: Path) -> YamlFile:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(problem).split())}") from problem
     if not isinstance(values, dict):
         found = "a list" if isinstance(values, list) else "a single value"
-        raise InputError(f"{path} must hold sections such as `store:`, but it holds {found}")
+        raise InputError(f"{path} must hold sections such as `source:`, but it holds {found}")
     file_keys = _Keys()
     if root is not None:
         file_keys.walk(root, ())

@@ -1,1 +1,1 @@
-"""The parts of `matryoshka evaluate`: search of the whole store, scoring, and the report."""
+"""The parts of `matryoshka evaluate`: search of the whole source, scoring, and the report."""

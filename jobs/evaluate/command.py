@@ -1,7 +1,7 @@
-"""`matryoshka evaluate`: measure what search quality each width keeps, against truncation and PCA.
+"""`matryoshka evaluate`: measure what search quality each dim keeps, against truncation and PCA.
 
-In jobs/evaluation/: queries, or rows of the store (anchors.py) → exact search of the whole store by every method and
-width (store_search.py, one Ray task per run of shards) → scores (judgments.py, scoring.py, geometry.py) → metrics.json,
+In jobs/evaluation/: queries, or rows of the source (anchors.py) → exact search of the whole source by every method and
+dim (source_search.py, one Ray task per run of shards) → scores (judgments.py, scoring.py, geometry.py) → metrics.json,
 report.html (report.py) and a table on the terminal (report_table.py).
 """
 
@@ -25,15 +25,15 @@ from jobs.reporting.sentences import ADAPTOR, Results, main_metric
 from jobs.reporting.table import print_results
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import write_summary
-from jobs.search.checks import check_dimension, chosen_widths, untrained
+from jobs.search.checks import check_dimension, chosen_dims, untrained
 from jobs.search.judgments import judged_documents, match, scored
 from jobs.search.label_free import geometry_scores
 from jobs.search.methods import Column
-from jobs.search.proxies import proxy_worth
-from jobs.search.sampled_queries import draw_anchors
+from jobs.search.proxies import proxy_validity
+from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import DEPTH, Scores, compare, make_records
 from jobs.search.source_search import Found, Search
-from jobs.search.tasks import search_store
+from jobs.search.tasks import search_source
 from jobs.sources.parquet import Shard, list_shards
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.storage.objects import Objects
@@ -59,17 +59,17 @@ def run(config: EvaluateConfig) -> int:
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    adaptor = open_adaptor(config.adaptor, config.store)
-    widths = chosen_widths(config, adaptor)
-    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    adaptor = open_adaptor(config.adaptor, config.source)
+    dims = chosen_dims(config, adaptor)
+    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
     check_dimension(config, adaptor, shards)
-    queries = read_queries(config.queries, adaptor.dim) if config.queries else None
+    queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
     cluster = config.cluster
     with connect(
         cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
     ):
-        measured = _measure(config, adaptor, widths, shards, (queries, qrels))
+        measured = _measure(config, adaptor, dims, shards, (queries, qrels))
     results = _results(config, measured.scores)
     facts = _facts(config, adaptor, measured, results)
     _write(config, output, results, facts)
@@ -82,8 +82,8 @@ def run(config: EvaluateConfig) -> int:
         "input_bytes": sum(shard.size for shard in shards),
         "queries": facts.queries,
         "judged_queries": facts.judged,
-        "widths": widths,
-        "proxies": [vars(worth) for worth in proxy_worth(results.records)],
+        "dims": dims,
+        "proxies": [vars(worth) for worth in proxy_validity(results.records)],
         "comparisons": [vars(comparison) for comparison in results.comparisons],
         "notes": list(facts.notes),
     }
@@ -97,7 +97,7 @@ def run(config: EvaluateConfig) -> int:
 def _measure(
     config: EvaluateConfig,
     adaptor: Adaptor,
-    widths: tuple[int, ...],
+    dims: tuple[int, ...],
     shards: list[Shard],
     asked: tuple[Queries | None, Qrels | None],
 ) -> Measured:
@@ -105,18 +105,18 @@ def _measure(
     exclude: Ids | None = None
     evaluation = config.evaluation
     if queries is None:
-        anchors = draw_anchors(config.store, shards, adaptor, evaluation.anchors, evaluation.seed)
-        vectors, exclude, query_ids = anchors.vectors, anchors.names, []
+        sampled = sample_queries(config.source, shards, adaptor, evaluation.sampled_queries, evaluation.seed)
+        vectors, exclude, query_ids = sampled.vectors, sampled.names, []
     else:
         vectors, query_ids = queries.vectors, queries.ids
     judged_ids = () if qrels is None else judged_documents(qrels, query_ids)
-    search = Search(config.store, adaptor.to_files(), widths, vectors, exclude, judged_ids, DEPTH)
+    search = Search(config.source, adaptor.to_files(), dims, vectors, exclude, judged_ids, DEPTH)
     with Progress("evaluate", total=len(shards), unit="shards", rates=("vectors",), log=config.cluster.log) as progress:
-        found = search_store(search, shards, config.cluster, progress)
+        found = search_source(search, shards, config.cluster, progress)
         if not len(found.near_rows):
-            raise InputError(f"store {config.store.uri}: none of its {found.rows:,} rows can be used{_why(found)}")
+            raise InputError(f"source {config.source.uri}: none of its {found.rows:,} rows can be used{_why(found)}")
         notes = [f"{found.left_out.total():,} rows are left out{_why(found)}"] if found.left_out else []
-        notes += untrained(widths, adaptor)
+        notes += untrained(dims, adaptor)
         scores = geometry_scores(search, adaptor, found)
         if qrels is not None:
             judged = match(qrels, query_ids, found.judged)
@@ -134,7 +134,7 @@ def _why(found: Found) -> str:
 
 def _results(config: EvaluateConfig, scores: Mapping[Column, Mapping[str, Scores]]) -> Results:
     evaluation = config.evaluation
-    name = evaluation.name or config.store.uri.rstrip("/").rpartition("/")[2]
+    name = evaluation.name or config.source.uri.rstrip("/").rpartition("/")[2]
     records = make_records(name, scores, evaluation.bootstrap, evaluation.seed)
     main = main_metric([record.metric for record in records])
     return Results(records, compare(scores, main, ADAPTOR, evaluation.bootstrap, evaluation.seed))
@@ -146,11 +146,11 @@ def _facts(config: EvaluateConfig, adaptor: Adaptor, measured: Measured, results
         rows=measured.found.rows,
         queries=measured.queries,
         judged=results.original(results.main).n if config.qrels else None,
-        dim=adaptor.dim,
+        input_dim=adaptor.input_dim,
         metric=adaptor.metric,
         adaptor_id=adaptor.adaptor_id,
-        form=adaptor.form,
-        anchors=config.queries is None,
+        architecture=adaptor.architecture,
+        sampled_queries=config.queries is None,
         bootstrap=config.evaluation.bootstrap,
         notes=measured.notes,
     )

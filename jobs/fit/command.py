@@ -1,6 +1,6 @@
-"""`matryoshka fit`: learn an adaptor from a sample of the store.
+"""`matryoshka fit`: learn an adaptor from a sample of the source.
 
-In jobs/fitting/: list and sample the store (sample.py) → PCA, mining, queries (data.py, search.py, labels.py,
+In jobs/fitting/: list and sample the source (sample.py) → PCA, mining, queries (data.py, search.py, labels.py,
 query_log.py) → train on Ray workers (launch.py, worker.py) → describe (description.py). Here: measure the evidence →
 write the artefact, its description last.
 """
@@ -30,18 +30,18 @@ from jobs.commits.output_version import place
 from jobs.config.commands import FitConfig
 from jobs.config.loader import resolved
 from jobs.fit.data import prepare
-from jobs.fit.description import WITHOUT_EFFECT, describe, fitted_widths
+from jobs.fit.description import WITHOUT_EFFECT, describe, fitted_dims
 from jobs.fit.labels import read_labelled
 from jobs.fit.launch import WORK, train_on_cluster, work_folder
 from jobs.fit.neighbour_search import search_on
 from jobs.fit.query_log import read_query_log
 from jobs.fit.sample import Sample, draw
 from jobs.reporting.evidence_table import print_evidence
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import FILE as SUMMARY
 from jobs.runtime.summary import write_summary
-from jobs.runtime.timings import Phases
+from jobs.runtime.timings import Timings
 from jobs.sources.dimension import dimension
 from jobs.sources.parquet import Shard, list_shards
 from jobs.sources.whole_source import read_footers
@@ -49,23 +49,23 @@ from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
 #: Counts in the summary, and what the artefact calls them.
-_COUNTS = {"rows": "store", "sampled_rows": "sampled"}
+_COUNTS = {"rows": "source", "sampled_rows": "sampled"}
 
 
 def run(config: FitConfig) -> int:
-    """Fit and write the artefact; exit status 0. A second run with the same config and store has nothing to do."""
-    began, phases = time.time(), Phases()
-    store = open_objects(config.store.uri, config.store.filesystem)
+    """Fit and write the artefact; exit status 0. A second run with the same config and source has nothing to do."""
+    began, phases = time.time(), Timings()
+    source = open_objects(config.source.uri, config.source.filesystem)
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    shards = list_shards(store)
+    shards = list_shards(source)
     fingerprint = _fingerprint(config, shards)
     if (done := _finished(output, fingerprint)) is not None:
-        _tidy(output)
+        _clean_up(output)
         if output.stat(SUMMARY) is None:  # the fit was killed after the artefact was complete
             data = {name: done.document["data"][f"{kind}_rows"] for name, kind in _COUNTS.items()}
             write_summary(output, "fit", {"adaptor_id": done.adaptor_id, **data, "shards": len(shards)}, began)
-        print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and store")
+        print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and source")
         return 0
     output.check_writable(work_folder(fingerprint))
     cluster = config.cluster
@@ -83,10 +83,10 @@ def run(config: FitConfig) -> int:
     # The description goes last: a folder without it is not an artefact.
     for name in sorted(FILES, key=lambda name: name == DOCUMENT):
         output.put(name, files[name])
-    _tidy(output)
+    _clean_up(output)
     numbers = {
         "adaptor_id": adaptor.adaptor_id,
-        "rows": sample.store_rows,
+        "rows": sample.source_rows,
         "sampled_rows": len(sample.vectors),
         "left_out_rows": len(sample.left_out),
         "shards": len(shards),
@@ -101,8 +101,8 @@ def run(config: FitConfig) -> int:
     return 0
 
 
-def _tidy(output: Objects) -> None:
-    """Remove the checkpoints, and the folders that stay behind on stores that keep empty ones."""
+def _clean_up(output: Objects) -> None:
+    """Remove the checkpoints, and the folders that stay behind on sources that keep empty ones."""
     for left in list(output.list(f"{WORK}/")):
         output.delete(left.key)
     # The artefact is complete: an empty folder that cannot be removed is no reason to fail.
@@ -119,16 +119,16 @@ def _finished(output: Objects, fingerprint: str) -> Adaptor | None:
         return adaptor
     raise InputError(
         f"output.uri {output.uri} holds adaptor {adaptor.adaptor_id[:16]}, fitted with another config "
-        "or on another state of the store; give a new output.uri, or delete the folder first"
+        "or on another state of the source; give a new output.uri, or delete the folder first"
     )
 
 
 def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
     listing = [[(s.key, s.size, s.version) for s in part] for part in (shards, *_labels(config))]
     # How a place is spelt and reached changes nothing; who runs again after an outage may want more attempts.
-    sources = {name: {"uri", "filesystem"} for name in ("store", "queries", "qrels")}
+    sources = {name: {"uri", "filesystem"} for name in ("source", "queries", "qrels")}
     settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, **sources, "cluster": True, "output": True})
-    places = [place(section.uri) for section in (config.store, config.queries, config.qrels) if section is not None]
+    places = [place(section.uri) for section in (config.source, config.queries, config.qrels) if section is not None]
     version = RECIPE_VERSIONS[config.adaptor.recipe]
     return hashlib.sha256(json.dumps([settings, places, version, listing], sort_keys=True).encode()).hexdigest()
 
@@ -140,34 +140,34 @@ def _labels(config: FitConfig) -> Iterator[list[Shard]]:
 
 
 def _fit(
-    config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str, phases: Phases
+    config: FitConfig, shards: list[Shard], output: Objects, fingerprint: str, phases: Timings
 ) -> tuple[Adaptor, Sample, State]:
     phases.done("start")
     with Progress("fit", unit="steps", rates=("steps",), log=config.cluster.log) as progress:
-        footers = read_footers(config.store, shards)
-        dim = dimension(config.store, shards, footers)
-        widths = fitted_widths(config, dim)
-        log = read_query_log(config, dim)
-        sample = draw(config, shards, footers, dim)
+        footers = read_footers(config.source, shards)
+        input_dim = dimension(config.source, shards, footers)
+        dims = fitted_dims(config, input_dim)
+        log = read_query_log(config, input_dim)
+        sample = draw(config, shards, footers, input_dim)
         progress.note(
-            f"sampled {len(sample.vectors):,} of {sample.store_rows:,} rows in {counted(len(shards), 'shards')}, "
-            f"d = {dim}" + (f"; left out {len(sample.left_out):,} unusable rows" if sample.left_out else "")
+            f"sampled {len(sample.vectors):,} of {sample.source_rows:,} rows in {plural(len(shards), 'shards')}, "
+            f"d = {input_dim}" + (f"; left out {len(sample.left_out):,} unusable rows" if sample.left_out else "")
         )
         if doubled := len(sample.ids) - len(set(sample.ids)):
             progress.note(f"warning: {doubled:,} rows of the sample repeat an id")
         labelled = read_labelled(config, shards, sample)
         phases.done("sample")
-        search = search_on(config.cluster, config.store.metric, config.mining.shards)
+        search = search_on(config.cluster, config.source.metric, config.mining.search_partitions)
         prepared = prepare(config, sample, log if labelled is None else labelled, search, progress.note)
         phases.done("mine")
-        settled, state = train_on_cluster(config, prepared, widths, output, fingerprint, progress)
+        selection, state = train_on_cluster(config, prepared, dims, output, fingerprint, progress)
         phases.done("train")
-        described = describe(config, sample, widths, (settled, state), fingerprint)
-        if settled.narrow is not None and prepared.data.log is not None:
+        described = describe(config, sample, dims, (selection, state), fingerprint)
+        if selection.head is not None and prepared.data.log is not None:
             described["data"]["queries"] = len(prepared.data.log.neighbours)
         if prepared.recall is not None:
             described["data"]["mining_recall"] = round(prepared.recall, 6)
-        tensors = fold(settled.form, prepared.start, prepared.scale, settled.narrow)
+        tensors = fold(selection.module, prepared.start, prepared.scale, selection.head)
         progress.note("measuring the evidence on held-out rows")
         fitted = ray.get(
             # The cores of one worker: all of them together may be on several machines, where no task can have them.

@@ -13,7 +13,7 @@ from adaptor.approximate import recall
 from adaptor.neighbours import Ids
 from adaptor.pca import rotation
 from adaptor.rows import Floats
-from adaptor.training_set import JUDGED_K, MOST_JUDGED, Supervision, TrainingSet, fresh, hold_out, started
+from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, Supervision, TrainingSet, fresh, hold_out, started
 from jobs.config.commands import FitConfig
 from jobs.fit.labels import Labelled, NamedRows, supervise
 from jobs.fit.neighbour_search import Search
@@ -47,23 +47,23 @@ def prepare(
 ) -> Prepared:
     """Build the training set from the sample and, where there are any, labelled queries or those of a log (q, d).
 
-    Raises InputError when queries or qrels do not fit the store.
+    Raises InputError when queries or qrels do not fit the source.
     """
     training, held = hold_out(len(sample.vectors), config.mining.held_out, config.training.seed)
     rows, held_out = sample.vectors[training], sample.vectors[held]
-    searched = min(MOST_JUDGED, len(training))
+    searched = min(MAX_VALIDATION_ROWS, len(training))
     # The rotation takes every sampled row: it stays in the product, where a tenth fewer rows would cost quality.
     # Held-out rows enter it by their second moment only, which favours PCA and the adaptor alike.
     pca = rotation(sample.moments)
-    start = pca if config.adaptor.start == "pca" else np.eye(len(pca), dtype=np.float32)
-    metric = config.store.metric
+    start = pca if config.adaptor.initialisation == "pca" else np.eye(len(pca), dtype=np.float32)
+    metric = config.source.metric
     # Soft-max temperatures are in units of similarity: other metrics are brought to vectors of length 1 on average.
     scale = 1.0 if metric == "cosine" else float(np.sqrt(np.trace(sample.moments.outer) / sample.moments.rows))
     neighbours, found = _mined(config, rows, search)
-    truth = search(held_out, [rows[:searched]], JUDGED_K).ids
+    truth = search(held_out, [rows[:searched]], VALIDATION_K).ids
     note(f"mined the {neighbours.shape[1]} nearest neighbours of {len(training):,} rows; {len(held):,} rows held out")
     if found is not None:
-        note(f"the search was approximate: it found {found:.1%} of the true neighbours (mining.probes)")
+        note(f"the search was approximate: it found {found:.1%} of the true neighbours (mining.nprobe)")
     data = TrainingSet(
         started(rows, start, scale, metric),
         len(training),
@@ -92,7 +92,7 @@ def _what_log(count: int, documents: int) -> str:
     if not count:
         return f"warning: all {documents:,} queries are documents of the sample: none is left to learn from"
     known = f"; {documents:,} more are documents of the sample, and left out" if documents else ""
-    return f"{count:,} queries without labels (no qrels) for narrow outputs to learn from{known}"
+    return f"{count:,} queries without labels (no qrels) for low-dimensional outputs to learn from{known}"
 
 
 def _what_labels(told: Supervision) -> str:
@@ -106,9 +106,9 @@ def _what_labels(told: Supervision) -> str:
 def _mined(config: FitConfig, rows: Floats, search: Search) -> tuple[Ids, float | None]:
     """Neighbours of each of `rows` among the others: exact, or approximate and their recall."""
     k = min(config.mining.neighbours, len(rows) - 1)
-    if config.mining.probes is None:
+    if config.mining.nprobe is None:
         return search(rows, [rows], k, itself=True).ids, None
-    found = search(rows, [rows], k, itself=True, probes=config.mining.probes).ids
+    found = search(rows, [rows], k, itself=True, nprobe=config.mining.nprobe).ids
     asked = np.unique(np.linspace(0, len(rows) - 1, _RECALL_ROWS).astype(np.int64))
     near = search(rows[asked], [rows], k + 1).ids
     truth = np.stack([others[others != row][:k] for row, others in zip(asked, near, strict=True)])

@@ -1,4 +1,4 @@
-"""What the artefact says of itself: widths, settings, statistics of the sample, and how training went."""
+"""What the artefact says of itself: dims, settings, statistics of the sample, and how training went."""
 
 from __future__ import annotations
 
@@ -9,42 +9,44 @@ from adaptor.batches import LABELS
 from adaptor.errors import InputError
 from adaptor.model import Linear, Orthogonal
 from adaptor.recipes import RECIPE_VERSIONS
-from adaptor.selection import Settled
-from adaptor.settings import WIDTH_LADDER
+from adaptor.selection import Selection
+from adaptor.settings import DIM_LADDER
 from adaptor.training import State
 from jobs.config.commands import FitConfig
 from jobs.fit.sample import Sample
 from jobs.runtime.summary import versions
 
 #: Settings that cannot change the adaptor, only how fast or how safely it is made.
-WITHOUT_EFFECT = {"mining": {"shards"}, "training": {"checkpoint_seconds"}}
+WITHOUT_EFFECT = {"mining": {"search_partitions"}, "training": {"checkpoint_seconds"}}
 
 
-def fitted_widths(config: FitConfig, dim: int) -> tuple[int, ...]:
-    """The widths to train for vectors of dimension `dim`. Raises InputError when the config asks for more."""
-    if config.adaptor.widths is None:
-        return (*(w for w in WIDTH_LADDER if w < dim), dim)
-    if config.adaptor.widths[-1] > dim:
+def fitted_dims(config: FitConfig, input_dim: int) -> tuple[int, ...]:
+    """The dims to train for vectors of dimension `input_dim`. Raises InputError when the config asks for more."""
+    if config.adaptor.dims is None:
+        return (*(w for w in DIM_LADDER if w < input_dim), input_dim)
+    if config.adaptor.dims[-1] > input_dim:
         raise InputError(
-            f"adaptor.widths: {config.adaptor.widths[-1]} is more than the store's dimension {dim} "
-            f"({config.store.uri}); give widths up to {dim}"
+            f"adaptor.dims: {config.adaptor.dims[-1]} is more than the source's dimension {input_dim} "
+            f"({config.source.uri}); give dims up to {input_dim}"
         )
-    return config.adaptor.widths
+    return config.adaptor.dims
 
 
 def describe(
-    config: FitConfig, sample: Sample, widths: tuple[int, ...], trained: tuple[Settled, State], fingerprint: str
+    config: FitConfig, sample: Sample, dims: tuple[int, ...], trained: tuple[Selection, State], fingerprint: str
 ) -> dict[str, Any]:
     """The artefact's document without evidence and hashes."""
-    found, (settled, state) = sample.moments, trained
-    form = settled.form
+    found, (selection, state) = sample.moments, trained
+    module = selection.module
     sections = {"adaptor", "loss", "training", "mining"}
     mean = found.total / found.rows
     return {
-        "dim": len(mean),
-        "widths": list(widths),
-        "metric": config.store.metric,
-        "form": "linear" if isinstance(form, Linear) else config.adaptor.form,  # labels free the orthogonal form
+        "input_dim": len(mean),
+        "dims": list(dims),
+        "metric": config.source.metric,
+        "architecture": "linear"
+        if isinstance(module, Linear)
+        else config.adaptor.architecture,  # labels free the orthogonal architecture
         "unit_input": bool(abs(found.shortest - 1) < 1e-3 and abs(found.longest - 1) < 1e-3),
         "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
         "settings": config.model_dump(mode="json", include=sections, exclude=WITHOUT_EFFECT),
@@ -55,10 +57,10 @@ def describe(
             "best": _number(state.best_score),
             "share": state.share,
         },
-        "leading": form.leading if isinstance(form, Orthogonal) else None,
-        "narrow": None if settled.narrow is None else settled.narrow.shape[1],
-        "held_back": [*what_labels_did(state), *settled.held_back],
-        "data": {"fingerprint": fingerprint, "store_rows": sample.store_rows, "sampled_rows": found.rows},
+        "trained_components": module.trained_components if isinstance(module, Orthogonal) else None,
+        "head": None if selection.head is None else selection.head.shape[1],
+        "fallback_notes": [*what_labels_did(state), *selection.fallback_notes],
+        "data": {"fingerprint": fingerprint, "source_rows": sample.source_rows, "sampled_rows": found.rows},
         "statistics": {
             "mean_length": round(float((mean @ mean) ** 0.5), 6),
             "shortest": round(found.shortest, 6),
@@ -75,11 +77,11 @@ def what_labels_did(state: State) -> tuple[str, ...]:
     was, now = f"{state.first_score:.3f}", f"{state.best_score:.3f}"
     if state.best_step == 0:
         return (
-            f"labels: nothing of them helps held-out queries (nDCG@10 {was} over all widths without them): "
+            f"labels: nothing of them helps held-out queries (nDCG@10 {was} over all dims without them): "
             "the adaptor is the one of the stage before; more labelled queries, or a fit without labels, may help",
         )
     return (
-        f"labels: nDCG@10 of held-out queries over all widths {was} → {now}; "
+        f"labels: nDCG@10 of held-out queries over all dims {was} → {now}; "
         f"{state.share:.0%} of what they taught is kept",
     )
 

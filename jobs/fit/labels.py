@@ -24,7 +24,7 @@ _NEGATIVES, _HELD_OUT_QUERIES = 30, 0.1
 
 @dataclass(frozen=True)
 class Labelled:
-    """Queries with their judgments, the vector float32 (d,) of every relevant document that the store has, by id, and
+    """Queries with their judgments, the vector float32 (d,) of every relevant document that the source has, by id, and
     the name of all this in messages."""
 
     name: str
@@ -45,15 +45,15 @@ def read_labelled(config: FitConfig, shards: list[Shard], sample: Sample) -> Lab
     """Read queries, judgments and the relevant documents that are not in the sample; None when the config names no
     judgments.
 
-    Raises InputError when queries or qrels do not fit the store.
+    Raises InputError when queries or qrels do not fit the source.
     """
     if config.queries is None or config.qrels is None:
         return None
-    dim = sample.vectors.shape[1]
-    queries, qrels = read_queries(config.queries, dim), read_qrels(config.qrels)
+    input_dim = sample.vectors.shape[1]
+    queries, qrels = read_queries(config.queries, input_dim), read_qrels(config.qrels)
     wanted = relevant_documents(queries.ids, qrels)
     documents = {name: sample.vectors[row] for row, name in enumerate(sample.ids) if name in wanted}
-    read = read_documents(config.store, shards, wanted - documents.keys(), dim)
+    read = read_documents(config.source, shards, wanted - documents.keys(), input_dim)
     return Labelled(config.queries.uri, queries, qrels, documents | read)
 
 
@@ -84,7 +84,7 @@ def supervise(
     if len(found) < 2:
         raise InputError(
             f"qrels: {len(found)} queries of {labelled.name} have a relevant document in the "
-            "store (at least 2 are needed); check the id columns, the split and the store"
+            "source (at least 2 are needed); check the id columns, the split and the source"
         )
     added = np.stack([labelled.documents[name] for name in extra]) if extra else rows.vectors[:0]
     training, held = hold_out_queries(labels, _HELD_OUT_QUERIES, config.training.seed)

@@ -12,14 +12,14 @@ from ray.train.torch import TorchTrainer
 
 from adaptor.batches import ROTATION
 from adaptor.errors import RunError
-from adaptor.model import new_form
-from adaptor.selection import Settled
+from adaptor.model import new_model
+from adaptor.selection import Selection
 from adaptor.stages import outcome, stages
 from adaptor.training import Job, State
 from jobs.config.commands import FitConfig
 from jobs.fit.data import Prepared
 from jobs.fit.description import what_labels_did
-from jobs.fit.progress_actor import start_board, watched
+from jobs.fit.progress_actor import start_progress_actor, watched
 from jobs.fit.worker import Assignment, load_state, run_worker
 from jobs.runtime.progress import Progress
 from jobs.storage.objects import Objects
@@ -33,27 +33,27 @@ _STARTS = 30
 def train_on_cluster(
     config: FitConfig,
     prepared: Prepared,
-    widths: tuple[int, ...],
+    dims: tuple[int, ...],
     output: Objects,
     fingerprint: str,
     progress: Progress,
-) -> tuple[Settled, State]:
-    """Train on the cluster; the form to use, and where training ended. Raises RunError when it fails."""
-    job = Job(prepared.data, config.loss, config.training, config.store.metric, widths)
+) -> tuple[Selection, State]:
+    """Train on the cluster; the module to use, and where training ended. Raises RunError when it fails."""
+    job = Job(prepared.data, config.loss, config.training, config.source.metric, dims)
     todo = stages(job, config.adaptor)
     if not todo:
         progress.note(
-            "nothing to train: no steps asked for, or no width that the form can change; the adaptor is its start"
+            "nothing to train: no steps asked for, or no dim that the module can change; the adaptor is its start"
         )
-        form = new_form(config.adaptor, prepared.data.corpus.shape[1], config.training.seed, prepared.data.anchors)
-        return Settled(form), State(ROTATION)
+        module = new_model(config.adaptor, prepared.data.corpus.shape[1], config.training.seed, prepared.data.anchors)
+        return Selection(module), State(ROTATION)
     work = work_folder(fingerprint)
-    board = start_board()
-    trainer = _trainer(config, prepared, widths, board, (output, work))
+    progress_actor = start_progress_actor()
+    trainer = _trainer(config, prepared, dims, progress_actor, (output, work))
     if any("checkpoint_" in info.key for info in output.list(f"{work}/")):
         progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
     progress.total = sum(todo.values())
-    with watched(board, progress, todo.get(ROTATION, 0), config.cluster.stalled_seconds):
+    with watched(progress_actor, progress, todo.get(ROTATION, 0), config.cluster.stalled_seconds):
         try:
             result = trainer.fit()
         except ray.train.TrainingFailedError as failure:
@@ -72,10 +72,10 @@ def train_on_cluster(
         raise RunError(
             f"the last checkpoint could not be fetched ({failure}): run again, training is done"
         ) from failure
-    settled = outcome(state, job, config.adaptor)
-    for note in (*what_labels_did(state), *settled.held_back):
+    selection = outcome(state, job, config.adaptor)
+    for note in (*what_labels_did(state), *selection.fallback_notes):
         progress.note(note)
-    return settled, state
+    return selection, state
 
 
 def work_folder(fingerprint: str) -> str:
@@ -84,7 +84,7 @@ def work_folder(fingerprint: str) -> str:
 
 
 def _trainer(
-    config: FitConfig, prepared: Prepared, widths: tuple[int, ...], board: Any, place: tuple[Objects, str]
+    config: FitConfig, prepared: Prepared, dims: tuple[int, ...], progress_actor: Any, place: tuple[Objects, str]
 ) -> TorchTrainer:
     cluster, (output, work) = config.cluster, place
     assignment = Assignment(
@@ -92,10 +92,10 @@ def _trainer(
         config.adaptor,
         config.loss,
         config.training,
-        config.store.metric,
-        widths,
+        config.source.metric,
+        dims,
         cluster.cpus_per_worker,
-        board,
+        progress_actor,
     )
     return TorchTrainer(
         run_worker,

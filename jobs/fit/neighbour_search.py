@@ -47,12 +47,12 @@ class Search(Protocol):
         *,
         metric: Metric | None = None,
         itself: bool = False,
-        probes: int | None = None,
+        nprobe: int | None = None,
     ) -> Neighbours:
         """The k nearest rows of the corpus, whose parts (n, d) are numbered through, for each of `queries` (q, d); by
-        the metric of the store, unless another is given.
+        the metric of the source, unless another is given.
 
-        With `itself` the queries are the corpus, and none finds its own row. With `probes` as well the search is
+        With `itself` the queries are the corpus, and none finds its own row. With `nprobe` as well the search is
         approximate and the corpus one part; else it is exact.
         """
 
@@ -67,12 +67,12 @@ def search_on(cluster: ClusterSection, usual: Metric, shards: int) -> Search:
         *,
         metric: Metric | None = None,
         itself: bool = False,
-        probes: int | None = None,
+        nprobe: int | None = None,
     ) -> Neighbours:
         """As Search says. An approximate search is one task: the result would depend on how the corpus is cut."""
-        if itself and probes is not None:
+        if itself and nprobe is not None:
             task = _approximate.options(num_cpus=cluster.cpus_per_worker)
-            near: Neighbours = ray.get(task.remote(queries, k, metric or usual, probes, cluster.cpus_per_worker))
+            near: Neighbours = ray.get(task.remote(queries, k, metric or usual, nprobe, cluster.cpus_per_worker))
             return near
         placed = in_shards(corpus, shards)
         settings = SearchSettings(k, metric or usual, itself)
@@ -150,9 +150,9 @@ def _search(
 
 
 @ray.remote
-def _approximate(vectors: Floats, k: int, metric: Metric, probes: int, threads: int) -> Neighbours:
+def _approximate(vectors: Floats, k: int, metric: Metric, nprobe: int, threads: int) -> Neighbours:
     with threadpool_limits(threads):
-        return approximate_neighbours(vectors, k, metric, probes)
+        return approximate_neighbours(vectors, k, metric, nprobe)
 
 
 @ray.remote(num_cpus=0)

@@ -19,11 +19,11 @@ from cluster.gcs_watchdog import give_up
 from cluster.placement import start_beside_driver
 from jobs.runtime.progress import Progress
 
-#: Longest wait for an answer of the board, in seconds.
+#: Longest wait for an answer of the progress actor, in seconds.
 _LOOK_SECONDS = 5.0
 
 
-class Board:
+class ProgressActor:
     """Actor: the last look of the first worker and the step that it has come to, for the driver to show."""
 
     def __init__(self) -> None:
@@ -34,26 +34,26 @@ class Board:
         self.last = numbers
 
     def read(self) -> dict[str, Any]:
-        """What is shown; nothing when the board was started (again) and no worker has posted since."""
+        """What is shown; nothing when the progress actor was started (again) and no worker has posted since."""
         return self.last
 
 
-def start_board() -> Any:
+def start_progress_actor() -> Any:
     """The actor, beside the driver, started again when it dies."""
-    return start_beside_driver(Board)
+    return start_beside_driver(ProgressActor)
 
 
 @contextmanager
 def watched(
-    board: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
+    progress_actor: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
 ) -> Iterator[None]:
     """Show where training is while the block runs; a stage with labels counts on from `first_stage` steps.
 
-    No new step for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come. A board that
-    is lost for good ends only the watch.
+    No new step for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come. A progress
+    actor that is lost for good ends only the watch.
     """
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(board, _Shown(progress, first_stage), stalled, end, ended))
+    watcher = threading.Thread(target=_watch, args=(progress_actor, _Shown(progress, first_stage), stalled, end, ended))
     watcher.daemon = True
     watcher.start()
     try:
@@ -63,15 +63,17 @@ def watched(
         watcher.join(2 * _LOOK_SECONDS)
 
 
-def _watch(board: Any, shown: _Shown, stalled: float, end: Callable[[str], object], ended: threading.Event) -> None:
-    """Until the block has ended: read the board, twice a second."""
+def _watch(
+    progress_actor: Any, shown: _Shown, stalled: float, end: Callable[[str], object], ended: threading.Event
+) -> None:
+    """Until the block has ended: read the progress actor, twice a second."""
     moved = time.monotonic()
     while not ended.wait(0.5):
         if time.monotonic() - moved > stalled:
             end(f"fit: training has shown nothing new for {stalled:g} s: run again to continue from its checkpoint")
             return
         try:
-            if shown.update(ray.get(board.read.remote(), timeout=_LOOK_SECONDS)):
+            if shown.update(ray.get(progress_actor.read.remote(), timeout=_LOOK_SECONDS)):
                 moved = time.monotonic()
         except GetTimeoutError:  # late, or Ray itself hangs: that is no sign of training
             continue
@@ -94,8 +96,8 @@ class _Shown:
         self._done = 0
 
     def update(self, new: dict[str, Any]) -> bool:
-        """Show what the board says; whether training has moved. Stage and step tell: a loss that is NaN never equals
-        itself."""
+        """Show what the progress actor says; whether training has moved. Stage and step tell: a loss that is NaN never
+        equals itself."""
         if not new or new == self._last:
             return False
         last, self._last = self._last, new

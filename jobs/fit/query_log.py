@@ -21,14 +21,14 @@ _MOST = 10_000
 _SAME = 1e-5
 
 
-def read_query_log(config: FitConfig, dim: int) -> Floats | None:
+def read_query_log(config: FitConfig, input_dim: int) -> Floats | None:
     """The queries of the log that take part, as `chosen` says; None when the config names none, or judgments of them.
 
-    Raises InputError when they do not fit the store.
+    Raises InputError when they do not fit the source.
     """
     if config.queries is None or config.qrels is not None:
         return None
-    queries, metric = read_queries(config.queries, dim, repeated=True), config.store.metric
+    queries, metric = read_queries(config.queries, input_dim, repeated=True), config.source.metric
     with np.errstate(over="ignore"):
         squares = np.einsum("qd,qd->q", queries.vectors, queries.vectors)
     bad = ~np.isfinite(squares) | ((squares == 0) & (metric != "l2"))

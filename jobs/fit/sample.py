@@ -1,7 +1,7 @@
 """The sample that fit learns from: drawn uniformly over all shards, in parallel, the same on any cluster.
 
 1. Footers give the rows of each row group. 2. `choose_rows` names the rows. 3. Tasks read them, a group of shards each,
-and add up their moments. The groups follow from the store and the seed alone, so sums are added in the same order
+and add up their moments. The groups follow from the source and the seed alone, so sums are added in the same order
 everywhere.
 """
 
@@ -17,7 +17,7 @@ from adaptor.neighbours import Ids
 from adaptor.pca import Moments, merge_moments, moments
 from adaptor.rows import Floats
 from jobs.config.commands import FitConfig
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.sources.parquet import Footer, Shard
 from jobs.sources.sampling import choose_rows, read_rows
 from jobs.storage.open import open_objects
@@ -29,14 +29,14 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class Sample:
-    """The usable sampled rows in store order: `vectors` float32 (n, d), their ids as text, moments of the blocks
+    """The usable sampled rows in source order: `vectors` float32 (n, d), their ids as text, moments of the blocks
     merged; `left_out` names the unusable rows."""
 
     vectors: Floats
     ids: list[str]
     moments: Moments
     left_out: list[str]
-    store_rows: int
+    source_rows: int
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Block:
     left_out: list[str]
 
 
-def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int) -> Sample:
+def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], input_dim: int) -> Sample:
     """Draw the sample. Raises InputError when a sampled row is unusable and `mining.bad_rows` is `stop`, or too few are
     left."""
     mining = config.mining
@@ -56,8 +56,8 @@ def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int
     )
     blocks: list[_Block] = ray.get(
         [
-            _read.remote(config.store, group, dim)
-            for group in _grouped(shards, chosen, max(_TASK_ROWS, _TASK_ROWS_PER_DIM * dim))
+            _read.remote(config.source, group, input_dim)
+            for group in _grouped(shards, chosen, max(_TASK_ROWS, _TASK_ROWS_PER_DIM * input_dim))
         ]
     )
     left_out = [line for block in blocks for line in block.left_out]
@@ -68,7 +68,7 @@ def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], dim: int
     rows = sum(len(block.ids) for block in usable)
     if rows < _FEW:
         raise InputError(
-            f"store {config.store.uri}: {rows} usable rows in the sample, at least {_FEW} are needed to fit"
+            f"source {config.source.uri}: {rows} usable rows in the sample, at least {_FEW} are needed to fit"
         )
     return Sample(
         np.concatenate([block.vectors for block in usable]),
@@ -92,17 +92,17 @@ def _grouped(shards: list[Shard], chosen: dict[int, Ids], rows: int) -> list[lis
 
 
 @ray.remote
-def _read(store: StoreSection, group: list[tuple[Shard, Ids]], dim: int) -> _Block:
-    objects = open_objects(store.uri, store.filesystem)
+def _read(source: SourceSection, group: list[tuple[Shard, Ids]], input_dim: int) -> _Block:
+    objects = open_objects(source.uri, source.filesystem)
     kept: list[Floats] = []
     ids: list[str] = []
     left_out: list[str] = []
     for shard, rows in group:
-        names, vectors, reasons = read_rows(objects, shard, store, rows, dim)
+        names, vectors, reasons = read_rows(objects, shard, source, rows, input_dim)
         good = np.ones(len(vectors), bool)
         good[list(reasons)] = False
         kept.append(vectors[good])
         ids += [name for name, keep in zip(names, good, strict=True) if keep]
-        left_out += [f"{store.uri}/{shard.key}, row {rows[i]}: {why}" for i, why in sorted(reasons.items())]
+        left_out += [f"{source.uri}/{shard.key}, row {rows[i]}: {why}" for i, why in sorted(reasons.items())]
     vectors = np.concatenate(kept)
-    return _Block(vectors, ids, moments(vectors, store.metric) if len(vectors) else None, left_out)
+    return _Block(vectors, ids, moments(vectors, source.metric) if len(vectors) else None, left_out)

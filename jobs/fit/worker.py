@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from adaptor.batches import World
 from adaptor.settings import LossSettings, Metric, ModelSettings, TrainingSettings
 from adaptor.stages import train_stages
-from adaptor.training import Job, Look, State
+from adaptor.training import EvalStep, Job, State
 from adaptor.training_set import TrainingSet
 from cluster.malloc_tuning import keep_freed_memory
 
@@ -36,17 +36,17 @@ _TENSORS, _NUMBERS = "state.safetensors", "state.json"
 
 @dataclass(frozen=True)
 class Assignment:
-    """What a worker is told. `data` refers to a TrainingSet in the object store; `board` is the actor that shows
-    progress."""
+    """What a worker is told. `data` refers to a TrainingSet in the object store; `progress_actor` is the actor that
+    shows progress."""
 
     data: Any
     model: ModelSettings
     loss: LossSettings
     training: TrainingSettings
     metric: Metric
-    widths: tuple[int, ...]
+    dims: tuple[int, ...]
     threads: int
-    board: Any
+    progress_actor: Any
 
 
 def run_worker(settings: dict[str, Any]) -> None:
@@ -62,7 +62,7 @@ def run_worker(settings: dict[str, Any]) -> None:
         assignment.loss,
         assignment.training,
         assignment.metric,
-        assignment.widths,
+        assignment.dims,
         World(reporter.rank, reporter.size),
         ray.train.torch.get_device(),
         ray.train.torch.prepare_model,
@@ -113,9 +113,9 @@ class _Reporter:
     def _post(self, numbers: dict[str, Any]) -> None:
         self.shown, self.posted = numbers, time.monotonic()
         if self.rank == 0:
-            self.assignment.board.post.remote(numbers)
+            self.assignment.progress_actor.post.remote(numbers)
 
-    def __call__(self, look: Look) -> None:
+    def __call__(self, look: EvalStep) -> None:
         """Show a look and, when due, write a checkpoint."""
         numbers = {**look.state.numbers(), "loss": look.loss, "score": look.score}
         self._post(numbers)

@@ -57,10 +57,10 @@ class Written:
     sha256: str
 
 
-def short_field(field: pa.Field, width: int, dtype: str) -> pa.Field:
-    """The vector column of the output: `fixed_size_list<dtype>[width]`; name, nullability and metadata stay."""
+def short_field(field: pa.Field, dim: int, encoding: str) -> pa.Field:
+    """The vector column of the output: `fixed_size_list<encoding>[dim]`; name, nullability and metadata stay."""
     kept = {key: value for key, value in (field.metadata or {}).items() if not key.startswith(b"ARROW:extension")}
-    return pa.field(field.name, pa.list_(NUMBERS[dtype], width), field.nullable, kept or None)
+    return pa.field(field.name, pa.list_(NUMBERS[encoding], dim), field.nullable, kept or None)
 
 
 def short_schema(schema: pa.Schema, column: str, short: pa.Field, stamps: dict[str, str]) -> pa.Schema:
@@ -70,16 +70,16 @@ def short_schema(schema: pa.Schema, column: str, short: pa.Field, stamps: dict[s
     return schema.set(index, short).with_metadata({**(schema.metadata or {}), **stamped})
 
 
-def short_array(vectors: Floats, dtype: str) -> pa.FixedSizeListArray:
+def short_array(vectors: Floats, encoding: str) -> pa.FixedSizeListArray:
     """float32 (n, m) as an Arrow column. float16 rounds to nearest; what lies beyond its range becomes its extreme."""
-    if dtype == "float16":
+    if encoding == "float16":
         vectors = np.clip(vectors, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
 
 
-def clipped(vectors: Floats, dtype: str) -> int:
+def clipped(vectors: Floats, encoding: str) -> int:
     """How many numbers of float32 (n, m) are beyond the range of the type, so that `short_array` changes them."""
-    return int(np.count_nonzero(np.abs(vectors) > _LARGEST_HALF)) if dtype == "float16" else 0
+    return int(np.count_nonzero(np.abs(vectors) > _LARGEST_HALF)) if encoding == "float16" else 0
 
 
 class ShardWriter:
@@ -141,7 +141,7 @@ class ShardWriter:
         """Write what is left and the footer. Raises `RunError` when the scratch disk is full."""
         if self._rows:
             self._encode()
-        self.settle()
+        self.wait()
         with _scratch_errors(self._path):
             end = self._sink.tell()
             self._file.close()
@@ -153,7 +153,7 @@ class ShardWriter:
         return Written(self._total, self._path.stat().st_size, digest)
 
     def _encode(self) -> None:
-        self.settle()
+        self.wait()
         table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
         self._encoding = self._thread.submit(self._write, table)
         self._total += self._rows
@@ -166,7 +166,7 @@ class ShardWriter:
         if self._vectors is not None:
             self._vectors.append(table)
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Wait until what was handed to the thread is encoded: one row group is held then, not two."""
         if self._encoding is not None:
             with _scratch_errors(self._path):

@@ -12,7 +12,7 @@ import pyarrow as pa
 from jobs.outputs.parquet import Layout, ShardWriter, Written
 from jobs.sources.vectors import Batch
 
-#: Columns that are added, each with an underscore appended for as long as the store has a column of that name.
+#: Columns that are added, each with an underscore appended for as long as the source has a column of that name.
 REASON, ROW_GROUP, ROW = "reason", "row_group", "row"
 _ROW_GROUP_ROWS = 1024
 

@@ -1,6 +1,6 @@
 """`matryoshka plan`: what a compress run would take, before anything is rented or written.
 
-1. Count: list the store, subtract what an earlier run has done, read some footers (`jobs.plan.statistics`), or take
+1. Count: list the source, subtract what an earlier run has done, read some footers (`jobs.plan.statistics`), or take
 the description. 2. Measure: compress a few row groups here, with the code of the workers (`jobs.plan.calibration`).
 3. Work it out (`jobs.plan.estimate`). Nothing is written but in a scratch folder, unless `summary.uri` asks for it.
 """
@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterable
 from adaptor.errors import InputError
 from jobs.adaptors import open_adaptor
 from jobs.commits.ledger import RecordName, RowGroups, list_names, record_name
-from jobs.commits.output_version import open_generation
+from jobs.commits.output_version import open_output_version
 from jobs.compress.preflight import check_dimension
 from jobs.config.commands import CompressConfig
 from jobs.config.plan import DescribeSection, PlanConfig
 from jobs.plan.calibration import Rates, calibrate, choose_items
-from jobs.plan.described import config_of, stock_of, write_like
-from jobs.plan.estimate import Cluster, Stock, estimate
+from jobs.plan.described import config_of, statistics_of, write_like
+from jobs.plan.estimate import Cluster, SourceStatistics, estimate
 from jobs.plan.report import advice, report, summary
-from jobs.plan.statistics import Census, take_census, whole
-from jobs.runtime.plural import counted
+from jobs.plan.statistics import SampledStatistics, sample_statistics, whole
+from jobs.runtime.plural import plural
 from jobs.runtime.scratch import scratch_folder
 from jobs.runtime.summary import write_summary
 from jobs.sources.parquet import Shard
@@ -37,18 +37,18 @@ _MEGABYTE = 1 << 20
 
 
 def run(config: PlanConfig) -> int:
-    """Print the estimate; 0. Raises `InputError` when store or adaptor cannot be used."""
+    """Print the estimate; 0. Raises `InputError` when source or adaptor cannot be used."""
     started = time.time()
     if config.describe is None:
         found = _real(config)
         if found is None:
             sys.stdout.write("nothing is left to do: every shard is compressed\n")
             return 0
-        where, rates, stocks, unreadable = found
+        where, rates, statistics, unreadable = found
     else:
-        where, rates, stocks, unreadable = _described(config, config.describe)
+        where, rates, statistics, unreadable = _described(config, config.describe)
     cluster = Cluster(config.cluster.workers, config.cluster.cpus_per_worker, config.machines)
-    estimates = [estimate(stock, rates, cluster, config.reading.split_bytes, config.prices) for stock in stocks]
+    estimates = [estimate(source, rates, cluster, config.reading.split_bytes, config.prices) for source in statistics]
     notes = advice(config, rates, estimates, unreadable)
     if config.summary is not None:
         there = open_objects(config.summary.uri, config.summary.filesystem)
@@ -58,31 +58,31 @@ def run(config: PlanConfig) -> int:
     return 0
 
 
-def _real(config: PlanConfig) -> tuple[str, Rates, list[Stock], int] | None:
-    """Counts of what is left of the store, and this machine measured on rows of it; None when all is done."""
-    if config.store is None or config.adaptor is None or config.output is None:
-        raise InputError("give store, adaptor and output, or describe a store")  # the schema has seen to that
+def _real(config: PlanConfig) -> tuple[str, Rates, list[SourceStatistics], int] | None:
+    """Counts of what is left of the source, and this machine measured on rows of it; None when all is done."""
+    if config.source is None or config.adaptor is None or config.output is None:
+        raise InputError("give source, adaptor and output, or describe a source")  # the schema has seen to that
     compress = CompressConfig(
-        store=config.store,
+        source=config.source,
         adaptor=config.adaptor,
         output=config.output,
         reading=config.reading,
         cluster=config.cluster,
     )
-    adaptor = open_adaptor(config.adaptor, config.store)
-    generation = open_generation(config.output, adaptor, config.adaptor.width)
-    objects = open_objects(config.store.uri, config.store.filesystem)
-    left = _left(list_names(generation))
-    census = take_census(objects, config.store, config.calibration.footers, config.calibration.seed, left)
-    if census is None:
+    adaptor = open_adaptor(config.adaptor, config.source)
+    output_version = open_output_version(config.output, adaptor, config.output.dim)
+    objects = open_objects(config.source.uri, config.source.filesystem)
+    left = _left(list_names(output_version))
+    sampled = sample_statistics(objects, config.source, config.calibration.footers, config.calibration.seed, left)
+    if sampled is None:
         return None
-    items = choose_items(census.sampled, census.footers, config.calibration.megabytes * _MEGABYTE)
+    items = choose_items(sampled.sampled, sampled.footers, config.calibration.megabytes * _MEGABYTE)
     if not items:
-        raise InputError(f"{config.store.uri}: none of {len(census.sampled)} shards that were looked at holds a row")
+        raise InputError(f"{config.source.uri}: none of {len(sampled.sampled)} shards that were looked at holds a row")
     check_dimension(compress, adaptor, items)
     rates = calibrate(compress, items)
-    where = config.store.uri + (f" (less {counted(census.done, 'compressed shards')})" if census.done else "")
-    return where, rates, [_stock(objects, census, config.store.vector_column)], census.unreadable
+    where = config.source.uri + (f" (less {plural(sampled.done, 'compressed shards')})" if sampled.done else "")
+    return where, rates, [_statistics(objects, sampled, config.source.vector_column)], sampled.unreadable
 
 
 def _left(recorded: Iterable[RecordName]) -> Callable[[Shard], int]:
@@ -102,14 +102,14 @@ def _left(recorded: Iterable[RecordName]) -> Callable[[Shard], int]:
     return left if runs else whole
 
 
-def _stock(objects: Objects, census: Census, vector_column: str) -> Stock:
-    return Stock(
-        sizes=census.sizes,
-        rows=census.rows,
-        rows_error=census.rows_error,
-        row_groups=census.row_groups,
-        columns=census.columns,
-        vector_share=census.vector_share,
+def _statistics(objects: Objects, sampled: SampledStatistics, vector_column: str) -> SourceStatistics:
+    return SourceStatistics(
+        sizes=sampled.sizes,
+        rows=sampled.rows,
+        rows_error=sampled.rows_error,
+        row_groups=sampled.row_groups,
+        columns=sampled.columns,
+        vector_share=sampled.vector_share,
         object_store=isinstance(objects, S3Objects),
         reads_measured=True,
         buffer_bytes=objects.buffer_bytes,
@@ -117,16 +117,16 @@ def _stock(objects: Objects, census: Census, vector_column: str) -> Stock:
     )
 
 
-def _described(config: PlanConfig, described: DescribeSection) -> tuple[str, Rates, list[Stock], int]:
-    """The description as counts, and this machine measured on a small store like it."""
+def _described(config: PlanConfig, described: DescribeSection) -> tuple[str, Rates, list[SourceStatistics], int]:
+    """The description as counts, and this machine measured on a small source like it."""
     with scratch_folder() as scratch:
         write_like(described, scratch, config.calibration.megabytes * _MEGABYTE)
         compress = config_of(described, config, scratch)
-        objects = open_objects(compress.store.uri, compress.store.filesystem)
-        census = take_census(objects, compress.store, 2, 0)
-        if census is None:
-            raise InputError("the described store is empty")  # nothing of it can be done
-        items = choose_items(census.sampled, census.footers, config.calibration.megabytes * _MEGABYTE)
+        objects = open_objects(compress.source.uri, compress.source.filesystem)
+        sampled = sample_statistics(objects, compress.source, 2, 0)
+        if sampled is None:
+            raise InputError("the described source is empty")  # nothing of it can be done
+        items = choose_items(sampled.sampled, sampled.footers, config.calibration.megabytes * _MEGABYTE)
         rates = calibrate(compress, items)
-    stocks = [stock_of(described, rows) for rows in described.rows]
-    return f"described store, {described.dim:,} → {described.width:,} dimensions", rates, stocks, 0
+    statistics = [statistics_of(described, rows) for rows in described.rows]
+    return f"described source, {described.dim:,} → {described.dim:,} dimensions", rates, statistics, 0

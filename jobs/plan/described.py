@@ -1,4 +1,4 @@
-"""A small store like one that is only described, to measure this machine on."""
+"""A small source like one that is only described, to measure this machine on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from adaptor.artefact import build
 from jobs.config.commands import CompressConfig
 from jobs.config.plan import DescribeSection, PlanConfig
 from jobs.outputs.parquet import NUMBERS
-from jobs.plan.estimate import Stock
+from jobs.plan.estimate import SourceStatistics
 from jobs.storage.s3 import S3Objects
 
 _ID_BYTES = 8
@@ -20,47 +20,51 @@ _COLUMNS = 3
 
 
 def row_bytes(described: DescribeSection) -> int:
-    """Bytes of one row in the store."""
+    """Bytes of one row in the source."""
     number_bytes: int = NUMBERS[described.vectors].bit_width // 8
     return described.dim * number_bytes + described.payload_bytes + _ID_BYTES
 
 
 def write_like(described: DescribeSection, folder: Path, most_bytes: int) -> None:
-    """Write one shard of about `most_bytes` (two row groups at least) to `folder`/store and an adaptor to
+    """Write one shard of about `most_bytes` (two row groups at least) to `folder`/source and an adaptor to
     `folder`/adaptor."""
     draws = np.random.default_rng(0)
     groups = max(2, most_bytes // described.row_group_bytes)
     rows = max(1, min(described.row_group_bytes, most_bytes // groups) // row_bytes(described))
-    (folder / "store").mkdir()
+    (folder / "source").mkdir()
     vectors = pa.list_(NUMBERS[described.vectors])
     schema = pa.schema([("id", pa.int64()), ("vector", vectors), ("payload", pa.string())])
-    with pq.ParquetWriter(folder / "store" / "part.parquet", schema, compression="none", use_dictionary=False) as file:
+    with pq.ParquetWriter(folder / "source" / "part.parquet", schema, compression="none", use_dictionary=False) as file:
         for group in range(groups):
             file.write_table(_rows(described, schema, group * rows, rows, draws))
     _write_adaptor(described, folder / "adaptor", draws)
 
 
 def config_of(described: DescribeSection, plan: PlanConfig, scratch: Path) -> CompressConfig:
-    """Compress the store that `write_like` wrote, as the plan has it."""
+    """Compress the source that `write_like` wrote, as the plan has it."""
     return CompressConfig.model_validate(
         {
-            "store": {"uri": str(scratch / "store")},
-            "adaptor": {"uri": str(scratch / "adaptor"), "width": described.width},
-            "output": {"uri": str(scratch / "output"), "dtype": described.dtype},
+            "source": {"uri": str(scratch / "source")},
+            "adaptor": {"uri": str(scratch / "adaptor")},
+            "output": {
+                "uri": str(scratch / "output"),
+                "dim": described.output_dim,
+                "encoding": described.output_encoding,
+            },
             "reading": plan.reading.model_dump(),
             "cluster": plan.cluster.model_dump(),
         }
     )
 
 
-def stock_of(described: DescribeSection, rows: int) -> Stock:
-    """The store of `rows` rows in numbers, in an object store."""
+def statistics_of(described: DescribeSection, rows: int) -> SourceStatistics:
+    """The source of `rows` rows in numbers, in an object store."""
     bytes_per_row = row_bytes(described)
     rows_per_shard = max(1, described.shard_bytes // bytes_per_row)
     whole, rest = divmod(rows, rows_per_shard)
     sizes = np.full(whole + (rest > 0), rows_per_shard * bytes_per_row, np.int64)
     sizes[whole:] = rest * bytes_per_row
-    return Stock(
+    return SourceStatistics(
         sizes=sizes,
         rows=rows,
         rows_error=0.0,
@@ -88,14 +92,14 @@ def _rows(
 
 
 def _write_adaptor(described: DescribeSection, folder: Path, draws: np.random.Generator) -> None:
-    """As much arithmetic as a fitted one of the linear forms; its numbers mean nothing."""
+    """As much arithmetic as a fitted one of the linear architecture; its numbers mean nothing."""
     folder.mkdir()
     matrix = draws.standard_normal((described.dim, described.dim), dtype=np.float32)
     description = {
-        "dim": described.dim,
-        "widths": [described.width],
+        "input_dim": described.dim,
+        "dims": [described.output_dim],
         "metric": "cosine",
-        "form": "linear",
+        "architecture": "linear",
         "unit_input": False,
         "recipe": {"name": "default", "version": 1},
         "settings": {},

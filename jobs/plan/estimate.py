@@ -19,11 +19,11 @@ _USUAL_GBIT = 10.0
 
 
 @dataclass(frozen=True)
-class Stock:
-    """A store in numbers: `sizes` of its shards in bytes, `rows` ± `rows_error`; row groups of an average shard and
+class SourceStatistics:
+    """A source in numbers: `sizes` of its shards in bytes, `rows` ± `rows_error`; row groups of an average shard and
     columns; share of the vectors in the bytes; `buffer_bytes` of one buffered read. Without `object_store` there are no
-    requests; with `reads_measured` the waiting for reads is in the measured rates. The disk of a `local` store is, too:
-    nothing goes over a network."""
+    requests; with `reads_measured` the waiting for reads is in the measured rates. The disk of a `local` source is,
+    too: nothing goes over a network."""
 
     sizes: Sizes
     rows: float
@@ -66,7 +66,9 @@ class Estimate:
     costs: dict[str, float]
 
 
-def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, prices: PricesSection) -> Estimate:
+def estimate(
+    statistics: SourceStatistics, rates: Rates, cluster: Cluster, split_bytes: int, prices: PricesSection
+) -> Estimate:
     """Put the parts together.
 
     Wall time is start-up, listing (and footers of the shards to be split, 16 at a time), and the longer of two: the
@@ -74,34 +76,34 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
     reading and writing go on at the same time.
     """
     machines = cluster.machines
-    items = split_sizes(stock.sizes, split_bytes)
-    output_bytes = stock.rows * rates.output_bytes_per_row
+    items = split_sizes(statistics.sizes, split_bytes)
+    output_bytes = statistics.rows * rates.output_bytes_per_row
     traffic = Traffic(
-        shards=stock.sizes,
+        shards=statistics.sizes,
         items=items,
-        row_groups=stock.row_groups,
-        columns=stock.columns,
-        vector_share=stock.vector_share,
-        buffer_bytes=stock.buffer_bytes,
-        shrinkage=output_bytes / max(1.0, float(stock.sizes.sum())),
+        row_groups=statistics.row_groups,
+        columns=statistics.columns,
+        vector_share=statistics.vector_share,
+        buffer_bytes=statistics.buffer_bytes,
+        shrinkage=output_bytes / max(1.0, float(statistics.sizes.sum())),
     )
     requests = (
-        count_requests(traffic, split_bytes, cluster.workers) if stock.object_store else Requests(0, 0, 0, 0, 0, 0)
+        count_requests(traffic, split_bytes, cluster.workers) if statistics.object_store else Requests(0, 0, 0, 0, 0, 0)
     )
-    in_turn = requests.writes_in_turn + (0 if stock.reads_measured else requests.reads_in_turn)
+    in_turn = requests.writes_in_turn + (0 if statistics.reads_measured else requests.reads_in_turn)
     seconds = rates.item_seconds + in_turn * machines.request_seconds + items / 1e9 * rates.gb_seconds
     working = makespan(seconds, cluster.workers)
-    gbit = machines.network_gbit or (None if stock.local else _USUAL_GBIT)
+    gbit = machines.network_gbit or (None if statistics.local else _USUAL_GBIT)
     transferring = 0.0 if gbit is None else max(float(items.sum()), output_bytes) / (machines.count * gbit / 8 * 1e9)
     listing = (requests.list + 2 * requests.driver_footers / FOOTER_THREADS) * machines.request_seconds
     cpu_seconds = len(items) * rates.item_cpu_seconds + float(items.sum()) / 1e9 * rates.gb_cpu_seconds
     wall = machines.startup_seconds + listing + max(working, transferring)
     return Estimate(
-        shards=len(stock.sizes),
+        shards=len(statistics.sizes),
         work_items=len(items),
-        rows=stock.rows,
-        rows_error=stock.rows_error,
-        input_bytes=float(stock.sizes.sum()),
+        rows=statistics.rows,
+        rows_error=statistics.rows_error,
+        input_bytes=float(statistics.sizes.sum()),
         output_bytes=output_bytes,
         cpu_hours=cpu_seconds / 3600,
         wall_seconds=wall,
@@ -109,7 +111,7 @@ def estimate(stock: Stock, rates: Rates, cluster: Cluster, split_bytes: int, pri
         network_gbit=gbit,
         longest_share=float(seconds.max() * cluster.workers / seconds.sum()),
         requests=requests,
-        costs=_costs(stock, output_bytes, wall, cluster, requests, prices),
+        costs=_costs(statistics, output_bytes, wall, cluster, requests, prices),
     )
 
 
@@ -120,10 +122,15 @@ def split_sizes(sizes: Sizes, split_bytes: int) -> Sizes:
 
 
 def _costs(
-    stock: Stock, output_bytes: float, wall: float, cluster: Cluster, requests: Requests, prices: PricesSection
+    statistics: SourceStatistics,
+    output_bytes: float,
+    wall: float,
+    cluster: Cluster,
+    requests: Requests,
+    prices: PricesSection,
 ) -> dict[str, float]:
     """Machines are paid for as long as the run takes, busy or not."""
-    gigabytes = (float(stock.sizes.sum()) + output_bytes) / 1e9
+    gigabytes = (float(statistics.sizes.sum()) + output_bytes) / 1e9
     costs = {
         "machines": math.ceil(wall) / 3600 * cluster.workers * cluster.cpus_per_worker * prices.cpu_hour,
         "requests": ((requests.put + requests.list) * prices.put_per_1000 + requests.get * prices.get_per_1000) / 1000,

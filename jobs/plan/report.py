@@ -1,4 +1,4 @@
-"""The estimate for reading: one column for each store, and what to make of it."""
+"""The estimate for reading: one column for each source, and what to make of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from jobs.config.plan import PlanConfig
 from jobs.plan.calibration import Rates
 from jobs.plan.estimate import Estimate
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 
 #: A longest work item above this part of a worker's share makes the others wait at the end.
 _UNEVEN = 0.1
@@ -18,7 +18,7 @@ _UNSURE = 0.5
 
 
 def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Estimate], notes: Sequence[str]) -> str:
-    """All of it as text; `where` names the store."""
+    """All of it as text; `where` names the source."""
     cluster, machines, prices = config.cluster, config.machines, config.prices
     lines: list[tuple[str, Callable[[Estimate], str]]] = [
         ("shards", lambda found: f"{found.shards:,}"),
@@ -48,9 +48,9 @@ def report(config: PlanConfig, where: str, rates: Rates, estimates: Sequence[Est
     ]
     gbit = estimates[0].network_gbit
     head = [
-        f"{where}: {counted(cluster.workers, 'workers')} of {counted(cluster.cpus_per_worker, 'cores')} on "
-        f"{counted(machines.count, 'machines')}{f' with {gbit:g} Gbit/s' if gbit else ''}",
-        f"measured here, {counted(rates.processes, 'processes')} at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
+        f"{where}: {plural(cluster.workers, 'workers')} of {plural(cluster.cpus_per_worker, 'cores')} on "
+        f"{plural(machines.count, 'machines')}{f' with {gbit:g} Gbit/s' if gbit else ''}",
+        f"measured here, {plural(rates.processes, 'processes')} at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
         f"{rates.gb_seconds:.2f} s per GB and worker, {rates.item_seconds * 1e3:.0f} ms per work item "
         f"(spread {rates.spread:.0%})",
     ]
@@ -76,7 +76,7 @@ def advice(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unre
     busy = rates.gb_cpu_seconds / (rates.gb_seconds * config.cluster.cpus_per_worker)
     if busy < 0.7:
         notes.append(
-            f"workers were busy for {busy:.0%} of the time here and waited otherwise, for the store or for cores that "
+            f"workers were busy for {busy:.0%} of the time here and waited otherwise, for the source or for cores that "
             "others use: wall time is too high if this machine is not like those of the cluster"
         )
     return notes

@@ -24,7 +24,7 @@ _OPEN, _OPENS = 2, 2
 _CHECKS = 3
 #: The adaptor is three files, by every worker and the driver: each is looked for, then read (two HEADs, a GET).
 _ADAPTOR = 12
-#: Driver: probe, generation.json, config.json, summary.json.
+#: Driver: probe, output_version.json, config.json, summary.json.
 _DRIVER_PUTS = 4
 
 

@@ -14,10 +14,10 @@ def makespan(seconds: npt.NDArray[np.floating] | Sequence[float], workers: int) 
 
     At most 4/3 − 1/(3·workers) of the best possible, and at most one item's time above an even spread.
     """
-    return in_order(sorted((float(length) for length in seconds), reverse=True), workers)
+    return sorted_by_variance(sorted((float(length) for length in seconds), reverse=True), workers)
 
 
-def in_order(seconds: Iterable[float], workers: int) -> float:
+def sorted_by_variance(seconds: Iterable[float], workers: int) -> float:
     """Time until all is done when the items are taken in this order."""
     free = [0.0] * workers
     for length in seconds:

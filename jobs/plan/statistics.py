@@ -1,4 +1,4 @@
-"""What is in a store: every object counted from the listing, rows estimated from the footers of a sample of shards."""
+"""What is in a source: every object counted from the listing, rows estimated from the footers of a sample of shards."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptor.errors import InputError
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.sources.parquet import FOOTER_THREADS, Footer, Shard, is_shard_key, open_parquet, read_footer
 from jobs.storage.objects import Objects
 
@@ -24,9 +24,9 @@ Sizes = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Census:
+class SampledStatistics:
     """`sizes`: bytes of each shard that are left to do, exact; `done` shards have none. `rows` that are left, with half
-    the width of its 95% interval (0 when every footer was read). `row_groups` and `columns` are those of an average
+    the dim of its 95% interval (0 when every footer was read). `row_groups` and `columns` are those of an average
     shard, `vector_share` the vectors' part of its bytes. `footers` are those of the readable `sampled` shards."""
 
     sizes: Sizes
@@ -46,10 +46,10 @@ def whole(shard: Shard) -> int:
     return shard.size
 
 
-def take_census(
-    objects: Objects, store: StoreSection, footers: int, seed: int, left: Callable[[Shard], int] = whole
-) -> Census | None:
-    """List the store and read the footers of at most `footers` of the shards that have something `left` (bytes), drawn
+def sample_statistics(
+    objects: Objects, source: SourceSection, footers: int, seed: int, left: Callable[[Shard], int] = whole
+) -> SampledStatistics | None:
+    """List the source and read the footers of at most `footers` of the shards that have something `left` (bytes), drawn
     uniformly; None when all are done.
 
     Memory: 8 bytes for each shard, besides what the listing takes. `InputError` when there is no shard, or none of the
@@ -59,12 +59,12 @@ def take_census(
     if done and not len(sizes):
         return None
     if not len(sizes):
-        raise InputError(f"{objects.uri} does not exist or holds no *.parquet file: check store.uri")
+        raise InputError(f"{objects.uri} does not exist or holds no *.parquet file: check source.uri")
 
     def footer(shard: Shard) -> Footer | InputError:
         """The footer, or what is wrong with it."""
         try:
-            return read_footer(objects, shard, store)
+            return read_footer(objects, shard, source)
         except InputError as problem:
             return problem
 
@@ -77,8 +77,8 @@ def take_census(
     of_read = [left(shard) for shard, _ in read]
     rows_left = [footer.rows * size / max(1, shard.size) for (shard, footer), size in zip(read, of_read, strict=True)]
     rows, error = estimate_total(rows_left, of_read, sizes)
-    columns, vector_share = _columns(objects, read[0][0], store.vector_column)
-    return Census(
+    columns, vector_share = _columns(objects, read[0][0], source.vector_column)
+    return SampledStatistics(
         sizes=sizes,
         done=done,
         rows=rows,

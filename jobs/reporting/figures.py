@@ -1,4 +1,4 @@
-"""Measures against the width, and against each other, as SVG that takes colours and font from the page around it.
+"""Measures against the dim, and against each other, as SVG that takes colours and font from the page around it.
 
 matplotlib draws with stand-in colours, which are then replaced by CSS variables: one drawing for light and dark mode.
 The same numbers give the same bytes (fixed salt, no date).
@@ -50,26 +50,26 @@ _STYLE: dict[Any, Any] = {
 
 
 def curve(results: Results, metric: str, size: tuple[float, float]) -> str:
-    """Draw one measure against the width for all methods: an inline `<svg>` of `size` (inches at 72 units each)."""
+    """Draw one measure against the dim for all methods: an inline `<svg>` of `size` (inches at 72 units each)."""
 
     def draw(axes: Axes) -> None:
         """Into one drawing."""
         _draw(axes, results, metric)
         _scale(axes, results, metric, size[0])
 
-    title = f"{METRIC_NAMES[metric]} against width"
+    title = f"{METRIC_NAMES[metric]} against dim"
     return _inline(_svg(draw, size), re.sub(r"\W+", "-", metric), title, describe(results, metric))
 
 
 def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float]) -> str:
-    """Draw what a proxy says (across) against a measure with judgments (up), a point per method and width below d."""
-    columns = {method: [w for w in results.widths if w < results.dim] for method in results.methods}
+    """Draw what a proxy says (across) against a measure with judgments (up), a point per method and dim below d."""
+    columns = {method: [w for w in results.dims if w < results.input_dim] for method in results.methods}
 
     def draw(axes: Axes) -> None:
         """Into one drawing."""
         _draw_original(axes, results, truth)
         for method in sorted(columns, key=lambda method: method == "adaptor"):
-            across = [results.value(method, width, proxy) for width in columns[method]]
+            across = [results.value(method, dim, proxy) for dim in columns[method]]
             axes.plot(across, [results.value(method, w, truth) for w in columns[method]], **_line(method), ls="none")
         if proxy.endswith("_distance"):
             axes.invert_xaxis()  # less change is better: better is to the right in every drawing
@@ -78,10 +78,10 @@ def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float])
 
     title = f"{METRIC_NAMES[truth]} against {METRIC_NAMES[proxy]}"
     points = (
-        f"{METHOD_NAMES.get(method, method)} at {width}: "
-        f"{results.value(method, width, proxy):.3f}, {results.value(method, width, truth):.3f}"
-        for method, widths in columns.items()
-        for width in widths
+        f"{METHOD_NAMES.get(method, method)} at {dim}: "
+        f"{results.value(method, dim, proxy):.3f}, {results.value(method, dim, truth):.3f}"
+        for method, dims in columns.items()
+        for dim in dims
     )
     return _inline(_svg(draw, size), re.sub(r"\W+", "-", f"worth-{proxy}"), title, "; ".join(points))
 
@@ -105,17 +105,17 @@ def _draw(axes: Axes, results: Results, metric: str) -> None:
         _draw_original(axes, results, metric)
     order = sorted(results.methods, key=lambda method: method == "adaptor")
     for method in order:
-        records = [results.by_key[Column(method, width), metric] for width in results.widths]
+        records = [results.by_key[Column(method, dim), metric] for dim in results.dims]
         line = _line(method)
         axes.fill_between(
-            results.widths,
+            results.dims,
             [record.ci_low for record in records],
             [record.ci_high for record in records],
             color=line["color"],
             alpha=0.18 if method == "adaptor" else 0.1,
             linewidth=0,
         )
-        axes.plot(results.widths, [record.value for record in records], **line)
+        axes.plot(results.dims, [record.value for record in records], **line)
 
 
 def _draw_original(axes: Axes, results: Results, metric: str) -> None:
@@ -136,11 +136,11 @@ def _line(method: str) -> dict[str, Any]:
 
 
 def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
-    first, last = results.widths[0], max(results.widths[-1], results.dim)
+    first, last = results.dims[0], max(results.dims[-1], results.input_dim)
     margin = max(0.045 * math.log2(last / first), 0.1) if last > first else 0.5
     axes.set_xscale("log", base=2)
     axes.set_xlim(first * 2**-margin, last * 2**margin)
-    ticks = sorted({*results.widths, results.dim})
+    ticks = sorted({*results.dims, results.input_dim})
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     spacing = 0.34 / (inches - 0.6) * math.log2(last / first) if last > first else 0.0

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page that says what each width keeps. The same records make the same bytes."""
+"""report.html: one self-contained page that says what each dim keeps. The same records make the same bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from jobs.reporting.figures import curve
-from jobs.reporting.proxies import worth_section
+from jobs.reporting.proxies import proxy_section
 from jobs.reporting.sentences import (
     METHOD_NAMES,
     METRIC_MEANINGS,
@@ -35,26 +35,26 @@ class Facts:
     rows: int
     queries: int
     judged: int | None
-    dim: int
+    input_dim: int
     metric: str
     adaptor_id: str
-    form: str
-    anchors: bool
+    architecture: str
+    sampled_queries: bool
     bootstrap: int
     notes: Sequence[str]
 
     def strip(self) -> list[tuple[str, str]]:
         """Label and value of each fact."""
-        what = "Anchors (rows of the store)" if self.anchors else "Queries"
+        what = "Sampled queries (rows of the source)" if self.sampled_queries else "Queries"
         judged = [] if self.judged is None else [("Judged queries", f"{self.judged:,}")]
         return [
             ("Set", self.set),
             ("Vectors", f"{self.rows:,}"),
             (what, f"{self.queries:,}"),
             *judged,
-            ("Dimensions", f"{self.dim:,}"),
+            ("Dimensions", f"{self.input_dim:,}"),
             ("Similarity", {"cosine": "cosine", "dot": "inner product", "l2": "Euclidean"}[self.metric]),
-            ("Adaptor", f"{self.adaptor_id[:12]} · {self.form}"),
+            ("Adaptor", f"{self.adaptor_id[:12]} · {self.architecture}"),
         ]
 
 
@@ -69,7 +69,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Block:
-    """The table of one measure: the full-width value and a row of cells per method."""
+    """The table of one measure: the full-dimension value and a row of cells per method."""
 
     name: str
     meaning: str
@@ -100,11 +100,11 @@ def render(facts: Facts, results: Results) -> str:
             ("Similarities changed", [_chart(results, m, _SMALL) for m in others if m.endswith("_distance")]),
         ],
         legend=[(METHOD_NAMES.get(method, method), method) for method in (*reversed(results.methods), ORIGINAL)],
-        widths=results.widths,
-        dim=results.dim,
+        dims=results.dims,
+        input_dim=results.input_dim,
         blocks=[_block(results, metric) for metric in results.metrics],
         has_judgments=facts.judged is not None,
-        worth=worth_section(results, _SMALL),
+        worth=proxy_section(results, _SMALL),
     )
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
 
@@ -119,12 +119,12 @@ def _chart(results: Results, metric: str, size: tuple[float, float]) -> dict[str
 
 
 def _block(results: Results, metric: str) -> Block:
-    best = {width: results.best(width, metric) for width in results.widths}
+    best = {dim: results.best(dim, metric) for dim in results.dims}
     rows = [
-        (METHOD_NAMES.get(m, m), m, [_cell(results, Column(m, w), metric, m in best[w]) for w in results.widths])
+        (METHOD_NAMES.get(m, m), m, [_cell(results, Column(m, w), metric, m in best[w]) for w in results.dims])
         for m in results.methods
     ]
-    original = _cell(results, Column(ORIGINAL, results.dim), metric, False)
+    original = _cell(results, Column(ORIGINAL, results.input_dim), metric, False)
     return Block(METRIC_NAMES[metric], METRIC_MEANINGS[metric], original, rows)
 
 

@@ -31,9 +31,9 @@ METRIC_MEANINGS = {
     "pairwise_distance": "mean change of similarity between two queries; lower is better",
     "topk_distance": "mean change of similarity to the ten nearest neighbours; lower is better",
 }
-METHOD_NAMES = {ORIGINAL: "Full width", "truncation": "Truncation", "pca": "PCA", "adaptor": "Adaptor"}
+METHOD_NAMES = {ORIGINAL: "Full dimension", "truncation": "Truncation", "pca": "PCA", "adaptor": "Adaptor"}
 ADAPTOR = "adaptor"
-#: Share of the main measure from which a width counts as good in the headline.
+#: Share of the main measure from which a dim counts as good in the headline.
 KEPT = 0.9
 
 
@@ -47,17 +47,17 @@ class Results:
     @cached_property
     def by_key(self) -> dict[tuple[Column, str], Record]:
         """Record by column and metric."""
-        return {(Column(r.method, r.width), r.metric): r for r in self.records}
+        return {(Column(r.method, r.dim), r.metric): r for r in self.records}
 
     @property
-    def dim(self) -> int:
-        """Full width."""
-        return next(record.width for record in self.records if record.method == ORIGINAL)
+    def input_dim(self) -> int:
+        """Full dimension."""
+        return next(record.dim for record in self.records if record.method == ORIGINAL)
 
     @property
-    def widths(self) -> list[int]:
-        """Widths compared, ascending."""
-        return sorted({record.width for record in self.records if record.method != ORIGINAL})
+    def dims(self) -> list[int]:
+        """Dims compared, ascending."""
+        return sorted({record.dim for record in self.records if record.method != ORIGINAL})
 
     @property
     def methods(self) -> list[str]:
@@ -75,17 +75,17 @@ class Results:
         """The measure that the headline is about."""
         return main_metric(self.metrics)
 
-    def value(self, method: str, width: int, metric: str) -> float:
+    def value(self, method: str, dim: int, metric: str) -> float:
         """Mean of one measure."""
-        return self.by_key[Column(method, width), metric].value
+        return self.by_key[Column(method, dim), metric].value
 
     def original(self, metric: str) -> Record:
-        """The measure at full width."""
-        return self.by_key[Column(ORIGINAL, self.dim), metric]
+        """The measure at full dimension."""
+        return self.by_key[Column(ORIGINAL, self.input_dim), metric]
 
-    def best(self, width: int, metric: str) -> set[str]:
-        """Methods that are best at a width, to the three digits that are shown; none where all are equal."""
-        shown = {method: round(self.value(method, width, metric), 3) for method in self.methods}
+    def best(self, dim: int, metric: str) -> set[str]:
+        """Methods that are best at a dim, to the three digits that are shown; none where all are equal."""
+        shown = {method: round(self.value(method, dim, metric), 3) for method in self.methods}
         top = min(shown.values()) if metric.endswith("_distance") else max(shown.values())
         best = {method for method, value in shown.items() if value == top}
         return best if len(best) < len(shown) else set()
@@ -98,10 +98,10 @@ def main_metric(metrics: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Headline:
-    """The sentence, the width that it is about, and the share of the main measure that each method keeps there."""
+    """The sentence, the dim that it is about, and the share of the main measure that each method keeps there."""
 
     sentence: str
-    width: int
+    dim: int
     kept: dict[str, float]
 
     @property
@@ -111,24 +111,25 @@ class Headline:
 
 
 def headline(results: Results) -> Headline:
-    """Speak about the smallest width at which the adaptor keeps 90% of the main measure, else the widest below d."""
+    """Speak about the smallest dim at which the adaptor keeps 90% of the main measure, else the widest below d."""
     full = results.original(results.main).value
-    short = [width for width in results.widths if width < results.dim] or results.widths
+    short = [dim for dim in results.dims if dim < results.input_dim] or results.dims
     if full <= 0:
-        width = short[-1]
+        dim = short[-1]
         text = (
             f"The original vectors score 0 in {METRIC_NAMES[results.main]}: nothing can be compared on these judgments."
         )
-        return Headline(text, width, {})
+        return Headline(text, dim, {})
     share = {m: {w: results.value(m, w, results.main) / full for w in short} for m in results.methods}
-    width = next((w for w in short if share[ADAPTOR][w] >= KEPT), short[-1])
-    kept = {method: share[method][width] for method in (ADAPTOR, *(m for m in results.methods if m != ADAPTOR))}
+    dim = next((w for w in short if share[ADAPTOR][w] >= KEPT), short[-1])
+    kept = {method: share[method][dim] for method in (ADAPTOR, *(m for m in results.methods if m != ADAPTOR))}
     others = ", ".join(f"{in_text(m)} {percent(kept[m])}" for m in kept if m != ADAPTOR)
     verb = f"keeps {percent(kept[ADAPTOR])} of {METRIC_NAMES[results.main]}"
     if results.main not in RETRIEVAL:
         verb = f"finds {percent(kept[ADAPTOR])} of the true ten nearest neighbours"
-    text = f"At {width:,} of {results.dim:,} dimensions{_smaller(results.dim, width)} the adaptor {verb}; {others}."
-    return Headline(text, width, kept)
+    at = f"At {dim:,} of {results.input_dim:,} dimensions{_smaller(results.input_dim, dim)}"
+    text = f"{at} the adaptor {verb}; {others}."
+    return Headline(text, dim, kept)
 
 
 def verdicts(results: Results) -> list[str]:
@@ -138,13 +139,13 @@ def verdicts(results: Results) -> list[str]:
         mine = [c for c in results.comparisons if c.against == method]
         if not mine:
             continue
-        better = [c.width for c in mine if c.ci_low > 0]
-        worse = [c.width for c in mine if c.ci_high < 0]
-        same = [c.width for c in mine if c.width not in better and c.width not in worse]
+        better = [c.dim for c in mine if c.ci_low > 0]
+        worse = [c.dim for c in mine if c.ci_high < 0]
+        same = [c.dim for c in mine if c.dim not in better and c.dim not in worse]
         parts = [
-            f"{word} at {_listed(widths)}"
-            for word, widths in (("better", better), ("worse", worse), ("no clear difference", same))
-            if widths
+            f"{word} at {_listed(dims)}"
+            for word, dims in (("better", better), ("worse", worse), ("no clear difference", same))
+            if dims
         ]
         sentences.append(f"Against {in_text(method)}: {'; '.join(parts)}.")
     return sentences
@@ -153,10 +154,10 @@ def verdicts(results: Results) -> list[str]:
 def describe(results: Results, metric: str) -> str:
     """A chart in words, for those who do not see it."""
     original = results.original(metric)
-    lines = [f"Full width ({results.dim}): {original.value:.3f}."]
+    lines = [f"Full dimension ({results.input_dim}): {original.value:.3f}."]
     for method in results.methods:
-        points = ", ".join(f"{width}: {results.value(method, width, metric):.3f}" for width in results.widths)
-        lines.append(f"{METHOD_NAMES.get(method, method)} by width: {points}.")
+        points = ", ".join(f"{dim}: {results.value(method, dim, metric):.3f}" for dim in results.dims)
+        lines.append(f"{METHOD_NAMES.get(method, method)} by dim: {points}.")
     return " ".join(lines)
 
 
@@ -165,8 +166,8 @@ def percent(share: float) -> str:
     return f"{min(round(100 * share), 99) if share < 1 else round(100 * share)}%"
 
 
-def _smaller(dim: int, width: int) -> str:
-    return f" ({dim / width:.2g}x smaller)" if width < dim else ""
+def _smaller(input_dim: int, dim: int) -> str:
+    return f" ({input_dim / dim:.2g}x smaller)" if dim < input_dim else ""
 
 
 def in_text(method: str) -> str:
@@ -174,5 +175,5 @@ def in_text(method: str) -> str:
     return {"pca": "PCA"}.get(method, method)
 
 
-def _listed(widths: Sequence[int]) -> str:
-    return ", ".join(str(width) for width in widths)
+def _listed(dims: Sequence[int]) -> str:
+    return ", ".join(str(dim) for dim in dims)

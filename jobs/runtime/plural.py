@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def counted(count: int, nouns: str) -> str:
+def plural(count: int, nouns: str) -> str:
     """The count and the noun, which is given in the plural: `rows`, `processes`, `runs of shards`."""
     if count == 1:
         head, of, rest = nouns.partition(" of ")

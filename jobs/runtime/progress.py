@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.runtime.json_logs import log_line
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 
 Number = int | float
 
@@ -146,8 +146,8 @@ class Progress:
 
     def _count(self) -> str:
         if self.total is None:
-            return counted(self.done, self.unit)
-        return f"{self.done:,}/{counted(self.total, self.unit)}"
+            return plural(self.done, self.unit)
+        return f"{self.done:,}/{plural(self.total, self.unit)}"
 
     def _times(self) -> list[str]:
         now = self.clock()

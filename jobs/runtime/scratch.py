@@ -1,4 +1,4 @@
-"""Local folders for files on their way to the store; those of killed processes are swept up by the next one."""
+"""Local folders for files on their way to the source; those of killed processes are swept up by the next one."""
 
 from __future__ import annotations
 

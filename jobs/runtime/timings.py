@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-class Phases:
+class Timings:
     """Seconds of each phase, in order; a phase begins where the one before it is done."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

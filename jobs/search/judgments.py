@@ -55,15 +55,15 @@ def judged_documents(qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence
 def match(
     qrels: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], rows_of: Mapping[str, Sequence[int]]
 ) -> Judged:
-    """Put judgments on positions and rows; `rows_of` holds the rows of every judged id that the store has.
+    """Put judgments on positions and rows; `rows_of` holds the rows of every judged id that the source has.
 
-    Unknown ids are counted with the first examples; raises InputError when no judged document is in the store.
+    Unknown ids are counted with the first examples; raises InputError when no judged document is in the source.
     """
     documents = judged_documents(qrels, query_ids)
     if not rows_of:
         raise InputError(
-            f"qrels and store have no document id in common: qrels name {_examples(documents)}; "
-            "check qrels.document_column, store.id_column and that both are of the same data set"
+            f"qrels and source have no document id in common: qrels name {_examples(documents)}; "
+            "check qrels.document_column, source.id_column and that both are of the same data set"
         )
     absent = [document for document in documents if document not in rows_of]
     rows = {document: min(found) for document, found in rows_of.items()}
@@ -90,10 +90,10 @@ def _notes(
     return [
         f"{what}: {len(names):,} ({_examples(names)})"
         for names, what in (
-            (absent, "document ids of the qrels that are not in the store, relevant ones count as missed"),
+            (absent, "document ids of the qrels that are not in the source, relevant ones count as missed"),
             (strangers, "query ids of the qrels that are not among the queries, their judgments are not used"),
             (unjudged, "queries without a judgment, left out of the retrieval measures"),
-            (doubled, "judged ids that occur more than once in the store, the better rank counts"),
+            (doubled, "judged ids that occur more than once in the source, the better rank counts"),
         )
         if names
     ]

@@ -23,16 +23,16 @@ def geometry_scores(search: Search, adaptor: Adaptor, found: Found) -> dict[Colu
     """Overlap with the true neighbours and the two distances, per column and query.
 
     Each is float64 (q,), but `pairwise_distance` has at most PAIRED_QUERIES (evenly spaced) queries. Truth is what the
-    original vectors find at full width.
+    original vectors find at full dimension.
     """
-    truth = found.neighbours[Column(ORIGINAL, adaptor.dim)]
-    metric = search.store.metric
-    queries = dict(shorten(adaptor, search.queries, search.widths))
+    truth = found.neighbours[Column(ORIGINAL, adaptor.input_dim)]
+    metric = search.source.metric
+    queries = dict(shorten(adaptor, search.queries, search.dims))
     paired = np.unique(np.linspace(0, len(search.queries) - 1, min(PAIRED_QUERIES, len(search.queries))).astype(int))
     nearest = truth.ids[:, :NEAREST]
     places = np.searchsorted(found.near_rows, np.maximum(nearest, found.near_rows[:1]))
     scores: dict[Column, dict[str, Scores]] = {}
-    for column, near in shorten(adaptor, found.near_vectors, search.widths):
+    for column, near in shorten(adaptor, found.near_vectors, search.dims):
         short = queries[column]
         scores[column] = overlaps(truth, found.neighbours[column]) | {
             "pairwise_distance": pairwise_distance(search.queries[paired], short[paired], metric),

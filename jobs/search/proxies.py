@@ -1,7 +1,7 @@
-"""What label-free proxies are worth: how well each follows nDCG@10 over methods and widths (the paper's Figure 7).
+"""What label-free proxies are worth: how well each follows nDCG@10 over methods and dims (the paper's Figure 7).
 
-Two questions, because the first is easy: do all columns (methods × widths below the full one) rank alike by proxy and
-by nDCG@10, and does the proxy put two methods of ONE width in the order in which nDCG@10 puts them?
+Two questions, because the first is easy: do all columns (methods × dims below the full one) rank alike by proxy and
+by nDCG@10, and does the proxy put two methods of ONE dim in the order in which nDCG@10 puts them?
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from jobs.search.scoring import DISTANCES, Record, Scores
 #: What is measured without labels, the most telling first.
 PROXIES = ("overlap@10", "overlap@100", "overlap@1", "topk_distance", "pairwise_distance")
 TRUTH = "ndcg@10"
-#: Smallest difference of nDCG@10 between two methods of one width that counts as an order.
+#: Smallest difference of nDCG@10 between two methods of one dim that counts as an order.
 _MARGIN = 0.005
 #: Columns below which a correlation says nothing.
 _FEWEST = 6
@@ -30,9 +30,9 @@ _BENCHMARK = Path(__file__).parent / "proxies.json"
 
 
 @dataclass(frozen=True)
-class Worth:
-    """How one proxy follows nDCG@10 on one set: rank and linear correlation over `columns` methods × widths, and of
-    `pairs` pairs of methods at one width the share in the same order (None without pairs). Distances count reversed."""
+class ProxyValidity:
+    """How one proxy follows nDCG@10 on one set: rank and linear correlation over `columns` methods × dims, and of
+    `pairs` pairs of methods at one dim the share in the same order (None without pairs). Distances count reversed."""
 
     set: str
     proxy: str
@@ -43,10 +43,10 @@ class Worth:
     columns: int
 
 
-def proxy_worth(records: Sequence[Record]) -> list[Worth]:
+def proxy_validity(records: Sequence[Record]) -> list[ProxyValidity]:
     """The worth of every proxy that was measured on one set; nothing where nDCG@10 was not, or too few columns were."""
-    value = {(r.method, r.width, r.metric): r.value for r in records}
-    full = next((r.width for r in records if r.method == ORIGINAL), 0)
+    value = {(r.method, r.dim, r.metric): r.value for r in records}
+    full = next((r.dim for r in records if r.method == ORIGINAL), 0)
     columns = [(m, w) for m, w, metric in value if metric == TRUTH and m != ORIGINAL and w < full]
     if len(columns) < _FEWEST:
         return []
@@ -63,7 +63,7 @@ def proxy_worth(records: Sequence[Record]) -> list[Worth]:
             if columns[a][1] == columns[b][1] and abs(truth[a] - truth[b]) >= _MARGIN
         ]
         found.append(
-            Worth(
+            ProxyValidity(
                 records[0].set,
                 proxy,
                 correlation(ranks(numbers), ranks(truth)),
@@ -105,10 +105,10 @@ class Benchmark:
     """The worth of the proxies on public sets with judgments, measured once and shipped: `source` says how."""
 
     source: str
-    worth: tuple[Worth, ...]
+    worth: tuple[ProxyValidity, ...]
     kept: tuple[Kept, ...]
 
-    def of(self, proxy: str) -> list[Worth]:
+    def of(self, proxy: str) -> list[ProxyValidity]:
         """The worth of one proxy, a set each."""
         return [worth for worth in self.worth if worth.proxy == proxy]
 
@@ -123,6 +123,6 @@ def benchmark() -> Benchmark:
     shipped: dict[str, Any] = json.loads(_BENCHMARK.read_text(encoding="utf-8"))
     return Benchmark(
         shipped["source"],
-        tuple(Worth(**worth) for worth in shipped["worth"]),
+        tuple(ProxyValidity(**worth) for worth in shipped["worth"]),
         tuple(Kept(**kept) for kept in shipped["kept"]),
     )

@@ -18,7 +18,7 @@ from adaptor.neighbours import Ids
 from jobs.search.methods import Column
 
 Scores = NDArray[np.float64]
-#: Position of the query → row of the document (negative: not in the store) → grade.
+#: Position of the query → row of the document (negative: not in the source) → grade.
 Judgments = Mapping[int, Mapping[int, int]]
 
 #: Our name of a measure → trec_eval's name of it, and the depth to which the list is cut for it.
@@ -44,7 +44,7 @@ class Record:
 
     set: str
     method: str
-    width: int
+    dim: int
     metric: str
     value: float
     ci_low: float
@@ -58,10 +58,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean paired difference of two methods at one width, and its 95% interval: beyond chance where that excludes 0."""
+    """Mean paired difference of two methods at one dim, and its 95% interval: beyond chance where that excludes 0."""
 
     metric: str
-    width: int
+    dim: int
     method: str
     against: str
     difference: float
@@ -117,24 +117,24 @@ def make_records(name: str, scores: Mapping[Column, Mapping[str, Scores]], resam
         same = [(column, metric) for column, metric in keys if len(scores[column][metric]) == count]
         series = np.stack([scores[column][metric] for column, metric in same])
         for (column, metric), numbers in zip(same, _intervals(series, resamples, seed), strict=True):
-            made[column, metric] = Record(name, column.method, column.width, metric, *numbers, n=count)
+            made[column, metric] = Record(name, column.method, column.dim, metric, *numbers, n=count)
     return [made[key] for key in keys]
 
 
 def compare(
     scores: Mapping[Column, Mapping[str, Scores]], metric: str, method: str, resamples: int, seed: int
 ) -> list[Comparison]:
-    """Paired differences of `method` to every other method at the same width, by width."""
+    """Paired differences of `method` to every other method at the same dim, by dim."""
     pairs = [
         (mine, other)
         for mine in scores
         for other in scores
-        if mine.method == method and other.method != method and other.width == mine.width
+        if mine.method == method and other.method != method and other.dim == mine.dim
     ]
     if not pairs:
         return []
     series = np.stack([scores[mine][metric] - scores[other][metric] for mine, other in pairs])
     return [
-        Comparison(metric, mine.width, method, other.method, *numbers)
+        Comparison(metric, mine.dim, method, other.method, *numbers)
         for (mine, other), numbers in zip(pairs, _intervals(series, resamples, seed), strict=True)
     ]

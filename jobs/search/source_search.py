@@ -1,10 +1,10 @@
-"""Exact search of a whole store by every method and width at once: what a worker does, and how parts are joined.
+"""Exact search of a whole source by every method and dim at once: what a worker does, and how parts are joined.
 
 1. Each shard is streamed once; rows gather into blocks of a bounded size, the next one while the present is searched.
-2. A block is shortened by every method to every width, and only the best rows of each query are kept, per column.
+2. A block is shortened by every method to every dim, and only the best rows of each query are kept, per column.
 3. Parts are joined the same way, in any order: rows are named by (shard, row), so ties never depend on the cut.
 
-Memory: two blocks, the short forms of one and the kept rows; it does not grow with the store.
+Memory: two blocks, the short forms of one and the kept rows; it does not grow with the source.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from adaptor.artefact import Adaptor, from_files
 from adaptor.neighbours import Ids, Neighbours, improve, merge, top_k
 from adaptor.rows import Floats
 from jobs.compress.row_transform import LENGTH_TOLERANCE
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.runtime.read_ahead import read_ahead
 from jobs.search.methods import ORIGINAL, Column, shorten
 from jobs.sources.ids import id_texts
@@ -30,7 +30,7 @@ from jobs.sources.vectors import decode, read_batches
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
-#: A row's name: the shard's place in the list times this, plus its row in the shard. Orders rows as the store does.
+#: A row's name: the shard's place in the list times this, plus its row in the shard. Orders rows as the source does.
 SHARD_STRIDE = 1 << 40
 #: True neighbours whose full vectors are kept, for the distance to them.
 NEAREST = 10
@@ -43,9 +43,9 @@ _BLOCK_BYTES = 64 << 20
 class Search:
     """What a worker is told: `queries` (q, d), the row that each must not find (`exclude`, (q,)), the judged ids."""
 
-    store: StoreSection
+    source: SourceSection
     adaptor_files: Mapping[str, bytes]
-    widths: tuple[int, ...]
+    dims: tuple[int, ...]
     queries: Floats
     exclude: Ids | None
     judged_ids: tuple[str, ...]
@@ -54,7 +54,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Found:
-    """What a part of the store holds: per column the best rows of each query, and the facts that scoring needs.
+    """What a part of the source holds: per column the best rows of each query, and the facts that scoring needs.
 
     `near_rows` int64 (u,), ascending, and `near_vectors` float32 (u, d) are the originals of each query's first NEAREST
     true neighbours; `judged` maps an id of the judgments to its rows; `left_out` counts unusable rows by reason; `rows`
@@ -80,16 +80,16 @@ class _Block:
 
 
 def search_shards(search: Search, shards: Sequence[tuple[int, Shard]]) -> Found:
-    """Search the given shards, each with its place in the store's list. Raises InputError as the reading side does."""
+    """Search the given shards, each with its place in the source's list. Raises InputError as the reading side does."""
     adaptor = from_files(search.adaptor_files)
-    queries = dict(shorten(adaptor, search.queries, search.widths))
-    objects = open_objects(search.store.uri, search.store.filesystem)
+    queries = dict(shorten(adaptor, search.queries, search.dims))
+    objects = open_objects(search.source.uri, search.source.filesystem)
     judged_ids = pa.array(search.judged_ids, pa.large_string())
     batches = (
-        batch for place, shard in shards for batch in _read(objects, place, shard, search.store, (adaptor, judged_ids))
+        batch for place, shard in shards for batch in _read(objects, place, shard, search.source, (adaptor, judged_ids))
     )
     found = _nothing(search, adaptor, queries)
-    for block in read_ahead(_gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.dim)))):
+    for block in read_ahead(_gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.input_dim)))):
         found = _look_through(block, found, search, adaptor, queries)
     return found
 
@@ -113,15 +113,15 @@ def _joined(neighbours: dict[Column, Neighbours], one: Found, other: Found) -> F
 
 
 def _read(
-    objects: Objects, place: int, shard: Shard, store: StoreSection, known: tuple[Adaptor, pa.Array]
+    objects: Objects, place: int, shard: Shard, source: SourceSection, known: tuple[Adaptor, pa.Array]
 ) -> Iterator[_Block]:
     adaptor, judged_ids = known
-    footer = read_footer(objects, shard, store)
+    footer = read_footer(objects, shard, source)
     first_rows = np.cumsum((0, *footer.row_group_rows)) + place * SHARD_STRIDE
     every = range(len(footer.row_group_rows))
-    for batch in read_batches(objects, shard, every, _READ_ROWS, [store.id_column, store.vector_column]):
-        ids = id_texts(batch.table.column(store.id_column))
-        decoded = decode(batch.table.column(store.vector_column), adaptor.dim)
+    for batch in read_batches(objects, shard, every, _READ_ROWS, [source.id_column, source.vector_column]):
+        ids = id_texts(batch.table.column(source.id_column))
+        decoded = decode(batch.table.column(source.vector_column), adaptor.input_dim)
         reasons = {int(row): "null id" for row in np.flatnonzero(pc.is_null(ids))} | decoded.reasons
         reasons = wrong_lengths(decoded.vectors, adaptor) | reasons
         names = np.arange(len(ids), dtype=np.int64) + first_rows[batch.row_group] + batch.first_row
@@ -170,10 +170,10 @@ def _concatenate(blocks: Sequence[_Block]) -> _Block:
 
 def _nothing(search: Search, adaptor: Adaptor, queries: Mapping[Column, Floats]) -> Found:
     """What no rows hold."""
-    none, no_ids = np.empty((0, adaptor.dim), np.float32), np.empty(0, np.int64)
-    metric, depth = search.store.metric, search.depth
+    none, no_ids = np.empty((0, adaptor.input_dim), np.float32), np.empty(0, np.int64)
+    metric, depth = search.source.metric, search.depth
     neighbours = {
-        column: top_k(asked, none[:, : column.width], no_ids, depth, metric) for column, asked in queries.items()
+        column: top_k(asked, none[:, : column.dim], no_ids, depth, metric) for column, asked in queries.items()
     }
     return Found(neighbours, no_ids, none, {}, Counter(), 0)
 
@@ -184,9 +184,9 @@ def _look_through(
     """What was found so far and what the block adds: rows that cannot be among the best any more cost little."""
     neighbours = {
         column: improve(
-            found.neighbours[column], queries[column], short, block.names, search.store.metric, search.exclude
+            found.neighbours[column], queries[column], short, block.names, search.source.metric, search.exclude
         )
-        for column, short in shorten(adaptor, block.vectors, search.widths)
+        for column, short in shorten(adaptor, block.vectors, search.dims)
     }
     near_rows, near_vectors = _keep_near(neighbours, block.names, block.vectors)
     rows = len(block.names) + block.left_out.total()

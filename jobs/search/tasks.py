@@ -1,4 +1,4 @@
-"""The search of a whole store as Ray tasks: runs of neighbouring shards go out, what they hold is joined as it comes.
+"""The search of a whole source as Ray tasks: runs of neighbouring shards go out, what they hold is joined as it comes.
 
 A run is large enough that its result (the best rows of every query, per column) is small beside it, and the driver
 holds one joined result and one coming in, however many shards there are.
@@ -25,7 +25,7 @@ _RUNS_PER_WORKER = 16
 PlacedShards = list[tuple[int, Shard]]
 
 
-def search_store(search: Search, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress) -> Found:
+def search_source(search: Search, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress) -> Found:
     """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on how they are cut.
 
     Raises what the reading side raises (InputError, RunError), and RunError when workers keep dying.
@@ -84,5 +84,5 @@ def _result(reference: Any) -> Found:
             raise problem.cause from None
         raise
     except (OutOfMemoryError, WorkerCrashedError) as problem:
-        raise RunError(f"a worker died again and again while it searched the store: {problem}") from problem
+        raise RunError(f"a worker died again and again while it searched the source: {problem}") from problem
     return part

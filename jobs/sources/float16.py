@@ -11,13 +11,13 @@ _SIGN_AND_LOW_BITS = np.int32(-0x70000001)
 _BEYOND_HALF = 65536
 
 
-def widened(halves: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
+def widened(float16: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
     """The same numbers as float32, in an array of the same shape.
 
     The bits of a float16 moved to where float32 has its exponent and fraction are the same number times 2^-112.
     """
-    numbers = np.empty(halves.shape, np.float32)
-    source, target = np.ascontiguousarray(halves).reshape(-1), numbers.reshape(-1)
+    numbers = np.empty(float16.shape, np.float32)
+    source, target = np.ascontiguousarray(float16).reshape(-1), numbers.reshape(-1)
     for start in range(0, len(source), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         bits = target[part].view(np.int32)

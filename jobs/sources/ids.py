@@ -1,4 +1,4 @@
-"""Row ids: strings, integers or UUIDs in a store; as texts wherever ids of different files are compared."""
+"""Row ids: strings, integers or UUIDs in a source; as texts wherever ids of different files are compared."""
 
 from __future__ import annotations
 

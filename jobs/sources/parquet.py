@@ -1,4 +1,4 @@
-"""The shards of a store: which files they are, what their footers say, and whether they still are what was planned."""
+"""The shards of a source: which files they are, what their footers say, and whether they still are what was planned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adaptor.errors import InputError, RunError
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.sources import int96
 from jobs.sources.fast_parquet.tables import OpenShard
 from jobs.sources.ids import is_id_type
@@ -26,7 +26,7 @@ FOOTER_THREADS = 16
 
 @dataclass(frozen=True)
 class Shard:
-    """One Parquet file of a store as it was when it was listed."""
+    """One Parquet file of a source as it was when it was listed."""
 
     key: str
     size: int
@@ -43,10 +43,10 @@ class Footer:
     schema: pa.Schema
 
 
-def list_shards(objects: Objects, setting: str = "store.uri") -> list[Shard]:
-    """Every `*.parquet` below the store, sorted by key, without parts that start with `_` or `.`.
+def list_shards(objects: Objects, setting: str = "source.uri") -> list[Shard]:
+    """Every `*.parquet` below the source, sorted by key, without parts that start with `_` or `.`.
 
-    `InputError` when there is none, which covers a store that does not exist; `setting` names the field to correct. So
+    `InputError` when there is none, which covers a source that does not exist; `setting` names the field to correct. So
     it is for a name that is not UTF-8, which neither Arrow's readers nor JSON take.
     """
     shards = [Shard(info.key, info.size, info.version) for info in objects.list() if is_shard_key(info.key)]
@@ -89,7 +89,7 @@ def open_shard(objects: Objects, key: str) -> OpenShard:
         return OpenShard(source, parquet, objects.buffer_bytes, objects.requests_ahead)
     except FileNotFoundError as error:
         raise InputError(
-            f"{objects.uri}: {key} does not exist any more: it was removed after the store was listed"
+            f"{objects.uri}: {key} does not exist any more: it was removed after the source was listed"
         ) from error
     except (pa.ArrowException, OSError) as error:
         if is_outage(error):
@@ -105,7 +105,7 @@ def is_outage(error: Exception) -> bool:
     return isinstance(error, OSError) and not refused and (error.errno is not None or "AWS Error" in str(error))
 
 
-def read_footer(objects: Objects, shard: Shard, store: StoreSection) -> Footer:
+def read_footer(objects: Objects, shard: Shard, source: SourceSection) -> Footer:
     """Read and check a shard's footer.
 
     `InputError` names the shard and says what is wrong: not Parquet, truncated, encrypted, id or vector column missing
@@ -115,17 +115,17 @@ def read_footer(objects: Objects, shard: Shard, store: StoreSection) -> Footer:
         metadata, schema = file.metadata, file.schema_arrow
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     where = f"{objects.uri}: {shard.key}"
-    require_column(where, schema, store.id_column, "store.id_column")
-    require_column(where, schema, store.vector_column, "store.vector_column")
-    kind = schema.field(store.id_column).type
+    require_column(where, schema, source.id_column, "source.id_column")
+    require_column(where, schema, source.vector_column, "source.vector_column")
+    kind = schema.field(source.id_column).type
     if not is_id_type(kind):
         raise InputError(
-            f"{where}: column '{store.id_column}' is of type {kind}: ids must be strings, integers or UUIDs"
+            f"{where}: column '{source.id_column}' is of type {kind}: ids must be strings, integers or UUIDs"
         )
-    kind = schema.field(store.vector_column).type
+    kind = schema.field(source.vector_column).type
     if not is_vector_type(kind):
         raise InputError(
-            f"{where}: column '{store.vector_column}' is of type {kind}: "
+            f"{where}: column '{source.vector_column}' is of type {kind}: "
             "vectors must be a list, large_list or fixed_size_list of float16, float32 or float64"
         )
     for column in schema:

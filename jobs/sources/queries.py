@@ -1,4 +1,4 @@
-"""The small tables beside a store, read whole: query vectors and relevance judgments."""
+"""The small tables beside a source, read whole: query vectors and relevance judgments."""
 
 from __future__ import annotations
 
@@ -151,5 +151,7 @@ def _require(good: bool, where: str, name: str, kind: pa.DataType, rule: str) ->
 
 
 def _bad_query(where: str, row: int, section: QueriesSection, reason: str, dim: int | None) -> str:
-    hint = f"queries must come from the same model as the store ({dim} numbers)" if "length" in reason else "correct it"
+    hint = (
+        f"queries must come from the same model as the source ({dim} numbers)" if "length" in reason else "correct it"
+    )
     return f"{where}, row {row}: column '{section.vector_column}': {reason}: {hint}, or remove the row"

@@ -1,4 +1,4 @@
-"""A uniform sample of the rows of a store: which rows (a pure function of seed and row counts), and reading them."""
+"""A uniform sample of the rows of a source: which rows (a pure function of seed and row counts), and reading them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.errors import InputError
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.sources.ids import id_strings, id_texts
 from jobs.sources.parquet import Shard, read_footer
 from jobs.sources.vectors import decode, read_batches
@@ -28,7 +28,7 @@ def choose_rows(
     """Draw `sample` rows without replacement: shard index → ascending int64 row numbers within the shard.
 
     With at most `max_row_groups` row groups in all, every set of `sample` rows is equally likely (all rows when the
-    store has no more). With more, at most `max_row_groups` row groups are drawn and rows within those: every row still
+    source has no more). With more, at most `max_row_groups` row groups are drawn and rows within those: every row still
     has the same probability p of being drawn, but rows of one row group tend to come together, and the number of rows
     may differ from `sample` by the share of one row group (more when group sizes differ and most are smaller than that
     share). When `sample` asks for more than that gives, p is max_row_groups / row groups: whole row groups are taken
@@ -74,7 +74,8 @@ def _two_stage_counts(counts: Integers, sample: int, max_row_groups: int, rng: n
     sizes = np.maximum(counts, share)
     expected = max_row_groups * sizes / sizes.sum()
     rows_expected = np.minimum(counts, np.where(expected >= 1, expected * np.minimum(share, counts), share))
-    # In random order, so that a period in the store (one small group at each file's end) cannot line up with the steps.
+    # In random order, so that a period in the source (one small group at each file's end) cannot line up with the
+    # steps.
     order = rng.permutation(len(counts))
     always = expected[order] >= 1
     drawn = always | (_systematic(np.where(always, 0.0, expected[order]), rng) > 0)
@@ -104,7 +105,13 @@ def _systematic(expected: Floats, rng: np.random.Generator) -> Integers:
 
 
 def read_rows(
-    objects: Objects, shard: Shard, store: StoreSection, rows: Integers, dim: int | None = None, *, direct: bool = True
+    objects: Objects,
+    shard: Shard,
+    source: SourceSection,
+    rows: Integers,
+    dim: int | None = None,
+    *,
+    direct: bool = True,
 ) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
     """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
 
@@ -112,11 +119,11 @@ def read_rows(
     hold the rows are read, batch by batch, `direct` as in `read_batches`. `InputError` for a damaged shard and for a
     row beyond its end.
     """
-    footer = read_footer(objects, shard, store)
+    footer = read_footer(objects, shard, source)
     ends = np.cumsum(np.asarray(footer.row_group_rows, dtype=np.int64))
     if len(rows) and not 0 <= rows[0] <= rows[-1] < footer.rows:
         raise InputError(f"{objects.uri}: {shard.key} has {footer.rows} rows, row {rows[-1]} was asked: it has changed")
-    columns = [store.id_column, store.vector_column]
+    columns = [source.id_column, source.vector_column]
     ids: list[str] = []
     vectors: list[pa.Array] = []
     groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
@@ -125,8 +132,8 @@ def read_rows(
         low, high = np.searchsorted(rows, (start, start + batch.table.num_rows))
         if high > low:
             here = pa.array(rows[low:high] - start)
-            ids += map(str, id_strings(id_texts(batch.table.column(store.id_column)).take(here)))
-            vectors.append(batch.table.column(store.vector_column).take(here))
+            ids += map(str, id_strings(id_texts(batch.table.column(source.id_column)).take(here)))
+            vectors.append(batch.table.column(source.vector_column).take(here))
     if not ids:
         return [], np.zeros((0, dim or 0), dtype=np.float32), {}
     decoded = decode(pa.chunked_array(vectors), dim)

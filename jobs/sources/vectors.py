@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from adaptor.errors import InputError, RunError
 from jobs.sources import int96
-from jobs.sources.fast_parquet.headers import Unproven
+from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.memory import BATCHES
 from jobs.sources.fast_parquet.tables import OpenShard, read_directly
 from jobs.sources.float16 import widened
@@ -220,7 +220,7 @@ def _row_group(
                         break
                 else:
                     return
-        except (Unproven, MemoryError):  # a damaged footer may claim vectors of any dimension
+        except (NeedsArrowReader, MemoryError):  # a damaged footer may claim vectors of any dimension
             if not direct:  # pyarrow, too: there is no other way to read them
                 raise
             direct = False

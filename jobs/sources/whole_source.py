@@ -1,4 +1,4 @@
-"""What parallel tasks read of a whole store: every footer, or the rows with given ids."""
+"""What parallel tasks read of a whole source: every footer, or the rows with given ids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.sources.ids import id_strings
 from jobs.sources.parquet import Footer, Shard, read_footer
 from jobs.sources.sampling import read_rows
@@ -17,44 +17,44 @@ from jobs.storage.open import open_objects
 _SHARDS_PER_TASK = 64
 
 
-def read_footers(store: StoreSection, shards: list[Shard]) -> list[Footer]:
+def read_footers(source: SourceSection, shards: list[Shard]) -> list[Footer]:
     """The footers of all shards, in order, read by parallel tasks. Raises InputError as `read_footer` does."""
     return [
-        footer for group in ray.get([_footers.remote(store, group) for group in _groups(shards)]) for footer in group
+        footer for group in ray.get([_footers.remote(source, group) for group in _groups(shards)]) for footer in group
     ]
 
 
 @ray.remote
-def _footers(store: StoreSection, shards: list[Shard]) -> list[Footer]:
-    objects = open_objects(store.uri, store.filesystem)
-    return [read_footer(objects, shard, store) for shard in shards]
+def _footers(source: SourceSection, shards: list[Shard]) -> list[Footer]:
+    objects = open_objects(source.uri, source.filesystem)
+    return [read_footer(objects, shard, source) for shard in shards]
 
 
-def read_documents(store: StoreSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
+def read_documents(source: SourceSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
     """Vectors of the rows with these ids, float32 (d,) by id; unusable and unknown ones are absent. Scans the id
     columns."""
     found: dict[str, Any] = {}
     reference = ray.put(wanted)
-    for part in ray.get([_documents.remote(store, group, reference, dim) for group in _groups(shards)]):
+    for part in ray.get([_documents.remote(source, group, reference, dim) for group in _groups(shards)]):
         for name, vector in part.items():
             found.setdefault(name, vector)
     return found
 
 
 @ray.remote
-def _documents(store: StoreSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
-    objects = open_objects(store.uri, store.filesystem)
+def _documents(source: SourceSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
+    objects = open_objects(source.uri, source.filesystem)
     found: dict[str, Any] = {}
     for shard in shards:
-        groups = range(len(read_footer(objects, shard, store).row_group_rows))
+        groups = range(len(read_footer(objects, shard, source).row_group_rows))
         places: list[int] = []
         offset = 0
-        for batch in read_batches(objects, shard, groups, 65_536, [store.id_column]):
-            names = id_strings(batch.table.column(store.id_column))
+        for batch in read_batches(objects, shard, groups, 65_536, [source.id_column]):
+            names = id_strings(batch.table.column(source.id_column))
             places += [offset + i for i, name in enumerate(names) if name in wanted]
             offset += len(names)
         if places:
-            ids, vectors, reasons = read_rows(objects, shard, store, np.array(places, np.int64), dim)
+            ids, vectors, reasons = read_rows(objects, shard, source, np.array(places, np.int64), dim)
             usable = [i for i in range(len(vectors)) if i not in reasons]
             found |= {ids[i]: vectors[i] for i in usable}
     return found

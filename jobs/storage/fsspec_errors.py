@@ -32,7 +32,7 @@ def translated(error: Exception, doing: str) -> Exception:
             "HADOOP_HOME and CLASSPATH"
         )
     if isinstance(error, NotImplementedError):
-        return InputError(f"{doing}: its driver cannot do that: {text}: use another store")
+        return InputError(f"{doing}: its driver cannot do that: {text}: use another source")
     refused = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError)
     if refused or type(error).__name__ in _REFUSALS or getattr(error, "status", None) in _REFUSED:
         return InputError(f"{doing}: {text}: check the uri and the credentials that its driver reads")

@@ -1,4 +1,4 @@
-"""Objects on any store that fsspec has a driver for (gs://, abfs://, hf://, sftp://, memory:// …)."""
+"""Objects on any source that fsspec has a driver for (gs://, abfs://, hf://, sftp://, memory:// …)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from adaptor.errors import InputError
 from jobs.storage.fsspec_errors import is_outage_behind, translated
 from jobs.storage.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
 
-#: Stores that publish an object only when its upload is complete; on the others a rename does that.
+#: Sources that publish an object only when its upload is complete; on the others a rename does that.
 _OBJECT_STORES = {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory", "hf"}
-#: Files being written, on stores with folders; `list` hides them.
+#: Files being written, on sources with folders; `list` hides them.
 _TEMPORARY = ".tmp-"
 #: What drivers call the thing that changes with the content, best first.
 _VERSIONS = (
@@ -26,7 +26,7 @@ _VERSIONS = (
     "etag",
     "md5Hash",
     "content_md5",
-    "generation",
+    "output_version",
     "mtime",
     "LastModified",
     "last_modified",
@@ -85,8 +85,8 @@ class FsspecObjects(Objects):
         return found
 
     def _walk(self, folder: str) -> Iterator[tuple[str, Any]]:
-        """The same folder by folder. fsspec's own leaves out folders that cannot be listed, so that a store seems to be
-        smaller than it is, or absent."""
+        """The same folder by folder. fsspec's own leaves out folders that cannot be listed, so that a source seems to
+        be smaller than it is, or absent."""
         try:
             listing = self._fs.ls(folder, detail=True)
         except FileNotFoundError as error:  # removed since the folder above was listed
@@ -128,11 +128,11 @@ class FsspecObjects(Objects):
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Upload; on stores with folders to a temporary name that is then renamed."""
+        """Upload; on sources with folders to a temporary name that is then renamed."""
         self._publish(key, lambda path: self._fs.pipe_file(path, content))
 
     def put_file(self, key: str, local: Path) -> None:
-        """Upload a file; on stores with folders to a temporary name that is then renamed."""
+        """Upload a file; on sources with folders to a temporary name that is then renamed."""
         self._publish(key, lambda path: self._fs.put_file(str(local), path))
 
     def put_new(self, key: str, content: bytes) -> bool:

@@ -113,7 +113,7 @@ class LocalObjects(Objects):
 
     def _target(self, key: str) -> str:
         """The path to change; `InputError` when links lead it out of the root. Reading may follow them, as the owner of
-        a store has laid them."""
+        a source has laid them."""
         path, root = self.path(key), os.path.realpath(self.root)
         if os.path.commonpath((root, os.path.realpath(os.path.dirname(path)))) != root:
             raise InputError(f"{path} lies behind a link that leads out of {self.uri}: remove the link")

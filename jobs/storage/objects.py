@@ -1,4 +1,4 @@
-"""Objects below one URI: list, read, replace and create them, on local disk, S3 and any fsspec store.
+"""Objects below one URI: list, read, replace and create them, on local disk, S3 and any fsspec source.
 
 An `Objects` is opened from the configuration inside each process that needs it and is never pickled: pickled
 filesystems lose their retry settings and would carry keys.
@@ -111,7 +111,7 @@ class Objects(ABC):
     def abandon_uploads(self, older_than: float) -> int:
         """Remove uploads that were begun more than `older_than` seconds ago and never finished; how many there were.
 
-        Age is told by the store's own clock. Stores without such leftovers have nothing to do.
+        Age is told by the source's own clock. Sources without such leftovers have nothing to do.
         """
         return 0
 

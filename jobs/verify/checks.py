@@ -23,11 +23,11 @@ COVERAGE, FILES, BYTES, STAMPS, COLUMNS, ROWS, IDS, NUMBERS, SAMPLE, UNIQUE = (
 )
 #: What each check claims, in the order of the report.
 CLAIMS = {
-    COVERAGE: "the ledger covers every shard of the store exactly once, as it is now",
+    COVERAGE: "the ledger covers every shard of the source exactly once, as it is now",
     FILES: "every record has its output, every output its record",
     BYTES: "outputs and quarantine files have the recorded size and SHA-256",
-    STAMPS: "footers name this adaptor, this width and their own source",
-    COLUMNS: "columns are those of the source, the vectors of the right type and width",
+    STAMPS: "footers name this adaptor, this dim and their own source",
+    COLUMNS: "columns are those of the source, the vectors of the right type and dim",
     ROWS: "row counts of source, output, quarantine and ledger agree",
     IDS: "ids are those of the source in its order, less the quarantined",
     NUMBERS: "vectors are finite, and of length 1 for cosine",
@@ -47,7 +47,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Findings about the listings; records to look into that belong to the store as it is (`current`), and that belong
+    """Findings about the listings; records to look into that belong to the source as it is (`current`), and that belong
     to shards which left it and were kept (`kept`)."""
 
     findings: list[Finding]
@@ -56,7 +56,7 @@ class Coverage:
 
 
 def cover(shards: Sequence[Shard], records: Iterable[Record], keep_removed: bool) -> Coverage:
-    """Compare the store's listing with the ledger's records."""
+    """Compare the source's listing with the ledger's records."""
     by_shard: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_shard[record.shard].append(record)
@@ -74,7 +74,7 @@ def cover(shards: Sequence[Shard], records: Iterable[Record], keep_removed: bool
         if keep_removed:
             covered.kept.extend(mine)
         else:
-            problem = "is not in the store any more, its output is: run compress (output.removed: delete removes it)"
+            problem = "is not in the source any more, its output is: run compress (output.removed: delete removes it)"
             covered.findings.append(Finding(COVERAGE, key, problem))
     return covered
 

@@ -1,6 +1,6 @@
-"""`matryoshka verify`: is a generation complete, whole and right? Trusts neither the ledger nor the files.
+"""`matryoshka verify`: is an output version complete, whole and right? Trusts neither the ledger nor the files.
 
-1. Listings: store against ledger against files (`jobs.verify.checks`). 2. Every output against its record and
+1. Listings: source against ledger against files (`jobs.verify.checks`). 2. Every output against its record and
 its source, and ids across outputs, streamed by Ray tasks (`jobs.verify.tasks`). 3. A list of checks.
 """
 
@@ -16,9 +16,9 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.adaptors import open_adaptor
 from jobs.commits.ledger import Record, list_names, output_keys, read_record
-from jobs.commits.output_version import check_description, describe, open_generation
+from jobs.commits.output_version import check_description, describe, open_output_version
 from jobs.config.commands import VerifyConfig
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 from jobs.runtime.summary import write_summary
 from jobs.sources.parquet import list_shards
 from jobs.sources.sampling import choose_rows
@@ -33,18 +33,18 @@ _LISTED = 1000
 
 
 def run(config: VerifyConfig) -> int:
-    """Check the generation and print the result; 0 when every check holds, 1 otherwise.
+    """Check the output version and print the result; 0 when every check holds, 1 otherwise.
 
-    Raises `InputError` when there is no generation, or artefact, store and configuration do not fit together.
+    Raises `InputError` when there is no output version, or artefact, source and configuration do not fit together.
     """
     started = time.time()
-    adaptor = open_adaptor(config.adaptor, config.store)
-    generation = open_generation(config.output, adaptor, config.adaptor.width)
-    check_description(generation, describe(config.store, adaptor, config.adaptor.width, config.output))
-    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
-    records, findings = _read_ledger(generation)
+    adaptor = open_adaptor(config.adaptor, config.source)
+    output_version = open_output_version(config.output, adaptor, config.output.dim)
+    check_description(output_version, describe(config.source, adaptor, config.output.dim, config.output))
+    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
+    records, findings = _read_ledger(output_version)
     covered = cover(shards, records, config.output.removed == "keep")
-    outputs = set(output_keys(generation))
+    outputs = set(output_keys(output_version))
     findings += covered.findings + match_files(records, outputs)
     rows, more, unchecked = _check_items(config, covered, outputs)
     findings += more
@@ -60,19 +60,19 @@ def run(config: VerifyConfig) -> int:
         "checks": {check: _state(check, findings, unchecked) for check in CLAIMS},
         "findings": [vars(finding) for finding in findings[:_LISTED]],
     }
-    _report(generation, numbers, findings, unchecked)
-    write_summary(open_objects(f"{generation.uri}/_verify", config.output.filesystem), "verify", numbers, started)
+    _report(output_version, numbers, findings, unchecked)
+    write_summary(open_objects(f"{output_version.uri}/_verify", config.output.filesystem), "verify", numbers, started)
     return 1 if findings else 0
 
 
-def _read_ledger(generation: Objects) -> tuple[list[Record], list[Finding]]:
-    names = list_names(generation)
+def _read_ledger(output_version: Objects) -> tuple[list[Record], list[Finding]]:
+    names = list_names(output_version)
     findings: list[Finding] = []
 
     def read(name: Any) -> Record | None:
         """The record, or None when it is damaged."""
         try:
-            return read_record(generation, name)
+            return read_record(output_version, name)
         except InputError as problem:
             findings.append(Finding(COVERAGE, name.key, str(problem)))
             return None
@@ -114,9 +114,9 @@ def _state(check: str, findings: Sequence[Finding], unchecked: dict[str, str]) -
 
 
 def _report(
-    generation: Objects, numbers: dict[str, Any], findings: Sequence[Finding], unchecked: dict[str, str]
+    output_version: Objects, numbers: dict[str, Any], findings: Sequence[Finding], unchecked: dict[str, str]
 ) -> None:
-    lines = [generation.uri]
+    lines = [output_version.uri]
     for check, claim in CLAIMS.items():
         lines.append(
             f"{numbers['checks'][check]:<12}{claim}" + (f" ({unchecked[check]})" if check in unchecked else "")
@@ -127,10 +127,10 @@ def _report(
             lines.append(f"{'':<14}… and {len(mine) - _SHOWN:,} more, see _verify/summary.json")
     kept = numbers["shards_removed_and_kept"]
     if kept:
-        lines.append(f"outputs kept of {counted(kept, 'shards')} no longer in the store (output.removed: keep)")
+        lines.append(f"outputs kept of {plural(kept, 'shards')} no longer in the source (output.removed: keep)")
     lines.append(
-        f"{counted(len(findings), 'findings') if findings else 'all checks hold'}: "
-        f"{counted(numbers['shards'], 'shards')}, {counted(numbers['rows'], 'rows')}, "
+        f"{plural(len(findings), 'findings') if findings else 'all checks hold'}: "
+        f"{plural(numbers['shards'], 'shards')}, {plural(numbers['rows'], 'rows')}, "
         f"{numbers['rows_quarantined']:,} in quarantine"
     )
     sys.stdout.write("\n".join(lines) + "\n")

@@ -14,7 +14,7 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.adaptors import open_adaptor
 from jobs.commits.ledger import Record
-from jobs.commits.output_version import open_generation
+from jobs.commits.output_version import open_output_version
 from jobs.config.commands import VerifyConfig
 from jobs.sources.fingerprints import Fingerprints
 from jobs.sources.ids import id_texts
@@ -30,11 +30,11 @@ BATCH_ROWS = 8192
 
 @dataclass(frozen=True)
 class Task:
-    """What to check: the record, whether its shard is still in the store, output rows to compute again (ascending),
+    """What to check: the record, whether its shard is still in the source, output rows to compute again (ascending),
     whether fingerprints of the ids are wanted."""
 
     record: Record
-    in_store: bool
+    in_source: bool
     sampled: Sequence[int] | npt.NDArray[np.int64]
     wants_ids: bool
 
@@ -54,17 +54,17 @@ class Place:
 
     config: VerifyConfig
     adaptor: Adaptor
-    store: Objects
-    generation: Objects
+    source: Objects
+    output_version: Objects
 
     @staticmethod
     @lru_cache(maxsize=1)
     def of(config_json: str) -> Place:
         """Open it, or return what this process opened before for the same configuration."""
         config = VerifyConfig.model_validate_json(config_json)
-        adaptor = open_adaptor(config.adaptor, config.store)
-        store = open_objects(config.store.uri, config.store.filesystem)
-        return Place(config, adaptor, store, open_generation(config.output, adaptor, config.adaptor.width))
+        adaptor = open_adaptor(config.adaptor, config.source)
+        source = open_objects(config.source.uri, config.source.filesystem)
+        return Place(config, adaptor, source, open_output_version(config.output, adaptor, config.output.dim))
 
 
 class Subject:
@@ -73,13 +73,13 @@ class Subject:
     def __init__(self, place: Place, task: Task) -> None:
         self.place, self.task, self.record = place, task, task.record
         self.shard = Shard(task.record.shard, task.record.size, task.record.version)
-        self.columns = [place.config.store.id_column, place.config.store.vector_column]
+        self.columns = [place.config.source.id_column, place.config.source.vector_column]
         self.report = Report()
 
     @cached_property
     def source(self) -> Footer:
         """The footer of the shard; `InputError` when it is not the file that was compressed."""
-        footer = read_footer(self.place.store, self.shard, self.place.config.store)
+        footer = read_footer(self.place.source, self.shard, self.place.config.source)
         run = self.record.row_groups
         if run is not None and run.total != len(footer.row_group_rows):
             raise InputError(f"its source has {len(footer.row_group_rows)} row groups, recorded are {run.total}")
@@ -94,9 +94,9 @@ class Subject:
     def output_batches(self) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Ids (as text) and vectors of the output, batch by batch."""
         output = Shard(self.record.output, self.record.output_bytes, "")
-        with open_parquet(self.place.generation, output.key) as file:
+        with open_parquet(self.place.output_version, output.key) as file:
             groups = range(file.metadata.num_row_groups)
-        for batch in read_batches(self.place.generation, output, groups, BATCH_ROWS, self.columns):
+        for batch in read_batches(self.place.output_version, output, groups, BATCH_ROWS, self.columns):
             yield id_texts(batch.table.column(self.columns[0])), batch.table.column(self.columns[1])
 
     def found(self, check: str, problem: str) -> None:

@@ -22,7 +22,7 @@ _HASHED_BYTES = 1 << 20
 
 
 def check_item(config_json: str, task: Task) -> Report:
-    """Check one work item. Raises `InputError` or `RunError` only when store or artefact themselves cannot be used."""
+    """Check one work item. Raises `InputError` or `RunError` only when source or artefact themselves cannot be used."""
     subject = Subject(Place.of(config_json), task)
     try:
         if _FileChecker(subject).check():
@@ -52,7 +52,7 @@ class _FileChecker:
         return self._check_footer() and whole
 
     def _check_bytes(self) -> bool:
-        record, there = self._subject.record, self._subject.place.generation
+        record, there = self._subject.record, self._subject.place.output_version
         info = there.stat(record.output)
         if info is None:
             raise InputError("is missing")
@@ -64,7 +64,7 @@ class _FileChecker:
         return same
 
     def _has_digest(self, key: str, recorded: str | None, what: str) -> bool:
-        digest, there = hashlib.sha256(), self._subject.place.generation
+        digest, there = hashlib.sha256(), self._subject.place.output_version
         with there.arrow.open_input_stream(there.path(key), compression=None) as stream:
             while block := stream.read(_HASHED_BYTES):
                 digest.update(block)
@@ -75,36 +75,36 @@ class _FileChecker:
     def _check_footer(self) -> bool:
         """Stamps, columns and counts; whether the vectors can be looked into."""
         record, config = self._subject.record, self._subject.place.config
-        with open_parquet(self._subject.place.generation, record.output) as file:
+        with open_parquet(self._subject.place.output_version, record.output) as file:
             rows, schema = file.metadata.num_rows, file.schema_arrow
         self._subject.report.rows = rows
-        width, metadata = config.adaptor.width, schema.metadata or {}
+        dim, metadata = config.output.dim, schema.metadata or {}
         expected = stamps(
-            describe(config.store, self._subject.place.adaptor, width, config.output), record.shard, record.version
+            describe(config.source, self._subject.place.adaptor, dim, config.output), record.shard, record.version
         )
         for name, value in expected.items():
             found = metadata.get(f"matryoshka.{name}".encode(), b"nothing").decode(errors="replace")
             if found != value:
                 self._subject.found(STAMPS, f"footer says {name} {found}, expected {value}")
-        if (record.adaptor_id, record.width, record.dtype) != (expected["adaptor_id"], width, config.output.dtype):
-            self._subject.found(STAMPS, f"its record names adaptor {record.adaptor_id[:16]}…, width {record.width}")
+        if (record.adaptor_id, record.dim, record.encoding) != (expected["adaptor_id"], dim, config.output.encoding):
+            self._subject.found(STAMPS, f"its record names adaptor {record.adaptor_id[:16]}…, dim {record.dim}")
         if rows != record.rows_out:
             self._subject.found(ROWS, f"has {rows} rows, recorded are {record.rows_out}")
         if record.rows_in != record.rows_out + record.rows_quarantined:
             self._subject.found(ROWS, f"record counts {record.rows_in} in, {record.rows_out} out: they do not add up")
-        if not self._subject.task.in_store:
-            column = config.store.vector_column
+        if not self._subject.task.in_source:
+            column = config.source.vector_column
             kind = _type_of(schema, column)
-            expected_kind = short_field(pa.field(column, pa.null()), width, config.output.dtype).type
+            expected_kind = short_field(pa.field(column, pa.null()), dim, config.output.encoding).type
             if kind != expected_kind:
                 self._subject.found(COLUMNS, f"vectors are of type {kind}, expected {expected_kind}")
             return bool(kind == expected_kind) and self._has_ids(schema)
         return self._check_columns(schema)
 
     def _check_columns(self, schema: pa.Schema) -> bool:
-        config, column = self._subject.place.config, self._subject.place.config.store.vector_column
+        config, column = self._subject.place.config, self._subject.place.config.source.vector_column
         source = self._subject.source.schema
-        short = short_field(source.field(column), config.adaptor.width, config.output.dtype)
+        short = short_field(source.field(column), config.output.dim, config.output.encoding)
         expected = short_schema(source, column, short, {})
         for field_there, field_here in zip(schema, expected, strict=False):
             if (field_there.name, field_there.type) != (field_here.name, field_here.type):

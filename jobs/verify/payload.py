@@ -23,13 +23,13 @@ def first_changed(subject: Subject, output_rows: Integers, source_rows: Integers
 
     Says what differs first, or None. Both files are streamed, and only the row groups that hold such rows.
     """
-    vector = subject.place.config.store.vector_column
+    vector = subject.place.config.source.vector_column
     output = Shard(subject.record.output, subject.record.output_bytes, "")
-    with open_parquet(subject.place.generation, output.key) as file:
+    with open_parquet(subject.place.output_version, output.key) as file:
         there_names = set(file.schema_arrow.names)  # a missing column is a finding of its own
     columns = sorted({name for name in subject.source.schema.names if name != vector and name in there_names})
-    there = _rows(subject.place.generation, output, columns, output_rows)
-    source = _rows(subject.place.store, subject.shard, columns, source_rows)
+    there = _rows(subject.place.output_version, output, columns, output_rows)
+    source = _rows(subject.place.source, subject.shard, columns, source_rows)
     for row, here, found in zip(output_rows, source, there, strict=True):
         for (name, expected), (_, stored) in zip(here, found, strict=False):  # two columns may have one name
             if not stored.equals(expected) and _text(stored) != _text(expected):

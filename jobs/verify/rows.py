@@ -40,9 +40,9 @@ class RowChecker:
         self._picked = RowPicker(subject.task.sampled)
 
     def check(self) -> None:
-        """Check everything; of a shard that has left the store, only what the output itself can show."""
-        output_ids = self._judged_ids()
-        compared = self._subject.task.in_store and self._quarantine_can_be_read()
+        """Check everything; of a shard that has left the source, only what the output itself can show."""
+        output_ids = self._checked_ids()
+        compared = self._subject.task.in_source and self._quarantine_can_be_read()
         if compared:
             self._check_counts()
             difference = first_difference(self._source_ids(), output_ids)
@@ -53,8 +53,8 @@ class RowChecker:
             pass
         if compared:
             self._check_sample()
-        if self._subject.task.in_store:
-            unchanged(self._place.store, self._subject.shard)
+        if self._subject.task.in_source:
+            unchanged(self._place.source, self._subject.shard)
 
     def _quarantine_can_be_read(self) -> bool:
         """Without it, which rows of the source the output should hold is unknown."""
@@ -81,7 +81,7 @@ class RowChecker:
         if key is None:
             return np.empty(0, np.int64)
         names = added_columns(subject.source.schema)[1:]
-        there = self._place.generation
+        there = self._place.output_version
         info = there.stat(key)
         if info is None:
             raise InputError(f"its quarantine file {key} is missing")
@@ -100,18 +100,18 @@ class RowChecker:
         """Ids of the source as text, less those of the quarantined rows."""
         first, rejected, subject = 0, self._rejected, self._subject
         columns = subject.columns[:1]
-        for batch in read_batches(self._place.store, subject.shard, subject.groups, BATCH_ROWS, columns):
+        for batch in read_batches(self._place.source, subject.shard, subject.groups, BATCH_ROWS, columns):
             good = np.ones(batch.table.num_rows, bool)
             low, high = np.searchsorted(rejected, (first, first + len(good)))
             good[rejected[low:high] - first] = False
             first += len(good)
             yield id_texts(batch.table.column(columns[0])).filter(pa.array(good))
 
-    def _judged_ids(self) -> Iterator[pa.Array]:
+    def _checked_ids(self) -> Iterator[pa.Array]:
         """Ids of the output; on the way its vectors are judged and the sampled ones picked out."""
         first, prints = 0, [np.empty(0, np.uint64)]
         for ids, column in self._subject.output_batches():
-            self._judge_vectors(column, first)
+            self._check_vectors(column, first)
             self._picked.take(column, first)
             if self._subject.task.wants_ids:
                 prints.append(fingerprints(ids.drop_null()))
@@ -119,14 +119,14 @@ class RowChecker:
             yield ids
         self._subject.report.prints = np.concatenate(prints)
 
-    def _judge_vectors(self, column: pa.Array, first: int) -> None:
+    def _check_vectors(self, column: pa.Array, first: int) -> None:
         config = self._place.config
-        decoded = decode(column, config.adaptor.width)
+        decoded = decode(column, config.output.dim)
         bad = {row: why for row, why in decoded.reasons.items() if why != "zero vector"}
         if self._place.adaptor.metric == "cosine":
             with np.errstate(over="ignore"):
                 lengths = np.linalg.norm(decoded.vectors, axis=1)
-            for row in np.flatnonzero(np.abs(lengths - 1) > _LENGTH_TOLERANCE[config.output.dtype]).tolist():
+            for row in np.flatnonzero(np.abs(lengths - 1) > _LENGTH_TOLERANCE[config.output.encoding]).tolist():
                 bad.setdefault(row, f"length {lengths[row]:.6f}")
         if bad:
             row = min(bad)
@@ -145,20 +145,20 @@ class RowChecker:
         rows = chosen + np.searchsorted(good_before, chosen, side="right")
         rows += sum(subject.source.row_group_rows[: subject.groups.start])
         # By pyarrow alone, though compress reads directly: a check must not share what it checks.
-        store, dim = place.config.store, place.adaptor.dim
-        _, vectors, reasons = read_rows(place.store, subject.shard, store, rows, dim, direct=False)
+        source, input_dim = place.config.source, place.adaptor.input_dim
+        _, vectors, reasons = read_rows(place.source, subject.shard, source, rows, input_dim, direct=False)
         if reasons:
             position, why = next(iter(reasons.items()))
             subject.found(SAMPLE, f"row {chosen[position]} comes from an unusable vector: {why}")
             return
-        self._compare(chosen, place.adaptor.transform(vectors, place.config.adaptor.width), stored)
+        self._compare(chosen, place.adaptor.transform(vectors, place.config.output.dim), stored)
         if (changed := first_changed(subject, chosen, rows)) is not None:
             subject.found(SAMPLE, changed)
 
     def _compare(self, chosen: Integers, expected: Floats, stored: Floats) -> None:
         config = self._place.config
         allowed = config.verification.tolerance * np.maximum(1, np.abs(expected).max(axis=1, keepdims=True))
-        if config.output.dtype == "float16":
+        if config.output.encoding == "float16":
             limit = np.finfo(np.float16).max
             expected = np.clip(expected, -limit, limit)
             allowed = allowed + np.maximum(np.abs(stored) * _HALF_STEP, _SMALLEST_HALF)

@@ -22,7 +22,7 @@ class RowPicker:
         self._parts: list[Floats] = []
 
     def take(self, column: pa.Array, first: int) -> None:
-        """Look at a batch of vectors whose first row has the number `first`."""
+        """EvalStep at a batch of vectors whose first row has the number `first`."""
         low, high = np.searchsorted(self._rows, (first, first + len(column)))
         if high > low:
             vectors = decode(column, column.type.list_size).vectors

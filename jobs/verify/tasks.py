@@ -25,7 +25,7 @@ _NAMED_IDS = 10
 def check_outputs(config: VerifyConfig, tasks: Sequence[Task], id_rows: int) -> tuple[int, list[Finding]]:
     """Check every output on the connected cluster: rows in all, and what was found.
 
-    `id_rows` is the number of ids expected, to make room for their fingerprints. Raises `InputError` when store or
+    `id_rows` is the number of ids expected, to make room for their fingerprints. Raises `InputError` when source or
     artefact cannot be used, `RunError` for outages and when a worker keeps dying.
     """
     rows, filled, findings = 0, 0, []
@@ -56,7 +56,8 @@ def _name_doubled(config: VerifyConfig, tasks: Sequence[Task], twice: Fingerprin
         names.update(ids)
     shown = ", ".join(f"{name!r} ({count} times)" for name, count in sorted(names.items()) if count > 1)
     problem = (
-        f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the store itself has them twice "
+        f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the source itself has them "
+        f"twice "
         "(verification.unique_ids_up_to: 0 leaves this check out)"
     )
     return [Finding(UNIQUE, "all outputs", problem)]

@@ -22,7 +22,7 @@ DIM = 12
 
 
 def description(**changes: Any) -> dict[str, Any]:
-    about = {"dim": DIM, "widths": [4, DIM], "metric": "cosine", "form": "linear", "unit_input": True}
+    about = {"input_dim": DIM, "dims": [4, DIM], "metric": "cosine", "architecture": "linear", "unit_input": True}
     return {**about, "recipe": {"name": "default", "version": 1}, "settings": {"seed": 0}, "evidence": [], **changes}
 
 
@@ -40,7 +40,13 @@ def test_written_and_read_it_is_the_same(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     read = adaptor.load(tmp_path)
     assert read.adaptor_id == made.adaptor_id
-    assert (read.dim, read.widths, read.metric, read.form, read.unit_input) == (DIM, (4, DIM), "cosine", "linear", True)
+    assert (read.input_dim, read.dims, read.metric, read.architecture, read.unit_input) == (
+        DIM,
+        (4, DIM),
+        "cosine",
+        "linear",
+        True,
+    )
     assert np.array_equal(read.transform(matrix(2), 4), made.transform(matrix(2), 4))
     assert np.array_equal(read.rotation, matrix(1))
     assert read.to_files() == made.to_files()
@@ -106,34 +112,34 @@ def test_files_of_two_adaptors_do_not_mix() -> None:
 
 def test_tensors_that_do_not_fit_the_form_are_refused() -> None:
     with pytest.raises(InputError, match="do not fit together"):
-        from_files(build(description(form="mlp"), {"linear": matrix()}, matrix()).to_files())
+        from_files(build(description(architecture="mlp"), {"linear": matrix()}, matrix()).to_files())
     with pytest.raises(InputError, match=r"linear is float32 \(12, 12\), expected float32 \(13, 13\)"):
         from_files(build(description(dim=13), {"linear": matrix()}, matrix()).to_files())
 
 
 @pytest.mark.parametrize(
-    ("vectors", "width", "message"),
+    ("vectors", "dim", "message"),
     [
         (np.zeros((2, 5)), 4, r"shape \(2, 5\), but this adaptor takes \(n, 12\)"),
         (np.zeros(DIM), 4, r"shape \(12,\)"),
-        (np.ones((2, DIM)), 13, "width is 13, but this adaptor gives 1 to 12"),
-        (np.ones((2, DIM)), 0, "width is 0"),
+        (np.ones((2, DIM)), 13, "dim is 13, but this adaptor gives 1 to 12"),
+        (np.ones((2, DIM)), 0, "dim is 0"),
         (np.array([[1.0] * DIM, [np.nan] * DIM]), 4, "row 1 holds NaN"),
         (np.full((1, DIM), np.inf), 4, "row 0 holds NaN, infinity"),
     ],
 )
-def test_bad_input_is_named(vectors: Any, width: int, message: str) -> None:
+def test_bad_input_is_named(vectors: Any, dim: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        example().transform(vectors, width)
+        example().transform(vectors, dim)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, DIM), st.integers(0, 99), st.floats(-12, 12), st.sampled_from([np.float16, np.float32, np.float64])
 )
-def test_rows_keep_length_one_whatever_their_scale_and_type(width: int, seed: int, exponent: float, kind: Any) -> None:
+def test_rows_keep_length_one_whatever_their_scale_and_type(dim: int, seed: int, exponent: float, kind: Any) -> None:
     e = matrix(seed) * np.float64(10) ** (exponent if kind is not np.float16 else exponent / 6)
-    short = example().transform(e.astype(kind), width)
+    short = example().transform(e.astype(kind), dim)
     assert short.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(short.astype(np.float64), axis=1), 1, atol=1e-6)
 

@@ -124,7 +124,7 @@ def test_queries_are_anchors_of_the_narrow_map_only_and_dealt_to_workers() -> No
     parts = [anchor_rows(work, LOSS, training, (NARROW, 3), World(rank, 3)) for rank in range(3)]
     assert sorted(np.concatenate([part.anchors for part in parts])) == sorted(alone.anchors)
     assert all((part.anchors >= 60).any() for part in parts)
-    assert alone.candidates.max() < 50  # a query is no document of the store, whatever the terms
+    assert alone.candidates.max() < 50  # a query is no document of the source, whatever the terms
     assert anchor_rows(work, LOSS, with_shift(0.0, 0.0), (NARROW, 3), World()).shift is None
 
 
@@ -185,7 +185,7 @@ def test_the_objective_ranks_the_neighbours_of_shifted_anchors() -> None:
 
 
 def with_shift(noise: float, tilt: float) -> TrainingSettings:
-    return TRAINING.model_copy(update={"batch": 50, "narrow_noise": noise, "narrow_tilt": tilt})
+    return TRAINING.model_copy(update={"batch": 50, "head_noise": noise, "narrow_tilt": tilt})
 
 
 def _shifted(work: TrainingSet, training: TrainingSettings, step: int) -> tuple[Ids, Floats]:

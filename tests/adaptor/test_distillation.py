@@ -11,7 +11,7 @@ from adaptor.distillation import distil, teacher
 from adaptor.settings import Metric
 
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
-WIDTHS = (2, 3, 7)
+DIMS = (2, 3, 7)
 
 
 def draw(*shape: int, seed: int) -> torch.Tensor:
@@ -22,7 +22,7 @@ def listwise(
     teacher: torch.Tensor, student: torch.Tensor, scale: torch.Tensor, hidden: torch.Tensor, temperature: float
 ) -> torch.Tensor:
     """The plain formula: cross-entropy between softmax(teacher / τ) (p, q) and softmax(student · scale_w) (w, p, q),
-    less the teacher's entropy; mean over anchors, sum over widths: ()."""
+    less the teacher's entropy; mean over anchors, sum over dims: ()."""
     target = torch.softmax((teacher / temperature).masked_fill(hidden, -torch.inf), dim=-1)
     logits = (student * scale[:, None, None]).masked_fill(hidden, -torch.inf)
     match = -(target * torch.log_softmax(logits, dim=-1).masked_fill(hidden, 0.0)).sum(-1).mean(-1).sum()
@@ -46,11 +46,11 @@ def both(metric: Metric, kind: torch.dtype, **changed: torch.Tensor) -> list[tup
         of = torch.float64 if plain else kind
         leaves = [x.to(of).clone().requires_grad_() for x in (anchors, candidates, scale)]
         if plain:
-            prefixes = losses.prefix_similarities(leaves[0], leaves[1], WIDTHS, metric)
+            prefixes = losses.prefix_similarities(leaves[0], leaves[1], DIMS, metric)
             loss = listwise(full, prefixes, leaves[2], hidden, 0.05)
         else:
             lists = teacher(full.to(of), places(hidden), 0.05)
-            loss = distil((leaves[0], leaves[1]), WIDTHS, leaves[2], lists, metric)
+            loss = distil((leaves[0], leaves[1]), DIMS, leaves[2], lists, metric)
         torch.autograd.backward(3 * loss)
         results.append((loss.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)))
     return results
@@ -77,7 +77,7 @@ def test_loss_and_gradient_are_those_of_the_plain_formula(metric: Metric) -> Non
     assert len(plain) == len(ours) == 4
     for a, b in zip(plain, ours, strict=True):
         torch.testing.assert_close(b, a, rtol=1e-9, atol=1e-9)
-    assert ours[1][:, 7:].abs().max() == 0  # columns behind the last width
+    assert ours[1][:, 7:].abs().max() == 0  # columns behind the last dim
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -108,6 +108,6 @@ def test_a_worker_without_anchors_adds_nothing() -> None:
     nobody, candidates = torch.zeros(0, 9, requires_grad=True), torch.randn(8, 9, requires_grad=True)
     scale, nowhere = torch.ones(3, requires_grad=True), torch.zeros(0, dtype=torch.int64)
     lists = teacher(torch.zeros(0, 8), nowhere, 0.05)
-    torch.autograd.backward(distil((nobody, candidates), WIDTHS, scale, lists, "cosine"))
+    torch.autograd.backward(distil((nobody, candidates), DIMS, scale, lists, "cosine"))
     assert candidates.grad is not None
     assert not candidates.grad.any()

@@ -1,4 +1,4 @@
-"""Each loss term against loops in numpy float64, for every metric and all widths at once."""
+"""Each loss term against loops in numpy float64, for every metric and all dims at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from adaptor import losses
 from adaptor.settings import Metric
 
-WIDTHS = (2, 3, 7, 12)
+DIMS = (2, 3, 7, 12)
 METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
 
 
@@ -27,19 +27,19 @@ def similarity(a: Any, b: Any, metric: Metric) -> float:
 
 
 def table(left: Any, right: Any, metric: Metric) -> Any:
-    return np.array([[[similarity(a[:w], b[:w], metric) for b in right] for a in left] for w in WIDTHS])
+    return np.array([[[similarity(a[:w], b[:w], metric) for b in right] for a in left] for w in DIMS])
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_prefix_similarities_of_all_widths(metric: Metric) -> None:
     left, right = draw(4, 12), draw(5, 12, seed=1)
-    found = losses.prefix_similarities(left, right, WIDTHS, metric)
+    found = losses.prefix_similarities(left, right, DIMS, metric)
     np.testing.assert_allclose(found.numpy(), table(left, right, metric), atol=2e-5)
 
 
 def test_prefix_similarities_of_a_zero_prefix_are_zero_and_have_a_gradient() -> None:
     left = torch.zeros(1, 12, requires_grad=True)
-    found = losses.prefix_similarities(left, draw(2, 12), WIDTHS, "cosine")
+    found = losses.prefix_similarities(left, draw(2, 12), DIMS, "cosine")
     found.sum().backward()  # type: ignore[no-untyped-call]
     assert found.abs().max() == 0
     assert left.grad is not None

@@ -1,4 +1,4 @@
-"""The map that narrow outputs have to themselves: which widths it serves, and how wide outputs become narrow ones."""
+"""The low-dimensional head: which dims it serves, and how wide outputs become narrow ones."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ METRICS: tuple[Metric, ...] = ("cosine", "dot", "l2")
 def tensors(seed: int = 0) -> dict[str, Any]:
     draw = np.random.default_rng(seed)
     turn = np.linalg.qr(draw.normal(size=(DIM, DIM)))[0]
-    return {"linear": turn.astype(np.float32), "narrow": draw.normal(size=(BLOCK, NARROW)).astype(np.float32)}
+    return {"linear": turn.astype(np.float32), "head": draw.normal(size=(BLOCK, NARROW)).astype(np.float32)}
 
 
-def example(metric: Metric = "cosine", form: str = "orthogonal", **changed: Any) -> Adaptor:
-    about = {"dim": DIM, "widths": [4, DIM], "metric": metric, "form": form, "unit_input": True}
+def example(metric: Metric = "cosine", architecture: str = "orthogonal", **changed: Any) -> Adaptor:
+    about = {"input_dim": DIM, "dims": [4, DIM], "metric": metric, "architecture": architecture, "unit_input": True}
     return build({**about, "recipe": {}, "settings": {}}, {**tensors(), **changed}, np.eye(DIM, dtype=np.float32))
 
 
@@ -34,34 +34,34 @@ def rows(count: int = 50) -> Any:
     return np.random.default_rng(1).normal(size=(count, DIM)).astype(np.float32)
 
 
-def oracle(metric: Metric, width: int) -> Any:
+def oracle(metric: Metric, dim: int) -> Any:
     """In float64, in the order in which the documentation has it."""
-    linear, narrow = (tensors()[name].astype(np.float64) for name in ("linear", "narrow"))
+    linear, head = (tensors()[name].astype(np.float64) for name in ("linear", "head"))
     wide = rows().astype(np.float64) @ linear
-    short = (wide[:, :BLOCK] @ narrow)[:, :width] if width <= NARROW else wide[:, :width]
+    short = (wide[:, :BLOCK] @ head)[:, :dim] if dim <= NARROW else wide[:, :dim]
     return short / np.linalg.norm(short, axis=1, keepdims=True) if metric == "cosine" else short
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("width", range(1, DIM + 1))
-def test_every_width_is_what_the_formula_says(metric: Metric, width: int) -> None:
+@pytest.mark.parametrize("dim", range(1, DIM + 1))
+def test_every_width_is_what_the_formula_says(metric: Metric, dim: int) -> None:
     adaptor = example(metric)
-    np.testing.assert_allclose(adaptor.transform(rows(), width), oracle(metric, width), atol=2e-6)
-    np.testing.assert_allclose(on_device(adaptor, width, "cpu")(rows()), oracle(metric, width), atol=2e-6)
+    np.testing.assert_allclose(adaptor.transform(rows(), dim), oracle(metric, dim), atol=2e-6)
+    np.testing.assert_allclose(on_device(adaptor, dim, "cpu")(rows()), oracle(metric, dim), atol=2e-6)
 
 
-@given(given_width=st.integers(1, DIM), width=st.integers(1, DIM), metric=st.sampled_from(METRICS))
-def test_cut_is_transform_of_the_originals_or_a_refusal(given_width: int, width: int, metric: Metric) -> None:
+@given(given_width=st.integers(1, DIM), dim=st.integers(1, DIM), metric=st.sampled_from(METRICS))
+def test_cut_is_transform_of_the_originals_or_a_refusal(given_width: int, dim: int, metric: Metric) -> None:
     adaptor = example(metric)
     adapted = adaptor.transform(rows(), given_width)
-    possible = width <= given_width and (
-        given_width <= NARROW or width > NARROW or given_width >= BLOCK  # one family, or all that narrow is made of
+    possible = dim <= given_width and (
+        given_width <= NARROW or dim > NARROW or given_width >= BLOCK  # one family, or all that head is made of
     )
     if possible:
-        np.testing.assert_allclose(adaptor.cut(adapted, width), adaptor.transform(rows(), width), atol=2e-5)
+        np.testing.assert_allclose(adaptor.cut(adapted, dim), adaptor.transform(rows(), dim), atol=2e-5)
     else:
-        with pytest.raises(InputError, match=f"{given_width} columns cannot be cut to {width}"):
-            adaptor.cut(adapted, width)
+        with pytest.raises(InputError, match=f"{given_width} columns cannot be cut to {dim}"):
+            adaptor.cut(adapted, dim)
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, DIM + 1), (2, 2, 2)])
@@ -71,26 +71,26 @@ def test_what_no_transform_gave_cannot_be_cut(shape: tuple[int, ...]) -> None:
 
 
 def test_cut_without_a_narrow_map_is_the_prefix() -> None:
-    about = {"dim": DIM, "widths": [DIM], "metric": "cosine", "form": "linear", "unit_input": True}
+    about = {"input_dim": DIM, "dims": [DIM], "metric": "cosine", "architecture": "linear", "unit_input": True}
     plain = build({**about, "recipe": {}, "settings": {}}, {"linear": tensors()["linear"]}, tensors()["linear"])
     wide = plain.transform(rows(), DIM)
     np.testing.assert_array_equal(plain.cut(wide, 3), unit_rows(wide[:, :3]))
 
 
 @pytest.mark.parametrize(
-    "narrow",
+    "head",
     [np.ones(5), np.ones((3, 5)), np.ones((13, 5)), np.ones((8, 0)), np.ones((2, 2, 2))],
 )
-def test_a_narrow_map_of_an_impossible_shape_is_refused(narrow: Any) -> None:
-    made = example(narrow=narrow.astype(np.float32))
-    with pytest.raises(InputError, match=r"narrow is float32 .* expected float32 \('b', 'c ≤ b ≤ 12'\)"):
+def test_a_narrow_map_of_an_impossible_shape_is_refused(head: Any) -> None:
+    made = example(head=head.astype(np.float32))
+    with pytest.raises(InputError, match=r"head is float32 .* expected float32 \('b', 'c ≤ b ≤ 12'\)"):
         from_files(made.to_files())
 
 
 def test_only_the_orthogonal_form_may_have_one() -> None:
     with pytest.raises(InputError, match="do not fit together"):
-        from_files(example(form="linear").to_files())
+        from_files(example(architecture="linear").to_files())
 
 
 def test_the_id_follows_the_narrow_map() -> None:
-    assert example().adaptor_id != example(narrow=tensors(1)["narrow"]).adaptor_id
+    assert example().adaptor_id != example(head=tensors(1)["head"]).adaptor_id

@@ -10,7 +10,16 @@ import torch
 
 from adaptor.artefact import build
 from adaptor.errors import InputError
-from adaptor.model import Form, Linear, Orthogonal, fold, free_widths, freed, narrow_reach, new_form
+from adaptor.model import (
+    AdaptorModule,
+    Linear,
+    Orthogonal,
+    fold,
+    head_components,
+    new_model,
+    trainable_dims,
+    unconstrained,
+)
 from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.torch_transform import on_device
@@ -22,28 +31,34 @@ def random_rotation(seed: int = 0) -> Any:
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0].astype(np.float32)
 
 
-def trained(kind: str, leading: int | None = 8) -> Form:
-    """A form with weights as after some training."""
-    form = new_form(ModelSettings.model_validate({"form": kind, "leading": leading, "hidden": 7}), DIM, seed=3)
+def trained(kind: str, trained_components: int | None = 8) -> AdaptorModule:
+    """A module with weights as after some training."""
+    module = new_model(
+        ModelSettings.model_validate(
+            {"architecture": kind, "trained_components": trained_components, "hidden_units": 7}
+        ),
+        DIM,
+        seed=3,
+    )
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in form.parameters():
+        for parameter in module.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
-    return form
+    return module
 
 
-def artefact(form: Form, start: Any, metric: str = "cosine", scale: float = 1.0) -> Any:
-    kind = type(form).__name__.lower().replace("residual", "mlp")
+def artefact(module: AdaptorModule, start: Any, metric: str = "cosine", scale: float = 1.0) -> Any:
+    kind = type(module).__name__.lower().replace("residual", "mlp")
     about = {
-        "dim": DIM,
-        "widths": [4, DIM],
+        "input_dim": DIM,
+        "dims": [4, DIM],
         "metric": metric,
-        "form": kind,
+        "architecture": kind,
         "unit_input": True,
         "recipe": {},
         "settings": {},
     }
-    return build(about, fold(form, start, scale), start)
+    return build(about, fold(module, start, scale), start)
 
 
 def rows(count: int = 50) -> Any:
@@ -53,23 +68,23 @@ def rows(count: int = 50) -> Any:
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
 def test_an_untrained_form_is_the_identity(kind: str) -> None:
     z = torch.from_numpy(rows())
-    form = new_form(ModelSettings.model_validate({"form": kind, "leading": 8}), DIM, seed=0)
-    out = form(z)
+    module = new_model(ModelSettings.model_validate({"architecture": kind, "trained_components": 8}), DIM, seed=0)
+    out = module(z)
     assert torch.allclose(out, z[:, : out.shape[1]], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
 def test_the_first_columns_alone_are_those_of_all(kind: str) -> None:
-    form, z = trained(kind), torch.from_numpy(rows())
-    torch.testing.assert_close(form(z, 5), form(z)[:, :5], rtol=1e-5, atol=1e-5)
+    module, z = trained(kind), torch.from_numpy(rows())
+    torch.testing.assert_close(module(z, 5), module(z)[:, :5], rtol=1e-5, atol=1e-5)
 
 
 def test_the_seed_decides_the_perceptron_and_leaves_torchs_own_seed_alone() -> None:
-    settings = ModelSettings(form="mlp", hidden=5)
+    settings = ModelSettings(architecture="mlp", hidden_units=5)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, again, other = (new_form(settings, DIM, seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (new_model(settings, DIM, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.rand(1), expected)
     assert torch.equal(first["inner.weight"], again["inner.weight"])
     assert not torch.equal(first["inner.weight"], other["inner.weight"])
@@ -84,47 +99,47 @@ def test_an_orthogonal_form_keeps_every_full_width_inner_product() -> None:
 def test_an_orthogonal_form_scores_like_its_start_from_leading_on() -> None:
     start, e = random_rotation(), unit_rows(rows())
     fitted = artefact(trained("orthogonal", 8), start)
-    for width in (8, 9, 15, DIM):
-        ours, pca = fitted.transform(e, width), unit_rows((e @ start)[:, :width])
+    for dim in (8, 9, 15, DIM):
+        ours, pca = fitted.transform(e, dim), unit_rows((e @ start)[:, :dim])
         np.testing.assert_allclose(ours @ ours.T, pca @ pca.T, atol=1e-5)
     ours, pca = fitted.transform(e, 4), unit_rows((e @ start)[:, :4])
     assert np.abs(ours @ ours.T - pca @ pca.T).max() > 0.1  # below it, it is free to differ
 
 
 def test_free_widths_are_those_that_training_can_change() -> None:
-    assert free_widths(trained("orthogonal", 8), (4, 8, 16)) == (4,)
-    assert free_widths(trained("linear"), (4, 8, 16)) == (4, 8, 16)
+    assert trainable_dims(trained("orthogonal", 8), (4, 8, 16)) == (4,)
+    assert trainable_dims(trained("linear"), (4, 8, 16)) == (4, 8, 16)
 
 
 def test_leading_wider_than_the_store_means_all_of_it() -> None:
-    form = new_form(ModelSettings(leading=128), DIM, 0)
-    assert isinstance(form, Orthogonal)
-    assert form.leading == DIM
+    module = new_model(ModelSettings(trained_components=128), DIM, 0)
+    assert isinstance(module, Orthogonal)
+    assert module.trained_components == DIM
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
 def test_freed_starts_where_the_first_stage_ended(kind: str) -> None:
     z = torch.from_numpy(rows())
-    form = trained(kind)
-    before, after = form(z), freed(form, DIM)(z)
+    module = trained(kind)
+    before, after = module(z), unconstrained(module, DIM)(z)
     assert torch.allclose(before, after[:, : before.shape[1]], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
-@pytest.mark.parametrize("width", [1, 5, 8, DIM])
-def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, width: int) -> None:
+@pytest.mark.parametrize("dim", [1, 5, 8, DIM])
+def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, dim: int) -> None:
     start, e, scale = random_rotation(), rows(), 1.0 if metric == "cosine" else 2.5
-    form = trained(kind)
+    module = trained(kind)
     z = torch.from_numpy((unit_rows(e) if metric == "cosine" else e / np.float32(scale)) @ start)
     with torch.no_grad():
-        out = form(z)
-    expected = torch.cat([out, z[:, out.shape[1] :]], dim=1)[:, :width].double().numpy() * scale
+        out = module(z)
+    expected = torch.cat([out, z[:, out.shape[1] :]], dim=1)[:, :dim].double().numpy() * scale
     if metric == "cosine":
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    fitted = artefact(form, start, metric, scale)
-    np.testing.assert_allclose(fitted.transform(e, width), expected, atol=1e-5)
-    np.testing.assert_allclose(on_device(fitted, width, "cpu")(e), fitted.transform(e, width), atol=1e-5)
+    fitted = artefact(module, start, metric, scale)
+    np.testing.assert_allclose(fitted.transform(e, dim), expected, atol=1e-5)
+    np.testing.assert_allclose(on_device(fitted, dim, "cpu")(e), fitted.transform(e, dim), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
@@ -151,16 +166,16 @@ def test_squared_lengths_that_are_known_change_nothing(kind: str, metric: str) -
 
 def test_a_free_matrix_starts_as_a_copy_of_the_given_one_or_at_the_identity() -> None:
     given = torch.randn(3, 3, dtype=torch.float64)
-    form = Linear(3, given)
+    module = Linear(3, given)
     with torch.no_grad():
-        form.matrix.add_(1)
-    assert torch.equal(form.matrix, given + 1)
+        module.matrix.add_(1)
+    assert torch.equal(module.matrix, given + 1)
     assert torch.equal(Linear(3).matrix, torch.eye(3))
     assert Linear(3, given.to("meta")).matrix.device.type == "meta"  # as a GPU would be
 
 
 @pytest.mark.parametrize(
-    ("leading", "dim", "reach"), [(128, 384, 192), (5, 12, 7), (1, 3, 1), (12, 12, 12), (11, 12, 12)]
+    ("trained_components", "dim", "reach"), [(128, 384, 192), (5, 12, 7), (1, 3, 1), (12, 12, 12), (11, 12, 12)]
 )
-def test_narrow_outputs_are_made_of_half_as_many_again(leading: int, dim: int, reach: int) -> None:
-    assert narrow_reach(leading, dim) == reach
+def test_narrow_outputs_are_made_of_half_as_many_again(trained_components: int, dim: int, reach: int) -> None:
+    assert head_components(trained_components, dim) == reach

@@ -72,16 +72,16 @@ def test_evidence_of_pca_as_adaptor_equals_pca_and_full_width_is_perfect() -> No
     e = vectors(400)
     pca = rotation(moments(e, "cosine"))
     about = {
-        "dim": 10,
-        "widths": [3, 10],
+        "input_dim": 10,
+        "dims": [3, 10],
         "metric": "cosine",
-        "form": "linear",
+        "architecture": "linear",
         "unit_input": False,
         "recipe": {},
         "settings": {},
     }
     fitted = build(about, {"linear": pca}, pca)
-    found = {(r["method"], r["width"], r["metric"]): r for r in evidence(fitted, e[:50], e[50:])}
+    found = {(r["method"], r["dim"], r["metric"]): r for r in evidence(fitted, e[:50], e[50:])}
     records = {key: record["value"] for key, record in found.items()}
     for metric in ("overlap@10", "overlap@100", "pairwise_distance", "topk_distance"):
         assert records["adaptor", 3, metric] == pytest.approx(records["pca", 3, metric], abs=1e-6)

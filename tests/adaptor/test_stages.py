@@ -1,4 +1,5 @@
-"""The order of the stages, what passes from one to the next, and what the narrow map may and may not change."""
+"""The order of the stages, what passes from one to the next, and what the low-dimensional head may and may not
+change."""
 
 from __future__ import annotations
 
@@ -15,35 +16,35 @@ from adaptor.batches import LABELS, NARROW, ROTATION
 from adaptor.model import Linear, Orthogonal, fold
 from adaptor.neighbours import top_k
 from adaptor.rows import unit_rows
-from adaptor.selection import settle_narrow
+from adaptor.selection import select_head
 from adaptor.settings import ModelSettings
 from adaptor.stages import _narrow, outcome, stages, train_stages
-from adaptor.training import Job, Look, State
+from adaptor.training import EvalStep, Job, State
 from adaptor.training_set import with_log
-from adaptor.validation import judge, judge_widths
-from tests.adaptor.test_training import DIM, MODEL, TRAINING, WIDTHS, job, training_set
+from adaptor.validation import validate, validate_dims
+from tests.adaptor.test_training import DIM, DIMS, MODEL, TRAINING, job, training_set
 
-LEADING, REACH = 16, 24  # the block, and what narrow outputs are made of
+LEADING, REACH = 16, 24  # the block, and what low-dimensional outputs are made of
 NARROW_WIDTHS = (4, 8)
-ROTATED = MODEL.model_copy(update={"narrow": False})
-LINEAR = MODEL.model_copy(update={"form": "linear"})
+ROTATED = MODEL.model_copy(update={"low_dim_head": False})
+LINEAR = MODEL.model_copy(update={"architecture": "linear"})
 
 
 def work(supervised: bool = False, **changes: int) -> Job:
     return job(data=training_set(supervised), training=TRAINING.model_copy(update=changes))
 
 
-def fit(todo: Job, model: ModelSettings = MODEL, state: State | None = None) -> tuple[State, list[Look]]:
-    looks = list[Look]()
+def fit(todo: Job, model: ModelSettings = MODEL, state: State | None = None) -> tuple[State, list[EvalStep]]:
+    looks = list[EvalStep]()
     ended = train_stages(todo, model, state, lambda look: looks.append(replace(look, state=copy.deepcopy(look.state))))
     return ended, looks
 
 
 def folded(todo: Job, ended: State) -> Adaptor:
-    settled = outcome(ended, todo, MODEL)
-    about = {"dim": DIM, "widths": list(WIDTHS), "metric": "cosine", "form": "orthogonal", "unit_input": True}
+    selection = outcome(ended, todo, MODEL)
+    about = {"input_dim": DIM, "dims": list(DIMS), "metric": "cosine", "architecture": "orthogonal", "unit_input": True}
     start = np.eye(DIM, dtype=np.float32)  # the rows of the training set are started already
-    return build({**about, "recipe": {}, "settings": {}}, fold(settled.form, start, 1.0, settled.narrow), start)
+    return build({**about, "recipe": {}, "settings": {}}, fold(selection.module, start, 1.0, selection.head), start)
 
 
 def test_without_labels_narrow_outputs_are_learned_and_wide_ones_stay() -> None:
@@ -53,55 +54,55 @@ def test_without_labels_narrow_outputs_are_learned_and_wide_ones_stay() -> None:
     assert looks[-1].state.step == TRAINING.steps
     assert ended.best_score > ended.first_score
     rows, adaptor = todo.data.corpus, folded(todo, ended)
-    assert adaptor.narrow_width == NARROW_WIDTHS[-1]
-    for width in (12, LEADING, DIM):  # 12 is wider than any width that the map was judged at
-        np.testing.assert_array_equal(adaptor.transform(rows, width), unit_rows(rows[:, :width]))
-    narrow = outcome(ended, todo, MODEL).narrow
-    assert narrow is not None
-    assert narrow.shape == (REACH, NARROW_WIDTHS[-1])
-    assert narrow[LEADING:].abs().max() > 0.01  # it learned from coordinates beyond the block
-    expected = unit_rows(rows[:, :REACH].astype(np.float64) @ narrow.double().numpy()[:, :4])
+    assert adaptor.head_dim == NARROW_WIDTHS[-1]
+    for dim in (12, LEADING, DIM):  # 12 is wider than any dim that the map was judged at
+        np.testing.assert_array_equal(adaptor.transform(rows, dim), unit_rows(rows[:, :dim]))
+    head = outcome(ended, todo, MODEL).head
+    assert head is not None
+    assert head.shape == (REACH, NARROW_WIDTHS[-1])
+    assert head[LEADING:].abs().max() > 0.01  # it learned from coordinates beyond the block
+    expected = unit_rows(rows[:, :REACH].astype(np.float64) @ head.double().numpy()[:, :4])
     np.testing.assert_allclose(adaptor.transform(rows, 4), expected, atol=1e-6)
     np.testing.assert_allclose(adaptor.cut(adaptor.transform(rows, DIM), 4), expected, atol=1e-6)
     assert _judged(todo, ended) > ended.first_score
-    energy = np.square(rows[:, :REACH] @ narrow.numpy()).mean(axis=0)
+    energy = np.square(rows[:, :REACH] @ head.numpy()).mean(axis=0)
     assert (np.diff(energy[:4]) <= 1e-6).all()
     assert (np.diff(energy[4:]) <= 1e-6).all()
 
 
 def test_the_narrow_map_has_a_learning_rate_of_its_own() -> None:
     todo = work()
-    still = replace(todo, training=TRAINING.model_copy(update={"narrow_learning_rate": 1e-9}))
+    still = replace(todo, training=TRAINING.model_copy(update={"head_learning_rate": 1e-9}))
     moved = replace(todo, training=TRAINING.model_copy(update={"learning_rate": 1e-9}))
-    last = [fit(j)[1][-1].state.tensors["now.form.matrix"] for j in (still, moved)]
+    last = [fit(j)[1][-1].state.tensors["now.module.matrix"] for j in (still, moved)]
     torch.testing.assert_close(last[0], torch.eye(REACH), atol=1e-6, rtol=0)
     assert (last[1] - torch.eye(REACH)).abs().max() > 0.01
 
 
-@pytest.mark.parametrize(("dim", "leading", "rate"), [(384, 128, 6e-3), (24, 16, 6e-3), (1536, 512, 3e-3)])
-def test_the_learning_rate_falls_with_the_root_of_the_columns(dim: int, leading: int, rate: float) -> None:
+@pytest.mark.parametrize(("dim", "trained_components", "rate"), [(384, 128, 6e-3), (24, 16, 6e-3), (1536, 512, 3e-3)])
+def test_the_learning_rate_falls_with_the_root_of_the_columns(dim: int, trained_components: int, rate: float) -> None:
     data = replace(training_set(False), corpus=np.zeros((5, dim), np.float32))
-    assert _narrow(job(data=data), Orthogonal(leading)).training.learning_rate == pytest.approx(rate)
+    assert _narrow(job(data=data), Orthogonal(trained_components)).training.learning_rate == pytest.approx(rate)
 
 
 def test_without_a_narrow_map_the_block_is_rotated() -> None:
     todo = work()
     ended, looks = fit(todo, ROTATED)
     assert [s for s, _ in _stages(looks)] == [ROTATION]
-    settled = outcome(ended, todo, ROTATED)
-    assert settled.narrow is None
-    assert isinstance(settled.form, Orthogonal)
-    assert not torch.allclose(settled.form.exact(), torch.eye(LEADING).double(), atol=0.01)
+    selection = outcome(ended, todo, ROTATED)
+    assert selection.head is None
+    assert isinstance(selection.module, Orthogonal)
+    assert not torch.allclose(selection.module.exact(), torch.eye(LEADING).double(), atol=0.01)
 
 
-def _stages(looks: list[Look]) -> list[tuple[int, int]]:
+def _stages(looks: list[EvalStep]) -> list[tuple[int, int]]:
     firsts = {look.state.stage: i for i, look in reversed(list(enumerate(looks)))}
     return sorted(firsts.items(), key=lambda pair: pair[1])
 
 
 def _judged(todo: Job, ended: State) -> float:
-    best = ended.tensors["best.form.matrix"]
-    return float(judge_widths(Linear(len(best), best), todo.data, NARROW_WIDTHS, "cosine")[0].mean())
+    best = ended.tensors["best.module.matrix"]
+    return float(validate_dims(Linear(len(best), best), todo.data, NARROW_WIDTHS, "cosine")[0].mean())
 
 
 @pytest.mark.parametrize("queries", [0, 20])
@@ -121,16 +122,16 @@ def test_labels_take_the_place_of_the_narrow_map() -> None:
     todo = work(supervised=True)
     ended, looks = fit(todo)
     assert [s for s, _ in _stages(looks)] == [ROTATION, LABELS]
-    settled = outcome(ended, todo, MODEL)
-    assert isinstance(settled.form, Linear)
-    assert settled.narrow is None
+    selection = outcome(ended, todo, MODEL)
+    assert isinstance(selection.module, Linear)
+    assert selection.head is None
 
 
 def test_where_no_stage_has_anything_to_do_the_start_is_kept() -> None:
-    for todo in (work(steps=0), replace(work(), widths=(LEADING, DIM))):
+    for todo in (work(steps=0), replace(work(), dims=(LEADING, DIM))):
         ended, looks = fit(todo)
         assert (ended.stage, looks) == (ROTATION, [])
-        assert outcome(ended, todo, MODEL).narrow is None
+        assert outcome(ended, todo, MODEL).head is None
 
 
 def test_the_stages_and_their_steps_are_known_beforehand() -> None:
@@ -138,62 +139,62 @@ def test_the_stages_and_their_steps_are_known_beforehand() -> None:
     assert stages(work(), MODEL) == {NARROW: steps}
     assert stages(work(), ROTATED) == stages(work(), LINEAR) == {ROTATION: steps}
     assert stages(work(supervised=True), MODEL) == {ROTATION: steps} | labelled
-    assert stages(replace(work(), widths=(DIM,)), MODEL) == {}
-    assert stages(replace(work(supervised=True), widths=(DIM,)), MODEL) == labelled
-    assert stages(replace(work(), widths=(DIM,)), LINEAR) == {ROTATION: steps}
+    assert stages(replace(work(), dims=(DIM,)), MODEL) == {}
+    assert stages(replace(work(supervised=True), dims=(DIM,)), MODEL) == labelled
+    assert stages(replace(work(), dims=(DIM,)), LINEAR) == {ROTATION: steps}
 
 
 def test_the_other_forms_have_no_narrow_map() -> None:
-    for form in ("linear", "mlp"):
-        ended, _ = fit(work(), MODEL.model_copy(update={"form": form, "hidden": 8}))
+    for architecture in ("linear", "mlp"):
+        ended, _ = fit(work(), MODEL.model_copy(update={"architecture": architecture, "hidden_units": 8}))
         assert ended.stage == ROTATION
 
 
 def test_the_narrow_map_ends_before_the_first_width_that_lost() -> None:
-    todo = replace(work(), widths=NARROW_WIDTHS)
+    todo = replace(work(), dims=NARROW_WIDTHS)
     start, (ended, _) = Orthogonal(LEADING), fit(todo)
-    broken = ended.tensors["best.form.matrix"].clone()
+    broken = ended.tensors["best.module.matrix"].clone()
     broken[:, 4:8] = 0  # eight columns tell no more than four
-    settled = settle_narrow(start, Linear(REACH, broken), todo)
-    assert settled.form is start
-    assert settled.narrow is not None
-    assert settled.narrow.shape == (REACH, 4)
-    assert "width 8 lost" in settled.held_back[0]
-    assert "more than 4 columns stay as the start has them" in settled.held_back[0]
+    selection = select_head(start, Linear(REACH, broken), todo)
+    assert selection.module is start
+    assert selection.head is not None
+    assert selection.head.shape == (REACH, 4)
+    assert "dim 8 lost" in selection.fallback_notes[0]
+    assert "more than 4 columns stay as the start has them" in selection.fallback_notes[0]
 
 
 def test_a_narrow_map_that_gains_nothing_is_left_out() -> None:
-    todo = replace(work(), widths=NARROW_WIDTHS)
+    todo = replace(work(), dims=NARROW_WIDTHS)
     for matrix, words in (
         (torch.eye(REACH), "no more than chance"),
         (torch.ones(REACH, REACH), "more than 0 columns"),
         (torch.full((REACH, REACH), torch.nan), "more than 0 columns"),
     ):
-        settled = settle_narrow(Orthogonal(LEADING), Linear(REACH, matrix), todo)
-        assert settled.narrow is None
-        assert words in settled.held_back[0]
+        selection = select_head(Orthogonal(LEADING), Linear(REACH, matrix), todo)
+        assert selection.head is None
+        assert words in selection.fallback_notes[0]
 
 
 @pytest.mark.parametrize(("graded", "plain", "kept"), [(0.1, 0.0, True), (0.0, 0.1, False)])
 def test_the_graded_overlap_decides_whether_anything_was_gained(
     graded: float, plain: float, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def judged(form: Linear | Orthogonal, *_: object) -> Any:
+    def judged(module: Linear | Orthogonal, *_: object) -> Any:
         noise = np.random.default_rng(0).normal(scale=0.01, size=(2, 2, 100))
         return (noise - noise.mean(axis=2, keepdims=True) + np.array([graded, plain])[:, None, None]) * (
-            isinstance(form, Linear)
+            isinstance(module, Linear)
         )
 
-    monkeypatch.setattr("adaptor.selection.judge_widths", judged)
-    settled = settle_narrow(Orthogonal(LEADING), Linear(REACH), replace(work(), widths=NARROW_WIDTHS))
-    assert (settled.narrow is not None) == kept
+    monkeypatch.setattr("adaptor.selection.validate_dims", judged)
+    selection = select_head(Orthogonal(LEADING), Linear(REACH), replace(work(), dims=NARROW_WIDTHS))
+    assert (selection.head is not None) == kept
 
 
 def test_a_single_held_out_row_proves_nothing() -> None:
-    todo = replace(work(), widths=NARROW_WIDTHS)
+    todo = replace(work(), dims=NARROW_WIDTHS)
     one = replace(todo.data, held_out=todo.data.held_out[:1], truth=todo.data.truth[:1])
     ended, _ = fit(todo)
-    assert outcome(ended, replace(todo, data=one), MODEL).narrow is None
+    assert outcome(ended, replace(todo, data=one), MODEL).head is None
 
 
 def test_looks_judge_by_the_graded_overlap_with_the_searched_rows() -> None:
@@ -201,11 +202,11 @@ def test_looks_judge_by_the_graded_overlap_with_the_searched_rows() -> None:
     data = replace(
         todo.data, searched=40, truth=top_k(todo.data.held_out, todo.data.corpus[:40], np.arange(40), 10, "cosine").ids
     )
-    found = judge_widths(Linear(DIM), data, NARROW_WIDTHS, "cosine")
+    found = validate_dims(Linear(DIM), data, NARROW_WIDTHS, "cosine")
     graded, plain = found.mean(axis=1)
-    np.testing.assert_allclose(judge(Linear(DIM), data, NARROW_WIDTHS, "cosine", False), graded)
+    np.testing.assert_allclose(validate(Linear(DIM), data, NARROW_WIDTHS, "cosine", False), graded)
     assert np.abs(graded - plain).max() > 0.05
-    np.testing.assert_allclose(judge_widths(Linear(DIM), data, (DIM,), "cosine"), 1, atol=1e-9)
+    np.testing.assert_allclose(validate_dims(Linear(DIM), data, (DIM,), "cosine"), 1, atol=1e-9)
 
 
 def test_labels_that_train_nothing_leave_the_narrow_map() -> None:

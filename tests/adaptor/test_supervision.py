@@ -17,7 +17,7 @@ from adaptor.model import Linear
 from adaptor.rows import unit_rows
 from adaptor.training_set import Labels, Supervision, fresh, hold_out_queries
 from adaptor.validation import ndcg
-from adaptor.weight_interpolation import blend, largest_share
+from adaptor.weight_interpolation import interpolate_weights, largest_alpha
 
 
 def labels_of(pairs: list[tuple[int, int]]) -> Labels:
@@ -93,13 +93,13 @@ def noisy(means: list[float], queries: int, spread: float) -> Any:
 
 
 def test_of_shares_that_held_out_queries_cannot_tell_apart_the_largest_is_kept() -> None:
-    assert largest_share(noisy([0.60, 0.64, 0.66, 0.655, 0.65], 50, 0.2)) == 4  # a standard error of 0.04
-    assert largest_share(noisy([0.60, 0.64, 0.66, 0.655, 0.62], 5000, 0.1)) == 2  # a standard error of 0.002
+    assert largest_alpha(noisy([0.60, 0.64, 0.66, 0.655, 0.65], 50, 0.2)) == 4  # a standard error of 0.04
+    assert largest_alpha(noisy([0.60, 0.64, 0.66, 0.655, 0.62], 5000, 0.1)) == 2  # a standard error of 0.002
 
 
 def test_what_clearly_hurts_held_out_queries_is_not_kept() -> None:
-    assert largest_share(noisy([0.66, 0.64, 0.62, 0.60, 0.50], 400, 0.1)) == 0  # a standard error of 0.007
-    assert largest_share(noisy([0.64, 0.66, 0.62, 0.60, 0.50], 400, 0.1)) == 1
+    assert largest_alpha(noisy([0.66, 0.64, 0.62, 0.60, 0.50], 400, 0.1)) == 0  # a standard error of 0.007
+    assert largest_alpha(noisy([0.64, 0.66, 0.62, 0.60, 0.50], 400, 0.1)) == 1
 
 
 def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_kept() -> None:
@@ -110,11 +110,11 @@ def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_k
     asked = Supervision(queries, truth, np.zeros((60, 1), np.int64), queries, truth)
     good, bad = torch.eye(16), torch.from_numpy(draw.normal(size=(16, 16)).astype(np.float32))
     bad[:, 0] *= 100  # one direction drowns the others
-    form = Linear(16, bad)
-    share, score = blend(form, good, (corpus, asked), (4, 16), "cosine")
+    module = Linear(16, bad)
+    share, score = interpolate_weights(module, good, (corpus, asked), (4, 16), "cosine")
     assert share == 0
-    assert torch.equal(form.matrix.detach(), good)
-    form = Linear(16, good)  # the other way round: training found the good map
-    assert blend(form, bad, (corpus, asked), (4, 16), "cosine") == (1.0, score)
-    assert torch.equal(form.matrix.detach(), good)
+    assert torch.equal(module.matrix.detach(), good)
+    module = Linear(16, good)  # the other way round: training found the good map
+    assert interpolate_weights(module, bad, (corpus, asked), (4, 16), "cosine") == (1.0, score)
+    assert torch.equal(module.matrix.detach(), good)
     assert score > 0.9

@@ -15,17 +15,17 @@ import torch
 from adaptor.batches import NARROW, World, anchor_rows, query_rows
 from adaptor.gpu import gpu_seen
 from adaptor.losses import prefix_similarities
-from adaptor.model import new_form
+from adaptor.model import new_model
 from adaptor.neighbours import top_k
 from adaptor.objective import Objective, Trainee
 from adaptor.pca import moments, rotation
 from adaptor.rows import unit_rows
 from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
-from adaptor.training import Job, Look, State, _batches, learning_rate, train
+from adaptor.training import EvalStep, Job, State, _batches, learning_rate, train
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out, started
 
-DIM, WIDTHS = 32, (4, 8, 16, 32)
-MODEL = ModelSettings(leading=16)
+DIM, DIMS = 32, (4, 8, 16, 32)
+MODEL = ModelSettings(trained_components=16)
 TRAINING = TrainingSettings(
     steps=60, learning_rate=1e-2, supervised_steps=30, batch=32, candidates=64, evaluate_every=20
 )
@@ -64,15 +64,15 @@ def job(**changes: Any) -> Job:
         "loss": LossSettings(),
         "training": TRAINING,
         "metric": "cosine",
-        "widths": WIDTHS,
+        "dims": DIMS,
     }
     return Job(**{**settings, **changes})
 
 
-def run(work: Job, model: ModelSettings = MODEL, stage: int = 1) -> tuple[Any, State, list[Look]]:
-    form, state, looks = new_form(model, DIM, 0), State(stage), list[Look]()
-    train(form, work, state, lambda look: looks.append(replace(look, state=copy.deepcopy(look.state))))
-    return form, state, looks
+def run(work: Job, model: ModelSettings = MODEL, stage: int = 1) -> tuple[Any, State, list[EvalStep]]:
+    module, state, looks = new_model(model, DIM, 0), State(stage), list[EvalStep]()
+    train(module, work, state, lambda look: looks.append(replace(look, state=copy.deepcopy(look.state))))
+    return module, state, looks
 
 
 def test_it_learns_what_pca_does_not_know() -> None:
@@ -87,18 +87,18 @@ def test_it_learns_what_pca_does_not_know() -> None:
 
 def test_the_best_weights_are_kept_and_never_worse_than_the_start() -> None:
     wild = job(training=TRAINING.model_copy(update={"learning_rate": 3.0, "schedule": "constant"}))
-    form, state, looks = run(wild, MODEL.model_copy(update={"form": "linear"}))
+    module, state, looks = run(wild, MODEL.model_copy(update={"architecture": "linear"}))
     assert looks[-1].score < state.best_score == max(look.score for look in looks)
     assert state.best_score >= state.first_score
-    kept = {k.removeprefix("best.form."): v for k, v in state.tensors.items() if k.startswith("best.form.")}
-    assert all(torch.equal(kept[k], v) for k, v in form.state_dict().items())
+    kept = {k.removeprefix("best.module."): v for k, v in state.tensors.items() if k.startswith("best.module.")}
+    assert all(torch.equal(kept[k], v) for k, v in module.state_dict().items())
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not gpu_seen(), reason="needs a CUDA device")
 def test_a_gpu_learns_what_the_cpu_learns() -> None:
     # Not the same weights: Adam moves an entry whose gradient is nearly zero by the sign of its rounding.
-    linear = MODEL.model_copy(update={"form": "linear"})
+    linear = MODEL.model_copy(update={"architecture": "linear"})
     few = TRAINING.model_copy(update={"steps": 60, "evaluate_every": 20})
     (_, _, on_cpu), (_, _, on_gpu) = (
         run(job(training=few, device=torch.device(device)), linear, NARROW) for device in ("cpu", "cuda")
@@ -121,12 +121,12 @@ def test_of_looks_that_cannot_be_told_apart_the_last_counts(
 ) -> None:
     coming = iter(means)
     # Rows at ± 0.2 around the mean: over 100 rows a standard error of 0.02.
-    monkeypatch.setattr("adaptor.training.judge", lambda *_: np.tile([0.2, -0.2], 50) + next(coming))
+    monkeypatch.setattr("adaptor.training.validate", lambda *_: np.tile([0.2, -0.2], 50) + next(coming))
     _, state, looks = run(job())
     assert state.best_step == kept
     assert state.best_score == pytest.approx(max(means))
-    weights = looks[kept // 20].state.tensors["now.form.generator"]
-    assert torch.equal(state.tensors["best.form.generator"], weights)
+    weights = looks[kept // 20].state.tensors["now.module.generator"]
+    assert torch.equal(state.tensors["best.module.generator"], weights)
 
 
 @pytest.mark.parametrize(
@@ -139,22 +139,22 @@ def test_patience_ends_a_stage_with_labels_or_with_a_constant_learning_rate(
     # Without labels a falling learning rate is followed to its end, however long the score lies below the start's.
     lost = {"learning_rate": 1e-9, "patience": 20, "steps": 200, "supervised_steps": 200, "schedule": schedule}
     stale = job(data=training_set(supervised=stage == 2), training=TRAINING.model_copy(update=lost))
-    _, state, looks = run(stale, MODEL.model_copy(update={"form": "linear"}), stage)
+    _, state, looks = run(stale, MODEL.model_copy(update={"architecture": "linear"}), stage)
     assert looks[-1].finished
     assert (state.step < 200) == early
 
 
 @pytest.mark.parametrize(("stage", "patience"), [(1, 500), (2, 500), (2, 20)])
-@pytest.mark.parametrize("form", ["orthogonal", "linear", "mlp"])
-def test_continued_from_any_look_it_ends_with_the_same_bits(form: str, stage: int, patience: int) -> None:
-    model = MODEL.model_copy(update={"form": form, "hidden": 8})
+@pytest.mark.parametrize("architecture", ["orthogonal", "linear", "mlp"])
+def test_continued_from_any_look_it_ends_with_the_same_bits(architecture: str, stage: int, patience: int) -> None:
+    model = MODEL.model_copy(update={"architecture": architecture, "hidden_units": 8})
     # With no patience a high learning rate ends the stage before its last step.
     rate = 1e-2 if patience == 500 else 3e-2
     hurried = TRAINING.model_copy(update={"patience": patience, "learning_rate": rate, "supervised_steps": 60})
     work = job(data=training_set(supervised=stage == 2), training=TRAINING if patience == 500 else hurried)
     expected, ended, looks = run(work, model, stage)
     for look in looks:  # the last one, too: a fit may be killed between its last checkpoint and its artefact
-        again = new_form(model, DIM, 99)  # other first weights: they must come from the state
+        again = new_model(model, DIM, 99)  # other first weights: they must come from the state
         state = copy.deepcopy(look.state)
         train(again, work, state, lambda _: None)
         assert state.step == ended.step
@@ -162,7 +162,7 @@ def test_continued_from_any_look_it_ends_with_the_same_bits(form: str, stage: in
 
 
 def test_supervised_stage_finds_the_labelled_documents() -> None:
-    model = MODEL.model_copy(update={"form": "linear"})
+    model = MODEL.model_copy(update={"architecture": "linear"})
     _, state, _ = run(job(data=training_set(supervised=True)), model, stage=2)
     assert state.best_score > state.first_score
 
@@ -170,18 +170,18 @@ def test_supervised_stage_finds_the_labelled_documents() -> None:
 @pytest.mark.parametrize("name", ["topk", "pairwise", "reconstruction", "ranking"])
 def test_every_term_of_the_paper_trains_alone(name: str) -> None:
     loss = LossSettings.model_validate({"listwise": 0, "contrastive": 0, name: 1})
-    model = ModelSettings(form="mlp", hidden=8, start="identity")
+    model = ModelSettings(architecture="mlp", hidden_units=8, initialisation="identity")
     _, _, looks = run(job(loss=loss, data=training_set(supervised=True)), model, stage=2)
     assert np.isfinite([look.loss for look in looks]).all()
     last = looks[-1].state.tensors
-    moved = float(last["now.form.outer.weight"].abs().max()) > 0
+    moved = float(last["now.module.outer.weight"].abs().max()) > 0
     assert moved == (name != "reconstruction")  # f = 0 is where reconstruction is best
 
 
 def test_nothing_to_train_is_no_step() -> None:
-    form, state, looks = run(job(widths=(16, 32)))  # an orthogonal form cannot change these
+    module, state, looks = run(job(dims=(16, 32)))  # an orthogonal architecture cannot change these
     assert (state.step, looks) == (0, [])
-    assert float(form.generator.detach().abs().max()) == 0
+    assert float(module.generator.detach().abs().max()) == 0
 
 
 def test_learning_rate_falls_to_zero_or_stays() -> None:
@@ -215,9 +215,9 @@ def _worker(rank: int, size: int, folder: str) -> None:
 
     wrap = torch.nn.parallel.DistributedDataParallel
     gentle = TRAINING.model_copy(update={"learning_rate": 1e-3})
-    form, _, _ = run(job(training=gentle, world=World(rank, size), wrap=wrap, agree=agree))
+    module, _, _ = run(job(training=gentle, world=World(rank, size), wrap=wrap, agree=agree))
     if rank == 0:
-        np.save(f"{folder}/{size}.npy", form.rotation().detach().numpy())
+        np.save(f"{folder}/{size}.npy", module.rotation().detach().numpy())
     torch.distributed.destroy_process_group()
 
 
@@ -247,11 +247,11 @@ def test_three_workers_learn_what_one_learns(tmp_path: Path) -> None:
 def test_the_gradient_does_not_depend_on_the_number_of_workers() -> None:
     data, loss = training_set(supervised=True), LossSettings(topk=1, pairwise=1, reconstruction=1, ranking=1)
     assert data.supervision is not None
-    objective = Objective(loss, WIDTHS, "cosine")
+    objective = Objective(loss, DIMS, "cosine")
     corpus, queries = torch.from_numpy(data.corpus), torch.from_numpy(data.supervision.queries)
     gradients = []
     for size in (1, 2, 3):
-        trainee = Trainee(new_form(ModelSettings(form="linear"), DIM, 0), WIDTHS, 0.05)
+        trainee = Trainee(new_model(ModelSettings(architecture="linear"), DIM, 0), DIMS, 0.05)
         for rank in range(size):
             world = World(rank, size)
             rows = anchor_rows(data, loss, TRAINING, (2, 4), world)

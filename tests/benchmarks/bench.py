@@ -1,4 +1,4 @@
-"""The workplace of the throughput benchmark: where stores and outputs lie, and how each variant is run on them."""
+"""The workplace of the throughput benchmark: where sources and outputs lie, and how each variant is run on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUCKET = "benchmark"
 
 @dataclass(frozen=True)
 class Bench:
-    """Where everything lies: `data` holds a folder for each store, `local` the models, logs and (without `server`) the
+    """Where everything lies: `data` holds a folder for each source, `local` the models, logs and (without `server`) the
     data."""
 
     given: argparse.Namespace
@@ -39,21 +39,21 @@ class Bench:
 
     @property
     def data(self) -> str:
-        """Folder of stores and outputs for `filesystem`."""
+        """Folder of sources and outputs for `filesystem`."""
         return BUCKET if self.server else str(self.local)
 
     @property
     def filesystem(self) -> pafs.FileSystem:
-        """Where stores and outputs are."""
+        """Where sources and outputs are."""
         return self.job("", {}).filesystem
 
     def job(self, case: str, output_bytes: Mapping[str, int]) -> Job:
         """What a peer is told."""
         return Job(
-            store=f"{self.data}/{case}",
+            source=f"{self.data}/{case}",
             output=f"{self.data}/output",
             models=str(self.local / "models"),
-            width=self.given.width,
+            dim=self.given.dim,
             workers=self.given.workers,
             endpoint=self.server.endpoint if self.server else None,
             output_bytes=dict(output_bytes),
@@ -66,14 +66,14 @@ class Bench:
             return [sys.executable, "-m", "tests.benchmarks.peers", variant, str(self.local / "job.json"), *options]
         scheme = "s3://" if self.server else ""
         flags = {
-            "store.uri": scheme + job.store,
+            "source.uri": scheme + job.source,
             "output.uri": scheme + job.output,
             "adaptor.uri": str(self.local / "adaptor"),
-            "adaptor.width": str(job.width),
+            "output.dim": str(job.dim),
             "cluster.workers": str(job.workers),
         }
         if self.server:
-            flags |= {f"{place}.filesystem.endpoint": self.server.endpoint for place in ("store", "output")}
+            flags |= {f"{place}.filesystem.endpoint": self.server.endpoint for place in ("source", "output")}
         return [sys.executable, "-m", "jobs", "compress", *(f"--{name}={value}" for name, value in flags.items())]
 
     def run(self, variant: str, job: Job, *options: str) -> process_tree.Usage:
@@ -90,7 +90,7 @@ class Bench:
 
 
 class VariantFailed(Exception):
-    """A variant is not installed or does not work on this store."""
+    """A variant is not installed or does not work on this source."""
 
 
 def _remove(filesystem: pafs.FileSystem, folder: str) -> None:

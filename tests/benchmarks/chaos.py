@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.chaos --minutes 10 --seed 1 [--shards 300] [--rows 400] [--job compress|fit|both]
 
-A store of small shards on SeaweedFS behind a proxy that breaks requests, commands whose actors, raylet, head and driver
-are killed or stopped, a server that is killed and started again, a scratch disk that fills up. A command that fails is
-run again, as a scheduler would. In the end: one undisturbed run, `verify`, and an account of every row that uses none
-of the product's code. Prints a table and one line of JSON; exit status 0 only if nothing was lost, doubled or wrong and
-no command was stuck. Linux; the full disk needs root.
+A source of small shards on SeaweedFS behind a proxy that breaks requests, commands whose actors, raylet, head and
+driver are killed or stopped, a server that is killed and started again, a scratch disk that fills up. A command that
+fails is run again, as a scheduler would. In the end: one undisturbed run, `verify`, and an account of every row that
+uses none of the product's code. Prints a table and one line of JSON; exit status 0 only if nothing was lost, doubled or
+wrong and no command was stuck. Linux; the full disk needs root.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import psutil
 from jobs.storage.s3_clients import request_client
 from tests.benchmarks.chaos_faults import Disturber, SmallDisk
 from tests.benchmarks.chaos_fit import disturbed_fit
-from tests.benchmarks.chaos_store import DIM, WIDTH, Account, Store, account
+from tests.benchmarks.chaos_source import DIM, OUTPUT_DIM, Account, Source, account
 from tests.benchmarks.fault_proxy import FaultProxy
 from tests.benchmarks.sources import make_adaptor
 from tests.s3_server import ServerProcess
@@ -131,16 +131,16 @@ def _end(processes: set[psutil.Process]) -> None:
             process.kill()
 
 
-def _compress(site: Site, store: Store, minutes: float) -> dict[str, Any]:
-    """Rounds of disturbed runs, each into a generation of its own, until the time is up."""
+def _compress(site: Site, source: Source, minutes: float) -> dict[str, Any]:
+    """Rounds of disturbed runs, each into an output version of its own, until the time is up."""
     client = request_client(site.server.server.options)
-    expected = store.expected(_linear(site))
+    expected = source.expected(_linear(site))
 
     def sections(output: str) -> dict[str, Any]:
         return {
-            "store": {"uri": f"s3://{BUCKET}/store"},
-            "adaptor": {"uri": f"s3://{BUCKET}/adaptor", "width": WIDTH},
-            "output": {"uri": f"s3://{BUCKET}/{output}"},
+            "source": {"uri": f"s3://{BUCKET}/source"},
+            "adaptor": {"uri": f"s3://{BUCKET}/adaptor"},
+            "output": {"dim": OUTPUT_DIM, "uri": f"s3://{BUCKET}/{output}"},
             "cluster": {"workers": 2},
         }
 
@@ -181,14 +181,14 @@ def _linear(site: Site) -> Any:
     return load(site.folder / "adaptor").tensors["linear"]
 
 
-def _fill(site: Site, store: Store) -> None:
+def _fill(site: Site, source: Source) -> None:
     client = request_client(site.server.server.options)
     client.call_s3("create_bucket", Bucket=BUCKET)
-    make_adaptor(site.folder / "adaptor", DIM, [WIDTH])
+    make_adaptor(site.folder / "adaptor", DIM, [OUTPUT_DIM])
     for path in (site.folder / "adaptor").iterdir():
         client.pipe_file(f"{BUCKET}/adaptor/{path.name}", path.read_bytes())
-    for key, content in store.files():
-        client.pipe_file(f"{BUCKET}/store/{key}", content)
+    for key, content in source.files():
+        client.pipe_file(f"{BUCKET}/source/{key}", content)
 
 
 def _report(site: Site, results: dict[str, Any]) -> None:
@@ -231,12 +231,12 @@ def main() -> int:
         with FaultProxy(server.server.endpoint, given.seed) as proxy:
             disturber = Disturber(server, disk, given.seed, given.fault_seconds)
             site = Site(server, proxy, disk, disturber, folder, given.stuck_seconds)
-            store = Store(given.shards, given.rows, given.seed)
-            _fill(site, store)
+            source = Source(given.shards, given.rows, given.seed)
+            _fill(site, source)
             results: dict[str, Any] = {"seed": given.seed, "minutes": given.minutes}
             parts = 2 if given.job == "both" else 1
             if given.job != "fit":
-                results["compress"] = _compress(site, store, given.minutes / parts)
+                results["compress"] = _compress(site, source, given.minutes / parts)
             if given.job != "compress":
                 results["fit"] = disturbed_fit(site, BUCKET, given.minutes / parts)
             _report(site, results)

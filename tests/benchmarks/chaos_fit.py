@@ -26,13 +26,13 @@ def disturbed_fit(site: Site, bucket: str, minutes: float) -> dict[str, Any]:
     """One undisturbed fit, then disturbed ones until the time is up; what they agree in."""
     client = request_client(site.server.server.options)
     for number in range(SHARDS):
-        client.pipe_file(f"{bucket}/fit-store/{number}.parquet", _shard(number))
+        client.pipe_file(f"{bucket}/fit-source/{number}.parquet", _shard(number))
 
     def fit(name: str, until: float | None) -> int:
         sections: dict[str, dict[str, Any]] = {
-            "store": {"uri": f"s3://{bucket}/fit-store"},
+            "source": {"uri": f"s3://{bucket}/fit-source"},
             "output": {"uri": f"s3://{bucket}/{name}"},
-            "adaptor": {"leading": 16, "widths": [4, 8, 16, 32]},
+            "adaptor": {"trained_components": 16, "dims": [4, 8, 16, 32]},
             "training": {
                 "steps": 400,
                 "batch": 64,

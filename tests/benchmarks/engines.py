@@ -21,7 +21,7 @@ def ray_data(job: Job) -> None:
         return batch | {"vector": np.stack(batch["vector"]).astype(np.float32, copy=False) @ matrix}
 
     ray.init(address="local", num_cpus=job.workers, include_dashboard=False)
-    ray.data.read_parquet(job.store).map_batches(shorten, batch_format="numpy").write_parquet(job.output)
+    ray.data.read_parquet(job.source).map_batches(shorten, batch_format="numpy").write_parquet(job.output)
     ray.shutdown()
 
 
@@ -32,8 +32,8 @@ def spark(job: Job) -> None:
     from pyspark.sql.functions import col
 
     session = _spark_session(job)
-    store = session.read.parquet(job.store)
-    long = store.withColumn("long", array_to_vector(col("vector")))
+    source = session.read.parquet(job.source)
+    long = source.withColumn("long", array_to_vector(col("vector")))
     short = PCAModel.load(f"{job.models}/spark").transform(long)
     output = short.select("id", vector_to_array(col("short"), "float32").alias("vector"), "text")
     output.write.option("compression", "none").parquet(job.output)
@@ -45,14 +45,14 @@ def daft(job: Job) -> None:
     import daft as engine
 
     matrix = matrix_of(job)
-    kind = engine.DataType.fixed_size_list(engine.DataType.float32(), job.width)
+    kind = engine.DataType.fixed_size_list(engine.DataType.float32(), job.dim)
 
     @engine.udf(return_dtype=kind)  # type: ignore[untyped-decorator, unused-ignore]
     def shorten(vectors: Any) -> pa.Array:
         return column_of(vectors_of(vectors.to_arrow(), len(matrix)) @ matrix)
 
-    store = engine.read_parquet(f"{job.store}/*.parquet")
-    store.with_column("vector", shorten(store["vector"])).write_parquet(job.output, compression="none")
+    source = engine.read_parquet(f"{job.source}/*.parquet")
+    source.with_column("vector", shorten(source["vector"])).write_parquet(job.output, compression="none")
 
 
 def prepare_spark(job: Job) -> None:
@@ -63,7 +63,7 @@ def prepare_spark(job: Job) -> None:
 
     session = _spark_session(job)
     sample = session.createDataFrame([(row.tolist(),) for row in sample_of(job)[:1000]], "vector array<float>")
-    pca = PCA(k=job.width, inputCol="long", outputCol="short")
+    pca = PCA(k=job.dim, inputCol="long", outputCol="short")
     pca.fit(sample.select(array_to_vector(col("vector")).alias("long"))).write().overwrite().save(f"{job.models}/spark")
     session.stop()
 

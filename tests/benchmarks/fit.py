@@ -1,12 +1,12 @@
-"""What a training step costs beside a plain loop over widths, and what a whole fit costs with one and two workers.
+"""What a training step costs beside a plain loop over dims, and what a whole fit costs with one and two workers.
 
-    python tests/benchmarks/fit.py [--steps 20] [--repeats 5] [--store URI | --made-up ROWSxDIM] [--workers 1 2]
+    python tests/benchmarks/fit.py [--steps 20] [--repeats 5] [--source URI | --made-up ROWSxDIM] [--workers 1 2]
         [--json FILE] [-- more arguments of matryoshka fit]
 
-Step: the product's objective and, as its counterpart, the same loss the obvious way (for each width: cut, normalise,
+Step: the product's objective and, as its counterpart, the same loss the obvious way (for each dim: cut, normalise,
 multiply, soft-max, cross-entropy; autograd does the rest), interleaved, same rows, one thread, seconds of CPU. Both
-must give the same loss. With --store, `matryoshka fit` with default settings runs there with one and with two workers;
-its own summary tells the steps, and the seconds of each phase. --made-up makes a store for it. One GPU and a sample of
+must give the same loss. With --source, `matryoshka fit` with default settings runs there with one and with two workers;
+its own summary tells the steps, and the seconds of each phase. --made-up makes a source for it. One GPU and a sample of
 a million rows:
 
     python tests/benchmarks/fit.py --repeats 0 --made-up 1000000x1536 --workers 1 -- --mining.sample_rows 1000000 \
@@ -33,27 +33,29 @@ from torch import Tensor
 from torch.nn import functional
 
 from adaptor.batches import NARROW, AnchorRows, World, anchor_rows
-from adaptor.model import Linear, narrow_reach
+from adaptor.model import Linear, head_components
 from adaptor.objective import Objective, Trainee
-from adaptor.settings import WIDTH_LADDER, LossSettings, TrainingSettings
+from adaptor.settings import DIM_LADDER, LossSettings, TrainingSettings
 from adaptor.training_set import TrainingSet
-from tests.benchmarks.sources import StoreShape, make_store_with_all_cores
+from tests.benchmarks.sources import SourceShape, make_source_with_all_cores
 
 LOSS, TRAINING = LossSettings(), TrainingSettings()
 #: Rows, dimension and leading columns: the bundled set, and a large one.
 SHAPES = ((5_000, 384, 128), (100_000, 768, 256))
 
 
-def training_set(rows: int, dim: int) -> TrainingSet:
+def training_set(rows: int, input_dim: int) -> TrainingSet:
     """Unit rows with a falling spectrum and random neighbours: a step costs the same whatever they are."""
     draw = np.random.default_rng(0)
-    vectors = draw.standard_normal((rows, dim), dtype=np.float32) * (np.arange(1, dim + 1) ** -0.5).astype(np.float32)
+    vectors = draw.standard_normal((rows, input_dim), dtype=np.float32) * (np.arange(1, input_dim + 1) ** -0.5).astype(
+        np.float32
+    )
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     near = draw.integers(0, rows, (rows, 10))
     return TrainingSet(vectors, rows, near, vectors[:10], near[:10], rows)
 
 
-def plain_loss(trainee: Trainee, corpus: Tensor, widths: tuple[int, ...], rows: AnchorRows) -> Tensor:
+def plain_loss(trainee: Trainee, corpus: Tensor, dims: tuple[int, ...], rows: AnchorRows) -> Tensor:
     """The objective as one would write it first."""
     anchors, candidates = corpus[torch.from_numpy(rows.anchors)], corpus[torch.from_numpy(rows.candidates)]
     if rows.shift is not None:
@@ -62,10 +64,10 @@ def plain_loss(trainee: Trainee, corpus: Tensor, widths: tuple[int, ...], rows: 
     itself = torch.zeros(len(anchors), len(candidates), dtype=torch.bool)
     itself.view(-1)[torch.from_numpy(rows.itself)] = True
     total = torch.zeros(())
-    for number, width in enumerate(widths):
+    for number, dim in enumerate(dims):
         full = functional.normalize(anchors) @ functional.normalize(candidates).T
         target = torch.softmax((full / LOSS.temperature).masked_fill(itself, -torch.inf), dim=1)
-        short = functional.normalize(left[:, :width]) @ functional.normalize(right[:, :width]).T
+        short = functional.normalize(left[:, :dim]) @ functional.normalize(right[:, :dim]).T
         logs = torch.log_softmax((short * scale[number]).masked_fill(itself, -torch.inf), dim=1)
         match = torch.xlogy(target, target) - target * logs.masked_fill(itself, 0.0)
         total = total + match.sum(1).mean()
@@ -78,16 +80,16 @@ def _ours(objective: Objective, trainee: Trainee, corpus: Tensor) -> Callable[[A
 
 def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step, ours and plain, in turn; and how far their losses are apart."""
-    rows, dim, leading = shape
-    data, widths = training_set(rows, dim), tuple(w for w in WIDTH_LADDER if w <= dim)
+    rows, input_dim, trained_components = shape
+    data, dims = training_set(rows, input_dim), tuple(w for w in DIM_LADDER if w <= input_dim)
     corpus = torch.from_numpy(data.corpus)
     sides: dict[str, tuple[Callable[[AnchorRows], Tensor], torch.optim.Adam]] = {}
-    free = tuple(w for w in widths if w < leading)
+    free = tuple(w for w in dims if w < trained_components)
     for name in ("ours", "plain"):
-        trainee = Trainee(Linear(narrow_reach(leading, dim)), free, LOSS.temperature)
+        trainee = Trainee(Linear(head_components(trained_components, input_dim)), free, LOSS.temperature)
         objective = Objective(LOSS, free, "cosine")
         loss = _ours(objective, trainee, corpus) if name == "ours" else partial(plain_loss, trainee, corpus, free)
-        sides[name] = loss, torch.optim.Adam(trainee.parameters(), lr=TRAINING.narrow_learning_rate)
+        sides[name] = loss, torch.optim.Adam(trainee.parameters(), lr=TRAINING.head_learning_rate)
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     last = dict.fromkeys(sides, 0.0)
     for repeat in range(repeats + 1):
@@ -105,8 +107,8 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
     return {
         "case": "step",
         "rows": rows,
-        "dim": dim,
-        "widths": list(free),
+        "input_dim": input_dim,
+        "dims": list(free),
         **{f"{name}_cpu_ms": 1e3 * float(np.median(values[1:])) for name, values in seconds.items()},
         "ratio_median": float(np.median(ratios)),
         "ratio_spread": [ratios[0], ratios[-1]],
@@ -114,24 +116,26 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
     }
 
 
-def whole_fit(store: str, workers: int, more: list[str]) -> dict[str, Any]:
+def whole_fit(source: str, workers: int, more: list[str]) -> dict[str, Any]:
     """A fit in a process of its own, with default settings but for `more`."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "jobs", "fit", "--store.uri", store, "--output.uri", folder, *more]
+        command = [sys.executable, "-m", "jobs", "fit", "--source.uri", source, "--output.uri", folder, *more]
         began = time.perf_counter()
         subprocess.run([*command, "--cluster.workers", str(workers)], check=True, stdout=sys.stderr)
         seconds = time.perf_counter() - began
         summary = json.loads((Path(folder) / "summary.json").read_text())
-    return {"case": "fit", "store": store, "workers": workers, **summary, "seconds": seconds}
+    return {"case": "fit", "source": source, "workers": workers, **summary, "seconds": seconds}
 
 
 @contextmanager
 def made_up(size: str) -> Iterator[str]:
-    """A store of ROWSxDIM made-up vectors, as long as it is wanted."""
-    rows, dim = map(int, size.split("x"))
+    """A source of ROWSxDIM made-up vectors, as long as it is wanted."""
+    rows, input_dim = map(int, size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
-        make_store_with_all_cores(Path(folder) / "store", StoreShape.even(rows, -(-rows // 32), dim, 10_000, "list"))
-        yield f"{folder}/store"
+        make_source_with_all_cores(
+            Path(folder) / "source", SourceShape.even(rows, -(-rows // 32), input_dim, 10_000, "list")
+        )
+        yield f"{folder}/source"
 
 
 def main() -> int:
@@ -140,7 +144,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5, help="of the steps; 0: no steps")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--store")
+    where.add_argument("--source")
     where.add_argument("--made-up", metavar="ROWSxDIM")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--json", type=Path)
@@ -150,17 +154,18 @@ def main() -> int:
     results = [compare_steps(shape, given.steps, given.repeats) for shape in (SHAPES if given.repeats else ())]
     for found in results:
         print(
-            f"{found['rows']:,} x {found['dim']}, {len(found['widths'])} widths: {found['ours_cpu_ms']:.1f} ms of CPU a"
+            f"{found['rows']:,} x {found['input_dim']}, {len(found['dims'])} dims: {found['ours_cpu_ms']:.1f} ms of "
+            f"CPU a"
             f" step, a plain loop {found['plain_cpu_ms']:.1f}; ratio {found['ratio_median']:.2f} "
             f"[{found['ratio_spread'][0]:.2f}, {found['ratio_spread'][1]:.2f}]"
         )
-    with made_up(given.made_up) if given.made_up else nullcontext(given.store) as store:
-        for workers in given.workers if store else ():
-            found = whole_fit(store, workers, given.more)
+    with made_up(given.made_up) if given.made_up else nullcontext(given.source) as source:
+        for workers in given.workers if source else ():
+            found = whole_fit(source, workers, given.more)
             results.append(found)
             phases = ", ".join(f"{phase} {seconds:.1f}" for phase, seconds in found["phases"].items())
             print(
-                f"fit of {given.made_up or store}, {workers} workers: {found['seconds']:.1f} s "
+                f"fit of {given.made_up or source}, {workers} workers: {found['seconds']:.1f} s "
                 f"({phases}; {found['steps']} steps)"
             )
     print(json.dumps(results))

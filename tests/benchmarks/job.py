@@ -19,13 +19,13 @@ _SAMPLE_ROWS = 20_000
 
 @dataclass(frozen=True)
 class Job:
-    """`store` and `output` are folders (with an endpoint: `bucket/prefix`); `models` is a local folder. `output_bytes`
+    """`source` and `output` are folders (with an endpoint: `bucket/prefix`); `models` is a local folder. `output_bytes`
     tells the floor how much to write for each file."""
 
-    store: str
+    source: str
     output: str
     models: str
-    width: int
+    dim: int
     workers: int
     endpoint: str | None
     output_bytes: dict[str, int]
@@ -40,8 +40,8 @@ class Job:
 
     @property
     def files(self) -> list[str]:
-        """Names of the store's files."""
-        selector = pafs.FileSelector(self.store)
+        """Names of the source's files."""
+        selector = pafs.FileSelector(self.source)
         return sorted(info.base_name for info in self.filesystem.get_file_info(selector) if info.is_file)
 
     def to_json(self) -> str:
@@ -54,12 +54,12 @@ def row_groups(file: pq.ParquetFile) -> Iterable[pa.Table]:
     return (file.read_row_group(number, use_threads=False) for number in range(file.num_row_groups))
 
 
-def vectors_of(column: pa.Array | pa.ChunkedArray, dim: int) -> Floats:
-    """(n, dim) float32, without a copy where the column is float32 in one piece; nulls are not thought of."""
+def vectors_of(column: pa.Array | pa.ChunkedArray, input_dim: int) -> Floats:
+    """(n, d) float32, without a copy where the column is float32 in one piece; nulls are not thought of."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     flat = column.flatten().to_numpy(zero_copy_only=False)
-    vectors: Floats = flat.reshape(-1, dim).astype(np.float32, copy=False)
+    vectors: Floats = flat.reshape(-1, input_dim).astype(np.float32, copy=False)
     return vectors
 
 
@@ -70,16 +70,16 @@ def column_of(vectors: Floats) -> pa.Array:
 
 
 def matrix_of(job: Job) -> Floats:
-    """The (dim, width) matrix that the vectors are multiplied by."""
+    """The (input dimension, dim) matrix that the vectors are multiplied by."""
     matrix: Floats = np.load(f"{job.models}/matrix.npy", allow_pickle=False)
     return matrix
 
 
 def sample_of(job: Job) -> Floats:
-    """The first vectors of the store, for those that fit a PCA."""
+    """The first vectors of the source, for those that fit a PCA."""
     parts, rows = [], 0
     for name in job.files:
-        with job.filesystem.open_input_file(f"{job.store}/{name}") as source:
+        with job.filesystem.open_input_file(f"{job.source}/{name}") as source:
             for table in row_groups(pq.ParquetFile(source, pre_buffer=False)):
                 parts.append(vectors_of(table.column("vector"), len(matrix_of(job))))
                 rows += len(parts[-1])

@@ -41,7 +41,7 @@ def prepare_scikit_learn(job: Job) -> None:
     import joblib
     from sklearn.decomposition import PCA
 
-    joblib.dump(PCA(job.width).fit(sample_of(job)), f"{job.models}/scikit-learn.joblib")
+    joblib.dump(PCA(job.dim).fit(sample_of(job)), f"{job.models}/scikit-learn.joblib")
 
 
 def prepare_faiss(job: Job) -> None:
@@ -49,7 +49,7 @@ def prepare_faiss(job: Job) -> None:
     import faiss
 
     sample = sample_of(job)
-    transform = faiss.PCAMatrix(sample.shape[1], job.width)
+    transform = faiss.PCAMatrix(sample.shape[1], job.dim)
     transform.train(sample)
     faiss.write_VectorTransform(transform, f"{job.models}/faiss")
 
@@ -65,7 +65,7 @@ def _copy_bytes(job: Job, name: str) -> None:
     left = job.output_bytes[name]
     filesystem = job.filesystem
     with (
-        filesystem.open_input_stream(f"{job.store}/{name}") as source,
+        filesystem.open_input_stream(f"{job.source}/{name}") as source,
         filesystem.open_output_stream(f"{job.output}/{name}") as target,
     ):
         while chunk := source.read(_COPY_BYTES):
@@ -93,16 +93,16 @@ def _faiss_pca(job: Job, name: str) -> None:
     _shorten_file(job, name, transform.d_in, transform.apply)
 
 
-def _shorten_file(job: Job, name: str, dim: int, transform: Transform) -> None:
+def _shorten_file(job: Job, name: str, input_dim: int, transform: Transform) -> None:
     filesystem = job.filesystem
-    with filesystem.open_input_file(f"{job.store}/{name}") as source:
+    with filesystem.open_input_file(f"{job.source}/{name}") as source:
         file = pq.ParquetFile(source)
         index = file.schema_arrow.get_field_index("vector")
-        schema = file.schema_arrow.set(index, pa.field("vector", pa.list_(pa.float32(), job.width)))
+        schema = file.schema_arrow.set(index, pa.field("vector", pa.list_(pa.float32(), job.dim)))
         with (
             filesystem.open_output_stream(f"{job.output}/{name}") as target,
             pq.ParquetWriter(target, schema, compression="none", use_dictionary=False) as writer,
         ):
             for batch in row_groups(file):
-                short = column_of(transform(vectors_of(batch.column("vector"), dim)))
+                short = column_of(transform(vectors_of(batch.column("vector"), input_dim)))
                 writer.write_table(batch.set_column(index, schema.field(index), short))

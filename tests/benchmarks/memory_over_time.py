@@ -18,7 +18,7 @@ ROLES = ("driver", "workers", "Ray")
 
 @dataclass
 class Curve:
-    """What was seen of one run: `gb` of the store, `seconds` of each sample, and per role the resident memory in MB at
+    """What was seen of one run: `gb` of the source, `seconds` of each sample, and per role the resident memory in MB at
     each (of the largest process: driver, worker; of all together: Ray). `high` is the kernel's own mark of the highest
     that any one process of a role had, `own` the highest part of that which is no file."""
 
@@ -36,7 +36,7 @@ class Curve:
     def summary(self) -> dict[str, str | float]:
         """A row of the table."""
         return {
-            "store": self.name,
+            "source": self.name,
             "gb": round(self.gb, 3),
             "seconds": round(self.seconds[-1], 1),
             "worker_peak_mb": round(self.high["workers"], 1),
@@ -47,7 +47,7 @@ class Curve:
 
 
 def watch(command: Sequence[str], folder: Path, name: str, store_bytes: int) -> Curve:
-    """Run a command that compresses a store to its end. `SystemExit` when it fails."""
+    """Run a command that compresses a source to its end. `SystemExit` when it fails."""
     curve = Curve(name, store_bytes / 1e9)
     started = time.monotonic()
     environment = {**os.environ, "PYTHONPATH": str(folder)}

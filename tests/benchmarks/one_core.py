@@ -28,7 +28,7 @@ import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
 from jobs.adaptors import open_adaptor  # noqa: E402
-from jobs.commits.output_version import claim, describe, open_generation  # noqa: E402
+from jobs.commits.output_version import claim, describe, open_output_version  # noqa: E402
 from jobs.commits.work_items import WorkItem, plan  # noqa: E402
 from jobs.compress.row_transform import open_shortener  # noqa: E402
 from jobs.compress.shard import ShardCompressor  # noqa: E402
@@ -39,15 +39,15 @@ from jobs.sources.vectors import Batch, read_batches  # noqa: E402
 from jobs.storage.open import open_objects  # noqa: E402
 from tests.benchmarks.job import Job  # noqa: E402
 from tests.benchmarks.loops import multiply_file  # noqa: E402
-from tests.benchmarks.sources import VECTOR_TYPES, StoreShape, make_adaptor, make_store  # noqa: E402
+from tests.benchmarks.sources import VECTOR_TYPES, SourceShape, make_adaptor, make_source  # noqa: E402
 
-WIDTH = 64
+OUTPUT_DIM = 64
 _READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Record:
-    """CPU-seconds per GB of input of one part on one store, in one repeat."""
+    """CPU-seconds per GB of input of one part on one source, in one repeat."""
 
     case: str
     part: str
@@ -56,29 +56,31 @@ class Record:
 
 
 class Site:
-    """A store of one shape, and each part of the work on it as a function of nothing."""
+    """A source of one shape, and each part of the work on it as a function of nothing."""
 
-    def __init__(self, folder: Path, shape: StoreShape) -> None:
-        self.bytes = make_store(folder / "store", shape)
-        adaptor = make_adaptor(folder / "adaptor", shape.dim, [WIDTH])
+    def __init__(self, folder: Path, shape: SourceShape) -> None:
+        self.bytes = make_source(folder / "source", shape)
+        adaptor = make_adaptor(folder / "adaptor", shape.input_dim, [OUTPUT_DIM])
         (folder / "models").mkdir()
         (folder / "loop").mkdir()
-        np.save(folder / "models" / "matrix.npy", np.ascontiguousarray(adaptor.columns(WIDTH)))
+        np.save(folder / "models" / "matrix.npy", np.ascontiguousarray(adaptor.columns(OUTPUT_DIM)))
         self.config = CompressConfig.model_validate(
             {
-                "store": {"uri": str(folder / "store")},
-                "adaptor": {"uri": str(folder / "adaptor"), "width": WIDTH},
-                "output": {"uri": str(folder / "out")},
+                "source": {"uri": str(folder / "source")},
+                "adaptor": {"uri": str(folder / "adaptor")},
+                "output": {"dim": OUTPUT_DIM, "uri": str(folder / "out")},
             }
         )
         self._folder = folder
-        self._store = open_objects(self.config.store.uri, self.config.store.filesystem)
-        self._shards = list_shards(self._store)
-        generation = open_generation(self.config.output, open_adaptor(self.config.adaptor, self.config.store), WIDTH)
-        claim(generation, describe(self.config.store, adaptor, WIDTH, self.config.output))
-        self._generation = generation
+        self._source = open_objects(self.config.source.uri, self.config.source.filesystem)
+        self._shards = list_shards(self._source)
+        output_version = open_output_version(
+            self.config.output, open_adaptor(self.config.adaptor, self.config.source), OUTPUT_DIM
+        )
+        claim(output_version, describe(self.config.source, adaptor, OUTPUT_DIM, self.config.output))
+        self._output_version = output_version
         self._compressor = ShardCompressor(self.config)
-        self._shorten = open_shortener(adaptor, WIDTH, on_gpu=False)
+        self._shorten = open_shortener(adaptor, OUTPUT_DIM, on_gpu=False)
         self._columns = [batch.table.column("vector") for batch in self._batches(direct=True, columns=["vector"])]
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
@@ -98,17 +100,17 @@ class Site:
     def _read_bytes(self) -> None:
         buffer = bytearray(_READ_BYTES)
         for shard in self._shards:
-            with open(self._folder / "store" / shard.key, "rb", buffering=0) as file:
+            with open(self._folder / "source" / shard.key, "rb", buffering=0) as file:
                 while file.readinto(buffer):
                     pass
 
     def _batches(self, *, direct: bool, columns: Sequence[str]) -> Iterator[Batch]:
         for shard in self._shards:
-            groups = range(len(read_footer(self._store, shard, self.config.store).row_group_rows))
-            yield from read_batches(self._store, shard, groups, self.config.reading.batch_rows, columns, direct=direct)
+            groups = range(len(read_footer(self._source, shard, self.config.source).row_group_rows))
+            yield from read_batches(self._source, shard, groups, self.config.reading.batch_rows, columns, direct=direct)
 
     def _write(self, short: Sequence[pa.Array], *, directly: bool) -> None:
-        field = short_field(pa.field("vector", pa.list_(pa.float32())), WIDTH, "float32")
+        field = short_field(pa.field("vector", pa.list_(pa.float32())), OUTPUT_DIM, "float32")
         schema = pa.schema([field])
         layout = Layout(self.config.output.row_group_rows, "none", "vector", short_vectors=directly)
         with ShardWriter(self._folder / "written", schema, layout) as writer:
@@ -118,7 +120,13 @@ class Site:
 
     def _bare_loop(self) -> None:
         job = Job(
-            str(self._folder / "store"), str(self._folder / "loop"), str(self._folder / "models"), WIDTH, 1, None, {}
+            str(self._folder / "source"),
+            str(self._folder / "loop"),
+            str(self._folder / "models"),
+            OUTPUT_DIM,
+            1,
+            None,
+            {},
         )
         for name in job.files:
             multiply_file(job, name)
@@ -126,7 +134,7 @@ class Site:
     def _compress(self) -> None:
         for item in _items(self._shards):
             self._compressor.compress(item)
-            self._generation.delete(item.record.key)  # so that the next repeat does the same
+            self._output_version.delete(item.record.key)  # so that the next repeat does the same
 
 
 def _items(shards: Sequence[Shard]) -> Sequence[WorkItem]:
@@ -163,7 +171,7 @@ def table(records: Sequence[Record]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the chosen stores."""
+    """Measure the chosen sources."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000, help="of the first dimension; others have as many bytes")
     parser.add_argument("--dims", type=int, nargs="+", default=[384, 768])
@@ -173,13 +181,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     records = list[Record]()
-    for dim in given.dims:
-        rows = given.rows * given.dims[0] // dim
-        shape = StoreShape.even(rows, rows // 2, dim, rows // 4, "list")
+    for input_dim in given.dims:
+        rows = given.rows * given.dims[0] // input_dim
+        shape = SourceShape.even(rows, rows // 2, input_dim, rows // 4, "list")
         for vectors in VECTOR_TYPES:
             with tempfile.TemporaryDirectory(prefix="one-core-") as folder:
                 site = Site(Path(folder), replace(shape, vectors=vectors))
-                records += measure(f"{vectors}, {dim} dimensions", site, given.repeats)
+                records += measure(f"{vectors}, {input_dim} dimensions", site, given.repeats)
     print(table(records))
     if given.output is not None:
         given.output.write_text(json.dumps([asdict(record) for record in records], indent=1))

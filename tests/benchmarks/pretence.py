@@ -27,7 +27,7 @@ class PretendToCompress(CompressShards):
             quarantine=None,
             quarantine_sha256=None,
             adaptor_id="0" * 64,
-            width=self._config.adaptor.width,
-            dtype=self._config.output.dtype,
+            dim=self._config.output.dim,
+            encoding=self._config.output.encoding,
             versions={"numpy": "2"},
         )

@@ -20,7 +20,7 @@ import numpy as np
 
 from jobs.search import proxies as worth
 from jobs.search.methods import ORIGINAL
-from jobs.search.proxies import TRUTH, Kept, Worth, proxy_worth
+from jobs.search.proxies import TRUTH, Kept, ProxyValidity, proxy_validity
 from jobs.search.scoring import Record
 
 _Key = tuple[str, str, int, str]
@@ -28,18 +28,18 @@ _EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Record]]:
-    """Records by set, averaged over seeds. Where a set was also measured without judgments (rows of the store as
+    """Records by set, averaged over seeds. Where a set was also measured without judgments (rows of the source as
     queries), the proxies are those of that run: it is the situation that the figures are to speak about."""
     judged, label_free = (defaultdict[_Key, list[float]](list) for _ in range(2))
     for file in files:
         records = json.loads(file.read_text())
         values = judged if any(record["metric"] == TRUTH for record in records) else label_free
         for record in (record for record in records if record["method"] not in without):
-            values[record["set"], record["method"], record["width"], record["metric"]].append(record["value"])
+            values[record["set"], record["method"], record["dim"], record["metric"]].append(record["value"])
     by_set: dict[str, list[Record]] = defaultdict(list)
-    for (name, method, width, metric), numbers in {**judged, **label_free}.items():
+    for (name, method, dim, metric), numbers in {**judged, **label_free}.items():
         mean = float(np.mean(numbers))
-        by_set[name].append(Record(name, method, width, metric, mean, mean, mean, len(numbers)))
+        by_set[name].append(Record(name, method, dim, metric, mean, mean, mean, len(numbers)))
     return by_set
 
 
@@ -47,8 +47,8 @@ def kept(by_set: dict[str, list[Record]]) -> list[Kept]:
     """What columns of all sets kept of nDCG@10, by their overlap@10."""
     points = []
     for records in by_set.values():
-        value = {(r.method, r.width, r.metric): r.value for r in records}
-        full = next(r.width for r in records if r.method == ORIGINAL)
+        value = {(r.method, r.dim, r.metric): r.value for r in records}
+        full = next(r.dim for r in records if r.method == ORIGINAL)
         original = value[ORIGINAL, full, TRUTH]
         points += [
             (value[m, w, "overlap@10"], number / original)
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     given = parser.parse_args()
     by_set = read(given.files, given.without)
-    found: list[Worth] = [w for records in by_set.values() for w in proxy_worth(records)]
+    found: list[ProxyValidity] = [w for records in by_set.values() for w in proxy_validity(records)]
     bands = kept(by_set)
     for w in found:
         order = "-" if w.same_order is None else f"{w.same_order:.2f} of {w.pairs}"

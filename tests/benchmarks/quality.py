@@ -1,7 +1,7 @@
-"""Search quality of every method at every width, on every set, with several seeds: the table behind the README.
+"""Search quality of every method at every dim, on every set, with several seeds: the table behind the README.
 
     python tests/benchmarks/quality.py --data DIR --output DIR [--sets scifact …] [--methods default pca …]
-        [--seeds 3] [--widths 16 32 …] [--quick] [--threads N] [--report]
+        [--seeds 3] [--dims 16 32 …] [--quick] [--threads N] [--report]
 
 DIR holds sets as folders with corpus/*.parquet, queries.parquet and qrels.parquet (ids, vectors, a split column);
 absent ones are skipped, and without SciFact the bundled copy (`demo`) stands in. Methods learn from the corpus and,
@@ -29,7 +29,7 @@ from tests.benchmarks.contest.results import Run, original
 from tests.benchmarks.contest.scores import QueryScores, score
 from tests.benchmarks.contest.sets import SearchSet, load, present
 
-WIDTHS = (16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384)
+DIMS = (16, 32, 48, 64, 96, 100, 128, 192, 200, 256, 384)
 QUICK_SETS, QUICK_METHODS, QUICK_WIDTHS = ["demo"], ["truncation", "pca", "default"], (16, 32, 64, 128)
 
 
@@ -71,31 +71,31 @@ def _run(there: SearchSet, name: str, method: Method, seed: int, given: argparse
         maps = method.fit(there, seed)
         seconds = {"seconds": round(time.monotonic() - began, 1), "cpu_seconds": round(time.process_time() - cpu, 1)}
         kept.keep_maps(maps, {"method": name, "settings": method.settings, **seconds})
-    missing = [width for width in given.widths if kept.scores(width) is None and width <= len(there.vectors[0])]
+    missing = [dim for dim in given.dims if kept.scores(dim) is None and dim <= len(there.vectors[0])]
     found = score(there, maps, missing)
-    for width, scores in found.items():
-        kept.keep_scores(width, scores)
+    for dim, scores in found.items():
+        kept.keep_scores(dim, scores)
     if found:
         took = kept.facts()["cpu_seconds"]
-        print(f"{label}: {took:.0f} CPU-s to fit; nDCG@10 {_line(kept, given.widths)}", flush=True)
+        print(f"{label}: {took:.0f} CPU-s to fit; nDCG@10 {_line(kept, given.dims)}", flush=True)
 
 
-def _line(kept: Place, widths: tuple[int, ...]) -> str:
-    found = {width: kept.scores(width) for width in widths}
+def _line(kept: Place, dims: tuple[int, ...]) -> str:
+    found = {dim: kept.scores(dim) for dim in dims}
     return "  ".join(f"{w}: {s['ndcg@10'].mean():.3f}" for w, s in found.items() if s is not None)
 
 
 def _gather(sets: dict[str, SearchSet], methods: dict[str, Method], given: argparse.Namespace) -> list[Run]:
-    """All runs that are complete, of the methods and widths that were asked for."""
+    """All runs that are complete, of the methods and dims that were asked for."""
     runs = []
     for name, there in sets.items():
-        widths = [width for width in given.widths if width <= len(there.vectors[0])]
+        dims = [dim for dim in given.dims if dim <= len(there.vectors[0])]
         for method, contestant in methods.items():
             for seed in range(given.seeds):
                 kept = place(given.output / "kept", name, method, seed, contestant.key())
-                found = {width: kept.scores(width) for width in widths}
+                found = {dim: kept.scores(dim) for dim in dims}
                 scores: dict[int, QueryScores] = {w: s for w, s in found.items() if s is not None}
-                if len(scores) == len(widths):
+                if len(scores) == len(dims):
                     runs.append(Run(name, method, seed, scores))
         runs += original(runs, name, there.vectors.shape[1])
     return runs
@@ -108,15 +108,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", metavar="SET", help="scifact, nfcorpus, medquad, demo")
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all but the ablation's variants")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 … of the methods in which chance plays a part")
-    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
+    parser.add_argument("--dims", type=int, nargs="+", default=DIMS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of one fit")
-    parser.add_argument("--quick", action="store_true", help="minutes: the demo, three methods, four widths, one seed")
+    parser.add_argument("--quick", action="store_true", help="minutes: the demo, three methods, four dims, one seed")
     parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
     given = parser.parse_args()
     if given.quick:
         given.sets, given.methods, given.seeds = QUICK_SETS, QUICK_METHODS, 1
-        given.widths = QUICK_WIDTHS
-    given.widths = tuple(sorted({*given.widths}))
+        given.dims = QUICK_WIDTHS
+    given.dims = tuple(sorted({*given.dims}))
     return given
 
 

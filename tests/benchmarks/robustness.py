@@ -1,10 +1,10 @@
-"""Is the default recipe ever worse than PCA? Synthetic stores of every awkward kind, judged on rows that the fit never
+"""Is the default recipe ever worse than PCA? Synthetic sources of every awkward kind, judged on rows that the fit never
 saw.
 
     python -m tests.benchmarks.robustness [--cases few-rows,wide] [--seeds 0,1] [--output robustness.json]
 
-The stores are made of the bundled vectors: mixtures of pairs of them (so that there are as many as wanted and none is
-known), changed in awkward ways. 1,000 fresh rows search the sample and as many unseen rows; per width the table shows
+The sources are made of the bundled vectors: mixtures of pairs of them (so that there are as many as wanted and none is
+known), changed in awkward ways. 1,000 fresh rows search the sample and as many unseen rows; per dim the table shows
 the change of overlap@10 against PCA, in points, with an asterisk where it is below zero by more than two standard
 errors and half a point. The exit status is 1 if there is one.
 """
@@ -30,11 +30,11 @@ from adaptor.neighbours import top_k
 from adaptor.pca import moments, rotation
 from adaptor.quality import overlap_at_k
 from adaptor.rows import Floats, unit_rows
-from adaptor.selection import Settled
-from adaptor.settings import WIDTH_LADDER, LossSettings, Metric, MiningSettings, ModelSettings, TrainingSettings
+from adaptor.selection import Selection
+from adaptor.settings import DIM_LADDER, LossSettings, Metric, MiningSettings, ModelSettings, TrainingSettings
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
-from adaptor.training_set import JUDGED_K, MOST_JUDGED, TrainingSet, hold_out, started
+from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, TrainingSet, hold_out, started
 
 FRESH, TOLERANCE = 1_000, 0.005
 BUNDLED = Path(__file__).parents[1] / "data" / "scifact" / "corpus"
@@ -42,10 +42,10 @@ BUNDLED = Path(__file__).parents[1] / "data" / "scifact" / "corpus"
 
 @dataclass(frozen=True)
 class Case:
-    """A store: rows of the sample, dimension, metric, and how the vectors are changed."""
+    """A source: rows of the sample, dimension, metric, and how the vectors are changed."""
 
     rows: int = 5_000
-    dim: int = 384
+    input_dim: int = 384
     metric: Metric = "cosine"
     change: Callable[[Floats, np.random.Generator], Floats] = field(default=lambda vectors, draw: vectors)
 
@@ -77,10 +77,10 @@ CASES = {
     "few rows": Case(rows=500),
     "plain": Case(),
     "many rows": Case(rows=15_000),
-    "narrow": Case(dim=64),
-    "768": Case(dim=768),
-    "1,536": Case(dim=1536),
-    "wide": Case(rows=4_000, dim=3072),
+    "narrow": Case(input_dim=64),
+    "768": Case(input_dim=768),
+    "1,536": Case(input_dim=1536),
+    "wide": Case(rows=4_000, input_dim=3072),
     "common mean": Case(change=_common_mean),
     "lengths, cosine": Case(change=_lengths),
     "lengths, dot": Case(metric="dot", change=_lengths),
@@ -91,56 +91,62 @@ CASES = {
 }
 
 
-def mixtures(rows: int, dim: int, draw: np.random.Generator) -> Floats:
-    """Unit rows (n, dim) made of pairs of the bundled vectors: cut to `dim` by a random projection, or padded up to it
-    with noise of falling variance and turned at random."""
+def mixtures(rows: int, input_dim: int, draw: np.random.Generator) -> Floats:
+    """Unit rows (n, d) made of pairs of the bundled vectors: cut to `input_dim` by a random projection, or padded up to
+    it with noise of falling variance and turned at random."""
     table = pq.read_table(BUNDLED, columns=["vector"])["vector"].combine_chunks()
     known = table.flatten().to_numpy().reshape(len(table), -1)
     first, second = draw.integers(0, len(known), (2, rows))
     vectors = known[first] + draw.uniform(0, 0.7, (rows, 1)) * known[second]
-    if dim <= vectors.shape[1]:
-        turn = np.linalg.qr(draw.normal(size=(vectors.shape[1], dim)))[0]
+    if input_dim <= vectors.shape[1]:
+        turn = np.linalg.qr(draw.normal(size=(vectors.shape[1], input_dim)))[0]
     else:
-        spectrum = 0.3 / np.sqrt(1 + np.arange(dim - vectors.shape[1]))
+        spectrum = 0.3 / np.sqrt(1 + np.arange(input_dim - vectors.shape[1]))
         vectors = np.hstack([vectors, draw.normal(size=(rows, len(spectrum))) * spectrum / 4])
-        turn = np.linalg.qr(draw.normal(size=(dim, dim)))[0]
+        turn = np.linalg.qr(draw.normal(size=(input_dim, input_dim)))[0]
     return unit_rows((vectors @ turn).astype(np.float32))
 
 
-def fit(vectors: Floats, metric: Metric, seed: int) -> tuple[Adaptor, Settled]:
+def fit(vectors: Floats, metric: Metric, seed: int) -> tuple[Adaptor, Selection]:
     """The default recipe on a sample (n, d), as `matryoshka fit` does it, in this process."""
     found, training = moments(vectors, metric), TrainingSettings(seed=seed)
     start, scale = rotation(found), 1.0 if metric == "cosine" else float(np.sqrt(np.trace(found.outer) / found.rows))
     mining, (kept, held) = MiningSettings(), hold_out(len(vectors), MiningSettings().held_out, seed)
-    rows, held_out, dim = vectors[kept], vectors[held], vectors.shape[1]
-    numbers, searched = np.arange(len(rows), dtype=np.int64), min(MOST_JUDGED, len(rows))
+    rows, held_out, input_dim = vectors[kept], vectors[held], vectors.shape[1]
+    numbers, searched = np.arange(len(rows), dtype=np.int64), min(MAX_VALIDATION_ROWS, len(rows))
     mined = top_k(rows, rows, numbers, mining.neighbours, metric, numbers).ids
-    truth = top_k(held_out, rows[:searched], numbers[:searched], JUDGED_K, metric).ids
+    truth = top_k(held_out, rows[:searched], numbers[:searched], VALIDATION_K, metric).ids
     turned = (started(part, start, scale, metric) for part in (rows, held_out))
     data = TrainingSet(next(turned), len(rows), mined, next(turned), truth, searched)
-    widths = (*(w for w in WIDTH_LADDER if w < dim), dim)
-    job = Job(data, LossSettings(), training, metric, widths)
-    settled = outcome(train_stages(job, ModelSettings(), None, lambda look: None), job, ModelSettings())
-    about = {"dim": dim, "widths": list(widths), "metric": metric, "form": "orthogonal", "unit_input": False}
+    dims = (*(w for w in DIM_LADDER if w < input_dim), input_dim)
+    job = Job(data, LossSettings(), training, metric, dims)
+    selection = outcome(train_stages(job, ModelSettings(), None, lambda look: None), job, ModelSettings())
+    about = {
+        "input_dim": input_dim,
+        "dims": list(dims),
+        "metric": metric,
+        "architecture": "orthogonal",
+        "unit_input": False,
+    }
     return build(
-        {**about, "recipe": {}, "settings": {}}, fold(settled.form, start, scale, settled.narrow), start
-    ), settled
+        {**about, "recipe": {}, "settings": {}}, fold(selection.module, start, scale, selection.head), start
+    ), selection
 
 
-def judge(adaptor: Adaptor, corpus: Floats, fresh: Floats) -> list[dict[str, Any]]:
-    """Per width: overlap@10 of PCA, and the adaptor's mean change and its standard error over fresh rows."""
+def validate(adaptor: Adaptor, corpus: Floats, fresh: Floats) -> list[dict[str, Any]]:
+    """Per dim: overlap@10 of PCA, and the adaptor's mean change and its standard error over fresh rows."""
     numbers = np.arange(len(corpus), dtype=np.int64)
     truth, records = top_k(fresh, corpus, numbers, 10, adaptor.metric).ids, []
-    for width in adaptor.widths:
+    for dim in adaptor.dims:
         scores = {}
         for method in ("pca", "adaptor"):
-            asked, searched = (shortened(adaptor, method, rows, width) for rows in (fresh, corpus))
+            asked, searched = (shortened(adaptor, method, rows, dim) for rows in (fresh, corpus))
             scores[method] = overlap_at_k(truth, top_k(asked, searched, numbers, 10, adaptor.metric).ids, 10)
         change = scores["adaptor"] - scores["pca"]
         error = float(change.std() / np.sqrt(len(change)))
         records.append(
             {
-                "width": width,
+                "dim": dim,
                 "pca": float(scores["pca"].mean()),
                 "change": float(change.mean()),
                 "error": error,
@@ -153,18 +159,18 @@ def judge(adaptor: Adaptor, corpus: Floats, fresh: Floats) -> list[dict[str, Any
 def run(name: str, seed: int) -> list[dict[str, Any]]:
     """One case: prints its line, gives its records."""
     case, draw, began = CASES[name], np.random.default_rng([seed, 77]), time.perf_counter()
-    vectors = case.change(mixtures(2 * case.rows + FRESH, case.dim, draw), draw)
+    vectors = case.change(mixtures(2 * case.rows + FRESH, case.input_dim, draw), draw)
     sample, corpus, fresh = vectors[: case.rows], vectors[: 2 * case.rows], vectors[2 * case.rows :]
-    fitted, settled = fit(sample, case.metric, seed)
-    records = judge(fitted, corpus, fresh)
-    cells = (f"{r['width']}: {100 * r['change']:+.1f}{'*' if r['worse'] else ''}" for r in records[:-1])
-    notes = "".join(f"\n    {note}" for note in settled.held_back)
+    fitted, selection = fit(sample, case.metric, seed)
+    records = validate(fitted, corpus, fresh)
+    cells = (f"{r['dim']}: {100 * r['change']:+.1f}{'*' if r['worse'] else ''}" for r in records[:-1])
+    notes = "".join(f"\n    {note}" for note in selection.fallback_notes)
     print(
-        f"{name:16} {case.rows:6,} x {case.dim:<5,} seed {seed} | {'  '.join(cells)} | "
+        f"{name:16} {case.rows:6,} x {case.input_dim:<5,} seed {seed} | {'  '.join(cells)} | "
         f"{time.perf_counter() - began:.0f} s{notes}",
         flush=True,
     )
-    return [{"case": name, "seed": seed, "rows": case.rows, "dim": case.dim, **r} for r in records]
+    return [{"case": name, "seed": seed, "rows": case.rows, "input_dim": case.input_dim, **r} for r in records]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -181,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.output is not None:
         given.output.write_text(json.dumps(records, indent=1))
     worse = sum(r["worse"] for r in records)
-    print(f"{len(records)} widths of {len({(r['case'], r['seed']) for r in records})} fits; worse than PCA at {worse}")
+    print(f"{len(records)} dims of {len({(r['case'], r['seed']) for r in records})} fits; worse than PCA at {worse}")
     return 1 if worse else 0
 
 

@@ -1,11 +1,11 @@
-"""How good are advise's estimates from a sample? Against the exact values of the whole store.
+"""How good are advise's estimates from a sample? Against the exact values of the whole source.
 
     python tests/benchmarks/sample_size.py SET=FOLDER,ARTEFACT [...] [--shares 0.125 0.25 0.5] [--seeds 3] [--json OUT]
 
 FOLDER holds `corpus/`, `queries.parquet` and `qrels.parquet` (split `test`), ARTEFACT is what fit wrote for it. Runs
 the product's own sampling, search, carrying over and intervals, and prints for every measure: the error of the value on
 the sample, the error of the carried-over estimate, its highest, and how often the truth is at or above the lower end
-that advise decides by (97.5% wanted). Errors are means over methods, widths below the full one and seeds.
+that advise decides by (97.5% wanted). Errors are means over methods, dims below the full one and seeds.
 """
 
 from __future__ import annotations
@@ -33,39 +33,39 @@ _EVERY_ROW, _ANCHORS = 1_000_000, 4_000
 
 
 def subject(folder: Path, artefact: str, judged: bool, **advising: Any) -> Subject:
-    """What advise would measure; with queries and judgments, or with rows of the store."""
+    """What advise would measure; with queries and judgments, or with rows of the source."""
     tables = {name: {"uri": str(folder / f"{name}.parquet"), "split": "test"} for name in ("queries", "qrels")}
     config = AdviseConfig.model_validate(
-        {"store": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
+        {"source": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
         | {"advising": advising}
         | (tables if judged else {})
     )
     adaptor = load(artefact)
-    shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
-    queries = read_queries(config.queries, adaptor.dim) if config.queries else None
+    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
+    queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
-    return Subject(config, adaptor, adaptor.widths, shards, queries, qrels)
+    return Subject(config, adaptor, adaptor.dims, shards, queries, qrels)
 
 
 def errors(folder: Path, artefact: str, judged: bool, shares: list[float], seeds: int) -> Iterator[dict[str, Any]]:
     """One record per share of rows, seed, column and measure."""
     with Progress("whole") as progress:
-        whole = measure(subject(folder, artefact, judged, sample_rows=_EVERY_ROW, anchors=_ANCHORS), progress)
+        whole = measure(subject(folder, artefact, judged, sample_rows=_EVERY_ROW, sampled_queries=_ANCHORS), progress)
         truth = {(c, m): float(s.mean()) for c, by_metric in whole.curves[0].items() for m, s in by_metric.items()}
         for share in shares:
             for seed in range(1, seeds + 1):
-                rows = int(share * whole.store_rows)
+                rows = int(share * whole.source_rows)
                 found = measure(subject(folder, artefact, judged, sample_rows=rows, seed=seed), progress)
                 estimates = combine([estimate(scores, 400, seed) for scores in found.curves])
                 own = {metric: scored for _, scored in found.steps for metric in next(iter(scored.values()))}
                 for (column, metric), value in estimates.absolute.items():
-                    if column.method == ORIGINAL or column.width == load(artefact).dim:
+                    if column.method == ORIGINAL or column.dim == load(artefact).input_dim:
                         continue
                     yield {
                         "share": share,
                         "seed": seed,
                         "method": column.method,
-                        "width": column.width,
+                        "dim": column.dim,
                         "metric": metric,
                         "truth": truth[column, metric],
                         "sample": float(own[metric][column][metric].mean()),

@@ -1,6 +1,6 @@
 """Does compress keep all workers busy to the end, does a second machine help, and does anything go through the driver?
 
-    python -m tests.benchmarks.scheduling [--shards 1000 --gigabytes 3 --dim 384 --width 64] [--json FILE]
+    python -m tests.benchmarks.scheduling [--shards 1000 --gigabytes 3 --input-dim 384 --dim 64] [--json FILE]
 
 1. Shards two decades apart in size, in random order, on two workers of one raylet: time from the first start to the
    last end, against the work itself spread evenly (the sum of the times of the work items, over the workers).
@@ -30,16 +30,16 @@ from jobs.commits.work_items import WorkItem, plan
 from jobs.config.commands import CompressConfig
 from jobs.sources.parquet import list_shards
 from jobs.storage.open import open_objects
-from tests.benchmarks.sources import StoreShape, make_adaptor, make_store
+from tests.benchmarks.sources import SourceShape, make_adaptor, make_source
 
 Run = dict[str, Any]
 Address = tuple[str, int]
 
 
-def file_rows(shards: int, gigabytes: float, dim: int) -> tuple[int, ...]:
+def file_rows(shards: int, gigabytes: float, input_dim: int) -> tuple[int, ...]:
     """Rows of shards whose sizes are two decades apart, evenly on a logarithmic scale, in random order."""
     sizes = np.geomspace(1, 100, shards)
-    rows = sizes * (gigabytes * 1e9 / (dim * 4 + 50) / sizes.sum())
+    rows = sizes * (gigabytes * 1e9 / (input_dim * 4 + 50) / sizes.sum())
     return tuple(max(1, int(count)) for count in np.random.default_rng(0).permutation(rows))
 
 
@@ -101,12 +101,12 @@ def run(config: CompressConfig, items: tuple[WorkItem, ...], cores: list[int]) -
 
 
 def main() -> None:
-    """Make the store, run it on three clusters, print and write what came out."""
+    """Make the source, run it on three clusters, print and write what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, default=1000)
     parser.add_argument("--gigabytes", type=float, default=3.0)
-    parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--input-dim", type=int, default=384)
+    parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--folder", type=Path, default=None)
     parser.add_argument("--json", type=Path, default=None)
     given = parser.parse_args()
@@ -115,20 +115,23 @@ def main() -> None:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_LOG_LEVEL": "WARNING", "RAY_BACKEND_LOG_LEVEL": "fatal"}
     with tempfile.TemporaryDirectory(dir=given.folder, prefix="scheduling-") as name:
         folder = Path(name)
-        make_store(folder / "store", StoreShape(file_rows(given.shards, given.gigabytes, given.dim), given.dim, 20_000))
-        make_adaptor(folder / "adaptor", given.dim, [given.width])
+        make_source(
+            folder / "source",
+            SourceShape(file_rows(given.shards, given.gigabytes, given.input_dim), given.input_dim, 20_000),
+        )
+        make_adaptor(folder / "adaptor", given.input_dim, [given.dim])
         runs: list[Run] = []
         for cores in ([2], [1], [1, 1]):
             output = folder / f"output-{len(runs)}"
             config = CompressConfig.model_validate(
                 {
-                    "store": {"uri": str(folder / "store")},
-                    "adaptor": {"uri": str(folder / "adaptor"), "width": given.width},
-                    "output": {"uri": str(output)},
+                    "source": {"uri": str(folder / "source")},
+                    "adaptor": {"uri": str(folder / "adaptor")},
+                    "output": {"dim": given.dim, "uri": str(output)},
                     "cluster": {"workers": sum(cores)},
                 }
             )
-            shards = list_shards(open_objects(config.store.uri, config.store.filesystem))
+            shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
             runs.append(run(config, plan(shards, [], (), {}, config.reading.split_bytes).todo, cores))
             print("; ".join(f"{key} {value}" for key, value in runs[-1].items()), flush=True)
     print(f"a second raylet: {runs[1]['makespan_seconds'] / runs[2]['makespan_seconds']:.2f} times as fast")

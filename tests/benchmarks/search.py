@@ -88,7 +88,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "case": "search",
         "rows": given.rows,
-        "dim": given.dim,
+        "input_dim": given.dim,
         "neighbours": k,
         "cores": cores,
         "blas": os.environ.get("OPENBLAS_CORETYPE", "default"),

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.soak [--minutes 30] [--shards 100000] [--rows 200] [--output soak]
 
-The store is one shard under many names (hard links). Driver and workers are sampled every few seconds; when the time is
-up, the job is interrupted as a scheduler would (SIGTERM). Prints a table and one line of JSON, writes `<output>.json`
-and `<output>.png`; exit status 1 when anything grows, or the interrupt takes more than ten seconds.
+The source is one shard under many names (hard links). Driver and workers are sampled every few seconds; when the time
+is up, the job is interrupted as a scheduler would (SIGTERM). Prints a table and one line of JSON, writes
+`<output>.json` and `<output>.png`; exit status 1 when anything grows, or the interrupt takes more than ten seconds.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from tests.benchmarks.memory import ROOT, WIDTH, make_store
+from tests.benchmarks.memory import OUTPUT_DIM, ROOT, make_source
 from tests.benchmarks.sources import make_adaptor
 
 DIM = 64
@@ -47,13 +47,13 @@ Samples = dict[str, list[tuple[float, ...]]]
 
 
 def fill(place: Path, shards: int, rows: int) -> None:
-    """A store of one shard under many names, and an adaptor."""
-    make_adaptor(place / "adaptor", DIM, [WIDTH])
-    make_store(place / "one", rows, DIM, rows)
+    """A source of one shard under many names, and an adaptor."""
+    make_adaptor(place / "adaptor", DIM, [OUTPUT_DIM])
+    make_source(place / "one", rows, DIM, rows)
     (shard,) = (place / "one").iterdir()
     source = shard
     for number in range(shards):
-        link = place / "store" / f"{number // 1000:04}" / f"{number:07}.parquet"
+        link = place / "source" / f"{number // 1000:04}" / f"{number:07}.parquet"
         if number % 1000 == 0:
             link.parent.mkdir(parents=True)
         if number % _LINKS == 0:
@@ -101,7 +101,7 @@ def interrupt(driver: subprocess.Popen[bytes]) -> float:
     return seconds
 
 
-def judge(samples: Samples) -> list[dict[str, Any]]:
+def validate(samples: Samples) -> list[dict[str, Any]]:
     """For each role and measure: mean, growth over the whole time from a line through the samples, and whether flat."""
     found = []
     for role, rows in samples.items():
@@ -149,7 +149,7 @@ def draw(samples: Samples, path: Path) -> None:
 
 
 def main() -> int:
-    """Run the job and judge it."""
+    """Run the job and validate it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--shards", type=int, default=100_000)
@@ -160,9 +160,9 @@ def main() -> int:
         place = Path(folder)
         fill(place, given.shards, given.rows)
         config = {
-            "store": {"uri": str(place / "store")},
-            "adaptor": {"uri": str(place / "adaptor"), "width": 16},
-            "output": {"uri": str(place / "output")},
+            "source": {"uri": str(place / "source")},
+            "adaptor": {"uri": str(place / "adaptor")},
+            "output": {"dim": 16, "uri": str(place / "output")},
             "cluster": {"workers": 2},
         }
         (place / "config.json").write_text(json.dumps(config))
@@ -176,7 +176,7 @@ def main() -> int:
             seconds = interrupt(driver)
         runs = sum(1 for _ in (place / "output").glob("*/_ledger/*.json"))
         said = (place / "log.txt").read_text(errors="replace").splitlines()
-    measures = judge(samples)
+    measures = validate(samples)
     print(
         f"{runs:,} shard-runs in {given.minutes:g} minutes; interrupted in {seconds:.1f} s: {said[-1] if said else ''}"
     )

@@ -1,4 +1,4 @@
-"""Stores and adaptors for the benchmarks: made from a seed, with vectors that are spread like real ones."""
+"""Sources and adaptors for the benchmarks: made from a seed, with vectors that are spread like real ones."""
 
 from __future__ import annotations
 
@@ -24,31 +24,33 @@ VECTOR_TYPES: tuple[VectorType, ...] = get_args(VectorType)
 
 #: Rows made at once.
 _CHUNK_ROWS = 20_000
-_WORDS = ("vector", "store", "short", "column", "search", "quality", "adaptor", "width", "cosine", "shard", "row")
+_WORDS = ("vector", "source", "short", "column", "search", "quality", "adaptor", "dim", "cosine", "shard", "row")
 
 
 @dataclass(frozen=True)
-class StoreShape:
-    """What a store looks like: `file_rows` are the rows of each file, in order."""
+class SourceShape:
+    """What a source looks like: `file_rows` are the rows of each file, in order."""
 
     file_rows: tuple[int, ...]
-    dim: int
+    input_dim: int
     row_group_rows: int
     vectors: VectorType = "list"
 
     @classmethod
-    def even(cls, rows: int, rows_per_file: int, dim: int, row_group_rows: int, vectors: VectorType) -> StoreShape:
+    def even(
+        cls, rows: int, rows_per_file: int, input_dim: int, row_group_rows: int, vectors: VectorType
+    ) -> SourceShape:
         """Files of `rows_per_file` rows, the last one shorter."""
         whole, rest = divmod(rows, rows_per_file)
-        return cls((rows_per_file,) * whole + ((rest,) if rest else ()), dim, row_group_rows, vectors)
+        return cls((rows_per_file,) * whole + ((rest,) if rest else ()), input_dim, row_group_rows, vectors)
 
     @property
     def rows(self) -> int:
         """Rows of all files."""
         return sum(self.file_rows)
 
-    def startup(self, workers: int) -> StoreShape:
-        """The least store that needs everything a large one needs: one file of 64 rows for each worker."""
+    def startup(self, workers: int) -> SourceShape:
+        """The least source that needs everything a large one needs: one file of 64 rows for each worker."""
         return replace(self, file_rows=(64,) * workers)
 
 
@@ -73,20 +75,20 @@ class Embeddings:
         return unit
 
 
-def make_store(folder: Path, shape: StoreShape, seed: int = 0) -> int:
+def make_source(folder: Path, shape: SourceShape, seed: int = 0) -> int:
     """Write the files `part-00000.parquet` … with columns `id`, `vector` and `text`; their bytes.
 
     Uncompressed and without dictionary, as vectors are best stored.
     """
     folder.mkdir(parents=True)
-    embeddings = Embeddings(shape.dim, seed)
+    embeddings = Embeddings(shape.input_dim, seed)
     for number in range(len(shape.file_rows)):
         _write_file(folder, shape, number, embeddings)
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def make_store_with_all_cores(folder: Path, shape: StoreShape, seed: int = 0) -> int:
-    """The same with other numbers, each file by a process; for stores of many gigabytes."""
+def make_source_with_all_cores(folder: Path, shape: SourceShape, seed: int = 0) -> int:
+    """The same with other numbers, each file by a process; for sources of many gigabytes."""
     folder.mkdir(parents=True)
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as processes:
         files = range(len(shape.file_rows))
@@ -94,12 +96,12 @@ def make_store_with_all_cores(folder: Path, shape: StoreShape, seed: int = 0) ->
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _write_alone(folder: Path, shape: StoreShape, number: int, seed: int) -> None:
+def _write_alone(folder: Path, shape: SourceShape, number: int, seed: int) -> None:
     with threadpool_limits(1):
-        _write_file(folder, shape, number, Embeddings(shape.dim, seed, number))
+        _write_file(folder, shape, number, Embeddings(shape.input_dim, seed, number))
 
 
-def _write_file(folder: Path, shape: StoreShape, number: int, embeddings: Embeddings) -> None:
+def _write_file(folder: Path, shape: SourceShape, number: int, embeddings: Embeddings) -> None:
     schema = pa.schema([("id", pa.int64()), ("vector", _vector_type(shape)), ("text", pa.string())])
     first, rows = sum(shape.file_rows[:number]), shape.file_rows[number]
     path = folder / f"part-{number:05}.parquet"
@@ -108,15 +110,15 @@ def _write_file(folder: Path, shape: StoreShape, number: int, embeddings: Embedd
             writer.write_table(table, row_group_size=shape.row_group_rows)
 
 
-def make_adaptor(folder: Path, dim: int, widths: Sequence[int]) -> Adaptor:
+def make_adaptor(folder: Path, input_dim: int, dims: Sequence[int]) -> Adaptor:
     """Write an adaptor that rotates at random: as much arithmetic as a fitted one."""
     folder.mkdir(parents=True)
-    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(dim, dim)))[0].astype(np.float32)
+    rotation = np.linalg.qr(np.random.default_rng(1).normal(size=(input_dim, input_dim)))[0].astype(np.float32)
     description = {
-        "dim": dim,
-        "widths": list(widths),
+        "input_dim": input_dim,
+        "dims": list(dims),
         "metric": "cosine",
-        "form": "linear",
+        "architecture": "linear",
         "unit_input": False,
         "recipe": {"name": "default", "version": 1},
         "settings": {},
@@ -128,14 +130,14 @@ def make_adaptor(folder: Path, dim: int, widths: Sequence[int]) -> Adaptor:
     return adaptor
 
 
-def _vector_type(shape: StoreShape) -> pa.DataType:
+def _vector_type(shape: SourceShape) -> pa.DataType:
     if shape.vectors == "list":
         return pa.list_(pa.float32())
-    return pa.list_(pa.float16() if shape.vectors == "float16" else pa.float32(), shape.dim)
+    return pa.list_(pa.float16() if shape.vectors == "float16" else pa.float32(), shape.input_dim)
 
 
 def _row_groups(
-    embeddings: Embeddings, shape: StoreShape, schema: pa.Schema, first: int, rows: int
+    embeddings: Embeddings, shape: SourceShape, schema: pa.Schema, first: int, rows: int
 ) -> Iterator[pa.Table]:
     """Tables of one row group each; only the text of one and its vectors are held."""
     for start in range(first, first + rows, shape.row_group_rows):
@@ -147,9 +149,9 @@ def _row_groups(
         yield pa.concat_tables(chunks)
 
 
-def _table(embeddings: Embeddings, shape: StoreShape, schema: pa.Schema, ids: range) -> pa.Table:
+def _table(embeddings: Embeddings, shape: SourceShape, schema: pa.Schema, ids: range) -> pa.Table:
     vectors = embeddings.draw(len(ids))
     flat = pa.array((vectors.astype(np.float16) if shape.vectors == "float16" else vectors).reshape(-1))
-    column = pa.FixedSizeListArray.from_arrays(flat, shape.dim)
+    column = pa.FixedSizeListArray.from_arrays(flat, shape.input_dim)
     texts = [f"{_WORDS[row % 11]} {_WORDS[row % 7]} {_WORDS[row % 5]} of row {row}" for row in ids]
     return pa.table([pa.array(ids, pa.int64()), column.cast(schema.field("vector").type), texts], schema=schema)

@@ -63,12 +63,12 @@ def test_full_width_maps_that_only_turn_find_what_the_original_finds(there: Sear
 
 
 def test_reflections_start_as_the_identity_and_stay_orthogonal() -> None:
-    form = Householder(DIM, 0)
-    torch.testing.assert_close(form.matrix(), torch.eye(DIM), atol=1e-5, rtol=0)
+    module = Householder(DIM, 0)
+    torch.testing.assert_close(module.matrix(), torch.eye(DIM), atol=1e-5, rtol=0)
     with torch.no_grad():
-        form.mirrors.add_(torch.randn_like(form.mirrors))
-    moved, one_by_one = form.matrix(), torch.eye(DIM)
-    for mirror in form.mirrors:
+        module.mirrors.add_(torch.randn_like(module.mirrors))
+    moved, one_by_one = module.matrix(), torch.eye(DIM)
+    for mirror in module.mirrors:
         one_by_one = one_by_one @ (torch.eye(DIM) - 2 * torch.outer(mirror, mirror) / mirror.square().sum())
     torch.testing.assert_close(moved, one_by_one, atol=1e-4, rtol=0)
     assert (moved - torch.eye(DIM)).abs().max() > 0.1
@@ -118,9 +118,9 @@ def test_a_stage_keeps_as_many_columns_as_it_is_wide() -> None:
 def test_the_literature_learns_what_the_judgments_say(there: SearchSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "STEPS", 150)
     cut = score(there, METHODS["truncation"].fit(there, 0), [4, DIM])
-    for name, width in (("search-adaptor", DIM), ("smec", DIM), ("smec", 16), ("adawidth supervised", 16)):
+    for name, dim in (("search-adaptor", DIM), ("smec", DIM), ("smec", 16), ("adawidth supervised", 16)):
         maps = METHODS[name].fit(there, 0)
-        learned = score(there, maps, [width])[width]["ndcg@10"].mean()
+        learned = score(there, maps, [dim])[dim]["ndcg@10"].mean()
         assert learned > cut[DIM]["ndcg@10"].mean() + 0.02, name
 
 
@@ -145,12 +145,12 @@ def test_ours_is_compared_with_pca_and_with_the_best_other(there: SearchSet) -> 
     names = {"truncation": untrained.truncation, "pca": untrained.pca, "ours": untrained.pca_centred}
     runs = [Run("tiny", n, 0, score(there, {DIM: make(there, 0)}, [4, 8, DIM])) for n, make in names.items()]
     compared = comparisons(runs, "ours", ["truncation", "pca"])
-    values = {(run.method, width): s["ndcg@10"].mean() for run in runs for width, s in run.scores.items()}
+    values = {(run.method, dim): s["ndcg@10"].mean() for run in runs for dim, s in run.scores.items()}
     for row in compared:
-        expected = values["ours", row["width"]] - values[row["against"], row["width"]]
+        expected = values["ours", row["dim"]] - values[row["against"], row["dim"]]
         assert row["difference"] == pytest.approx(expected, abs=1e-5)
         assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-    best = {row["width"]: row["against"] for row in compared if row["role"] == "best"}
+    best = {row["dim"]: row["against"] for row in compared if row["role"] == "best"}
     assert best[4] == max(("truncation", "pca"), key=lambda name: values[name, 4])
     assert {row["seed"] for row in records(runs)} == {0}
     found = worth(runs + original(runs, "tiny", DIM), frozenset(["ours"]))

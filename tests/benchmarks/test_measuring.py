@@ -1,4 +1,4 @@
-"""What the benchmarks measure with is itself checked: costs over a tree of processes, tables, stores."""
+"""What the benchmarks measure with is itself checked: costs over a tree of processes, tables, sources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.benchmarks.sources import VECTOR_TYPES, StoreShape, VectorType, make_store
+from tests.benchmarks.sources import VECTOR_TYPES, SourceShape, VectorType, make_source
 from tests.benchmarks.throughput_report import Record, table
 
 # A child works for half a CPU-second holding 200 MB and then waits to be looked at; its parent does not wait for it.
@@ -59,16 +59,16 @@ def test_processes_that_nobody_waits_for_count(root: Path) -> None:
 
 @pytest.mark.parametrize("vectors", VECTOR_TYPES)
 def test_a_store_has_the_shape_that_was_asked_for(vectors: VectorType, tmp_path: Path) -> None:
-    shape = StoreShape.even(rows=250, rows_per_file=100, dim=24, row_group_rows=40, vectors=vectors)
-    size = make_store(tmp_path / "store", shape)
-    files = [pq.ParquetFile(path) for path in sorted((tmp_path / "store").iterdir())]
+    shape = SourceShape.even(rows=250, rows_per_file=100, input_dim=24, row_group_rows=40, vectors=vectors)
+    size = make_source(tmp_path / "source", shape)
+    files = [pq.ParquetFile(path) for path in sorted((tmp_path / "source").iterdir())]
     assert [file.metadata.num_rows for file in files] == [100, 100, 50]
     assert [files[0].metadata.row_group(index).num_rows for index in range(3)] == [40, 40, 20]
-    assert size == sum(path.stat().st_size for path in (tmp_path / "store").iterdir())
+    assert size == sum(path.stat().st_size for path in (tmp_path / "source").iterdir())
     kind = str(files[0].schema_arrow.field("vector").type)
     assert {"list": "list<", "fixed_size_list": "fixed_size_list<", "float16": "fixed_size_list<"}[vectors] in kind
     assert ("halffloat" in kind) == (vectors == "float16")
-    whole = pq.read_table(tmp_path / "store")
+    whole = pq.read_table(tmp_path / "source")
     assert whole.column("id").to_pylist() == list(range(250))
     rows = np.array(whole.column("vector").to_pylist(), dtype=np.float32)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=2e-3)

@@ -1,12 +1,12 @@
-"""How fast the whole store becomes short: compress beside the floor, a bare loop and what people would run instead.
+"""How fast the whole source becomes short: compress beside the floor, a bare loop and what people would run instead.
 
-    python -m tests.benchmarks.throughput [--rows 2000000 --dim 384 --width 64 --vectors list …] [--json FILE]
+    python -m tests.benchmarks.throughput [--rows 2000000 --input-dim 384 --dim 64 --vectors list …] [--json FILE]
     python -m tests.benchmarks.throughput --quick          # under 3 minutes on two cores
     python -m tests.benchmarks.throughput --s3             # the same files on a real S3 server (SeaweedFS, loopback)
     pip install -c constraints.txt '.[bench]'              # adds scikit-learn, Spark (needs Java 17) and Daft
 
 Every variant is a command of its own on the same files (in the page cache), on as many cores as there are workers, in
-turn, `--repeats` times. Each runs on a store of one tiny file for each worker too: that is its start-up (interpreter,
+turn, `--repeats` times. Each runs on a source of one tiny file for each worker too: that is its start-up (interpreter,
 imports, Ray, JVM, end). Steady state is the difference of the two runs, for seconds and CPU-seconds alike. Those of
 all processes of a command count. A variant that is not installed, or fails, is left out with a line.
 
@@ -34,14 +34,14 @@ from jobs.storage.s3_clients import request_client
 from tests.benchmarks import peers, throughput_report
 from tests.benchmarks.bench import BUCKET, OURS, Bench, VariantFailed
 from tests.benchmarks.job import Job
-from tests.benchmarks.sources import VECTOR_TYPES, StoreShape, make_adaptor, make_store
+from tests.benchmarks.sources import VECTOR_TYPES, SourceShape, make_adaptor, make_source
 from tests.benchmarks.throughput_report import Record
 from tests.s3_server import running_server
 
 ON_S3 = ("floor", "bare-loop", OURS)
 
 
-def measure(bench: Bench, cases: Mapping[str, StoreShape]) -> list[Record]:
+def measure(bench: Bench, cases: Mapping[str, SourceShape]) -> list[Record]:
     """All records: for each repeat and variant the start-up case, then the full one."""
     sizes = {case: _reference(bench, case) for case in cases}
     variants = [variant for variant in bench.given.variants if _prepared(bench, variant)]
@@ -57,7 +57,7 @@ def measure(bench: Bench, cases: Mapping[str, StoreShape]) -> list[Record]:
 
 
 def _both(
-    bench: Bench, variant: str, cases: Mapping[str, StoreShape], sizes: Mapping[str, dict[str, int]], repeat: int
+    bench: Bench, variant: str, cases: Mapping[str, SourceShape], sizes: Mapping[str, dict[str, int]], repeat: int
 ) -> Iterator[Record]:
     startup = 0.0
     for case, shape in cases.items():
@@ -69,9 +69,9 @@ def _both(
             case=f"{'s3' if bench.server else 'local'}-{shape.vectors}-{case}",
             variant=variant,
             rows=shape.rows,
-            dim=shape.dim,
-            width=job.width,
-            input_bytes=sum(info.size for info in _parquet_files(job.filesystem, job.store)),
+            input_dim=shape.input_dim,
+            dim=job.dim,
+            input_bytes=sum(info.size for info in _parquet_files(job.filesystem, job.source)),
             seconds=round(usage.seconds, 3),
             startup_seconds=round(startup, 3),
             cpu_seconds=round(usage.cpu_seconds, 3),
@@ -116,16 +116,16 @@ def _parquet_files(filesystem: pafs.FileSystem, folder: str) -> list[pafs.FileIn
 
 
 @contextmanager
-def _opened(given: argparse.Namespace, cases: Mapping[str, StoreShape]) -> Iterator[Bench]:
-    """Make stores, adaptor and, if asked, the S3 server with the stores on it."""
+def _opened(given: argparse.Namespace, cases: Mapping[str, SourceShape]) -> Iterator[Bench]:
+    """Make sources, adaptor and, if asked, the S3 server with the sources on it."""
     with ExitStack() as stack:
         local = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=given.folder, prefix="throughput-")))
         for case, shape in cases.items():
-            size = make_store(local / case, shape)
-            print(f"store {case}: {shape.rows:,} x {shape.dim}, {size / 1e9:.2f} GB", file=sys.stderr)
+            size = make_source(local / case, shape)
+            print(f"source {case}: {shape.rows:,} x {shape.input_dim}, {size / 1e9:.2f} GB", file=sys.stderr)
         (local / "models").mkdir()
-        adaptor = make_adaptor(local / "adaptor", given.dim, [given.width])
-        np.save(local / "models" / "matrix.npy", np.ascontiguousarray(adaptor.tensors["linear"][:, : given.width]))
+        adaptor = make_adaptor(local / "adaptor", given.input_dim, [given.dim])
+        np.save(local / "models" / "matrix.npy", np.ascontiguousarray(adaptor.tensors["linear"][:, : given.dim]))
         server = None
         if given.s3:
             (local / "server").mkdir()
@@ -144,8 +144,8 @@ def _arguments() -> argparse.Namespace:
     names = ["floor", "bare-loop", OURS, *(name for name in peers.VARIANTS if name not in ("floor", "bare-loop"))]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--dim", type=int, default=384)
-    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--input-dim", type=int, default=384)
+    parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--rows-per-file", type=int, default=100_000)
     parser.add_argument("--row-group-rows", type=int, default=50_000)
     parser.add_argument("--vectors", choices=VECTOR_TYPES, default="list")
@@ -169,7 +169,7 @@ def main() -> None:
     """Measure, print the table, write the records."""
     given = _arguments()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: given.workers])
-    full = StoreShape.even(given.rows, given.rows_per_file, given.dim, given.row_group_rows, given.vectors)
+    full = SourceShape.even(given.rows, given.rows_per_file, given.input_dim, given.row_group_rows, given.vectors)
     cases = {"startup": full.startup(given.workers), "full": full}
     try:
         with _opened(given, cases) as bench:

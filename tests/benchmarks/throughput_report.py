@@ -11,13 +11,13 @@ from typing import Any
 @dataclass(frozen=True)
 class Record:
     """One run. `seconds` and `cpu_seconds` are those of the whole command; `startup_seconds` those of the same variant
-    on the start-up store in the same repeat. `case` is `<where>-<vector type>-<startup or full>`."""
+    on the start-up source in the same repeat. `case` is `<where>-<vector type>-<startup or full>`."""
 
     case: str
     variant: str
     rows: int
+    input_dim: int
     dim: int
-    width: int
     input_bytes: int
     seconds: float
     startup_seconds: float
@@ -54,7 +54,7 @@ def table(records: Sequence[Record], base: str) -> str:
     against = next((line for line in lines if line.variant == base), lines[0])
     first = full[0]
     head = (
-        f"{first.case.removesuffix('-full')}: {first.rows:,} x {first.dim} -> {first.width}, "
+        f"{first.case.removesuffix('-full')}: {first.rows:,} x {first.input_dim} -> {first.dim}, "
         f"{first.input_bytes / 1e9:.2f} GB, {1 + max(record.repeat for record in records)} repeats"
     )
     columns: list[tuple[str, Callable[[_Line], str]]] = [
@@ -69,8 +69,8 @@ def table(records: Sequence[Record], base: str) -> str:
         ("peak RSS MB", lambda line: f"{line.peak_rss_mb:.0f}"),
     ]
     rows = [[name for name, _ in columns], *([cell(line) for _, cell in columns] for line in lines)]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
-    return "\n".join([head, *(_aligned(row, widths) for row in rows)])
+    dims = [max(len(row[index]) for row in rows) for index in range(len(columns))]
+    return "\n".join([head, *(_aligned(row, dims) for row in rows)])
 
 
 def _line(records: Sequence[Record], variant: str) -> _Line:
@@ -80,7 +80,7 @@ def _line(records: Sequence[Record], variant: str) -> _Line:
     seconds = median(record.seconds for record in startup)
     cpu = median(record.cpu_seconds for record in startup)
     size = (full[0].input_bytes - startup[0].input_bytes) / 1e6
-    # Never less than a tenth of the run: on a store that is too small the difference is noise.
+    # Never less than a tenth of the run: on a source that is too small the difference is noise.
     steady = sorted(size / max(record.seconds - seconds, record.seconds / 10) for record in full)
     return _Line(
         variant=variant,
@@ -94,9 +94,9 @@ def _line(records: Sequence[Record], variant: str) -> _Line:
     )
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+def _aligned(row: Sequence[str], dims: Sequence[int]) -> str:
     cells = [
-        f"{cell:{width}}" if not index else f"{cell:>{width}}"
-        for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        f"{cell:{dim}}" if not index else f"{cell:>{dim}}"
+        for index, (cell, dim) in enumerate(zip(row, dims, strict=True))
     ]
     return "  ".join(cells)

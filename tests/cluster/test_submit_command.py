@@ -24,7 +24,7 @@ def _quietly(command: list[str], node: HeadNode) -> int:
 def test_the_command_runs_there_and_its_failure_comes_back(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
     config = tmp_path / "evaluate.yaml"
     config.write_text(
-        f"store: {{uri: {tmp_path}/missing}}\nadaptor: {{uri: {tmp_path}}}\noutput: {{uri: {tmp_path}}}\n"
+        f"source: {{uri: {tmp_path}/missing}}\nadaptor: {{uri: {tmp_path}}}\noutput: {{uri: {tmp_path}}}\n"
     )
     flags = ["--submission.command", "evaluate", "--submission.config", str(config)]
     process = _submit(root, head_node, *flags, "--submission.overrides.cluster.workers", "1")
@@ -42,7 +42,7 @@ def test_the_command_runs_there_and_its_failure_comes_back(root: Path, head_node
 def test_interrupt_leaves_the_job_running(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
     config = tmp_path / "evaluate.yaml"
     config.write_text(
-        f"store: {{uri: {tmp_path}/missing}}\nadaptor: {{uri: {tmp_path}}}\noutput: {{uri: {tmp_path}}}\n"
+        f"source: {{uri: {tmp_path}/missing}}\nadaptor: {{uri: {tmp_path}}}\noutput: {{uri: {tmp_path}}}\n"
     )
     (tmp_path / "wait.sh").write_text("echo begun\nsleep 300\n")  # a file: versions differ in how they quote a command
     other = f"ray job submit --no-wait --address {head_node.address} --submission-id waiting -- sh {tmp_path}/wait.sh"
@@ -64,7 +64,7 @@ def test_interrupt_leaves_the_job_running(root: Path, head_node: HeadNode, tmp_p
 
 def test_nothing_is_sent_when_the_configuration_is_wrong(root: Path, head_node: HeadNode, tmp_path: Path) -> None:
     config = tmp_path / "evaluate.yaml"
-    config.write_text("store: {uri: s3://bucket/store}\nadaptor: {url: s3://bucket/a}\n")
+    config.write_text("source: {uri: s3://bucket/source}\nadaptor: {url: s3://bucket/a}\n")
     process = _submit(root, head_node, "--submission.command", "evaluate", "--submission.config", str(config))
     out, err = process.communicate(timeout=100)
     assert process.returncode == 2

@@ -27,12 +27,12 @@ from jobs.commits.output_version import DESCRIPTION, check_description, claim, d
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.loader import SCHEMAS, load
-from jobs.config.sections import FilesystemOptions, StoreSection
+from jobs.config.sections import FilesystemOptions, SourceSection
 from jobs.sources.parquet import Shard, read_footer
 from jobs.storage.open import open_objects
 from jobs.verify.context import Task
 from jobs.verify.item import check_item
-from tests.jobs.compress.workplace import WIDTH, Workplace, table
+from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, table
 from tests.jobs.zoo.bad_rows import bad_rows
 from tests.jobs.zoo.damaged_files import damaged_files
 from tests.jobs.zoo.kinds import encoded
@@ -51,14 +51,14 @@ class Targets:
         self._folder = folder
         self._place = Workplace(folder)
         self._place.put("seed.parquet", table(12, 1))
-        self._store = open_objects(str(self._place.store), FilesystemOptions())
+        self._source = open_objects(str(self._place.source), FilesystemOptions())
 
     def run(self, name: str, content: bytes) -> None:
         """Give the bytes to a target. What comes out of here is a defect."""
         target: Callable[[bytes], object] = getattr(self, f"_{name}")
         aborts = name in ("shard", "output", "quarantine") and _aborts_pyarrow(content)
         if name == "shard":
-            self._compressor.sparing = aborts  # what a second attempt does, once the first has killed its worker
+            self._compressor.low_memory = aborts  # what a second attempt does, once the first has killed its worker
         elif aborts:
             return
         with suppress(InputError, RunError):
@@ -68,15 +68,15 @@ class Targets:
         """Inputs to begin with."""
         if name in ("footer", "shard"):
             return self._parquet_seeds
-        generation = self._compressed
+        output_version = self._compressed
         if name == "output":
-            return [generation.read("data/seed.parquet")]
+            return [output_version.read("data/seed.parquet")]
         if name == "quarantine":
-            return [generation.read(self._item("bad.parquet").quarantine)]
+            return [output_version.read(self._item("bad.parquet").quarantine)]
         if name == "record":
             return [record.to_json() for record in self._records.values()]
         if name == "description":
-            return [generation.read(DESCRIPTION)]
+            return [output_version.read(DESCRIPTION)]
         if name == "artefact":
             return [bytes([number]) + content for number, content in enumerate(self._artefact_files.values())]
         return [path.read_bytes() for path in sorted(Path("configs").rglob("*.yaml"))]
@@ -98,11 +98,11 @@ class Targets:
 
     @cached_property
     def _compressed(self) -> Any:
-        """A generation with a good shard and one with a rejected row."""
+        """An output version with a good shard and one with a rejected row."""
         bad = next(kind for kind in bad_rows() if kind.name == "row with NaN")
-        bad.make(self._place.store / "bad.parquet")
-        config, there = self._place.config(), self._place.generation()
-        claim(there, describe(config.store, self._place.adaptor, WIDTH, config.output))
+        bad.make(self._place.source / "bad.parquet")
+        config, there = self._place.config(), self._place.output_version()
+        claim(there, describe(config.source, self._place.adaptor, OUTPUT_DIM, config.output))
         for key in ("seed.parquet", "bad.parquet"):
             self._compressor.compress(self._item(key))
         return there
@@ -117,16 +117,16 @@ class Targets:
         return self._place.adaptor.to_files()
 
     def _item(self, key: str) -> WorkItem:
-        info = self._store.stat(key)
+        info = self._source.stat(key)
         assert info is not None
         return WorkItem(Shard(info.key, info.size, info.version), None, info.size)
 
     def _footer(self, content: bytes) -> None:
-        self._store.put("fuzzed.parquet", content)
-        read_footer(self._store, self._item("fuzzed.parquet").shard, StoreSection(uri=str(self._place.store)))
+        self._source.put("fuzzed.parquet", content)
+        read_footer(self._source, self._item("fuzzed.parquet").shard, SourceSection(uri=str(self._place.source)))
 
     def _shard(self, content: bytes) -> None:
-        self._store.put("fuzzed.parquet", content)
+        self._source.put("fuzzed.parquet", content)
         self._compressor.compress(self._item("fuzzed.parquet"))
 
     def _output(self, content: bytes) -> None:
@@ -161,12 +161,12 @@ class Targets:
         with suppress(InputError):
             from_files(files)
         adaptor = from_files(_forged(files))
-        adaptor.transform(np.ones((2, adaptor.dim), np.float32), 1)
+        adaptor.transform(np.ones((2, adaptor.input_dim), np.float32), 1)
 
     def _description(self, content: bytes) -> None:
         self._compressed.put(DESCRIPTION, content)
         config = self._place.config()
-        check_description(self._compressed, describe(config.store, self._place.adaptor, WIDTH, config.output))
+        check_description(self._compressed, describe(config.source, self._place.adaptor, OUTPUT_DIM, config.output))
 
     def _config(self, content: bytes) -> None:
         path = self._folder / "config.yaml"

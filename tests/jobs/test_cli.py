@@ -22,7 +22,7 @@ from jobs.config.fields import fields_of
 from jobs.config.loader import SCHEMAS
 from jobs.version import VERSION
 
-FIT = ["fit", "--store.uri", "in", "--output.uri", "out"]
+FIT = ["fit", "--source.uri", "in", "--output.uri", "out"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -47,11 +47,11 @@ def test_help_lists_once_what_stands_in_several_sections_and_tells_all_that_a_fi
     assert main(["fit", "--help"]) == 0
     said = capsys.readouterr().out
     assert said.count("filesystem.endpoint") == 1
-    assert "SECTION is one of store, output, queries, qrels." in " ".join(said.split())
+    assert "SECTION is one of source, output, queries, qrels." in " ".join(said.split())
     assert "--SECTION.filesystem.credentials environment|anonymous|role\n" in said
     for takes in (
-        "--adaptor.leading INTEGER|auto|null",
-        "--adaptor.widths INTEGER,…|null",
+        "--adaptor.trained_components INTEGER|auto|null",
+        "--adaptor.dims INTEGER,…|null",
         "--queries.split TEXT|null",
     ):
         assert f"{takes} " in said or f"{takes}\n" in said
@@ -99,7 +99,7 @@ def test_version_and_usage() -> None:
         (["--verbose"], "matryoshka: there is no command '--verbose'; commands: fit"),
         (["fit", "none.yaml"], "matryoshka fit: none.yaml cannot be read: No such file or directory"),
         (["fit", "a.yaml", "b.yaml"], "matryoshka fit: takes one configuration file, got a.yaml, b.yaml"),
-        (["verify", "--store.uri"], "matryoshka verify: command line is invalid, 5 problems:\n  --store.uri:"),
+        (["verify", "--source.uri"], "matryoshka verify: command line is invalid, 5 problems:\n  --source.uri:"),
     ],
 )
 def test_what_cannot_be_used_is_said_without_a_traceback(
@@ -129,7 +129,7 @@ class Verb:
     [
         (0, 0, ""),
         (1, 1, ""),
-        (InputError("no store at x"), 2, "matryoshka fit: no store at x\n"),
+        (InputError("no source at x"), 2, "matryoshka fit: no source at x\n"),
         (RunError("3 shards failed"), 1, "matryoshka fit: 3 shards failed\n"),
         (ClusterError("2 CPUs are needed"), 1, "matryoshka fit: 2 CPUs are needed\n"),
         (KeyboardInterrupt(), 130, "matryoshka fit: interrupted; run the same command again to finish\n"),
@@ -204,7 +204,7 @@ def test_closed_standard_streams_are_no_error(tmp_path: Path) -> None:
 
 
 def test_a_result_that_cannot_be_written_is_told() -> None:
-    plan = ["plan", "--describe.rows", "1000", "--describe.dim", "64", "--describe.width", "16"]
+    plan = ["plan", "--describe.rows", "1000", "--describe.dim", "64", "--describe.dim", "16"]
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "jobs", *plan]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)

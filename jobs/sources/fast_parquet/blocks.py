@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from jobs.sources.fast_parquet.headers import Unproven
+from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.runs import Octets
 
 #: Bytes of a block where nothing is read ahead: for page headers; what follows goes straight to where it is wanted.
@@ -57,9 +57,9 @@ class Blocks:
         return self._block[:count]
 
     def take(self, count: int) -> Octets:
-        """The next `count` bytes; `Unproven` when fewer are left."""
+        """The next `count` bytes; `NeedsArrowReader` when fewer are left."""
         if count > self._left:
-            raise Unproven("a page that ends after its column chunk")
+            raise NeedsArrowReader("a page that ends after its column chunk")
         self._left -= count
         if count <= len(self._block):
             taken, self._block = self._block[:count], self._block[count:]
@@ -91,7 +91,7 @@ class Blocks:
         size, coming = self._coming.popleft()
         self._block = np.frombuffer(coming.result(), np.uint8)
         if len(self._block) != size:
-            raise Unproven("a file that is shorter than its footer says")
+            raise NeedsArrowReader("a file that is shorter than its footer says")
 
     def _fill(self, memory: Octets) -> None:
         """Read the next bytes of the range into `memory`."""
@@ -100,6 +100,6 @@ class Blocks:
         while filled < len(memory):
             got = self._source.readinto(memory[filled:].data)
             if not got:
-                raise Unproven("a file that is shorter than its footer says")
+                raise NeedsArrowReader("a file that is shorter than its footer says")
             filled += got
         self._ask_from += len(memory)

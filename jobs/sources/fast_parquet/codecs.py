@@ -12,22 +12,22 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from jobs.sources.fast_parquet.headers import Unproven, varint
+from jobs.sources.fast_parquet.headers import NeedsArrowReader, varint
 from jobs.sources.fast_parquet.runs import Octets
 
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 def decompress(codec: str, stored: Octets, size: int) -> Octets:
-    """Exactly `size` bytes; `Unproven` when `stored` does not hold them. `codec` is a key of `SIZES`."""
+    """Exactly `size` bytes; `NeedsArrowReader` when `stored` does not hold them. `codec` is a key of `SIZES`."""
     if not size:
         return stored[:0]
     try:
         if SIZES[codec](stored) == size:
             return np.frombuffer(pa.Codec(codec).decompress(pa.py_buffer(stored), size), np.uint8)
     except (pa.ArrowException, OSError, IndexError) as problem:
-        raise Unproven("a page that cannot be decompressed") from problem
-    raise Unproven("a compressed page of another size than its header says")
+        raise NeedsArrowReader("a page that cannot be decompressed") from problem
+    raise NeedsArrowReader("a compressed page of another size than its header says")
 
 
 def _snappy_size(stored: Octets) -> int | None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from jobs.sources.fast_parquet.blocks import Blocks
 from jobs.sources.fast_parquet.codecs import SIZES
-from jobs.sources.fast_parquet.headers import Unproven
+from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.memory import BATCHES
 from jobs.sources.fast_parquet.pages import ChunkLayout, Floating, read_values
 from jobs.sources.fast_parquet.runs import Octets
@@ -76,7 +76,7 @@ class VectorColumn:
         self._page = np.empty(0, np.uint8)
 
     def take(self, rows: int) -> pa.Array:
-        """The next `rows` vectors. Raises `Unproven` where they are not what the footer lets expect."""
+        """The next `rows` vectors. Raises `NeedsArrowReader` where they are not what the footer lets expect."""
         layout = self._chunk.layout
         octets, filled = BATCHES.take(rows * layout.dim * layout.kind.itemsize), 0
         while filled < len(octets):
@@ -100,5 +100,5 @@ def _lists(flat: np.ndarray, dim: int, kind: pa.DataType) -> pa.Array:
         offsets = np.arange(0, len(flat) + 1, dim, dtype=np.int64)
         return pa.LargeListArray.from_arrays(pa.array(offsets), values, type=kind)
     if len(flat) > _MOST_OFFSET:
-        raise Unproven("more numbers than a list array can count")
+        raise NeedsArrowReader("more numbers than a list array can count")
     return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, dim, dtype=np.int32)), values, type=kind)

@@ -13,8 +13,9 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _STRUCT = 1, 2, 3, 7, 8, 12
 _I16, _I32, _I64 = 4, 5, 6
 
 
-class Unproven(Exception):
-    """It cannot be shown that reading directly gives what pyarrow gives, so pyarrow must read. Never leaves `store`."""
+class NeedsArrowReader(Exception):
+    """It cannot be shown that reading directly gives what pyarrow gives, so pyarrow must read. Never leaves
+    `source`."""
 
 
 class Kind(IntEnum):
@@ -58,7 +59,7 @@ class PageHeader:
 def read_header(data: memoryview) -> tuple[PageHeader, int]:
     """The page header at the beginning of `data`, and its length in bytes.
 
-    Raises `IndexError` when `data` ends within it, `Unproven` when it is none or of a kind that is not known.
+    Raises `IndexError` when `data` ends within it, `NeedsArrowReader` when it is none or of a kind that is not known.
     """
     fields, length = _struct(data, 0, _DEEPEST)
     kind, plain, stored = (_integer(fields, number) for number in (1, 2, 3))
@@ -68,17 +69,17 @@ def read_header(data: memoryview) -> tuple[PageHeader, int]:
     if kind in (Kind.DATA, Kind.DICTIONARY):
         inner = _inner(fields, 5 if kind == Kind.DATA else 7)
         if kind == Kind.DATA and not _integer(inner, 3) == _integer(inner, 4) == Encoding.RLE:
-            raise Unproven("levels in the deprecated encoding")
+            raise NeedsArrowReader("levels in the deprecated encoding")
         return PageHeader(kind, stored, plain, checksum, _integer(inner, 1), _integer(inner, 2)), length
     if kind == Kind.DATA_V2:
         inner = _inner(fields, 8)
         if _integer(inner, 2):
-            raise Unproven("nulls")
+            raise NeedsArrowReader("nulls")
         sizes = _integer(inner, 6), _integer(inner, 5)
         packed = inner.get(7, True)
         count, rows, encoding = _integer(inner, 1), _integer(inner, 3), _integer(inner, 4)
         return PageHeader(kind, stored, plain, checksum, count, encoding, sizes, rows, packed is True), length
-    raise Unproven(f"a page of kind {kind}")
+    raise NeedsArrowReader(f"a page of kind {kind}")
 
 
 def varint(data: Any, at: int) -> tuple[int, int]:
@@ -91,28 +92,28 @@ def varint(data: Any, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
         shift += 7
-    raise Unproven("a number of more than 64 bits")
+    raise NeedsArrowReader("a number of more than 64 bits")
 
 
 def _integer(fields: Mapping[int, Any], number: int) -> int:
     """Field `number`, of which only the checksum may be negative."""
     value = fields.get(number)
     if type(value) is not int or (value < 0 and number != 4):
-        raise Unproven(f"field {number} of a page header is {value!r}")
+        raise NeedsArrowReader(f"field {number} of a page header is {value!r}")
     return value
 
 
 def _inner(fields: Mapping[int, Any], number: int) -> dict[int, Any]:
     value = fields.get(number)
     if not isinstance(value, dict):
-        raise Unproven("a page header without the part for its kind")
+        raise NeedsArrowReader("a page header without the part for its kind")
     return value
 
 
 def _struct(data: memoryview, at: int, depth: int) -> tuple[dict[int, Any], int]:
     """Fields by number: 32-bit integers, booleans and structs; all others come out as None, for nothing needs them."""
     if not depth:
-        raise Unproven("structs too deep in a page header")
+        raise NeedsArrowReader("structs too deep in a page header")
     fields: dict[int, Any] = {}
     number = 0
     while byte := data[at]:
@@ -122,7 +123,7 @@ def _struct(data: memoryview, at: int, depth: int) -> tuple[dict[int, Any], int]
         else:
             number, at = _zigzag(data, at)
         if number in fields:
-            raise Unproven("a field of a page header occurs twice")
+            raise NeedsArrowReader("a field of a page header occurs twice")
         kind = byte & 0x0F
         if kind in (_TRUE, _FALSE):
             fields[number] = kind == _TRUE
@@ -143,7 +144,7 @@ def _value(data: memoryview, at: int, kind: int, depth: int) -> tuple[Any, int]:
     elif kind in (_BYTE, _DOUBLE):
         size = 1 if kind == _BYTE else 8
     else:
-        raise Unproven(f"a value of type {kind} in a page header")
+        raise NeedsArrowReader(f"a value of type {kind} in a page header")
     if at + size > len(data):
         raise IndexError
     return None, at + size

@@ -14,7 +14,7 @@ import numpy as np
 
 from jobs.sources.fast_parquet.blocks import Blocks
 from jobs.sources.fast_parquet.codecs import decompress
-from jobs.sources.fast_parquet.headers import Encoding, Kind, PageHeader, Unproven, read_header
+from jobs.sources.fast_parquet.headers import Encoding, Kind, NeedsArrowReader, PageHeader, read_header
 from jobs.sources.fast_parquet.runs import Octets, regular, unpack
 
 Floating = np.dtype[np.float16] | np.dtype[np.float32] | np.dtype[np.float64]
@@ -26,7 +26,7 @@ _DICTIONARIES = (Encoding.RLE_DICTIONARY, Encoding.PLAIN_DICTIONARY)
 
 @dataclass(frozen=True)
 class ChunkLayout:
-    """How a column chunk stores its lists: numbers per list, number of lists, type of the numbers, highest definition
+    """How a column chunk sources its lists: numbers per list, number of lists, type of the numbers, highest definition
     level, Parquet codec (None: uncompressed)."""
 
     dim: int
@@ -40,7 +40,7 @@ def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
     """The numbers of all lists, end to end, as the bytes of one page after the other.
 
     Bytes, because numbers do not begin at multiples of their size in a page, and numpy copies those one by one. Raises
-    `Unproven` where a page is anything but plain: nulls, lists of another length, an unknown encoding, a wrong
+    `NeedsArrowReader` where a page is anything but plain: nulls, lists of another length, an unknown encoding, a wrong
     checksum, bytes that do not fit together.
     """
     dictionary: Octets | None = None
@@ -49,17 +49,17 @@ def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
         header = _next_header(blocks)
         stored = blocks.take(header.stored_bytes)
         if header.checksum is not None and zlib.crc32(stored.data) != header.checksum:
-            raise Unproven("a page whose checksum is wrong")
+            raise NeedsArrowReader("a page whose checksum is wrong")
         if header.kind == Kind.DICTIONARY:
             if dictionary is not None or done:
-                raise Unproven("a dictionary that is not the first page")
+                raise NeedsArrowReader("a dictionary that is not the first page")
             if header.encoding not in (Encoding.PLAIN, Encoding.PLAIN_DICTIONARY):
-                raise Unproven(f"a dictionary in encoding {header.encoding}")
+                raise NeedsArrowReader(f"a dictionary in encoding {header.encoding}")
             # A copy: what was not compressed is memory of `blocks` still, which the next page overwrites.
             dictionary = _plain(_open(stored, header.plain_bytes, layout.codec), header, layout.kind).copy()
         elif header.kind != Kind.INDEX:
             if header.values > layout.rows * layout.dim - done:
-                raise Unproven("a page with more values than its column chunk has left")
+                raise NeedsArrowReader("a page with more values than its column chunk has left")
             body = _checked_body(stored, header, layout, done)
             yield _values(body, header, layout.kind, dictionary)
             done += header.values
@@ -73,7 +73,7 @@ def _next_header(blocks: Blocks) -> PageHeader:
             header, length = read_header(data.data)
         except IndexError:
             if len(data) < size or size >= _MOST_HEADER_BYTES:
-                raise Unproven("a page header that does not end") from None
+                raise NeedsArrowReader("a page header that does not end") from None
             size *= 8
             continue
         blocks.take(length)
@@ -85,7 +85,7 @@ def _open(stored: Octets, size: int, codec: str | None) -> Octets:
     if codec is not None:
         return decompress(codec, stored, size)
     if len(stored) != size:
-        raise Unproven("an uncompressed page of another size than its header says")
+        raise NeedsArrowReader("an uncompressed page of another size than its header says")
     return stored
 
 
@@ -98,17 +98,17 @@ def _checked_body(stored: Octets, header: PageHeader, layout: ChunkLayout, done:
     else:
         first, second = header.level_bytes
         if first + second > len(stored):
-            raise Unproven("levels longer than their page")
+            raise NeedsArrowReader("levels longer than their page")
         lists, nulls, body = stored[:first], stored[first : first + second], stored[first + second :]
         body = _open(body, header.plain_bytes - first - second, layout.codec if header.compressed else None)
         if header.rows != -(-(done + header.values) // layout.dim) + (-done // layout.dim):
-            raise Unproven("a page with another number of rows than its levels say")
+            raise NeedsArrowReader("a page with another number of rows than its levels say")
     try:
         plain = regular(lists, 1, done, header.values, layout.dim) and regular(nulls, layout.top, 0, header.values, 0)
     except IndexError:
         plain = False
     if not plain:
-        raise Unproven("nulls, or lists of different lengths")
+        raise NeedsArrowReader("nulls, or lists of different lengths")
     return body
 
 
@@ -116,7 +116,7 @@ def _prefixed(body: Octets) -> tuple[Octets, Octets]:
     """Levels that begin with their length in four bytes, and what follows them."""
     size = int.from_bytes(body[:4].tobytes(), "little")
     if len(body) < 4 or size > len(body) - 4:
-        raise Unproven("levels longer than their page")
+        raise NeedsArrowReader("levels longer than their page")
     return body[4 : 4 + size], body[4 + size :]
 
 
@@ -125,18 +125,18 @@ def _values(body: Octets, header: PageHeader, kind: Floating, dictionary: Octets
         return _plain(body, header, kind)
     if header.encoding == Encoding.BYTE_STREAM_SPLIT:
         if len(body) != header.values * kind.itemsize:
-            raise Unproven("a page of another size than its values need")
+            raise NeedsArrowReader("a page of another size than its values need")
         return body.reshape(kind.itemsize, -1).T.reshape(-1)
     if header.encoding in _DICTIONARIES and dictionary is not None and len(body) and body[0] <= 32:
         try:
             places = unpack(body[1:], int(body[0]), header.values)
             return dictionary.reshape(-1, kind.itemsize)[places].reshape(-1)
         except IndexError as problem:
-            raise Unproven("a place beyond the dictionary, or data that end too early") from problem
-    raise Unproven(f"values in encoding {header.encoding}")
+            raise NeedsArrowReader("a place beyond the dictionary, or data that end too early") from problem
+    raise NeedsArrowReader(f"values in encoding {header.encoding}")
 
 
 def _plain(body: Octets, header: PageHeader, kind: Floating) -> Octets:
     if len(body) != header.values * kind.itemsize:
-        raise Unproven("a page of another size than its values need")
+        raise NeedsArrowReader("a page of another size than its values need")
     return body

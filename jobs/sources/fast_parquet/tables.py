@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from jobs.sources.fast_parquet.blocks import Blocks
 from jobs.sources.fast_parquet.columns import VectorColumn, vector_chunk
-from jobs.sources.fast_parquet.headers import Unproven
+from jobs.sources.fast_parquet.headers import NeedsArrowReader
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ def read_directly(
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a row group in order, `batch_rows` at a time, as pyarrow's `iter_batches` gives them.
 
-    Raises `Unproven`, at the beginning or between two batches, where that cannot be shown; what was given until then
-    holds.
+    Raises `NeedsArrowReader`, at the beginning or between two batches, where that cannot be shown; what was given until
+    then holds.
     """
     whole: pa.Schema = shard.parquet.schema_arrow
     names = list(whole.names if columns is None else columns)
     if len(set(whole.names)) < len(whole.names) or len(set(names)) < len(names) or not set(names) <= set(whole.names):
-        raise Unproven("column names that are not clear")
+        raise NeedsArrowReader("column names that are not clear")
     metadata = shard.parquet.metadata
     with ExitStack() as opened:
         vectors: dict[str, VectorColumn] = {}
@@ -55,7 +55,7 @@ def read_directly(
                 blocks = Blocks(shard.source, chunk.start, chunk.stop, shard.block_bytes, shard.ahead)
                 vectors[name] = VectorColumn(chunk, opened.enter_context(blocks))
         if not vectors:
-            raise Unproven("no column of vectors")
+            raise NeedsArrowReader("no column of vectors")
         rest = [name for name in names if name not in vectors]
         others = _others(shard.parquet, row_group, batch_rows, rest)
         schema = pa.schema([whole.field(name) for name in names], whole.metadata)
@@ -75,7 +75,7 @@ def _others(
     expected = pa.schema([parquet.schema_arrow.field(name) for name in names])
     for batch in parquet.iter_batches(batch_rows, row_groups=[row_group], columns=names, use_threads=False):
         if not batch.schema.equals(expected):
-            raise Unproven("column names that are not clear")
+            raise NeedsArrowReader("column names that are not clear")
         yield batch.num_rows, dict(zip(names, batch.columns, strict=True))
 
 
@@ -90,7 +90,7 @@ def _leaves(parquet: pq.ParquetFile) -> dict[str, int]:
         first += count
     paths = {name: parquet.schema.column(leaf).path for name, leaf in leaves.items() if leaf < len(parquet.schema)}
     if first != len(parquet.schema) or any(f"{path}.".find(f"{name}.") for name, path in paths.items()):
-        raise Unproven("columns that are not where the schema says")
+        raise NeedsArrowReader("columns that are not where the schema says")
     return leaves
 
 

@@ -1,6 +1,6 @@
 """Vectors straight into Parquet pages: the counterpart of reading them directly, at a fraction of pyarrow's cost.
 
-A Parquet list stores a repetition and a definition level for every number, and pyarrow works out, counts and encodes
+A Parquet list sources a repetition and a definition level for every number, and pyarrow works out, counts and encodes
 each of them. Lists of one length without a null have the same levels again and again, which are known beforehand: the
 numbers are written as they lie in memory. All other columns, and the footer, are pyarrow's: it writes them to the same
 file, and the footer that it puts at the end is replaced by one that tells of the vectors too.
@@ -125,7 +125,7 @@ def _header(size: int, count: int) -> bytes:
 def _example(field: pa.Field) -> tuple[Struct, int]:
     """The column chunk of one such vector as pyarrow's footer tells of it, and the column's highest definition level.
 
-    Kept: a file costs a millisecond, and a store can have a million of small ones.
+    Kept: a file costs a millisecond, and a source can have a million of small ones.
     """
     schema = pa.schema([field])
     file = _file(schema, pa.table([pa.array([[0] * field.type.list_size], field.type)], schema=schema))

@@ -1,7 +1,7 @@
 """An adaptor in the style of AdaWidth (arXiv 2608.23862): a product of Householder reflections.
 
-Taken over: orthogonal, so full-width scores are exact; 36 reflections (13.8k parameters at 384 dimensions); a
-contrastive loss at every width plus preservation of scores. The paper could not be read here, so the rest is ours:
+Taken over: orthogonal, so full-dimension scores are exact; 36 reflections (13.8k parameters at 384 dimensions); a
+contrastive loss at every dim plus preservation of scores. The paper could not be read here, so the rest is ours:
 soft-max over the batch's documents at temperature 0.05, mean squared change of similarity with weight 1, batch 128, at
 most 2,000 steps, patience 500, Adam 1e-3. A pair is a query and a relevant document, or, without labels, a document
 and its nearest neighbour.
@@ -17,7 +17,7 @@ from torch.nn import functional
 from adaptor.losses import contrastive, prefix_similarities
 from adaptor.rows import Floats
 from adaptor.training_set import TrainingSet
-from adaptor.validation import judge
+from adaptor.validation import validate
 from tests.benchmarks.contest.maps import Maps, linear, one
 from tests.benchmarks.contest.pairs import BATCH, held_out_score, learn, relevant, supervision_of, with_random_hold_out
 from tests.benchmarks.contest.product import METRIC, prepare_here
@@ -29,9 +29,9 @@ REFLECTIONS, TEMPERATURE, PRESERVATION, PATIENCE = 36, 0.05, 1.0, 500
 class Householder(nn.Module):
     """A product of reflections x → x - 2 (x·v) v / |v|². Starts as the identity: each reflection stands twice."""
 
-    def __init__(self, dim: int, seed: int) -> None:
+    def __init__(self, input_dim: int, seed: int) -> None:
         super().__init__()
-        drawn = np.random.default_rng([seed, 30]).normal(size=(REFLECTIONS // 2, dim)) / dim**0.5
+        drawn = np.random.default_rng([seed, 30]).normal(size=(REFLECTIONS // 2, input_dim)) / input_dim**0.5
         self.mirrors = nn.Parameter(torch.from_numpy(np.repeat(drawn, 2, axis=0).astype(np.float32)))
 
     def forward(self, started: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ class Householder(nn.Module):
 
     def matrix(self) -> Tensor:
         """The orthogonal map (d, d), all reflections at once: I - V·S⁻¹·Vᵀ, unit mirrors as the columns of V (d, r), S
-        upper triangular with VᵀV above the diagonal and ½ on it (compact WY form)."""
+        upper triangular with VᵀV above the diagonal and ½ on it (compact WY module)."""
         unit = functional.normalize(self.mirrors, dim=1)
         inner = torch.triu(unit @ unit.T, 1) + torch.eye(len(unit)) / 2
         turned: Tensor = torch.eye(unit.shape[1]) - unit.T @ torch.linalg.solve_triangular(inner, unit, upper=True)
@@ -49,31 +49,31 @@ class Householder(nn.Module):
 
 def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
     """The adaptor learned from judged pairs, or from neighbours; `start` is identity or pca."""
-    begun = prepare_here(there, {"adaptor": {"start": start}}, seed, judged)
-    dim = there.vectors.shape[1]
+    begun = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, judged)
+    input_dim = there.vectors.shape[1]
     data = with_random_hold_out(begun.prepared.data, seed) if judged else begun.prepared.data
-    widths = tuple(w for w in begun.widths if w < dim)
-    form = Householder(dim, seed)
+    dims = tuple(w for w in begun.dims if w < input_dim)
+    module = Householder(input_dim, seed)
 
     def loss(step: int) -> Tensor:
-        """Of one batch: contrast and preservation, summed over widths."""
+        """Of one batch: contrast and preservation, summed over dims."""
         draw = np.random.default_rng([seed, 31, step])
         drawn = _judged(data, draw) if judged else _neighbours(data, draw)
         left, right, grades = (torch.from_numpy(array) for array in drawn)
-        asked, documents = form(torch.cat([left, right])).chunk(2)
-        prefixes = prefix_similarities(asked, documents, widths, METRIC)
-        full = prefix_similarities(left, right, (dim,), METRIC)
+        asked, documents = module(torch.cat([left, right])).chunk(2)
+        prefixes = prefix_similarities(asked, documents, dims, METRIC)
+        full = prefix_similarities(left, right, (input_dim,), METRIC)
         kept = (full - prefixes).square().mean((1, 2)).sum()
         return contrastive(prefixes, grades, TEMPERATURE) + PRESERVATION * kept
 
     def score() -> float:
         """On held-out queries, or on held-out rows."""
         if judged:
-            return held_out_score(form, data, widths)
-        return float(judge(form, data, widths, METRIC, False).mean())  # type: ignore[arg-type]  # any module that maps rows will do
+            return held_out_score(module, data, dims)
+        return float(validate(module, data, dims, METRIC, False).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 
-    learn(form, loss, score, PATIENCE)
-    return one(linear(begun.prepared.start @ form.matrix().detach().numpy(), "adawidth"))
+    learn(module, loss, score, PATIENCE)
+    return one(linear(begun.prepared.start @ module.matrix().detach().numpy(), "adawidth"))
 
 
 def _judged(data: TrainingSet, draw: np.random.Generator) -> tuple[Floats, Floats, Floats]:

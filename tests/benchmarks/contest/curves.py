@@ -1,4 +1,4 @@
-"""The results as drawings, SVG and PNG: nDCG@10 against the width per set, and every proxy against nDCG@10."""
+"""The results as drawings, SVG and PNG: nDCG@10 against the dim per set, and every proxy against nDCG@10."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _MARKERS = "osv^<>DPX*pdh8"
 
 
 def draw_widths(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]) -> list[Path]:
-    """One drawing per set: nDCG@10 against the width, ours thick, methods that learn from labels dashed."""
+    """One drawing per set: nDCG@10 against the dim, ours thick, methods that learn from labels dashed."""
     found = cells(runs, MAIN)
     made = []
     for name in dict.fromkeys(run.set for run in runs):
-        widths = sorted({w for n, _, w in found if n == name})
+        dims = sorted({w for n, _, w in found if n == name})
         with matplotlib.rc_context(_STYLE):
             figure = Figure(figsize=(8, 5), layout="constrained")
             axes = figure.add_subplot()
             for number, (method, contestant) in enumerate(methods.items()):
-                own = [(w, found[name, method, w]) for w in widths if (name, method, w) in found]
+                own = [(w, found[name, method, w]) for w in dims if (name, method, w) in found]
                 if own:
                     axes.errorbar(
                         [w for w, _ in own],
@@ -44,18 +44,18 @@ def draw_widths(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]
                         zorder=3 if method in OURS else 2,
                     )
             axes.set(xscale="log", xlabel="dimensions", ylabel=MAIN, title=f"{name}, test queries")
-            axes.xaxis.set_major_locator(FixedLocator(widths))
+            axes.xaxis.set_major_locator(FixedLocator(dims))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.xaxis.set_major_formatter("{x:.0f}")
             axes.tick_params(axis="x", labelrotation=60)
             axes.grid(alpha=0.3)
             figure.legend(loc="outside right center", fontsize=7)
-            made += _save(figure, folder / f"widths-{name}")
+            made += _save(figure, folder / f"dims-{name}")
     return made
 
 
 def draw_proxies(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]) -> list[Path]:
-    """Every proxy against nDCG@10 as a share of the full width's; hollow where a method learns from labels."""
+    """Every proxy against nDCG@10 as a share of the full dimension's; hollow where a method learns from labels."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(3 * len(PROXIES), 3.2), layout="constrained")
         for place, (proxy, axes) in enumerate(zip(PROXIES, figure.subplots(1, len(PROXIES), sharey=True), strict=True)):
@@ -73,7 +73,7 @@ def draw_proxies(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method
                         linewidths=0.7,
                         label=f"{name}, with labels" if labels else name,
                     )
-            axes.set(xlabel=proxy, ylabel="nDCG@10 / that of the full width" if place == 0 else "")
+            axes.set(xlabel=proxy, ylabel="nDCG@10 / that of the full dimension" if place == 0 else "")
             axes.grid(alpha=0.3)
         handles, labels_shown = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels_shown, loc="outside right center")

@@ -42,29 +42,29 @@ class Place:
         """Write maps and facts; the folder appears whole or not at all."""
         fresh = self.folder.with_name(f"{self.folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(fresh, ignore_errors=True)
-        for width, adaptor in maps.items():
-            (fresh / str(width)).mkdir(parents=True)
+        for dim, adaptor in maps.items():
+            (fresh / str(dim)).mkdir(parents=True)
             for name, content in adaptor.to_files().items():
-                (fresh / str(width) / name).write_bytes(content)
+                (fresh / str(dim) / name).write_bytes(content)
         made = {**facts, "made": time.strftime("%Y-%m-%d %H:%M:%S")}
         (fresh / _FACTS).write_text(json.dumps(made, indent=1, default=str))
         shutil.rmtree(self.folder, ignore_errors=True)
         fresh.rename(self.folder)
 
-    def scores(self, width: int) -> QueryScores | None:
-        """The scores at a width, None when they are not there."""
-        path = self.folder / f"scores-{width}.npz"
+    def scores(self, dim: int) -> QueryScores | None:
+        """The scores at a dim, None when they are not there."""
+        path = self.folder / f"scores-{dim}.npz"
         if not path.is_file():
             return None
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
-    def keep_scores(self, width: int, scores: QueryScores) -> None:
-        """Write the scores at a width."""
-        fresh = self.folder / f"scores-{width}.{os.getpid()}.tmp"
+    def keep_scores(self, dim: int, scores: QueryScores) -> None:
+        """Write the scores at a dim."""
+        fresh = self.folder / f"scores-{dim}.{os.getpid()}.tmp"
         with fresh.open("wb") as file:
             np.savez(file, allow_pickle=False, **scores)
-        fresh.rename(self.folder / f"scores-{width}.npz")
+        fresh.rename(self.folder / f"scores-{dim}.npz")
 
 
 def place(root: Path, name: str, method: str, seed: int, key: str) -> Place:

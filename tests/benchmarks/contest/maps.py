@@ -11,29 +11,29 @@ from adaptor.artefact import Adaptor, build
 from adaptor.rows import Floats
 from tests.benchmarks.contest.product import METRIC
 
-#: Which map serves which widths: each the widths up to its key. Nearly all contestants have one map for all widths.
+#: Which map serves which dims: each the dims up to its key. Nearly all contestants have one map for all dims.
 Maps = Mapping[int, Adaptor]
 
 
 def one(adaptor: Adaptor) -> Maps:
-    """One map for all widths."""
-    return {adaptor.dim: adaptor}
+    """One map for all dims."""
+    return {adaptor.input_dim: adaptor}
 
 
-def as_adaptor(form: str, tensors: dict[str, Floats], name: str) -> Adaptor:
+def as_adaptor(architecture: str, tensors: dict[str, Floats], name: str) -> Adaptor:
     """An adaptor made of given tensors; `linear` (d, d) is one of them."""
-    dim = len(tensors["linear"])
+    input_dim = len(tensors["linear"])
     description: dict[str, Any] = {
-        "dim": dim,
-        "widths": [dim],
+        "input_dim": input_dim,
+        "dims": [input_dim],
         "metric": METRIC,
-        "form": form,
+        "architecture": architecture,
         "unit_input": False,
         "recipe": {"name": name, "version": 1},
         "settings": {},
         "evidence": [],
     }
-    return build(description, tensors, np.eye(dim, dtype=np.float32))
+    return build(description, tensors, np.eye(input_dim, dtype=np.float32))
 
 
 def linear(matrix: Floats, name: str) -> Adaptor:

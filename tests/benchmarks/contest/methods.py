@@ -64,7 +64,7 @@ def published(fit: Callable[..., Maps], labels: bool, **options: Any) -> Method:
 
 
 PAPER: Sections = {"adaptor": {"recipe": "paper"}}
-PAPER_FROM_PCA: Sections = {"adaptor": {"recipe": "paper", "start": "pca"}}
+PAPER_FROM_PCA: Sections = {"adaptor": {"recipe": "paper", "initialisation": "pca"}}
 
 METHODS: dict[str, Method] = {
     "truncation": fixed(untrained.truncation),

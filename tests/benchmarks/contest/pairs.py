@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from adaptor.neighbours import Ids
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
-from adaptor.validation import judge
+from adaptor.validation import validate
 from jobs.fit.labels import mined_negatives
 from tests.benchmarks.contest.product import METRIC, search_here
 
@@ -101,24 +101,26 @@ def ranking_loss(queries: Tensor, documents: Tensor, negatives: Tensor, pairs: P
     return (pairs.grades[:, None] * pairs.counted * functional.softplus(negative - positive)).sum(1).mean()
 
 
-def held_out_score(form: nn.Module, data: TrainingSet, widths: Sequence[int]) -> float:
-    """Mean nDCG@10 of the held-out queries, over widths."""
-    return float(judge(form, data, tuple(widths), METRIC, True).mean())  # type: ignore[arg-type]  # any module that maps rows will do
+def held_out_score(module: nn.Module, data: TrainingSet, dims: Sequence[int]) -> float:
+    """Mean nDCG@10 of the held-out queries, over dims."""
+    return float(validate(module, data, tuple(dims), METRIC, True).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 
 
-def learn(form: nn.Module, loss: Callable[[int], Tensor], score: Callable[[], float], patience: int = PATIENCE) -> None:
-    """Adam on `loss(step)` until `score()` has not risen for `patience` steps; leaves the best weights in `form`."""
-    optimiser = torch.optim.Adam(form.parameters(), lr=LEARNING_RATE)
-    best, best_step, kept = -math.inf, 0, copy.deepcopy(form.state_dict())
+def learn(
+    module: nn.Module, loss: Callable[[int], Tensor], score: Callable[[], float], patience: int = PATIENCE
+) -> None:
+    """Adam on `loss(step)` until `score()` has not risen for `patience` steps; leaves the best weights in `module`."""
+    optimiser = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE)
+    best, best_step, kept = -math.inf, 0, copy.deepcopy(module.state_dict())
     for step in range(STEPS + 1):
         if step % (patience // 5) == 0 or step == STEPS:
             found = score()
             if found > best:
-                best, best_step, kept = found, step, copy.deepcopy(form.state_dict())
+                best, best_step, kept = found, step, copy.deepcopy(module.state_dict())
             elif step - best_step >= patience:
                 break
         if step < STEPS:
             optimiser.zero_grad()
             torch.autograd.backward(loss(step))
             optimiser.step()
-    form.load_state_dict(kept)
+    module.load_state_dict(kept)

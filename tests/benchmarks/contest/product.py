@@ -19,7 +19,7 @@ from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
 from jobs.config.commands import FitConfig
 from jobs.fit.data import Prepared, prepare
-from jobs.fit.description import describe, fitted_widths
+from jobs.fit.description import describe, fitted_dims
 from jobs.fit.labels import Labelled
 from jobs.fit.query_log import chosen
 from jobs.fit.sample import Sample
@@ -35,7 +35,7 @@ class Preparation:
 
     config: FitConfig
     sample: Sample
-    widths: tuple[int, ...]
+    dims: tuple[int, ...]
     prepared: Prepared
 
 
@@ -44,7 +44,7 @@ def configure(sections: Sections, seed: int, labels: bool, queries: bool = False
     training = {**sections.get("training", {}), "seed": seed}
     named = {"queries": {"uri": "train"}} if labels or queries else {}
     named |= {"qrels": {"uri": "train"}} if labels else {}
-    places = {"store": {"uri": "corpus", "metric": METRIC}, "output": {"uri": "nowhere"}}
+    places = {"source": {"uri": "corpus", "metric": METRIC}, "output": {"uri": "nowhere"}}
     return FitConfig.model_validate({**places, **named, **sections, "training": training})
 
 
@@ -55,11 +55,11 @@ def search_here(
     *,
     metric: Metric | None = None,
     itself: bool = False,
-    probes: int | None = None,
+    nprobe: int | None = None,
 ) -> Neighbours:
     """The search that preparing asks for, on arrays of this process."""
-    if itself and probes is not None:
-        return approximate_neighbours(queries, k, METRIC, probes)
+    if itself and nprobe is not None:
+        return approximate_neighbours(queries, k, METRIC, nprobe)
     rows = np.concatenate(corpus)
     numbers = np.arange(len(rows), dtype=np.int64)
     return top_k(queries, rows, numbers, k, metric or METRIC, numbers if itself else None)
@@ -76,15 +76,15 @@ def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool, 
     if queries:
         told = chosen(there.labelled.queries.vectors, METRIC, seed)
     prepared = prepare(config, sample, told, search_here, lambda text: None)
-    return Preparation(config, sample, fitted_widths(config, there.vectors.shape[1]), prepared)
+    return Preparation(config, sample, fitted_dims(config, there.vectors.shape[1]), prepared)
 
 
 def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool, queries: bool = False) -> Adaptor:
     """The adaptor that `matryoshka fit` makes of this corpus and these settings, without evidence."""
     begun = prepare_here(there, sections, seed, labels, queries)
     config, prepared = begun.config, begun.prepared
-    job = Job(prepared.data, config.loss, config.training, METRIC, begun.widths)
+    job = Job(prepared.data, config.loss, config.training, METRIC, begun.dims)
     state = train_stages(job, config.adaptor, None, lambda look: None)
-    settled = outcome(state, job, config.adaptor)
-    described = describe(config, begun.sample, begun.widths, (settled, state), there.name)
-    return build(described, fold(settled.form, prepared.start, prepared.scale, settled.narrow), prepared.pca)
+    selection = outcome(state, job, config.adaptor)
+    described = describe(config, begun.sample, begun.dims, (selection, state), there.name)
+    return build(described, fold(selection.module, prepared.start, prepared.scale, selection.head), prepared.pca)

@@ -1,4 +1,4 @@
-"""What measures without labels are worth: how they follow nDCG@10 over all methods and widths (paper, Figure 7)."""
+"""What measures without labels are worth: how they follow nDCG@10 over all methods and dims (paper, Figure 7)."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from jobs.search.methods import ORIGINAL
-from jobs.search.proxies import PROXIES, TRUTH, proxy_worth
+from jobs.search.proxies import PROXIES, TRUTH, proxy_validity
 from jobs.search.scoring import Record
 from tests.benchmarks.contest.results import Run, cells
 
 
 @dataclass(frozen=True)
 class Point:
-    """One method at one width on one set: a proxy, and nDCG@10 as a share of the full width's."""
+    """One method at one dim on one set: a proxy, and nDCG@10 as a share of the full dimension's."""
 
     set: str
     method: str
-    width: int
+    dim: int
     proxy: float
     ndcg: float
 
 
 def points(runs: Sequence[Run], proxy: str) -> list[Point]:
-    """One point per set, method and width below the full one, means over seeds."""
+    """One point per set, method and dim below the full one, means over seeds."""
     measured, ndcg = cells(runs, proxy), cells(runs, TRUTH)
-    full = {name: (width, cell.value) for (name, method, width), cell in ndcg.items() if method == ORIGINAL}
+    full = {name: (dim, cell.value) for (name, method, dim), cell in ndcg.items() if method == ORIGINAL}
     return [
-        Point(name, method, width, measured[name, method, width].value, cell.value / full[name][1])
-        for (name, method, width), cell in ndcg.items()
-        if name in full and width < full[name][0]
+        Point(name, method, dim, measured[name, method, dim].value, cell.value / full[name][1])
+        for (name, method, dim), cell in ndcg.items()
+        if name in full and dim < full[name][0]
     ]
 
 
@@ -45,9 +45,9 @@ def worth(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[str, 
             chosen = [run for run in runs if run.set == name and run.method not in left_out]
             found = {metric: cells(chosen, metric) for metric in (TRUTH, *PROXIES)}
             records = [
-                Record(name, method, width, metric, cell.value, cell.value, cell.value, cell.seeds)
+                Record(name, method, dim, metric, cell.value, cell.value, cell.value, cell.seeds)
                 for metric, by_column in found.items()
-                for (_, method, width), cell in by_column.items()
+                for (_, method, dim), cell in by_column.items()
             ]
-            made += [{**asdict(w), "methods": group} for w in proxy_worth(records)]
+            made += [{**asdict(w), "methods": group} for w in proxy_validity(records)]
     return made

@@ -25,7 +25,7 @@ class Facts:
 
     set: str
     corpus: int
-    dim: int
+    input_dim: int
     train_queries: int
     test_queries: int
     judged: int
@@ -33,9 +33,9 @@ class Facts:
     @classmethod
     def of(cls, there: SearchSet) -> Self:
         """The sizes of a loaded set."""
-        rows, dim = there.vectors.shape
+        rows, input_dim = there.vectors.shape
         test = there.test
-        return cls(there.name, rows, dim, len(there.labelled.queries.ids), len(test.vectors), len(test.judged))
+        return cls(there.name, rows, input_dim, len(there.labelled.queries.ids), len(test.vectors), len(test.judged))
 
     def size(self) -> str:
         """Name and sizes for a table."""
@@ -87,7 +87,7 @@ def _write_list(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _heading(facts: Sequence[Facts], arguments: str) -> str:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     lines = [
-        "# Search quality by method and width",
+        "# Search quality by method and dim",
         "",
         f"`python tests/benchmarks/quality.py {arguments}` at commit {commit.stdout.strip() or 'unknown'}",
         "",
@@ -95,6 +95,7 @@ def _heading(facts: Sequence[Facts], arguments: str) -> str:
         "|---|--:|--:|--:|--:|--:|",
     ]
     lines += [
-        f"| {f.set} | {f.corpus:,} | {f.dim} | {f.train_queries:,} | {f.test_queries:,} | {f.judged:,} |" for f in facts
+        f"| {f.set} | {f.corpus:,} | {f.input_dim} | {f.train_queries:,} | {f.test_queries:,} | {f.judged:,} |"
+        for f in facts
     ]
     return "\n".join(lines)

@@ -20,14 +20,12 @@ from tests.benchmarks.contest.sets import SearchSet
 QueryScores = dict[str, Scores]
 
 
-def score(there: SearchSet, maps: Maps, widths: Sequence[int]) -> dict[int, QueryScores]:
-    """Scores at each width, which the narrowest map that reaches it serves."""
+def score(there: SearchSet, maps: Maps, dims: Sequence[int]) -> dict[int, QueryScores]:
+    """Scores at each dim, which the narrowest map that reaches it serves."""
     scores: dict[int, QueryScores] = {}
-    for width in widths:
-        adaptor = maps[min(served for served in maps if served >= width)]
-        scores[width] = score_vectors(
-            there, *(adaptor.transform(v, width) for v in (there.test.vectors, there.vectors))
-        )
+    for dim in dims:
+        adaptor = maps[min(served for served in maps if served >= dim)]
+        scores[dim] = score_vectors(there, *(adaptor.transform(v, dim) for v in (there.test.vectors, there.vectors)))
     return scores
 
 

@@ -1,8 +1,8 @@
-"""Search-Adaptor (arXiv 2310.08750): ranking and recovery loss at full width, judged pairs only.
+"""Search-Adaptor (arXiv 2310.08750): ranking and recovery loss at full dimension, judged pairs only.
 
 Taken over: residual perceptron, batch 128, 10 negatives per positive, at most 2,000 steps, patience 125, Adam 1e-3.
 Ours: hidden layer of 512 (not published), the weight of the recovery loss (the paper chooses it on validation queries;
-0.1 was chosen here on held-out training queries of SciFact), half of the negatives mined. Narrow widths are prefixes.
+0.1 was chosen here on held-out training queries of SciFact), half of the negatives mined. Narrow dims are prefixes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adaptor.losses import reconstruction
-from adaptor.model import fold, new_form
+from adaptor.model import fold, new_model
 from adaptor.settings import ModelSettings
 from tests.benchmarks.contest.maps import Maps, as_adaptor, one
 from tests.benchmarks.contest.pairs import (
@@ -30,9 +30,9 @@ HIDDEN, RECOVERY = 512, 0.1
 
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
     """The adaptor learned from the identity, or from the PCA rotation, as `start` says."""
-    prepared = prepare_here(there, {"adaptor": {"start": start}}, seed, labels=True).prepared
-    data, dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
-    form = new_form(ModelSettings(form="mlp", hidden=HIDDEN), dim, seed)
+    prepared = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, labels=True).prepared
+    data, input_dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
+    module = new_model(ModelSettings(architecture="mlp", hidden_units=HIDDEN), input_dim, seed)
     corpus, queries = torch.from_numpy(data.corpus), torch.from_numpy(supervision_of(data).queries)
 
     def loss(step: int) -> Tensor:
@@ -41,10 +41,10 @@ def fit(there: SearchSet, seed: int, start: str) -> Maps:
         count, per = pairs.negatives.shape
         parts = [queries[pairs.queries], corpus[pairs.documents], corpus[pairs.negatives.ravel()]]
         original = torch.cat(parts)
-        adapted = form(original)
+        adapted = module(original)
         asked, documents, negatives = torch.split(adapted, [count, count, count * per])
-        ranked = ranking_loss(asked, documents, negatives.view(count, per, dim), pairs)
+        ranked = ranking_loss(asked, documents, negatives.view(count, per, input_dim), pairs)
         return ranked + RECOVERY * reconstruction(original, adapted)
 
-    learn(form, loss, lambda: held_out_score(form, data, (dim,)))
-    return one(as_adaptor("mlp", fold(form, prepared.start, prepared.scale), "search-adaptor"))
+    learn(module, loss, lambda: held_out_score(module, data, (input_dim,)))
+    return one(as_adaptor("mlp", fold(module, prepared.start, prepared.scale), "search-adaptor"))

@@ -26,7 +26,7 @@ NAMES = ("scifact", "nfcorpus", "medquad", "demo")
 @dataclass(frozen=True)
 class ScoredQueries:
     """Queries (q, d) of the test split, the judgments of each by row of the corpus, and its true neighbours at full
-    width."""
+    dim."""
 
     vectors: Floats
     judged: dict[int, dict[int, int]]

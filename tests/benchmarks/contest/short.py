@@ -22,15 +22,15 @@ _WIDTHS = (16, 32, 64, 96, 128, 192, 256, 384)
 def short_table(runs: Sequence[Run], sizes: Mapping[str, str], compared: Sequence[Mapping[str, Any]]) -> str:
     """Markdown; ours is bold where its paired 95% interval against PCA lies above zero. `sizes` describes each set."""
     found = cells(runs, MAIN)
-    widths = [width for width in _WIDTHS if any(w == width for _, m, w in found if m != ORIGINAL)]
-    better = {(c["set"], c["method"], c["width"]) for c in compared if c["role"] == "pca" and c["ci_low"] > 0}
-    lines = [f"| set | method | {' | '.join(map(str, widths))} |", "|---|---|" + "--:|" * len(widths)]
+    dims = [dim for dim in _WIDTHS if any(w == dim for _, m, w in found if m != ORIGINAL)]
+    better = {(c["set"], c["method"], c["dim"]) for c in compared if c["role"] == "pca" and c["ci_low"] > 0}
+    lines = [f"| set | method | {' | '.join(map(str, dims))} |", "|---|---|" + "--:|" * len(dims)]
     for name, size in sizes.items():
         first = size
         for method, shown in ROWS.items():
-            own = [found.get((name, method, width)) for width in widths]
+            own = [found.get((name, method, dim)) for dim in dims]
             if any(own):
-                numbers = [_number(cell, (name, method, w) in better) for cell, w in zip(own, widths, strict=True)]
+                numbers = [_number(cell, (name, method, w) in better) for cell, w in zip(own, dims, strict=True)]
                 lines.append(f"| {first} | {shown} | {' | '.join(numbers)} |")
                 first = ""
     return "\n".join(lines)

@@ -1,14 +1,14 @@
-"""SMEC (arXiv 2510.12474) on frozen vectors: one width after the other, from wide to narrow.
+"""SMEC (arXiv 2510.12474) on frozen vectors: one dim after the other, from wide to narrow.
 
-Taken over: each stage learns the next narrower width from the frozen result of the stage before (sequential training);
+Taken over: each stage learns the next narrower dim from the frozen result of the stage before (sequential training);
 which coordinates it keeps is learned through a Gumbel top-k with straight-through gradient (adaptive dimension
 selection); a first-in-first-out memory of documents gives every document of the batch its most similar ones, whose
 similarity must not change (selectable cross-batch memory); ranking loss as in Search-Adaptor. Adapted: the encoder is
 frozen, so the memory never ages and its documents pass through the current stage; a stage is a residual linear layer;
-the widths are those that all contestants are trained for, where the paper halves; importance starts as the log
+the dims are those that all contestants are trained for, where the paper float16; importance starts as the log
 variance of a coordinate. Not published in what we could read, so ours: memory of 4,096, its 10 nearest, temperature 1,
-weight 1; steps and patience as Search-Adaptor, per stage. Each width has a map of its own (the others serve all widths
-with one), and a width between takes its most important coordinates from the next wider stage.
+weight 1; steps and patience as Search-Adaptor, per stage. Each dim has a map of its own (the others serve all dims
+with one), and a dim between takes its most important coordinates from the next wider stage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adaptor.rows import Floats
-from adaptor.settings import WIDTH_LADDER
+from adaptor.settings import DIM_LADDER
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.contest.maps import Maps, linear
 from tests.benchmarks.contest.pairs import (
@@ -40,11 +40,11 @@ MEMORY, NEAREST, TEMPERATURE, ALIGNMENT = 4096, 10, 1.0, 1.0
 
 
 class Stage(nn.Module):
-    """From the map so far (d, a) to `width` of its a columns: a residual layer, then a choice of coordinates."""
+    """From the map so far (d, a) to `dim` of its a columns: a residual layer, then a choice of coordinates."""
 
-    def __init__(self, before: Tensor, importance: Tensor, width: int) -> None:
+    def __init__(self, before: Tensor, importance: Tensor, dim: int) -> None:
         super().__init__()
-        self.width, self.before = width, before
+        self.dim, self.before = dim, before
         self.layer = nn.Parameter(torch.zeros(before.shape[1], before.shape[1]))
         self.importance = nn.Parameter(importance.clone())
 
@@ -54,31 +54,31 @@ class Stage(nn.Module):
         return (self.before @ (torch.eye(len(self.layer)) + self.layer))[:, order]
 
     def forward(self, started: Tensor) -> Tensor:
-        """Started vectors (n, d) → (n, width): the most important columns."""
-        return started @ self.matrix()[:, : self.width]
+        """Started vectors (n, d) → (n, dim): the most important columns."""
+        return started @ self.matrix()[:, : self.dim]
 
     def sampled(self, started: Tensor, noise: Tensor) -> Tensor:
-        """(n, d) → (n, a) with all but `width` columns zero, chosen with Gumbel noise (a,); the gradient is that of the
+        """(n, d) → (n, a) with all but `dim` columns zero, chosen with Gumbel noise (a,); the gradient is that of the
         soft choice."""
-        shares = torch.softmax((self.importance + noise) / TEMPERATURE, dim=0) * self.width
-        hard = torch.zeros_like(shares).scatter(0, shares.topk(self.width).indices, 1.0)
+        shares = torch.softmax((self.importance + noise) / TEMPERATURE, dim=0) * self.dim
+        hard = torch.zeros_like(shares).scatter(0, shares.topk(self.dim).indices, 1.0)
         narrowed = started @ self.before
         return (narrowed + narrowed @ self.layer) * (hard + shares - shares.detach())
 
 
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
-    """One map per trained width, from the full width down; `start` is identity or pca."""
-    prepared = prepare_here(there, {"adaptor": {"start": start}}, seed, labels=True).prepared
-    data, dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
-    before, maps = torch.eye(dim), {}
-    for width in [dim, *reversed([w for w in WIDTH_LADDER if w < dim])]:
+    """One map per trained dim, from the full dimension down; `start` is identity or pca."""
+    prepared = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, labels=True).prepared
+    data, input_dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
+    before, maps = torch.eye(input_dim), {}
+    for dim in [input_dim, *reversed([w for w in DIM_LADDER if w < input_dim])]:
         variance = (torch.from_numpy(data.corpus) @ before).var(0)
-        stage = Stage(before, variance.log(), width)
+        stage = Stage(before, variance.log(), dim)
         _train(stage, data, seed)
-        before = stage.matrix()[:, :width].detach()
-        padded = np.zeros((dim, dim), np.float32)
-        padded[:, :width] = prepared.start @ before.numpy()
-        maps[width] = linear(padded, "smec")
+        before = stage.matrix()[:, :dim].detach()
+        padded = np.zeros((input_dim, input_dim), np.float32)
+        padded[:, :dim] = prepared.start @ before.numpy()
+        maps[dim] = linear(padded, "smec")
     return maps
 
 
@@ -92,7 +92,7 @@ def _train(stage: Stage, data: TrainingSet, seed: int) -> None:
         near = _nearest(data.corpus, pairs, memory)
         count, per = pairs.negatives.shape
         rows = np.concatenate([pairs.documents, pairs.negatives.ravel(), near.ravel()])
-        draw = np.random.default_rng([seed, 21, stage.width, step])
+        draw = np.random.default_rng([seed, 21, stage.dim, step])
         noise = torch.from_numpy(draw.gumbel(size=len(stage.importance)).astype(np.float32))
         adapted = stage.sampled(torch.cat([queries[pairs.queries], corpus[rows]]), noise)
         asked, documents, negatives, close = torch.split(adapted, [count, count, count * per, near.size])
@@ -102,12 +102,12 @@ def _train(stage: Stage, data: TrainingSet, seed: int) -> None:
         now = torch.einsum("pm,pkm->pk", functional.normalize(documents, dim=-1), normal)
         return ranked + ALIGNMENT * (full - now).abs().sum(1).mean()
 
-    learn(stage, loss, lambda: held_out_score(stage, data, (stage.width,)))
+    learn(stage, loss, lambda: held_out_score(stage, data, (stage.dim,)))
 
 
 def _nearest(corpus: Floats, pairs: Pairs, memory: deque[int]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-    """Rows (p, NEAREST) of the memory that are most similar to each document at full width; the memory then takes the
-    batch."""
+    """Rows (p, NEAREST) of the memory that are most similar to each document at full dimension; the memory then takes
+    the batch."""
     memory.extend(int(row) for row in np.unique(np.concatenate([pairs.documents, pairs.negatives.ravel()])))
     rows = np.unique(np.fromiter(memory, np.int64))
     similarities = corpus[pairs.documents] @ corpus[rows].T

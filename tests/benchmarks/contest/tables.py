@@ -17,42 +17,42 @@ from tests.benchmarks.contest.results import MAIN, Cell, Run, cells
 def table(runs: Sequence[Run], metric: str, methods: Mapping[str, Method]) -> str:
     """A measure per set, the mean of the sets, and for the main measure the share of the original's value."""
     found = cells(runs, metric)
-    widths = sorted({width for _, method, width in found if method != ORIGINAL})
+    dims = sorted({dim for _, method, dim in found if method != ORIGINAL})
     names = list(dict.fromkeys(name for name, _, _ in found))
     lines = [f"## {metric}", "", "Mean over seeds ± standard deviation over seeds; † learns from judgments."]
     for name in names:
-        lines += ["", f"**{name}**", "", *_head("method", widths)]
-        lines += _rows(methods, partial(_one, found, name), widths)
+        lines += ["", f"**{name}**", "", *_head("method", dims)]
+        lines += _rows(methods, partial(_one, found, name), dims)
     full = {name: cell.value for (name, method, _), cell in found.items() if method == ORIGINAL}
     if len(names) > 1 and len(full) == len(names):
-        lines += ["", "**mean of the sets**", "", *_head("method", widths)]
-        lines += _rows(methods, partial(_mean, found, dict.fromkeys(names, 1.0)), widths)
+        lines += ["", "**mean of the sets**", "", *_head("method", dims)]
+        lines += _rows(methods, partial(_mean, found, dict.fromkeys(names, 1.0)), dims)
     if metric == MAIN and full:
-        lines += ["", "**share of the original vectors' value, mean of the sets**", "", *_head("method", widths)]
-        lines += _rows(methods, partial(_mean, found, full), widths)
+        lines += ["", "**share of the original vectors' value, mean of the sets**", "", *_head("method", dims)]
+        lines += _rows(methods, partial(_mean, found, full), dims)
     return "\n".join(lines)
 
 
-def _rows(methods: Mapping[str, Method], shown: Callable[[str, int], str], widths: Sequence[int]) -> list[str]:
+def _rows(methods: Mapping[str, Method], shown: Callable[[str, int], str], dims: Sequence[int]) -> list[str]:
     """A row per method that has any number."""
     lines = []
     for method, contestant in methods.items():
-        texts = [shown(method, width) for width in widths]
+        texts = [shown(method, dim) for dim in dims]
         if any(text != "-" for text in texts):
             mark = " †" if contestant.labels else " ‡" if contestant.queries else ""
             lines.append(_row(f"{method}{mark}", texts))
     return lines
 
 
-def _mean(found: Mapping[tuple[str, str, int], Cell], scale: Mapping[str, float], method: str, width: int) -> str:
+def _mean(found: Mapping[tuple[str, str, int], Cell], scale: Mapping[str, float], method: str, dim: int) -> str:
     """Mean over sets of a method's value divided by the set's scale; nothing where a set is missing."""
-    own = [found.get((name, method, width)) for name in scale]
+    own = [found.get((name, method, dim)) for name in scale]
     values = [cell.value / scale[name] for name, cell in zip(scale, own, strict=True) if cell is not None]
     return f"{np.mean(values):.3f}" if len(values) == len(scale) else "-"
 
 
-def _one(found: Mapping[tuple[str, str, int], Cell], name: str, method: str, width: int) -> str:
-    cell = found.get((name, method, width))
+def _one(found: Mapping[tuple[str, str, int], Cell], name: str, method: str, dim: int) -> str:
+    cell = found.get((name, method, dim))
     if cell is None:
         return "-"
     return f"{cell.value:.3f}" + (f" ± {cell.spread:.3f}" if cell.seeds > 1 else "")
@@ -66,16 +66,16 @@ def comparison_table(compared: Sequence[Mapping[str, Any]]) -> str:
         "Points (hundredths) and 95% bootstrap interval over test queries, scores averaged over seeds first. The best "
         "other is the best on these test queries among those that learn from no more.",
         "",
-        "| set | ours | width | against PCA | best other | against it |",
+        "| set | ours | dim | against PCA | best other | against it |",
         "|---|---|--:|--:|---|--:|",
     ]
     cells_of: dict[tuple[str, str, int], dict[str, Mapping[str, Any]]] = {}
     for row in compared:
-        cells_of.setdefault((row["set"], row["method"], row["width"]), {})[row["role"]] = row
-    for (name, ours, width), roles in cells_of.items():
+        cells_of.setdefault((row["set"], row["method"], row["dim"]), {})[row["role"]] = row
+    for (name, ours, dim), roles in cells_of.items():
         pca, best = roles.get("pca"), roles.get("best")
         other = best["against"] if best else "-"
-        lines.append(_row(name, [ours, str(width), _difference(pca), other, _difference(best)]))
+        lines.append(_row(name, [ours, str(dim), _difference(pca), other, _difference(best)]))
     return "\n".join(lines) if cells_of else ""
 
 
@@ -86,12 +86,12 @@ def _difference(row: Mapping[str, Any] | None) -> str:
 
 
 def proxy_table(worth: Sequence[Mapping[str, Any]]) -> str:
-    """Correlations over methods and widths; distances count reversed, so that 1 is best everywhere."""
+    """Correlations over methods and dims; distances count reversed, so that 1 is best everywhere."""
     lines = [
         f"## What measures without labels are worth: how they follow {MAIN}",
         "",
-        "Over all methods and widths below the full one: rank and linear correlation (distances reversed, 1 is best), "
-        "and how often two methods of one width come in the same order.",
+        "Over all methods and dims below the full one: rank and linear correlation (distances reversed, 1 is best), "
+        "and how often two methods of one dim come in the same order.",
         "",
         "| measure | set | methods | rank | linear | columns | same order | pairs |",
         "|---|---|---|--:|--:|--:|--:|--:|",
@@ -106,24 +106,22 @@ def proxy_table(worth: Sequence[Mapping[str, Any]]) -> str:
 def ablation_table(runs: Sequence[Run]) -> str:
     """Each variant minus the default it varies, in points, mean over the sets that both were run on."""
     found = cells(runs, MAIN)
-    widths = sorted({width for _, _, width in found})
+    dims = sorted({dim for _, _, dim in found})
     rows = []
     for variant, method in VARIANTS.items():
         base = OURS[method.labels]
-        names = [n for n in dict.fromkeys(n for n, m, _ in found if m == variant) if (n, base, widths[0]) in found]
+        names = [n for n in dict.fromkeys(n for n, m, _ in found if m == variant) if (n, base, dims[0]) in found]
         if names:
-            gaps = [
-                float(np.mean([found[n, variant, w].value - found[n, base, w].value for n in names])) for w in widths
-            ]
+            gaps = [float(np.mean([found[n, variant, w].value - found[n, base, w].value for n in names])) for w in dims]
             rows.append(_row(f"{variant} ({', '.join(names)})", [f"{100 * gap:+.1f}" for gap in gaps]))
     if not rows:
         return ""
     text = f"## Ablation: points of {MAIN} that a change of the default costs (-) or brings (+), mean of the sets"
-    return "\n".join([text, "", *_head("variant (sets)", widths), *rows])
+    return "\n".join([text, "", *_head("variant (sets)", dims), *rows])
 
 
-def _head(first: str, widths: Sequence[int]) -> list[str]:
-    return [_row(first, [str(width) for width in widths]), "|---|" + "--:|" * len(widths)]
+def _head(first: str, dims: Sequence[int]) -> list[str]:
+    return [_row(first, [str(dim) for dim in dims]), "|---|" + "--:|" * len(dims)]
 
 
 def _row(first: str, others: Sequence[str]) -> str:

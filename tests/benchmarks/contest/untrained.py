@@ -40,7 +40,7 @@ def pca_centred(there: SearchSet, seed: int) -> Adaptor:
     mean = (found.total / found.rows).astype(np.float64)
     _, vectors = np.linalg.eigh(found.outer / found.rows - np.outer(mean, mean))
     turned, dim = vectors[:, ::-1], len(mean)
-    # The form with a bias: a hidden layer that is always 0.
+    # The module with a bias: a hidden layer that is always 0.
     tensors = {
         "linear": turned.astype(np.float32),
         "hidden_weight": np.zeros((dim, 1), np.float32),

@@ -1,4 +1,4 @@
-"""The width that is named follows from lower ends, demands and prices alone; the words say the same."""
+"""The dim that is named follows from lower ends, demands and prices alone; the words say the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobs.config.targets import parse_target
 from jobs.search.methods import Column
 
 DIM = 64
-#: Width → overlap@10 of the adaptor; PCA is 0.1 below, truncation 0.3.
+#: Dim → overlap@10 of the adaptor; PCA is 0.1 below, truncation 0.3.
 KEPT = {8: 0.55, 16: 0.75, 32: 0.92, DIM: 1.0}
 PRICES = prices(1000, DIM, pa.list_(pa.float32()), "float32", "cosine")
 
@@ -46,12 +46,12 @@ def told(targets: Sequence[str], given: Estimates | None = None, cost: Prices = 
 
 
 @pytest.mark.parametrize(
-    ("targets", "width"),
+    ("targets", "dim"),
     [
         (["overlap@10 >= 0.7"], 16),
         (["overlap@10 >= 0.745"], 32),  # 16 has 0.75, but its lower end is 0.74
         (["overlap@10 >= 0.735"], 16),
-        (["overlap@10 >= 0.95"], None),  # only the full width has it, which saves nothing
+        (["overlap@10 >= 0.95"], None),  # only the full dimension has it, which saves nothing
         (["overlap@10 >= 0.7", "bytes <= 64"], 16),
         (["overlap@10 >= 0.8", "bytes <= 64"], None),
         (["bytes <= 130"], 32),  # budgets alone: the widest that fits
@@ -60,8 +60,8 @@ def told(targets: Sequence[str], given: Estimates | None = None, cost: Prices = 
         (["overlap@10 >= 0.5", "overlap@10 >= 0.9"], 32),
     ],
 )
-def test_the_smallest_width_whose_lower_end_meets_everything(targets: list[str], width: int | None) -> None:
-    assert told(targets).decision.chosen["adaptor"] == width
+def test_the_smallest_width_whose_lower_end_meets_everything(targets: list[str], dim: int | None) -> None:
+    assert told(targets).decision.chosen["adaptor"] == dim
 
 
 def test_a_share_of_the_original_is_judged_on_the_same_queries() -> None:
@@ -96,31 +96,31 @@ def test_an_estimate_of_two_curves_spans_both() -> None:
 
 def test_other_methods_are_told_beside_the_answer() -> None:
     lines = answer(told(["overlap@10 >= 0.6"]))
-    assert lines[0].startswith("Smallest width that meets overlap@10 >= 0.6: 16 (Overlap@10 0.750 [0.74")
+    assert lines[0].startswith("Smallest dim that meets overlap@10 >= 0.6: 16 (Overlap@10 0.750 [0.74")
     assert "4x less arithmetic per comparison and 4x fewer bytes: 64 instead of 256 a vector, 64 kB" in lines[1]
     assert lines[2] == "For the same, PCA needs 16 and truncation needs 32."
     (last,) = answer(told(["overlap@10 >= 0.8"]))[2:]
-    assert last == "For the same, PCA needs 32 and no smaller width of truncation will do."
+    assert last == "For the same, PCA needs 32 and no smaller dim of truncation will do."
 
 
 def test_when_no_width_will_do_the_words_say_which_demand_fails_and_what_to_do() -> None:
     lines = answer(told(["overlap@10 >= 0.8", "bytes <= 64"]))
-    assert lines[0] == "No width below 64 meets overlap@10 >= 0.8 and bytes <= 64."
+    assert lines[0] == "No dim below 64 meets overlap@10 >= 0.8 and bytes <= 64."
     assert lines[1].startswith("The quality takes 32 dimensions, 128 bytes a vector (64 as float16, advising.dtype); ")
     assert "the bytes allow 16, which keep Overlap@10 0.750 [0.74" in lines[1]
     assert lines[2] == "Allow more bytes or ask for less."
     lines = answer(told(["overlap@10 >= 0.99", "bytes <= 64"]))
-    assert lines[1].startswith("overlap@10 >= 0.99: no width meets it; 32 comes closest with Overlap@10 0.920 [0.91")
-    assert lines[2].startswith("Ask for less, or fit an adaptor with other widths, with labels")
+    assert lines[1].startswith("overlap@10 >= 0.99: no dim meets it; 32 comes closest with Overlap@10 0.920 [0.91")
+    assert lines[2].startswith("Ask for less, or fit an adaptor with other dims, with labels")
     lines = answer(told(["bytes <= 16"]))
-    assert lines[1] == "bytes <= 16: no width meets it; 8 comes closest with 32 bytes."
+    assert lines[1] == "bytes <= 16: no dim meets it; 8 comes closest with 32 bytes."
 
 
 def test_targets_that_no_width_meets_together_are_told_one_by_one() -> None:
     scores = {Column("original", DIM): {"overlap@10": np.ones(400), "overlap@100": np.ones(400)}}
-    for width, (ten, hundred) in {16: (0.9, 0.5), 32: (0.6, 0.9), DIM: (1.0, 1.0)}.items():
+    for dim, (ten, hundred) in {16: (0.9, 0.5), 32: (0.6, 0.9), DIM: (1.0, 1.0)}.items():
         for method in ("truncation", "pca", "adaptor"):
-            scores[Column(method, width)] = {"overlap@10": series(ten), "overlap@100": series(hundred)}
+            scores[Column(method, dim)] = {"overlap@10": series(ten), "overlap@100": series(hundred)}
     for budget in ([], ["bytes <= 200"]):
         lines = answer(told(["overlap@10 >= 0.8", "overlap@100 >= 0.8", *budget], estimate(scores, 1000, 0)))
         assert lines[1:] == [
@@ -133,7 +133,7 @@ def test_targets_that_no_width_meets_together_are_told_one_by_one() -> None:
 def test_an_adaptor_without_a_smaller_width_is_told_so() -> None:
     for targets in (["overlap@10 >= 0.8"], ["bytes <= 64"]):
         lines = answer(told(targets, estimates({DIM: 1.0})))
-        assert lines[1] == "There is no smaller one to look at: give advising.widths, or fit with other adaptor.widths."
+        assert lines[1] == "There is no smaller one to look at: give advising.dims, or fit with other adaptor.dims."
 
 
 def test_without_a_target_the_usual_ones_are_answered() -> None:
@@ -157,14 +157,14 @@ def test_without_judgments_the_worth_of_the_proxy_is_told() -> None:
 
 def test_it_is_told_where_the_adaptor_is_pca() -> None:
     assert like_pca(told([])) == []
-    both = {width: np.full(400, value) for width, value in KEPT.items()}
+    both = {dim: np.full(400, value) for dim, value in KEPT.items()}
     scores = {Column(m, w): {"overlap@10": s} for m in ("pca", "adaptor") for w, s in both.items()}
     scores[Column("original", DIM)] = {"overlap@10": np.ones(400)}
     (said,) = like_pca(told([], estimate(scores, 100, 0)))
-    assert said.startswith("the adaptor gives what PCA gives at every width: the fit found nothing better")
+    assert said.startswith("the adaptor gives what PCA gives at every dim: the fit found nothing better")
     scores[Column("adaptor", 8)] = {"overlap@10": both[8] + 0.001}
     scores[Column("adaptor", 16)] = {"overlap@10": both[16] + 0.0004}  # the table would show the same
-    assert like_pca(told([], estimate(scores, 100, 0))) == ["the adaptor gives what PCA gives at width 16, 32"]
+    assert like_pca(told([], estimate(scores, 100, 0))) == ["the adaptor gives what PCA gives at dim 16, 32"]
 
 
 def test_prices() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptor.rows import unit_rows
 from cluster.settings import ClusterSection
-from jobs.advise.nested_samples import Asked, carry_over, curve_weights, rungs, search_nested
+from jobs.advise.nested_samples import Asked, curve_weights, extrapolate, sample_sizes, search_nested
 from jobs.search.methods import Column
 from jobs.search.scoring import DEPTH
 from tests.jobs.evaluate.inputs import make_adaptor
@@ -22,7 +22,7 @@ TRUTH, SHORT = Column("original", DIM), Column("pca", 3)
 
 @given(st.integers(1, 10**7), st.integers(1, 10**9))
 def test_rungs_double_and_end_with_the_whole_sample(rows: int, whole: int) -> None:
-    sizes = rungs(rows, whole)
+    sizes = sample_sizes(rows, whole)
     assert sizes[-1] == rows
     assert sizes == sorted(set(sizes))
     assert len(sizes) == 1 if rows >= whole else len(sizes) <= 4
@@ -51,7 +51,7 @@ def test_both_curves_are_followed_but_never_upwards() -> None:
         (rows, {SHORT: {name: mean[place] + queries for name, mean in means.items()}})
         for place, rows in enumerate((50, 100, 200, 400))
     ]
-    line, parabola = (curve[SHORT] for curve in carry_over(steps, 1600))
+    line, parabola = (curve[SHORT] for curve in extrapolate(steps, 1600))
     assert line["straight"] == pytest.approx(0.65 + queries)
     assert parabola["straight"] == pytest.approx(0.65 + queries)
     for name in ("slower", "faster"):
@@ -61,7 +61,7 @@ def test_both_curves_are_followed_but_never_upwards() -> None:
     assert parabola["faster"] == pytest.approx(0.81 - 0.07 - 0.09 + queries)
     assert line["rises"] == pytest.approx(0.65 + queries)
     assert parabola["rises"] == pytest.approx(0.65 + queries)
-    (alone,) = carry_over(steps[-1:], 1600)
+    (alone,) = extrapolate(steps[-1:], 1600)
     assert alone[SHORT]["straight"] == pytest.approx(0.75 + queries)
 
 

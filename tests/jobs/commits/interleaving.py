@@ -128,8 +128,8 @@ class Requested(S3Objects):
 
 
 def places(asked: Tape | Direct) -> tuple[Objects, Objects]:
-    """Store and generation."""
-    return Requested("store", asked), Requested("generation", asked)
+    """Source and output_version."""
+    return Requested("source", asked), Requested("output_version", asked)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ class Commit:
             quarantine=None if aside is None else self.item.quarantine,
             quarantine_sha256=aside,
             adaptor_id="adaptor",
-            width=8,
-            dtype="float32",
+            dim=8,
+            encoding="float32",
             versions={},
         )
 

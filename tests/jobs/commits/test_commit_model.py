@@ -21,7 +21,7 @@ from tests.jobs.commits.interleaving import Answer, Commit, Direct, Request, Tap
 
 Server = Callable[[Request, World], tuple[World, Answer]]
 
-SOURCE, OUTPUT = "store/a.parquet", "generation/data/a.parquet"
+SOURCE, OUTPUT = "source/a.parquet", "output_version/data/a.parquet"
 NEW, OLD = b"version 2", b"version 1"
 
 
@@ -111,9 +111,9 @@ class Explorer:
 def planned(world: World) -> tuple[Plan, Direct]:
     """What a driver that starts now finds to do."""
     direct = Direct(world)
-    store, generation = places(direct)
-    recorded = list_names(generation)
-    return plan(list_shards(store), recorded, set(output_keys(generation)), {}, 1 << 40), direct
+    source, output_version = places(direct)
+    recorded = list_names(output_version)
+    return plan(list_shards(source), recorded, set(output_keys(output_version)), {}, 1 << 40), direct
 
 
 def truthful(world: World) -> bool:
@@ -127,30 +127,30 @@ def aside_as_recorded(world: World, done: WorkItem) -> bool:
     record = read_record(places(Direct(world))[1], done.record)
     if record.quarantine is None:
         return True
-    there = world.get(f"generation/{record.quarantine}")
+    there = world.get(f"output_version/{record.quarantine}")
     return there is not None and hashlib.sha256(there).hexdigest() == record.quarantine_sha256
 
 
 def run_again(world: World, scratch: Path, rejected: bytes | None = None) -> World:
     """An undisturbed run, which tidies up at its end."""
     work, direct = planned(world)
-    generation = places(direct)[1]
-    files = {*output_keys(generation), *quarantine_keys(generation)}
+    output_version = places(direct)[1]
+    files = {*output_keys(output_version), *quarantine_keys(output_version)}
     for todo in work.todo:
         Commit(todo, rows(world[SOURCE]), scratch, rejected).run(direct)
     current = {key for item in (*work.todo, *work.done) for key in (item.output, item.quarantine)}
     for key in (*work.leftovers, *orphans(files, current)):
-        generation.delete(key)
+        output_version.delete(key)
     return direct.world
 
 
 def complete(world: World) -> bool:
-    """Whether the generation holds the rows of the present source, one record that says so, what that names, and
+    """Whether the output version holds the rows of the present source, one record that says so, what that names, and
     nothing else."""
-    _, generation = places(Direct(world))
-    names = list_names(generation)
-    records = [read_record(generation, name) for name in names]
-    named = {f"generation/{key}" for record in records for key in (record.name.key, record.quarantine)}
+    _, output_version = places(Direct(world))
+    names = list_names(output_version)
+    records = [read_record(output_version, name) for name in names]
+    named = {f"output_version/{key}" for record in records for key in (record.name.key, record.quarantine)}
     rest = world.keys() - {SOURCE, OUTPUT, *named}
     right = [r.version == etag(world[SOURCE]) and r.output_bytes == len(world[OUTPUT]) for r in records]
     return right == [True] and truthful(world) and not rest
@@ -203,7 +203,7 @@ def test_rows_set_aside_come_and_go_with_the_shard(tmp_path: Path) -> None:
     soiled = [Commit(item(OLD), rows(OLD), tmp_path, rejected=b"bad rows")] * 2
     for end in Explorer(soiled, {SOURCE: OLD}).ends():
         again = run_again(end, tmp_path, b"bad rows")
-        assert again[f"generation/{item(OLD).quarantine}"] == b"bad rows"
+        assert again[f"output_version/{item(OLD).quarantine}"] == b"bad rows"
         assert complete(again)
         assert complete(run_again({**end, SOURCE: NEW}, tmp_path))
 
@@ -212,11 +212,11 @@ def test_workers_that_make_other_bytes_of_the_same_input_end_with_one_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two libraries, two kinds of GPU. Without crashes; a crash in the middle of a duel is for `verify` to find."""
-    monkeypatch.setattr(product, "_DUELS", 2)
+    monkeypatch.setattr(product, "_WRITE_CONFLICTS", 2)
     duellists = [Commit(item(OLD), content, tmp_path) for content in (b"rows", b"Rows!")]
     for end in Explorer(duellists, {SOURCE: OLD}, crashes=False).ends():
-        generation = places(Direct(end))[1]
-        assert all(read_record(generation, n).output_bytes == len(end[OUTPUT]) for n in list_names(generation))
+        output_version = places(Direct(end))[1]
+        assert all(read_record(output_version, n).output_bytes == len(end[OUTPUT]) for n in list_names(output_version))
 
 
 def _like_ceph(request: Request, world: World) -> tuple[World, Answer]:
@@ -259,8 +259,8 @@ def test_a_worker_that_sleeps_harms_nothing_on_ceph(tmp_path: Path) -> None:
 def _without_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that slept through a change of its shard puts its old rows over the new ones, and dies."""
 
-    def publish_anyway(generation: Objects, key: str, path: Path, written: Written, _seen: object) -> bool:
-        publish(generation, key, path, written)
+    def publish_anyway(output_version: Objects, key: str, path: Path, written: Written, _seen: object) -> bool:
+        publish(output_version, key, path, written)
         return True
 
     monkeypatch.setattr(product, "publish_over", publish_anyway)
@@ -274,9 +274,9 @@ def _with_the_record_first(monkeypatch: pytest.MonkeyPatch) -> None:
         records.append(self.record)
         run(self, asked)
 
-    def publish_late(generation: Objects, key: str, path: Path, written: Written, seen: ObjectInfo | None) -> bool:
-        commit(generation, records[-1])
-        return bool(publish_over(generation, key, path, written, seen))
+    def publish_late(output_version: Objects, key: str, path: Path, written: Written, seen: ObjectInfo | None) -> bool:
+        commit(output_version, records[-1])
+        return bool(publish_over(output_version, key, path, written, seen))
 
     monkeypatch.setattr(Commit, "run", run_with)
     monkeypatch.setattr(product, "publish_over", publish_late)

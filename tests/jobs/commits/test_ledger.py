@@ -29,15 +29,15 @@ RECORD = Record(
     quarantine="_quarantine/sub/ü.rg00000-00003.parquet",
     quarantine_sha256="ef" * 32,
     adaptor_id="cd" * 32,
-    width=64,
-    dtype="float16",
+    dim=64,
+    encoding="float16",
     versions={"numpy": "2"},
 )
 
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Objects:
-    """An empty generation."""
+    """An empty output_version."""
     return open_objects(str(tmp_path), FilesystemOptions())
 
 

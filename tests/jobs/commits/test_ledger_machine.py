@@ -53,10 +53,10 @@ class LedgerMachine(RuleBasedStateMachine):
             self._commit_of(item).run(direct)
             self.world = direct.world
         for key in self._plan(frozenset()).leftovers:
-            self.world = {name: content for name, content in self.world.items() if name != f"generation/{key}"}
-        generation = places(Direct(self.world))[1]
-        records = [read_record(generation, name) for name in list_names(generation)]
-        current = sorted((r.shard, r.version) for r in records if f"store/{r.shard}" in self.world)
+            self.world = {name: content for name, content in self.world.items() if name != f"output_version/{key}"}
+        output_version = places(Direct(self.world))[1]
+        records = [read_record(output_version, name) for name in list_names(output_version)]
+        current = sorted((r.shard, r.version) for r in records if f"source/{r.shard}" in self.world)
         assert current == [(shard.key, shard.version) for shard in self._shards()]
         assert self._truthful()
         shutil.rmtree(self.scratch)
@@ -65,18 +65,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def write_shard(self, name: str) -> None:
         """A shard is new, or has other rows; somebody notices soon."""
         self.version += 1
-        self.world = {**self.world, f"store/{name}.parquet": b"version %d" % self.version}
+        self.world = {**self.world, f"source/{name}.parquet": b"version %d" % self.version}
         self.start_driver(set())
 
     @rule(name=st.sampled_from(SHARDS))
     def remove_shard(self, name: str) -> None:
-        """A shard leaves the store."""
-        self.world = {key: content for key, content in self.world.items() if key != f"store/{name}.parquet"}
+        """A shard leaves the source."""
+        self.world = {key: content for key, content in self.world.items() if key != f"source/{name}.parquet"}
 
     @rule(late=st.sets(st.integers(0, 9)))
     def start_driver(self, late: set[int]) -> None:
-        """A driver plans; listings of the generation may miss some objects."""
-        below = sorted(key for key in self.world if key.startswith("generation/"))
+        """A driver plans; listings of the output version may miss some objects."""
+        below = sorted(key for key in self.world if key.startswith("output_version/"))
         for item in self._plan(frozenset(key for number, key in enumerate(below) if number in late)).todo:
             if len(self.workers) == _MOST_WORKERS:
                 return
@@ -107,8 +107,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def _truthful(self) -> bool:
         done = self._plan(frozenset()).done
         return all(
-            self.world[f"generation/data/{item.shard.key}"] == b"rows of " + self.world[f"store/{item.shard.key}"]
-            and self.world.get(f"generation/{item.quarantine}") == self._rejected(item)
+            self.world[f"output_version/data/{item.shard.key}"] == b"rows of " + self.world[f"source/{item.shard.key}"]
+            and self.world.get(f"output_version/{item.quarantine}") == self._rejected(item)
             for item in done
         )
 
@@ -119,23 +119,23 @@ class LedgerMachine(RuleBasedStateMachine):
         worker.answers = (*worker.answers, answer)
 
     def _commit_of(self, item: WorkItem) -> Commit:
-        content = b"rows of " + self.world[f"store/{item.shard.key}"]
+        content = b"rows of " + self.world[f"source/{item.shard.key}"]
         return Commit(item, content, self.scratch, self._rejected(item))
 
     def _rejected(self, item: WorkItem) -> bytes | None:
         """Every other version of a shard has rows to be set aside."""
-        content = self.world[f"store/{item.shard.key}"]
+        content = self.world[f"source/{item.shard.key}"]
         return b"bad rows of " + content if content[-1] % 2 else None
 
     def _shards(self) -> list[Shard]:
-        sources = sorted((key, content) for key, content in self.world.items() if key.startswith("store/"))
-        return [Shard(key.removeprefix("store/"), len(content), etag(content)) for key, content in sources]
+        sources = sorted((key, content) for key, content in self.world.items() if key.startswith("source/"))
+        return [Shard(key.removeprefix("source/"), len(content), etag(content)) for key, content in sources]
 
     def _plan(self, unseen: frozenset[str]) -> Plan:
-        """What a driver finds to do that does not see these objects of the generation."""
+        """What a driver finds to do that does not see these objects of the output_version."""
         seen = {key: content for key, content in self.world.items() if key not in unseen}
-        generation = places(Direct(seen))[1]
-        return plan(self._shards(), list_names(generation), set(output_keys(generation)), {}, 1 << 40)
+        output_version = places(Direct(seen))[1]
+        return plan(self._shards(), list_names(output_version), set(output_keys(output_version)), {}, 1 << 40)
 
 
 TestLedger = LedgerMachine.TestCase

@@ -11,7 +11,7 @@ from tests.jobs.compress.workplace import Workplace, table
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
-    """A store of three shards (one in a subfolder) with 25, 31 and 3 rows, and an adaptor."""
+    """A source of three shards (one in a subfolder) with 25, 31 and 3 rows, and an adaptor."""
     place = Workplace(tmp_path)
     place.put("a.parquet", table(25, seed=1))
     place.put("sub/b.parquet", table(31, seed=2))

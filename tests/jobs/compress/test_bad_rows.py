@@ -20,7 +20,7 @@ from jobs.sources.parquet import list_shards
 from jobs.sources.vectors import read_batches
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-from tests.jobs.compress.workplace import DIM, WIDTH, Workplace, lists, table, vectors
+from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace, lists, table, vectors
 
 SET_ASIDE: dict[str, Any] = {"reading": {"bad_rows": "quarantine"}}
 REASONS = {
@@ -54,17 +54,17 @@ def test_stop_names_file_row_group_row_and_reason(spoiled: Workplace, capsys: py
     ):
         spoiled.compress()
     assert not [key for key in spoiled.bytes_below("data/") if "bad" in key]
-    assert json.loads(spoiled.generation().read("summary.json"))["status"] == "failed"
+    assert json.loads(spoiled.output_version().read("summary.json"))["status"] == "failed"
     assert "Traceback" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_quarantine_keeps_the_rows_as_they_were(spoiled: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     assert spoiled.compress(**SET_ASIDE) == 0
-    source, output = pq.read_table(spoiled.store / "bad.parquet"), spoiled.output("bad.parquet")
+    source, output = pq.read_table(spoiled.source / "bad.parquet"), spoiled.output("bad.parquet")
     record = next(r for r in spoiled.records() if r.shard == "bad.parquet")
     assert record.quarantine is not None
-    aside = pq.read_table(spoiled.generation().path(record.quarantine))
+    aside = pq.read_table(spoiled.output_version().path(record.quarantine))
     assert aside.column_names == [*source.column_names, "reason_", "row_group", "row"]
     found = {
         10 * group + row: reason
@@ -75,24 +75,24 @@ def test_quarantine_keeps_the_rows_as_they_were(spoiled: Workplace, capsys: pyte
     assert str(aside["vector"].to_pylist()) == str(source.take(list(REASONS))["vector"].to_pylist())
     good = [row for row in range(26) if row not in REASONS]
     assert output.drop(["vector"]).equals(source.take(good).drop(["vector"]))
-    expected = spoiled.adaptor.transform(vectors(26, 4), WIDTH)[good]
+    expected = spoiled.adaptor.transform(vectors(26, 4), OUTPUT_DIM)[good]
     np.testing.assert_allclose(np.array(output["vector"].to_pylist()), expected, atol=1e-6)
     assert (record.rows_in, record.rows_out, record.rows_quarantined) == (26, 18, 8)
     assert "8 rows went into quarantine in this run" in capsys.readouterr().out
     spoiled.put("bad.parquet", table(4, 4))  # repaired: nothing stays behind, nor what a killed worker left
-    spoiled.generation().put(f"_quarantine/bad.{0:016x}.parquet", b"rows of a version that was never recorded")
+    spoiled.output_version().put(f"_quarantine/bad.{0:016x}.parquet", b"rows of a version that was never recorded")
     assert spoiled.compress(**SET_ASIDE) == 0
     assert spoiled.bytes_below("_quarantine/") == {}
 
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_an_unreadable_shard_fails_alone(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
-    content = (workplace.store / "a.parquet").read_bytes()
-    (workplace.store / "broken.parquet").write_bytes(content[: len(content) // 2])
+    content = (workplace.source / "a.parquet").read_bytes()
+    (workplace.source / "broken.parquet").write_bytes(content[: len(content) // 2])
     workplace.put("other.parquet", pa.table({"key": ["x"], "vector": lists(vectors(1).tolist())}))
     assert workplace.compress(**SET_ASIDE) == 1
     assert len(workplace.records()) == 3
-    summary = json.loads(workplace.generation().read("summary.json"))
+    summary = json.loads(workplace.output_version().read("summary.json"))
     assert summary["status"] == "incomplete"
     assert {failure["shard"] for failure in summary["failed"]} == {"broken.parquet", "other.parquet"}
     printed = capsys.readouterr().out
@@ -116,7 +116,7 @@ def test_a_shard_that_changes_while_it_is_read_is_not_committed(
     workplace.put("a.parquet", table(25, seed=99))
     with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
         compressor.compress(WorkItem(planned, None, planned.size))
-    (workplace.store / "a.parquet").unlink()
+    (workplace.source / "a.parquet").unlink()
     with pytest.raises(InputError, match=r"a\.parquet does not exist any more"):
         compressor.compress(WorkItem(planned, None, planned.size))
     assert workplace.bytes_below("data/", LEDGER) == {}
@@ -136,7 +136,7 @@ def test_a_sparing_attempt_reads_the_smallest_batches_and_writes_the_same(
     monkeypatch.setattr("jobs.compress.shard.read_batches", noted)
     compressor = ShardCompressor(workplace.config(reading={"batch_rows": 9000}))
     record = compressor.compress(item)
-    compressor.sparing = True
+    compressor.low_memory = True
     assert compressor.compress(item) == record
     assert asked == [12_288, 4096]
 
@@ -149,14 +149,14 @@ def test_two_attempts_at_one_item_are_harmless(workplace: Workplace) -> None:
     assert ShardCompressor(workplace.config()).compress(item) == first
     assert workplace.bytes_below("data/", LEDGER) == content
     other = replace(first, sha256="0" * 64, versions={"numpy": "of another machine"})
-    workplace.generation().put(first.name.key, other.to_json())
+    workplace.output_version().put(first.name.key, other.to_json())
     assert ShardCompressor(workplace.config()).compress(item) == first
     assert workplace.bytes_below("data/", LEDGER) == content
 
 
 def shards_of(workplace: Workplace) -> Objects:
-    """The store, opened."""
-    section = workplace.config().store
+    """The source, opened."""
+    section = workplace.config().source
     return open_objects(section.uri, section.filesystem)
 
 
@@ -166,8 +166,8 @@ def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplac
     rows[[2, 5]] *= 60_000
     rows[7] = 3e38  # overflows: a bad row, whose numbers do not count
     workplace.put("a.parquet", table(9, 4).set_column(2, "vector", lists(rows.tolist())))
-    sections = {"output": {"dtype": "float16"}, **SET_ASIDE}
-    record = ShardCompressor(workplace.config(store={"metric": "dot"}, **sections)).compress(
+    sections = {"output": {"encoding": "float16"}, **SET_ASIDE}
+    record = ShardCompressor(workplace.config(source={"metric": "dot"}, **sections)).compress(
         _item(workplace, "a.parquet")
     )
     exact = workplace.exact(rows[[2, 5]])
@@ -181,6 +181,6 @@ def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplac
 
 
 def _item(workplace: Workplace, key: str) -> WorkItem:
-    store = workplace.config().store
-    (shard,) = (found for found in list_shards(open_objects(store.uri, store.filesystem)) if found.key == key)
+    source = workplace.config().source
+    (shard,) = (found for found in list_shards(open_objects(source.uri, source.filesystem)) if found.key == key)
     return WorkItem(shard, None, shard.size)

@@ -21,8 +21,8 @@ CENTURY = 100 * 365 * 86_400
 
 
 def _planned(place: Workplace) -> Plan:
-    store, there = place.config().store, place.generation()
-    shards = list_shards(open_objects(store.uri, store.filesystem))
+    source, there = place.config().source, place.output_version()
+    shards = list_shards(open_objects(source.uri, source.filesystem))
     return plan(shards, list_names(there), set(output_keys(there)), {}, 1 << 40)
 
 
@@ -34,7 +34,7 @@ def _compress(place: Workplace, items: tuple[WorkItem, ...]) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(CENTURY, -CENTURY), (-CENTURY, CENTURY)])
 def test_a_shard_that_changes_into_the_past_or_future_is_noticed(workplace: Workplace, first: int, second: int) -> None:
-    shard = workplace.store / "a.parquet"
+    shard = workplace.source / "a.parquet"
     before, now = shard.read_bytes(), time.time()
     os.utime(shard, (now, now + first))
     _compress(workplace, _planned(workplace).todo)
@@ -44,9 +44,9 @@ def test_a_shard_that_changes_into_the_past_or_future_is_noticed(workplace: Work
     os.utime(shard, (now, now + second))
     (todo,) = _planned(workplace).todo
     assert (todo.shard.key, len(todo.stale_records)) == ("a.parquet", 1)
-    store = workplace.config().store
+    source = workplace.config().source
     with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
-        unchanged(open_objects(store.uri, store.filesystem), planned)
+        unchanged(open_objects(source.uri, source.filesystem), planned)
 
 
 def test_machines_whose_clocks_disagree_write_the_same(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_machines_whose_clocks_disagree_write_the_same(workplace: Workplace, mon
     for skew in (0, -CENTURY, CENTURY // 2):
         monkeypatch.setattr(time, "time", lambda skew=skew: real() + skew)
         for key in workplace.bytes_below(LEDGER):
-            workplace.generation().delete(key)
+            workplace.output_version().delete(key)
         _compress(workplace, _planned(workplace).todo)
         written.append(workplace.bytes_below("data/", LEDGER))
     assert written[0] == written[1] == written[2]

@@ -1,4 +1,4 @@
-"""The whole store through the adaptor, on a real local Ray: each row once, payload as it was, re-runs do the rest."""
+"""The whole source through the adaptor, on a real local Ray: each row once, payload as it was, re-runs do the rest."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from cluster.errors import ClusterError
 from jobs.commits.ledger import LEDGER
 from jobs.commits.output_version import check_apart
 from jobs.config.commands import CompressOutputSection
-from jobs.config.sections import StoreSection
+from jobs.config.sections import SourceSection
 from jobs.storage.objects import Objects
-from tests.jobs.compress.workplace import WIDTH, Workplace, lists, table, vectors
+from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -33,17 +33,17 @@ def short(column: pa.ChunkedArray) -> np.ndarray[Any, Any]:
 
 def summary(workplace: Workplace, **sections: Any) -> dict[str, Any]:
     """The summary of the last run."""
-    content: dict[str, Any] = json.loads(workplace.generation(**sections).read("summary.json"))
+    content: dict[str, Any] = json.loads(workplace.output_version(**sections).read("summary.json"))
     return content
 
 
 def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None:
     assert workplace.compress(cluster={"workers": 2}) == 0
     for key in ("a.parquet", "sub/b.parquet", "sub/c.parquet"):
-        source, output = pq.read_table(workplace.store / key), workplace.output(key)
+        source, output = pq.read_table(workplace.source / key), workplace.output(key)
         assert output.column_names == source.column_names
         assert output.drop(["vector"]).equals(source.drop(["vector"]))
-        assert output.schema.field("vector").type == pa.list_(pa.float32(), WIDTH)
+        assert output.schema.field("vector").type == pa.list_(pa.float32(), OUTPUT_DIM)
         oracle = workplace.exact(source["vector"].to_pylist())
         oracle /= np.linalg.norm(oracle, axis=1, keepdims=True)
         np.testing.assert_allclose(short(output["vector"]), oracle, atol=1e-6)
@@ -52,10 +52,10 @@ def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None
     numbers = summary(workplace)
     assert (numbers["status"], numbers["rows_out"], numbers["work_items_done"]) == ("complete", 59, 3)
     assert numbers["adaptor_id"] == workplace.adaptor.adaptor_id
-    assert numbers["notes"][0].startswith("width 5 is not one that the adaptor was trained for (4, 8)")
-    metadata = pq.read_schema(workplace.generation().path("data/sub/b.parquet")).metadata
+    assert numbers["notes"][0].startswith("dim 5 is not one that the adaptor was trained for (4, 8)")
+    metadata = pq.read_schema(workplace.output_version().path("data/sub/b.parquet")).metadata
     assert metadata[b"matryoshka.adaptor_id"].decode() == workplace.adaptor.adaptor_id
-    stamped = {name: metadata[f"matryoshka.{name}".encode()] for name in ("d", "m", "metric", "normalised", "source")}
+    stamped = {name: metadata[f"matryoshka.{name}".encode()] for name in ("input_dim", "dim", "metric", "normalised", "source")}
     assert stamped == {"d": b"12", "m": b"5", "metric": b"cosine", "normalised": b"true", "source": b"sub/b.parquet"}
 
 
@@ -73,13 +73,13 @@ def test_a_second_run_has_nothing_to_do(workplace: Workplace, capsys: pytest.Cap
 
 def test_new_changed_removed_and_lost(workplace: Workplace) -> None:
     workplace.compress()
-    untouched = workplace.generation().stat("data/sub/c.parquet")
+    untouched = workplace.output_version().stat("data/sub/c.parquet")
     workplace.put("new.parquet", table(7, seed=4))
     workplace.put("a.parquet", table(12, seed=5))
-    os.unlink(workplace.store / "sub" / "b.parquet")
+    os.unlink(workplace.source / "sub" / "b.parquet")
     assert workplace.compress() == 0
     assert summary(workplace)["work_items_done"] == 2
-    assert workplace.generation().stat("data/sub/c.parquet") == untouched
+    assert workplace.output_version().stat("data/sub/c.parquet") == untouched
     assert workplace.output("a.parquet")["id"].to_pylist()[:2] == ["row-5-0", "row-5-1"]
     assert [r.output for r in workplace.records()] == [
         "data/a.parquet",
@@ -91,8 +91,8 @@ def test_new_changed_removed_and_lost(workplace: Workplace) -> None:
     assert set(workplace.bytes_below("data/")) == {"data/a.parquet", "data/new.parquet", "data/sub/c.parquet"}
     assert len(workplace.bytes_below(LEDGER)) == 3
     sound = workplace.bytes_below("data/")
-    workplace.generation().delete("data/new.parquet")
-    workplace.generation().put("data/stray.parquet", b"left by a run of long ago")
+    workplace.output_version().delete("data/new.parquet")
+    workplace.output_version().put("data/stray.parquet", b"left by a run of long ago")
     assert workplace.compress(output={"removed": "delete"}) == 0
     assert workplace.bytes_below("data/") == sound
 
@@ -110,7 +110,7 @@ def test_bytes_do_not_depend_on_workers_or_batches(workplace: Workplace) -> None
 def test_runs_of_row_groups_give_the_same_rows(workplace: Workplace) -> None:
     workplace.compress()
     split: dict[str, Any] = {"output": {"uri": str(workplace.root / "split")}}
-    size = os.path.getsize(workplace.store / "sub" / "b.parquet")
+    size = os.path.getsize(workplace.source / "sub" / "b.parquet")
     assert workplace.compress(reading={"split_bytes": size // 2}, **split) == 0
     parts = sorted(key for key in workplace.bytes_below("data/", **split) if "/b." in key)
     joined = pa.concat_tables([workplace.output(part.removeprefix("data/"), **split) for part in parts])
@@ -124,20 +124,20 @@ def test_runs_of_row_groups_give_the_same_rows(workplace: Workplace) -> None:
 def test_shards_that_another_run_cut_differently_meanwhile_are_not_called_complete(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    size = os.path.getsize(workplace.store / "sub" / "b.parquet")
+    size = os.path.getsize(workplace.source / "sub" / "b.parquet")
     other: dict[str, Any] = {"output": {"uri": str(workplace.root / "other")}}
     workplace.compress()
     whole = workplace.output("sub/b.parquet")
     assert workplace.compress(reading={"split_bytes": size // 2}, **other) == 0
 
-    def meanwhile(generation: Objects) -> dict[Any, Any]:
+    def meanwhile(output_version: Objects) -> dict[Any, Any]:
         """What another driver writes between the plan of this one and its end."""
         for key, content in workplace.bytes_below("data/", LEDGER, **other).items():
-            generation.put(key, content)
+            output_version.put(key, content)
         return {}
 
     monkeypatch.setattr("jobs.compress.command.noted_attempts", meanwhile)
-    workplace.put("sub/b.parquet", pq.read_table(workplace.store / "sub" / "b.parquet"))  # a new version: to do again
+    workplace.put("sub/b.parquet", pq.read_table(workplace.source / "sub" / "b.parquet"))  # a new version: to do again
     workplace.compress(reading={"split_bytes": size // 2}, **other)
     assert workplace.compress() == 1
     assert "2 shards in the output twice" in capsys.readouterr().out
@@ -150,7 +150,7 @@ def test_shards_that_another_run_cut_differently_meanwhile_are_not_called_comple
 
 
 def test_a_failed_run_is_not_said_to_be_running(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(generation: Objects) -> dict[Any, Any]:
+    def fails(output_version: Objects) -> dict[Any, Any]:
         """As a cluster that goes away."""
         raise ClusterError("the Ray cluster failed")
 
@@ -176,7 +176,7 @@ def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
         raise RunError("the output is gone")
 
     monkeypatch.setattr("jobs.compress.command.write_summary", first_time_only)
-    monkeypatch.setattr("jobs.compress.command.tidy", outage)
+    monkeypatch.setattr("jobs.compress.command.clean_up", outage)
     with pytest.raises(RunError, match="the output is gone"):
         workplace.compress()
     assert len(written) == 2
@@ -184,29 +184,29 @@ def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
 
 def test_generations_stand_side_by_side_and_keep_their_settings(workplace: Workplace) -> None:
     workplace.compress()
-    first = workplace.generation().uri
+    first = workplace.output_version().uri
     workplace.set_adaptor(seed=3)
     workplace.compress()
-    workplace.compress(output={"dtype": "float16"})
+    workplace.compress(output={"encoding": "float16"})
     folders = {path.name for path in (workplace.root / "output").iterdir()}
     name = workplace.adaptor.adaptor_id[:16]
-    assert folders == {first.split("/")[-1], f"{name}-w5-float32", f"{name}-w5-float16"}
-    half = workplace.output("a.parquet", output={"dtype": "float16"})["vector"]
-    assert half.type == pa.list_(pa.float16(), WIDTH)
+    assert folders == {first.split("/")[-1], f"{name}-d5-float32", f"{name}-d5-float16"}
+    half = workplace.output("a.parquet", output={"encoding": "float16"})["vector"]
+    assert half.type == pa.list_(pa.float16(), OUTPUT_DIM)
     expected = short(workplace.output("a.parquet")["vector"]).astype(np.float16).astype(np.float32)
     np.testing.assert_array_equal(short(half), expected)
     with pytest.raises(InputError, match=r"compression 'none' \(now 'zstd'\).*give another output\.uri"):
         workplace.compress(output={"compression": "zstd"})
-    with pytest.raises(InputError, match=r"store '.*/store' \(now '.*/sub'\)"):
-        workplace.compress(store={"uri": str(workplace.store / "sub")})
+    with pytest.raises(InputError, match=r"source '.*/source' \(now '.*/sub'\)"):
+        workplace.compress(source={"uri": str(workplace.source / "sub")})
 
 
 def test_dot_product_keeps_lengths_and_minds_them(workplace: Workplace) -> None:
     workplace.set_adaptor(metric="dot")
-    store = {"metric": "dot"}
-    assert workplace.compress(store=store) == 0
-    oracle = workplace.exact(pq.read_table(workplace.store / "a.parquet")["vector"].to_pylist())
-    np.testing.assert_allclose(short(workplace.output("a.parquet", store=store)["vector"]), oracle, atol=1e-5)
+    source = {"metric": "dot"}
+    assert workplace.compress(source=source) == 0
+    oracle = workplace.exact(pq.read_table(workplace.source / "a.parquet")["vector"].to_pylist())
+    np.testing.assert_allclose(short(workplace.output("a.parquet", source=source)["vector"]), oracle, atol=1e-5)
 
 
 def test_integer_ids_doubles_and_list_types(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,38 +227,38 @@ def test_a_shard_without_rows_is_a_shard(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
     workplace.put("empty.parquet", table(3, seed=1).slice(0, 0))
     assert workplace.compress() == 0
-    assert workplace.output("empty.parquet").schema.field("vector").type == pa.list_(pa.float32(), WIDTH)
+    assert workplace.output("empty.parquet").schema.field("vector").type == pa.list_(pa.float32(), OUTPUT_DIM)
     assert workplace.verify()[0] == 0
 
 
 def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
-    with pytest.raises(InputError, match=r"adaptor\.width is 13.*at most 12 columns"):
-        workplace.compress(adaptor={"width": 13})
-    with pytest.raises(InputError, match=r"store\.metric is l2, but the adaptor in .* was fitted for cosine"):
-        workplace.compress(store={"metric": "l2"})
-    with pytest.raises(InputError, match=r"lies inside store\.uri"):
-        workplace.compress(output={"uri": str(workplace.store / "out")})
-    (workplace.root / "link").symlink_to(workplace.store)
-    for hidden in ("link/out", "link/../store/out", f"{workplace.store.name}/../{workplace.store.name}"):
-        with pytest.raises(InputError, match=r"lies inside store\.uri"):
+    with pytest.raises(InputError, match=r"adaptor\.dim is 13.*at most 12 columns"):
+        workplace.compress(adaptor={"dim": 13})
+    with pytest.raises(InputError, match=r"source\.metric is l2, but the adaptor in .* was fitted for cosine"):
+        workplace.compress(source={"metric": "l2"})
+    with pytest.raises(InputError, match=r"lies inside source\.uri"):
+        workplace.compress(output={"uri": str(workplace.source / "out")})
+    (workplace.root / "link").symlink_to(workplace.source)
+    for hidden in ("link/out", "link/../source/out", f"{workplace.source.name}/../{workplace.source.name}"):
+        with pytest.raises(InputError, match=r"lies inside source\.uri"):
             workplace.compress(output={"uri": f"{workplace.root}/{hidden}"})
-    with pytest.raises(InputError, match=r"lies inside store\.uri"):
-        workplace.compress(output={"uri": f"FILE://{workplace.store}/out"})
-    with pytest.raises(InputError, match=r"lies inside store\.uri"):
-        workplace.compress(store={"uri": "memory://a/v"}, output={"uri": "memory:///a/v/out"})
+    with pytest.raises(InputError, match=r"lies inside source\.uri"):
+        workplace.compress(output={"uri": f"FILE://{workplace.source}/out"})
+    with pytest.raises(InputError, match=r"lies inside source\.uri"):
+        workplace.compress(source={"uri": "memory://a/v"}, output={"uri": "memory:///a/v/out"})
     with pytest.raises(InputError, match=r"does not exist or holds no \*\.parquet file"):
-        workplace.compress(store={"uri": str(workplace.root / "nowhere")})
+        workplace.compress(source={"uri": str(workplace.root / "nowhere")})
     with pytest.raises(InputError, match=r"no column 'embedding'"):
-        workplace.compress(store={"vector_column": "embedding"})
+        workplace.compress(source={"vector_column": "embedding"})
     (workplace.root / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"is not writable"):
         workplace.compress(output={"uri": str(workplace.root / "file")})
     other = Workplace(workplace.root / "other")
     other.put("x.parquet", pa.table({"id": ["x"], "vector": lists([[1.0, 2.0]])}))
     with pytest.raises(InputError, match=r"have 2 dimensions \(x\.parquet\), the adaptor in .* takes 12"):
-        workplace.compress(store={"uri": str(other.store)}, output={"uri": str(workplace.root / "fresh")})
+        workplace.compress(source={"uri": str(other.source)}, output={"uri": str(workplace.root / "fresh")})
     other.put("small.parquet", table(2, seed=1))
-    elsewhere: dict[str, Any] = {"store": {"uri": str(other.store)}, "output": {"uri": str(workplace.root / "mixed")}}
+    elsewhere: dict[str, Any] = {"source": {"uri": str(other.source)}, "output": {"uri": str(workplace.root / "mixed")}}
     other.put("x.parquet", pa.table({"id": ["x"] * 400, "vector": lists([[1.0, 2.0]] * 400)}))  # the largest shard
     assert workplace.compress(reading={"bad_rows": "quarantine"}, **elsewhere) == 0
     (workplace.root / "adaptor" / "adaptor.safetensors").write_bytes(b"damaged")
@@ -267,7 +267,7 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("store", "output"),
+    ("source", "output"),
     [
         ("ftp://one/data", "ftp://other/data/out"),
         ("abfs://c@one.dfs.core.windows.net/x", "abfs://c@other.dfs.core.windows.net/x"),
@@ -277,5 +277,5 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
         ("/a/v", "/a/v/_out"),
     ],
 )
-def test_places_that_are_apart(store: str, output: str) -> None:
-    check_apart(StoreSection(uri=store), CompressOutputSection(uri=output))
+def test_places_that_are_apart(source: str, output: str) -> None:
+    check_apart(SourceSection(uri=source), CompressOutputSection(uri=output, dim=8))

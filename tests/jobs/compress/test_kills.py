@@ -70,7 +70,7 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
 
 def summary(workplace: Workplace) -> dict[str, Any]:
     """The summary of the last run."""
-    content: dict[str, Any] = json.loads(workplace.generation().read("summary.json"))
+    content: dict[str, Any] = json.loads(workplace.output_version().read("summary.json"))
     return content
 
 
@@ -94,7 +94,7 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
     assert (summary(workplace)["work_items_done"], summary(workplace)["work_items_left"]) == (1, 1)
     assert "1 work item left" in capsys.readouterr().out
     assert workplace.bytes_below(FAILED) == {}
-    (workplace.store / "new.parquet").unlink()
+    (workplace.source / "new.parquet").unlink()
     assert workplace.compress(reading={"retry_failed": True}) == 0
     assert workplace.bytes_below("data/", LEDGER) == undisturbed(workplace)
 
@@ -102,11 +102,11 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
 def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
     workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config, there, tried = workplace.config(), workplace.generation(), tmp_path / "tried"
-    claim(there, describe(config.store, workplace.adaptor, config.adaptor.width, config.output))
+    config, there, tried = workplace.config(), workplace.output_version(), tmp_path / "tried"
+    claim(there, describe(config.source, workplace.adaptor, config.output.dim, config.output))
     items = [
         WorkItem(shard, None, shard.size)
-        for shard in list_shards(open_objects(config.store.uri, config.store.filesystem))
+        for shard in list_shards(open_objects(config.source.uri, config.source.filesystem))
     ]
     ShardCompressor(config).compress(items[1])
     there.delete(items[1].output)  # its record stands, but is not to be relied on
@@ -132,9 +132,9 @@ def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
 
 def test_a_shard_that_takes_the_driver_down_is_given_up_in_the_end(workplace: Workplace) -> None:
     """The first attempt kills its worker, every later one the driver, too."""
-    config, there = workplace.config(reading={"attempts": 3}), workplace.generation()
-    claim(there, describe(config.store, workplace.adaptor, config.adaptor.width, config.output))
-    shard = list_shards(open_objects(config.store.uri, config.store.filesystem))[0]
+    config, there = workplace.config(reading={"attempts": 3}), workplace.output_version()
+    claim(there, describe(config.source, workplace.adaptor, config.output.dim, config.output))
+    shard = list_shards(open_objects(config.source.uri, config.source.filesystem))[0]
     item, begun_by_runs = WorkItem(shard, None, shard.size), []
 
     class Death(BaseException):

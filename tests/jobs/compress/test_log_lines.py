@@ -72,13 +72,13 @@ def test_a_run_tells_what_became_of_each_shard(workplace: Workplace, capsys: pyt
     assert "is truncated" in failed["message"]
     done = {line["shard"]: line["rows_out"] for line in said if line["event"] == "done"}
     assert done == {"a.parquet": 25, "sub/b.parquet": 31, "sub/c.parquet": 3}
-    summary = json.loads(workplace.generation().read("summary.json"))
+    summary = json.loads(workplace.output_version().read("summary.json"))
     assert summary["job"] == job_id()
     assert summary["worker_seconds"].keys() == {"shorten", "commit"}
     broken.unlink()
     workplace.put("new.parquet", table(7, seed=3))
     assert workplace.compress() == 0
-    whole = json.loads(workplace.generation().read("summary.json"))["generation"]
+    whole = json.loads(workplace.output_version().read("summary.json"))["output_version"]
     assert (whole["work_items"], whole["rows_out"], whole["unreadable_records"]) == (4, 66, 0)
     assert whole["output_bytes"] == sum(record.output_bytes for record in workplace.records())
 

@@ -30,15 +30,15 @@ def _compress(place: Workplace, name: str, held: Memory, after_batch: Any) -> tu
     config = place.config(**sections)
     compressor = ShardCompressor(config, held)
     read: list[int] = []
-    judge = compressor._judge
+    validate = compressor._rejected_rows
 
     def judged(item: WorkItem, batch: Batch, reasons: dict[int, str]) -> dict[int, str]:
         read.append(batch.table.num_rows)
         after_batch()
-        return judge(item, batch, reasons)
+        return validate(item, batch, reasons)
 
-    compressor._judge = judged  # type: ignore[method-assign]
-    (found,) = list_shards(open_objects(config.store.uri, config.store.filesystem))
+    compressor._rejected_rows = judged  # type: ignore[method-assign]
+    (found,) = list_shards(open_objects(config.source.uri, config.source.filesystem))
     compressor.compress(WorkItem(found, None, found.size))
     return read, place.bytes_below("data/", "_ledger/", **sections)
 

@@ -1,4 +1,4 @@
-"""The same on a real S3 server: store, artefact and output in a bucket, nothing local but the scratch files."""
+"""The same on a real S3 server: source, artefact and output in a bucket, nothing local but the scratch files."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ sys.exit(verify.run(VerifyConfig.model_validate_json(sys.argv[1])))
 @pytest.mark.timeout(240)
 def test_compress_and_verify_on_s3(workplace: Workplace, s3: S3Server, bucket: str, root: Path) -> None:
     source = open_objects(bucket, s3.options)
-    for folder in ("store", "adaptor"):
+    for folder in ("source", "adaptor"):
         assert workplace.adaptor
         for path in (workplace.root / folder).rglob("*.*"):
             source.put_file(str(path.relative_to(workplace.root)), path)
     section = {"filesystem": s3.options.model_dump()}
     config = VerifyConfig.model_validate(
         {
-            "store": {"uri": f"{bucket}/store", **section},
-            "adaptor": {"uri": f"{bucket}/adaptor", "width": 5, **section},
-            "output": {"uri": f"{bucket}/output", **section},
+            "source": {"uri": f"{bucket}/source", **section},
+            "adaptor": {"uri": f"{bucket}/adaptor", **section},
+            "output": {"dim": 5, "uri": f"{bucket}/output", **section},
         }
     )
     driver = subprocess.run(

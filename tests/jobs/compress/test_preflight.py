@@ -14,20 +14,20 @@ from jobs.config.loader import load
 from tests.jobs.compress.workplace import Workplace
 from tests.jobs.evaluate.inputs import save_adaptor
 
-#: Width → overlap@10 and overlap@100; the interval is ± 0.02.
+#: Dim → overlap@10 and overlap@100; the interval is ± 0.02.
 KEPT = {4: (0.50, 0.40), 8: (0.82, 0.70), 12: (1.0, 1.0)}
 
 
 def records(method: str = "adaptor", lower: float = 0.0) -> list[dict[str, Any]]:
     return [
-        {"method": method, "width": width, "metric": name, "value": value - lower}
+        {"method": method, "dim": dim, "metric": name, "value": value - lower}
         | {
             "ci_low": round(value - lower - 0.02, 6),
             "ci_high": round(value - lower + 0.02, 6),
             "n": 500,
             "corpus": 5000,
         }
-        for width, values in KEPT.items()
+        for dim, values in KEPT.items()
         for name, value in zip(("overlap@10", "overlap@100"), values, strict=True)
     ]
 
@@ -35,7 +35,7 @@ def records(method: str = "adaptor", lower: float = 0.0) -> list[dict[str, Any]]
 def with_evidence(workplace: Workplace, evidence: list[dict[str, Any]]) -> None:
     plain = workplace.adaptor
     kept = {k: v for k, v in plain.document.items() if k not in ("adaptor_id", "checksum") and "sha256" not in k}
-    adaptor = build({**kept, "widths": list(KEPT), "evidence": evidence}, plain.tensors, plain.rotation)
+    adaptor = build({**kept, "dims": list(KEPT), "evidence": evidence}, plain.tensors, plain.rotation)
     save_adaptor(adaptor, workplace.root / "adaptor")
     workplace.__dict__["adaptor"] = adaptor
 
@@ -47,20 +47,20 @@ def judged(workplace: Workplace) -> Workplace:
     return workplace
 
 
-def check(workplace: Workplace, width: int, **minimum: float) -> None:
+def check(workplace: Workplace, dim: int, **minimum: float) -> None:
     named = {name.replace("_", "@"): least for name, least in minimum.items()}
-    config = workplace.config(adaptor={"width": width}, quality={"minimum": named})
+    config = workplace.config(adaptor={"dim": dim}, quality={"minimum": named})
     check_quality(config, workplace.adaptor)
 
 
-def refusal(workplace: Workplace, width: int, **minimum: float) -> str:
+def refusal(workplace: Workplace, dim: int, **minimum: float) -> str:
     with pytest.raises(InputError) as refused:
-        check(workplace, width, **minimum)
+        check(workplace, dim, **minimum)
     return str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("width", "minimum"),
+    ("dim", "minimum"),
     [
         (4, {}),
         (4, {"overlap_10": 0.48}),
@@ -69,39 +69,39 @@ def refusal(workplace: Workplace, width: int, **minimum: float) -> str:
         (12, {"overlap_10": 0.98}),
     ],
 )
-def test_what_the_evidence_shows_may_start(judged: Workplace, width: int, minimum: dict[str, float]) -> None:
-    check(judged, width, **minimum)
+def test_what_the_evidence_shows_may_start(judged: Workplace, dim: int, minimum: dict[str, float]) -> None:
+    check(judged, dim, **minimum)
 
 
 def test_the_lower_end_of_the_interval_counts(judged: Workplace) -> None:
     message = refusal(judged, 8, overlap_10=0.81)
-    assert "asks for overlap@10 of at least 0.81, but at width 8 the adaptor in" in message
+    assert "asks for overlap@10 of at least 0.81, but at dim 8 the adaptor in" in message
     assert "keeps overlap@10 0.820 [0.800, 0.840] on held-out rows, and the lower end" in message
-    assert "set adaptor.width: 12, the smallest trained width that meets it, or lower quality.minimum" in message
+    assert "set output.dim: 12, the smallest trained dim that meets it, or lower quality.minimum" in message
 
 
 def test_a_width_between_is_judged_by_the_next_smaller_one(judged: Workplace) -> None:
     message = refusal(judged, 7, overlap_10=0.6)
-    assert "at width 7 (not trained: judged by the next smaller trained width, 4)" in message
+    assert "at dim 7 (not trained: judged by the next smaller trained dim, 4)" in message
     assert "keeps overlap@10 0.500" in message
-    assert "set adaptor.width: 8," in message
+    assert "set output.dim: 8," in message
 
 
 def test_every_measure_must_be_met_and_the_missed_ones_are_named(judged: Workplace) -> None:
     message = refusal(judged, 8, overlap_10=0.8, overlap_100=0.9)
     assert "asks for overlap@10 of at least 0.8 and overlap@100 of at least 0.9" in message
     assert "keeps overlap@100 0.700 [0.680, 0.720] on" in message
-    assert "set adaptor.width: 12" in message
+    assert "set output.dim: 12" in message
 
 
 def test_a_minimum_that_no_width_meets(judged: Workplace) -> None:
     message = refusal(judged, 12, overlap_10=0.99)
-    assert "no trained width is known to meet it: fit with wider adaptor.widths, or lower" in message
+    assert "no trained dim is known to meet it: fit with wider adaptor.dims, or lower" in message
 
 
 def test_below_all_trained_widths_nothing_is_known(judged: Workplace) -> None:
     message = refusal(judged, 3, overlap_10=0.1)
-    assert "nothing is known of width 3, which is below all trained widths (4, 8, 12): set adaptor.width: 4" in message
+    assert "nothing is known of dim 3, which is below all trained dims (4, 8, 12): set output.dim: 4" in message
 
 
 @pytest.mark.parametrize("evidence", [[], records("pca"), [{k: v for k, v in records()[0].items() if k != "ci_low"}]])
@@ -113,7 +113,7 @@ def test_without_evidence_it_refuses(workplace: Workplace, evidence: list[dict[s
 
 def test_compress_refuses_before_it_writes_anything(judged: Workplace) -> None:
     with pytest.raises(InputError, match="minimum asks for"):
-        judged.compress(adaptor={"width": 4}, quality={"minimum": {"overlap@10": 0.9}})
+        judged.compress(adaptor={"dim": 4}, quality={"minimum": {"overlap@10": 0.9}})
     assert not (judged.root / "output").exists()
 
 
@@ -127,7 +127,7 @@ def test_compress_refuses_before_it_writes_anything(judged: Workplace) -> None:
     ],
 )
 def test_a_minimum_that_cannot_be_is_refused(name: str, value: str, said: str) -> None:
-    flags = [("store.uri", "a"), ("adaptor.uri", "b"), ("adaptor.width", "8"), ("output.uri", "c")]
+    flags = [("source.uri", "a"), ("adaptor.uri", "b"), ("output.dim", "8"), ("output.uri", "c")]
     with pytest.raises(InputError) as refused:
         load(CompressConfig, None, [*flags, (f"quality.minimum.{name}", value)])
     assert said in str(refused.value)

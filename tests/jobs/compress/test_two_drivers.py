@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from jobs.commits.ledger import LEDGER
-from jobs.commits.output_version import open_generation
+from jobs.commits.output_version import open_output_version
 from jobs.config.commands import CompressConfig
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
@@ -65,16 +65,18 @@ def together(config: CompressConfig, root: Path, environment: Mapping[str, str])
     return [json.loads(last.removeprefix("summary ")) for last in lasts]
 
 
-def content(generation: Objects) -> dict[str, bytes]:
+def content(output_version: Objects) -> dict[str, bytes]:
     """Outputs and records."""
-    return {info.key: generation.read(info.key) for prefix in ("data/", LEDGER) for info in generation.list(prefix)}
+    return {
+        info.key: output_version.read(info.key) for prefix in ("data/", LEDGER) for info in output_version.list(prefix)
+    }
 
 
-def check_shared(summaries: list[dict[str, Any]], generation: Objects, alone: dict[str, bytes]) -> None:
+def check_shared(summaries: list[dict[str, Any]], output_version: Objects, alone: dict[str, bytes]) -> None:
     """Both say that it is complete; what is there is what one driver alone makes."""
     assert [summary["status"] for summary in summaries] == ["complete", "complete"]
     assert [summary["work_items_done"] + summary["work_items_done_before"] for summary in summaries] == [SHARDS] * 2
-    assert content(generation) == alone
+    assert content(output_version) == alone
 
 
 @pytest.mark.slow
@@ -83,7 +85,7 @@ def test_two_drivers_share_a_job_on_disk(filled: Workplace, root: Path) -> None:
     summaries = together(filled.config(), root, {})
     alone = {"uri": str(filled.root / "alone")}
     assert filled.compress(output=alone) == 0
-    check_shared(summaries, filled.generation(), content(filled.generation(output=alone)))
+    check_shared(summaries, filled.output_version(), content(filled.output_version(output=alone)))
     assert filled.verify()[0] == 0
 
 
@@ -94,6 +96,6 @@ def test_two_drivers_share_a_job_on_s3(filled: Workplace, root: Path, s3: S3Serv
     config = filled.config(output=output)
     summaries = together(config, root, s3.environment)
     assert filled.compress() == 0
-    generation = open_generation(config.output, filled.adaptor, config.adaptor.width)
-    check_shared(summaries, generation, content(filled.generation()))
+    output_version = open_output_version(config.output, filled.adaptor, config.output.dim)
+    check_shared(summaries, output_version, content(filled.output_version()))
     assert open_objects(f"{bucket}/output", s3.options).abandon_uploads(older_than=-60) == 0

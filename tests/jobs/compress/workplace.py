@@ -1,4 +1,4 @@
-"""A small store with an adaptor beside it, and what a compress run over it left behind."""
+"""A small source with an adaptor beside it, and what a compress run over it left behind."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 from adaptor.artefact import Adaptor
 from adaptor.rows import Floats
 from jobs.commits.ledger import Record, list_names, read_record
-from jobs.commits.output_version import open_generation
+from jobs.commits.output_version import open_output_version
 from jobs.compress import command as compress
 from jobs.config.commands import CompressConfig, VerifyConfig
 from jobs.storage.objects import Objects
 from jobs.verify import command as verify
 from tests.jobs.evaluate.inputs import make_adaptor, save_adaptor
 
-DIM, WIDTH = 12, 5
+DIM, OUTPUT_DIM = 12, 5
 #: Outputs of at most 6 columns are made of the first 8 by a matrix of their own.
 NARROW = (8, 6)
 
@@ -55,14 +55,14 @@ def table(rows: int, seed: int, prefix: str = "row") -> pa.Table:
 
 @dataclass(frozen=True)
 class Workplace:
-    """Folders `store`, `adaptor` and `output` below `root`."""
+    """Folders `source`, `adaptor` and `output` below `root`."""
 
     root: Path
 
     @property
-    def store(self) -> Path:
+    def source(self) -> Path:
         """Folder of the shards."""
-        return self.root / "store"
+        return self.root / "source"
 
     @cached_property
     def adaptor(self) -> Adaptor:
@@ -70,22 +70,22 @@ class Workplace:
         return self.set_adaptor()
 
     def set_adaptor(self, seed: int = 9, **options: Any) -> Adaptor:
-        """Make (another) adaptor and save it: of the orthogonal form, with a map for narrow outputs."""
-        options = {"form": "orthogonal", "narrow": NARROW, **options}
+        """Make (another) adaptor and save it: of the orthogonal architecture, with a low-dimensional head."""
+        options = {"architecture": "orthogonal", "head": NARROW, **options}
         adaptor = make_adaptor(vectors(200, seed), (4, 8), **options)
         save_adaptor(adaptor, self.root / "adaptor")
         self.__dict__["adaptor"] = adaptor
         return adaptor
 
     def exact(self, wide: Any) -> npt.NDArray[np.float64]:
-        """What the adaptor makes of rows (n, DIM), (n, WIDTH) not normalised, in float64."""
-        linear, narrow = (self.adaptor.tensors[name].astype(np.float64) for name in ("linear", "narrow"))
-        exact: npt.NDArray[np.float64] = (np.asarray(wide, np.float64) @ linear)[:, : NARROW[0]] @ narrow[:, :WIDTH]
+        """What the adaptor makes of rows (n, DIM), (n, OUTPUT_DIM) not normalised, in float64."""
+        linear, head = (self.adaptor.tensors[name].astype(np.float64) for name in ("linear", "head"))
+        exact: npt.NDArray[np.float64] = (np.asarray(wide, np.float64) @ linear)[:, : NARROW[0]] @ head[:, :OUTPUT_DIM]
         return exact
 
     def put(self, key: str, content: pa.Table, row_group_rows: int = 10) -> Path:
         """Write a shard."""
-        path = self.store / key
+        path = self.source / key
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(content, path, row_group_size=row_group_rows)
         return path
@@ -105,35 +105,35 @@ class Workplace:
     def verify(self, **sections: Any) -> tuple[int, dict[str, Any]]:
         """Run verify in this process: exit status and summary."""
         status = verify.run(self.verify_config(**sections))
-        content = self.generation(**sections).read("_verify/summary.json")
+        content = self.output_version(**sections).read("_verify/summary.json")
         summary: dict[str, Any] = json.loads(content)
         return status, summary
 
-    def generation(self, **sections: Any) -> Objects:
+    def output_version(self, **sections: Any) -> Objects:
         """The folder that such a run writes to."""
         config = self.config(**{name: part for name, part in sections.items() if name != "verification"})
-        return open_generation(config.output, self.adaptor, config.adaptor.width)
+        return open_output_version(config.output, self.adaptor, config.output.dim)
 
     def records(self, **sections: Any) -> list[Record]:
         """All records, by output key."""
-        there = self.generation(**sections)
+        there = self.output_version(**sections)
         return sorted((read_record(there, name) for name in list_names(there)), key=lambda record: record.output)
 
     def output(self, key: str, **sections: Any) -> pa.Table:
         """An output file."""
-        return pq.read_table(self.generation(**sections).path(f"data/{key}"))
+        return pq.read_table(self.output_version(**sections).path(f"data/{key}"))
 
     def bytes_below(self, *prefixes: str, **sections: Any) -> dict[str, bytes]:
-        """Content of all objects of the generation below these prefixes."""
-        there = self.generation(**sections)
+        """Content of all objects of the output version below these prefixes."""
+        there = self.output_version(**sections)
         return {info.key: there.read(info.key) for prefix in prefixes for info in there.list(prefix)}
 
     def _sections(self, given: dict[str, Any]) -> dict[str, Any]:
         assert self.adaptor
         folders: dict[str, dict[str, Any]] = {
-            "store": {"uri": str(self.store)},
-            "adaptor": {"uri": str(self.root / "adaptor"), "width": WIDTH},
-            "output": {"uri": str(self.root / "output"), "row_group_rows": 16},
+            "source": {"uri": str(self.source)},
+            "adaptor": {"uri": str(self.root / "adaptor")},
+            "output": {"dim": OUTPUT_DIM, "uri": str(self.root / "output"), "row_group_rows": 16},
             "cluster": {"workers": 1},
         }
         return folders | {name: {**folders.get(name, {}), **section} for name, section in given.items()}

@@ -14,8 +14,8 @@ from adaptor import InputError
 from jobs.config.commands import CompressConfig, FitConfig, SubmitConfig
 from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
 
-FIT_FLAGS = ("--store.uri", "in", "--output.uri", "out")
-FIT = "store: {uri: in}\noutput: {uri: out}\n"
+FIT_FLAGS = ("--source.uri", "in", "--output.uri", "out")
+FIT = "source: {uri: in}\noutput: {uri: out}\n"
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def fit(file: Path | None, *arguments: str) -> FitConfig:
 )
 def test_passwords_in_places_are_refused_and_not_shown(uri: str) -> None:
     labels = ("--queries.uri", uri, "--qrels.uri", uri)
-    found = problems(FitConfig, None, "--store.uri", uri, "--output.uri", uri, *labels)
-    found += problems(CompressConfig, None, "--store.uri", "in", "--output.uri", "o", "--adaptor.uri", uri)[:1]
+    found = problems(FitConfig, None, "--source.uri", uri, "--output.uri", uri, *labels)
+    found += problems(CompressConfig, None, "--source.uri", "in", "--output.uri", "o", "--adaptor.uri", uri)[:1]
     assert [line.partition(":")[0] for line in found] == [
-        f"{section}.uri" for section in ("store", "output", "queries", "qrels", "adaptor")
+        f"{section}.uri" for section in ("source", "output", "queries", "qrels", "adaptor")
     ]
     assert all("must not hold a password, which would be copied into the files" in line for line in found)
     assert not [line for line in found if "secret@" in line or "topsecret" in line]
@@ -75,8 +75,8 @@ def test_passwords_in_places_are_refused_and_not_shown(uri: str) -> None:
     "endpoint", ["http://AKIA:topsecret@127.0.0.1:9", "http://topsecret@h", "http://u:top/secret@h"]
 )
 def test_logins_in_endpoints_are_refused_and_not_shown(endpoint: str) -> None:
-    (found,) = problems(FitConfig, None, *FIT_FLAGS, "--store.filesystem.endpoint", endpoint)
-    assert found.startswith("store.filesystem.endpoint: must not hold a login, which would be copied into the files")
+    (found,) = problems(FitConfig, None, *FIT_FLAGS, "--source.filesystem.endpoint", endpoint)
+    assert found.startswith("source.filesystem.endpoint: must not hold a login, which would be copied into the files")
     assert "secret" not in found.replace("AWS_SECRET", "")
 
 
@@ -102,36 +102,36 @@ def test_logins_in_endpoints_are_refused_and_not_shown(endpoint: str) -> None:
     ],
 )
 def test_places_without_a_password_are_fine(uri: str) -> None:
-    assert fit(None, "--store.uri", uri, "--output.uri", "out").store.uri == uri
+    assert fit(None, "--source.uri", uri, "--output.uri", "out").source.uri == uri
 
 
 def test_texts_that_are_not_utf8_are_refused() -> None:
-    flags = [("store.uri", "in"), ("output.uri", "/\udcff"), ("store.id_column", "a\udcff")]
+    flags = [("source.uri", "in"), ("output.uri", "/\udcff"), ("source.id_column", "a\udcff")]
     with pytest.raises(InputError) as caught:
         load(FitConfig, None, flags)
     assert "output.uri: must be UTF-8, got '/\\udcff' (command line)" in str(caught.value)
-    assert "store.id_column: must be UTF-8, got 'a\\udcff' (command line)" in str(caught.value)
+    assert "source.id_column: must be UTF-8, got 'a\\udcff' (command line)" in str(caught.value)
 
 
 def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> None:
     path = write(
-        "store: {uri: in, metrik: cosine}\n"
+        "source: {uri: in, metrik: cosine}\n"
         "training:\n"
         "  steps: fast\n"
         "  step: 10\n"
         "  batch: true\n"
-        "adaptor: {form: tree, widths: [64, 32]}\n"
+        "adaptor: {architecture: tree, dims: [64, 32]}\n"
         "qrels: {uri: q}\n"
     )
     found = problems(FitConfig, path, "--training.learning_rat", "1", "--cluster.workers", "two", "--mining.held_out=2")
     assert sorted(found) == sorted(
         [
-            f"store.metrik: there is no such field (did you mean metric?), got 'cosine' ({path}, line 1)",
+            f"source.metrik: there is no such field (did you mean metric?), got 'cosine' ({path}, line 1)",
             f"training.steps: must be a whole number, got 'fast' ({path}, line 3)",
             f"training.step: there is no such field (did you mean steps?), got 10 ({path}, line 4)",
             f"training.batch: must be a number, got true ({path}, line 5)",
-            f"adaptor.form: must be one of: orthogonal, linear, mlp; got 'tree' ({path}, line 6)",
-            f"adaptor: widths must be positive and strictly ascending, got [64, 32] ({path}, line 6)",
+            f"adaptor.architecture: must be one of: orthogonal, linear, mlp; got 'tree' ({path}, line 6)",
+            f"adaptor: dims must be positive and strictly ascending, got [64, 32] ({path}, line 6)",
             "--training.learning_rat: there is no such field (did you mean --training.learning_rate?) (command line)",
             "cluster.workers: must be a whole number, got 'two' (command line)",
             "mining.held_out: must be below 0.9, got '2' (command line)",
@@ -142,22 +142,22 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
 
 
 def test_without_a_file_flags_alone_are_a_configuration() -> None:
-    config = fit(None, "--store.uri", "s3://b/v", "--output.uri=out=1", "--training.steps", "7")
-    assert (config.store.uri, config.output.uri, config.training.steps) == ("s3://b/v", "out=1", 7)
+    config = fit(None, "--source.uri", "s3://b/v", "--output.uri=out=1", "--training.steps", "7")
+    assert (config.source.uri, config.output.uri, config.training.steps) == ("s3://b/v", "out=1", 7)
 
 
 def test_without_anything_each_required_field_is_named() -> None:
     assert [line.split(":")[0] for line in problems(CompressConfig, None)] == [
-        "store.uri",
+        "source.uri",
         "adaptor.uri",
-        "adaptor.width",
+        "output.dim",
         "output.uri",
     ]
 
 
 def test_an_empty_uri_is_refused() -> None:
     """`--output.uri "$OUT"` with OUT unset must not write to the root of the disk."""
-    flags = ("--store.uri", "in", "--adaptor.uri", "", "--adaptor.width", "8", "--output.uri", "")
+    flags = ("--source.uri", "in", "--adaptor.uri", "", "--output.dim", "8", "--output.uri", "")
     assert problems(CompressConfig, None, *flags) == [
         "adaptor.uri: must not be empty, got '' (command line)",
         "output.uri: must not be empty, got '' (command line)",
@@ -166,7 +166,7 @@ def test_an_empty_uri_is_refused() -> None:
 
 @pytest.mark.parametrize("value", ["inf", ".inf", "nan"])
 def test_numbers_that_are_none_are_refused(value: str) -> None:
-    flags = ("--store.uri", "a", "--output.uri", "b", "--cluster.stalled_seconds", value)
+    flags = ("--source.uri", "a", "--output.uri", "b", "--cluster.stalled_seconds", value)
     assert [problem.split(":")[0] for problem in problems(FitConfig, None, *flags)] == ["cluster.stalled_seconds"]
 
 
@@ -177,27 +177,33 @@ def test_a_flag_wins_over_the_file(write: Any) -> None:
 
 @pytest.mark.parametrize("text", ["16,32,64", "[16, 32, 64]", " 16, 32,64,"])
 def test_lists_on_the_command_line(write: Any, text: str) -> None:
-    assert fit(write(FIT), "--adaptor.widths", text).adaptor.widths == (16, 32, 64)
+    assert fit(write(FIT), "--adaptor.dims", text).adaptor.dims == (16, 32, 64)
 
 
 def test_a_list_in_yaml_and_a_bad_item_in_one(write: Any) -> None:
-    path = write(FIT + "adaptor: {widths: [16, 32]}\n")
-    assert fit(path).adaptor.widths == (16, 32)
-    assert problems(FitConfig, path, "--adaptor.widths", "16,x") == [
-        "adaptor.widths: must be a whole number, got ['16', 'x'] (command line)"
+    path = write(FIT + "adaptor: {dims: [16, 32]}\n")
+    assert fit(path).adaptor.dims == (16, 32)
+    assert problems(FitConfig, path, "--adaptor.dims", "16,x") == [
+        "adaptor.dims: must be a whole number, got ['16', 'x'] (command line)"
     ]
 
 
 def test_null_empties_what_may_be_empty_and_is_text_elsewhere(write: Any) -> None:
-    config = fit(write(FIT + "adaptor: {leading: 64}\n"), "--adaptor.leading", "null", "--store.uri", "null")
-    assert config.adaptor.leading is None
-    assert config.store.uri == "null"
+    config = fit(
+        write(FIT + "adaptor: {trained_components: 64}\n"),
+        "--adaptor.trained_components",
+        "null",
+        "--source.uri",
+        "null",
+    )
+    assert config.adaptor.trained_components is None
+    assert config.source.uri == "null"
 
 
 def test_text_fields_take_the_text_as_it_is(write: Any) -> None:
     path = write(FIT + "queries: {uri: q, split: 2024-01-01}\nqrels: {uri: r, split: no}\n")
-    config = fit(path, "--store.id_column", "1e3", "--store.vector_column=true")
-    assert (config.store.id_column, config.store.vector_column) == ("1e3", "true")
+    config = fit(path, "--source.id_column", "1e3", "--source.vector_column=true")
+    assert (config.source.id_column, config.source.vector_column) == ("1e3", "true")
     assert config.queries is not None
     assert config.queries.split == "2024-01-01"
     assert config.qrels is not None
@@ -214,12 +220,10 @@ def test_optional_sections_can_be_made_and_dropped_by_flags(write: Any) -> None:
 
 
 def test_keys_of_a_mapping_may_hold_dots(write: Any) -> None:
-    path = write(
-        "submission: {command: fit, config: fit.yaml, overrides: {training.steps: 5, adaptor.widths: [16, 32]}}"
-    )
+    path = write("submission: {command: fit, config: fit.yaml, overrides: {training.steps: 5, adaptor.dims: [16, 32]}}")
     flags = split_arguments(["--submission.overrides.training.seed", "1", "--submission.environment.A_B=c"])[1]
     submission = load(SubmitConfig, path, flags).submission
-    assert submission.overrides == {"training.steps": "5", "adaptor.widths": "16,32", "training.seed": "1"}
+    assert submission.overrides == {"training.steps": "5", "adaptor.dims": "16,32", "training.seed": "1"}
     assert submission.environment == {"A_B": "c"}
 
 
@@ -234,7 +238,7 @@ def test_keys_of_a_mapping_may_hold_dots(write: Any) -> None:
         (["--", "5"], "--: there is no such field (command line)"),
         (["--training.steps", "-1"], "training.steps: must be at least 0, got '-1' (command line)"),
         (["--training.learning_rate", "nan"], "training.learning_rate: must be a finite number, got 'nan'"),
-        (["--store.filesystem.role_arn", "x"], "store.filesystem: role_arn and credentials: role go together"),
+        (["--source.filesystem.role_arn", "x"], "source.filesystem: role_arn and credentials: role go together"),
     ],
 )
 def test_flags_that_cannot_be_used(write: Any, arguments: list[str], said: str) -> None:
@@ -249,7 +253,7 @@ def test_a_section_that_is_none_is_refused_even_when_flags_name_its_fields(write
 
 
 def test_what_looks_like_a_secret_is_not_repeated(write: Any) -> None:
-    found = problems(FitConfig, write(FIT + "aws_secret_access_key: hunter2\n"), "--store.uri", "x")
+    found = problems(FitConfig, write(FIT + "aws_secret_access_key: hunter2\n"), "--source.uri", "x")
     assert "hunter2" not in found[0]
     found = problems(FitConfig, write(FIT + "uri: s3://me:hunter2@bucket\n"))
     assert "hunter2" not in found[0]
@@ -257,7 +261,7 @@ def test_what_looks_like_a_secret_is_not_repeated(write: Any) -> None:
 
 def test_the_recipe_fills_only_what_is_not_given(write: Any) -> None:
     config = fit(write(FIT), "--adaptor.recipe", "paper", "--training.steps", "9")
-    assert (config.adaptor.form, config.training.steps, config.training.candidates) == ("mlp", 9, 0)
+    assert (config.adaptor.architecture, config.training.steps, config.training.candidates) == ("mlp", 9, 0)
 
 
 @pytest.mark.parametrize("verb", SCHEMAS)
@@ -270,7 +274,7 @@ def test_the_resolved_configuration_is_a_configuration(verb: str, root: Path, tm
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
-    config = fit(None, "--store.uri", "in", "--output.uri", "out", f"--store.id_column={text}")
+    config = fit(None, "--source.uri", "in", "--output.uri", "out", f"--source.id_column={text}")
     path = tmp_path_factory.mktemp("round") / "config.json"
     path.write_text(resolved(config), encoding="utf-8")
     assert fit(path) == config
@@ -286,7 +290,7 @@ def test_numbers_beyond_any_store_are_refused() -> None:
 
 
 def test_a_mistyped_address_does_not_show_its_login() -> None:
-    (found,) = problems(FitConfig, None, "--store.uri", "in", "--output.uri", "ftp:u:topsecret@h/x")
+    (found,) = problems(FitConfig, None, "--source.uri", "in", "--output.uri", "ftp:u:topsecret@h/x")
     assert found.startswith("output.uri: must have two slashes after 'ftp:' (for a local folder of that name write")
     assert found.endswith(", got 'ftp:…@h/x' (command line)")
 
@@ -296,5 +300,5 @@ def test_a_mistyped_address_does_not_show_its_login() -> None:
     [("1", "must be at least 2 or must be one of: auto"), ("much", "must be a whole number or must be one of: auto")],
 )
 def test_a_field_that_may_be_one_thing_or_another_is_told_once(value: str, rule: str) -> None:
-    flags = ("--store.uri", "a", "--output.uri", "b", "--adaptor.leading", value)
-    assert problems(FitConfig, None, *flags) == [f"adaptor.leading: {rule}, got '{value}' (command line)"]
+    flags = ("--source.uri", "a", "--output.uri", "b", "--adaptor.trained_components", value)
+    assert problems(FitConfig, None, *flags) == [f"adaptor.trained_components: {rule}, got '{value}' (command line)"]

@@ -9,7 +9,7 @@ from jobs.config.advise import AdviseConfig
 from jobs.config.loader import load
 from jobs.config.targets import Target, parse_target
 
-FLAGS = [("store.uri", "a"), ("adaptor.uri", "b"), ("output.uri", "c")]
+FLAGS = [("source.uri", "a"), ("adaptor.uri", "b"), ("output.uri", "c")]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from jobs.config.uris import local_path
         ("s3:/bucket/short", r"must have two slashes after 's3:' \(for a local folder .* \./s3:"),
         ("s3:bucket/x", "must have two slashes after 's3:'"),
         ("file:/tmp/x", "must have two slashes after 'file:'"),
-        ("file://data/store", "must be file:///absolute/path, with three slashes"),
+        ("file://data/source", "must be file:///absolute/path, with three slashes"),
         ("file://", "must be file:///absolute/path"),
         ("s3://", "must be s3://bucket/prefix, without empty parts"),
         ("s3:///prefix", "without empty parts"),

@@ -69,7 +69,7 @@ def test_lines_of_fields_and_of_what_is_around_them(tmp_path: Path) -> None:
         ),
         ("a: b: c\n", "is not valid YAML: line 1, column 5: mapping values are not allowed here"),
         ("\ta: 1\n", "is not valid YAML: line 1, column 1"),
-        ("- 1\n", "must hold sections such as `store:`, but it holds a list"),
+        ("- 1\n", "must hold sections such as `source:`, but it holds a list"),
         ("hello\n", "but it holds a single value"),
         ("a: 1\n---\nb: 2\n", "expected a single document"),
         ("a: !!python/object/apply:os.system [ls]\n", "could not determine a constructor for the tag"),

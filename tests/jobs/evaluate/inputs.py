@@ -1,4 +1,4 @@
-"""Small stores and adaptors for the tests of evaluate, made by numpy alone (nothing is trained)."""
+"""Small sources and adaptors for the tests of evaluate, made by numpy alone (nothing is trained)."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from jobs.config.commands import EvaluateConfig
 
 def make_adaptor(
     vectors: Floats,
-    widths: Sequence[int],
+    dims: Sequence[int],
     metric: Metric = "cosine",
-    form: str = "linear",
-    narrow: tuple[int, int] | None = None,
+    architecture: str = "linear",
+    head: tuple[int, int] | None = None,
 ) -> Adaptor:
     """An adaptor whose map is a random perturbation of the uncentred PCA rotation of `vectors` (n, d), or that rotation
-    with a random map (b, c) of its first b columns for outputs of at most c when `narrow` is (b, c)."""
+    with a random map (b, c) of its first b columns for outputs of at most c when `head` is (b, c)."""
     dim = vectors.shape[1]
     draws = np.random.default_rng(5)
     _, basis = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
     rotation = basis[:, ::-1].astype(np.float32)
     tensors = {"linear": (rotation + 0.02 * draws.normal(size=(dim, dim))).astype(np.float32)}
-    if narrow is not None:
-        tensors = {"linear": rotation, "narrow": draws.normal(size=narrow).astype(np.float32)}
-    if form == "mlp":
+    if head is not None:
+        tensors = {"linear": rotation, "head": draws.normal(size=head).astype(np.float32)}
+    if architecture == "mlp":
         shapes = {"hidden_weight": (dim, 7), "hidden_bias": (7,), "output_weight": (7, dim), "output_bias": (dim,)}
         tensors |= {name: (0.2 * draws.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
     described = {
-        "dim": dim,
-        "widths": list(widths),
+        "input_dim": dim,
+        "dims": list(dims),
         "metric": metric,
-        "form": form,
+        "architecture": architecture,
         "unit_input": False,
         "recipe": {"name": "default", "version": 1},
         "settings": {},
@@ -63,8 +63,8 @@ def save_vectors(path: Path, ids: Sequence[Any], rows: Sequence[Any], extra: dic
     pq.write_table(pa.table({"id": pa.array(ids), "vector": vectors, **(extra or {})}), path, row_group_size=7)
 
 
-def save_store(folder: Path, vectors: Floats, shards: int) -> str:
-    """A store with ids `doc-<row>` in `shards` files; its uri."""
+def save_source(folder: Path, vectors: Floats, shards: int) -> str:
+    """A source with ids `doc-<row>` in `shards` files; its uri."""
     for number, rows in enumerate(np.array_split(np.arange(len(vectors)), shards)):
         save_vectors(folder / f"part-{number:03}.parquet", [f"doc-{row}" for row in rows], vectors[rows].tolist())
     return str(folder)
@@ -78,7 +78,7 @@ def save_qrels(path: Path, judgments: Sequence[tuple[str, str, int]], split: str
     return str(path)
 
 
-def evaluate_config(store: str, adaptor: str, output: Path, **sections: Any) -> EvaluateConfig:
+def evaluate_config(source: str, adaptor: str, output: Path, **sections: Any) -> EvaluateConfig:
     """A checked configuration; further sections as mappings."""
-    given = {"store": {"uri": store}, "adaptor": {"uri": adaptor}, "output": {"uri": str(output)}, **sections}
+    given = {"source": {"uri": source}, "adaptor": {"uri": adaptor}, "output": {"uri": str(output)}, **sections}
     return EvaluateConfig.model_validate(given)

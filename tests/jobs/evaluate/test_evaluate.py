@@ -16,7 +16,7 @@ from tests.jobs.evaluate.inputs import (
     make_adaptor,
     save_adaptor,
     save_qrels,
-    save_store,
+    save_source,
     save_vectors,
 )
 
@@ -30,12 +30,12 @@ def small(rows: int = 60, seed: int = 0) -> Floats:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, str]:
-    """A store, an adaptor, queries and qrels that fit each other."""
+    """A source, an adaptor, queries and qrels that fit each other."""
     vectors = small()
     save_vectors(tmp_path / "queries.parquet", ["q0", "q1", "q2"], small(3, 1).tolist())
     judgments = [("q0", "doc-1", 1), ("q0", "doc-2", 2), ("q1", "doc-30", 1), ("q2", "doc-59", 1)]
     return {
-        "store": save_store(tmp_path / "store", vectors, 3),
+        "source": save_source(tmp_path / "source", vectors, 3),
         "adaptor": save_adaptor(make_adaptor(vectors, (2, 4, DIM)), tmp_path / "adaptor"),
         "queries": str(tmp_path / "queries.parquet"),
         "qrels": save_qrels(tmp_path / "qrels.parquet", judgments),
@@ -45,7 +45,7 @@ def inputs(tmp_path: Path) -> dict[str, str]:
 def evaluate(inputs: dict[str, str], output: Path, **sections: Any) -> list[dict[str, Any]]:
     """Run with queries and qrels where `inputs` has them; the records of metrics.json."""
     given = {name: {"uri": inputs[name]} for name in ("queries", "qrels") if name in inputs} | sections
-    assert run(evaluate_config(inputs["store"], inputs["adaptor"], output, **given)) == 0
+    assert run(evaluate_config(inputs["source"], inputs["adaptor"], output, **given)) == 0
     records: list[dict[str, Any]] = json.loads((output / "metrics.json").read_text())
     return records
 
@@ -61,10 +61,10 @@ def test_scifact_gives_the_published_number(scifact: Path, tmp_path: Path, capsy
     shards = sorted((scifact / "corpus").glob("*.parquet"))
     vectors = np.concatenate([np.stack(pq.read_table(s).column("vector").to_numpy()) for s in shards])
     adaptor = save_adaptor(make_adaptor(vectors.astype(np.float32), (16, 64)), tmp_path / "adaptor")
-    inputs = {"store": str(scifact / "corpus"), "adaptor": adaptor}
+    inputs = {"source": str(scifact / "corpus"), "adaptor": adaptor}
     split = {name: {"uri": str(scifact / f"{name}.parquet"), "split": "test"} for name in ("queries", "qrels")}
     records = evaluate(inputs, tmp_path / "out", **split, evaluation={"name": "scifact", "bootstrap": 100})
-    value = {(r["method"], r["width"], r["metric"]): r["value"] for r in records}
+    value = {(r["method"], r["dim"], r["metric"]): r["value"] for r in records}
     assert value["original", 384, "ndcg@10"] == pytest.approx(0.6451, abs=1e-3)
     # method.md, "What we measured"
     assert value["truncation", 16, "ndcg@10"] == pytest.approx(0.158, abs=2e-3)
@@ -83,35 +83,35 @@ def test_records_cover_every_method_width_and_metric(inputs: dict[str, str], tmp
     metrics = {"ndcg@10", "recall@10", "recall@100", "mrr@10", "overlap@1", "overlap@10", "overlap@100"}
     metrics |= {"pairwise_distance", "topk_distance"}
     columns = {("original", DIM)} | {(m, w) for m in ("truncation", "pca", "adaptor") for w in (2, 4, DIM)}
-    assert {(r["method"], r["width"], r["metric"]) for r in records} == {(*c, m) for c in columns for m in metrics}
+    assert {(r["method"], r["dim"], r["metric"]) for r in records} == {(*c, m) for c in columns for m in metrics}
     assert len(records) == len(columns) * len(metrics)
     for r in records:
-        assert list(r) == ["set", "method", "width", "metric", "value", "ci_low", "ci_high", "n"]
+        assert list(r) == ["set", "method", "dim", "metric", "value", "ci_low", "ci_high", "n"]
         assert r["ci_low"] <= r["value"] <= r["ci_high"]
-        assert r["set"] == "store"
+        assert r["set"] == "source"
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "complete"
     assert (summary["rows"], summary["queries"], summary["judged_queries"], summary["shards"]) == (60, 3, 3, 3)
-    assert json.loads((tmp_path / "out" / "config.json").read_text())["store"]["uri"] == inputs["store"]
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["source"]["uri"] == inputs["source"]
 
 
 def test_without_queries_rows_of_the_store_find_others_than_themselves(
     inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del inputs["queries"], inputs["qrels"]
-    records = evaluate(inputs, tmp_path / "out", evaluation={"anchors": 20, "widths": [4, 2], "bootstrap": 50})
+    records = evaluate(inputs, tmp_path / "out", evaluation={"sampled_queries": 20, "dims": [4, 2], "bootstrap": 50})
     assert {r["metric"] for r in records if "@" in r["metric"]} == {"overlap@1", "overlap@10", "overlap@100"}
-    assert {r["width"] for r in records} == {2, 4, DIM}
+    assert {r["dim"] for r in records} == {2, 4, DIM}
     assert {r["n"] for r in records} == {20}
-    (first,) = (r for r in records if (r["method"], r["width"], r["metric"]) == ("truncation", 2, "overlap@1"))
-    assert first["value"] < 0.9  # every anchor would find itself at any width
-    assert "20 rows of the store as queries" in capsys.readouterr().out
+    (first,) = (r for r in records if (r["method"], r["dim"], r["metric"]) == ("truncation", 2, "overlap@1"))
+    assert first["value"] < 0.9  # every anchor would find itself at any dim
+    assert "20 rows of the source as queries" in capsys.readouterr().out
 
 
 def test_the_workers_and_the_shards_change_nothing(inputs: dict[str, str], tmp_path: Path) -> None:
     pages = []
     for shards, workers in ((1, 1), (5, 2)):
-        inputs["store"] = save_store(tmp_path / str(shards) / "store", small(), shards)
+        inputs["source"] = save_source(tmp_path / str(shards) / "source", small(), shards)
         out = tmp_path / f"out-{shards}"
         evaluate(inputs, out, cluster={"workers": workers})
         pages.append(((out / "metrics.json").read_bytes(), (out / "report.html").read_bytes()))
@@ -123,14 +123,14 @@ def test_unknown_ids_and_unusable_rows_are_reported(
 ) -> None:
     judgments = [("q0", "doc-1", 1), ("q0", "nobody", 1), ("stranger", "doc-1", 1)]
     inputs["qrels"] = save_qrels(tmp_path / "qrels.parquet", judgments)
-    save_vectors(Path(inputs["store"]) / "part-009.parquet", ["bad"], [[float("nan")] * DIM])
-    records = evaluate(inputs, tmp_path / "out", evaluation={"widths": [3]})
+    save_vectors(Path(inputs["source"]) / "part-009.parquet", ["bad"], [[float("nan")] * DIM])
+    records = evaluate(inputs, tmp_path / "out", evaluation={"dims": [3]})
     errors = capsys.readouterr().err
-    assert "not in the store, relevant ones count as missed: 1 ('nobody')" in errors
+    assert "not in the source, relevant ones count as missed: 1 ('nobody')" in errors
     assert "not among the queries, their judgments are not used: 1 ('stranger')" in errors
     assert "queries without a judgment, left out of the retrieval measures: 2 ('q1', 'q2')" in errors
     assert "1 rows are left out: 1 NaN" in errors
-    assert "not trained for width 3" in errors
+    assert "not trained for dim 3" in errors
     assert {r["n"] for r in records if r["metric"] == "ndcg@10"} == {1}
     assert {r["n"] for r in records if r["metric"] == "overlap@10"} == {3}
     assert "nobody" in (tmp_path / "out" / "report.html").read_text()
@@ -138,7 +138,7 @@ def test_unknown_ids_and_unusable_rows_are_reported(
 
 def test_qrels_without_anything_in_common_are_refused(inputs: dict[str, str], tmp_path: Path) -> None:
     inputs["qrels"] = save_qrels(tmp_path / "a.parquet", [("q0", "nobody", 1)])
-    assert "qrels and store have no document id in common" in refusal(inputs, tmp_path / "out")
+    assert "qrels and source have no document id in common" in refusal(inputs, tmp_path / "out")
     inputs["qrels"] = save_qrels(tmp_path / "b.parquet", [("stranger", "doc-1", 1)])
     assert "qrels and queries have no query id in common" in refusal(inputs, tmp_path / "out")
 
@@ -159,20 +159,20 @@ def test_an_adaptor_of_another_dimension_is_refused(inputs: dict[str, str], tmp_
     inputs["adaptor"] = save_adaptor(make_adaptor(other, (2, 6)), tmp_path / "other")
     message = refusal(inputs, tmp_path / "out")
     assert "takes 6 dimensions" in message
-    assert "have 8: give the adaptor that was fitted on this store" in message
+    assert "have 8: give the adaptor that was fitted on this source" in message
 
 
 def test_another_metric_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
     inputs["adaptor"] = save_adaptor(make_adaptor(small(), (2, 4), "dot"), tmp_path / "dot")
     message = refusal(inputs, tmp_path / "out")
-    assert "store.metric is cosine, but the adaptor in" in message
+    assert "source.metric is cosine, but the adaptor in" in message
     assert "was fitted for dot" in message
 
 
-@pytest.mark.parametrize("widths", [[4, 9], [0], []])
-def test_impossible_widths_are_refused(inputs: dict[str, str], tmp_path: Path, widths: list[int]) -> None:
-    message = refusal(inputs, tmp_path / "out", evaluation={"widths": widths})
-    assert f"evaluation.widths is {widths}: give widths from 1 to 8" in message
+@pytest.mark.parametrize("dims", [[4, 9], [0], []])
+def test_impossible_widths_are_refused(inputs: dict[str, str], tmp_path: Path, dims: list[int]) -> None:
+    message = refusal(inputs, tmp_path / "out", evaluation={"dims": dims})
+    assert f"evaluation.dims is {dims}: give dims from 1 to 8" in message
 
 
 def test_a_damaged_or_missing_artefact_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
@@ -186,14 +186,14 @@ def test_a_damaged_or_missing_artefact_is_refused(inputs: dict[str, str], tmp_pa
 
 
 def test_a_store_without_usable_rows_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
-    inputs["store"] = str(tmp_path / "bad")
+    inputs["source"] = str(tmp_path / "bad")
     save_vectors(tmp_path / "bad" / "a.parquet", ["a", "b"], [[0.0] * DIM, [float("inf")] * DIM])
     message = refusal(inputs, tmp_path / "out")
     assert "none of its 2 rows can be used: 1 zero vector, 1 infinite" in message
 
 
 def test_errors_of_workers_arrive_as_they_were_raised(inputs: dict[str, str], tmp_path: Path) -> None:
-    (Path(inputs["store"]) / "part-009.parquet").write_bytes(b"PAR1 not really")
+    (Path(inputs["source"]) / "part-009.parquet").write_bytes(b"PAR1 not really")
     message = refusal(inputs, tmp_path / "out")
     assert "part-009.parquet is truncated" in message
     assert "Traceback" not in message

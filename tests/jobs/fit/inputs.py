@@ -1,4 +1,4 @@
-"""Small stores for the tests of fit: clusters that lie mostly in directions of little variance."""
+"""Small sources for the tests of fit: clusters that lie mostly in directions of little variance."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def write(path: Path, ids: Any, vectors: Any) -> None:
     pq.write_table(pa.table({"id": pa.array(ids), "vector": column}), path, row_group_size=50)
 
 
-def store(folder: Path, rows: int = 600, shards: int = 3) -> Path:
-    """A store of `rows` clustered vectors with ids `doc-<row>`."""
+def source(folder: Path, rows: int = 600, shards: int = 3) -> Path:
+    """A source of `rows` clustered vectors with ids `doc-<row>`."""
     vectors, _ = clustered(rows)
     for number, part in enumerate(np.array_split(np.arange(rows), shards)):
         write(folder / f"part-{number}.parquet", [f"doc-{i}" for i in part], vectors[part])
@@ -42,9 +42,9 @@ def store(folder: Path, rows: int = 600, shards: int = 3) -> Path:
 def config(folder: Path, out: Path, **sections: Any) -> FitConfig:
     """A short fit on one worker; sections given are laid over it."""
     settings: dict[str, Any] = {
-        "store": {"uri": str(folder)},
+        "source": {"uri": str(folder)},
         "output": {"uri": str(out)},
-        "adaptor": {"leading": 16, "widths": [4, 8, 16, 32]},
+        "adaptor": {"trained_components": 16, "dims": [4, 8, 16, 32]},
         "training": {
             "steps": 100,
             "learning_rate": 1e-2,
@@ -66,7 +66,7 @@ def supervision(folder: Path, rows: int = 600) -> dict[str, Any]:
     _, documents = clustered(rows)
     write(folder / "queries.parquet", [f"q{i}" for i in range(80)], vectors)
     pairs = [(f"q{i}", f"doc-{j}", 1 + j % 2) for i in range(80) for j in np.flatnonzero(documents == cluster[i])[:8]]
-    pairs.append(("q0", "doc-of-no-store", 1))
+    pairs.append(("q0", "doc-of-no-source", 1))
     columns = {name: [p[k] for p in pairs] for k, name in enumerate(("query_id", "doc_id", "grade"))}
     pq.write_table(pa.table(columns), folder / "qrels.parquet")
     return {"queries": {"uri": str(folder / "queries.parquet")}, "qrels": {"uri": str(folder / "qrels.parquet")}}

@@ -18,14 +18,14 @@ from jobs.fit import command as fit
 from jobs.fit.launch import work_folder
 from jobs.sources.parquet import list_shards
 from jobs.storage.open import open_objects
-from tests.jobs.fit.inputs import DIM, clustered, config, query_log, store, write
+from tests.jobs.fit.inputs import DIM, clustered, config, query_log, source, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store(tmp_path_factory.mktemp("store"))
+    return source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: 
 
 def evidence(out: Path, metric: str = "overlap@10") -> dict[tuple[str, int], float]:
     records = adaptor.load(out).document["evidence"]
-    return {(r["method"], r["width"]): r["value"] for r in records if r["metric"] == metric}
+    return {(r["method"], r["dim"]): r["value"] for r in records if r["metric"] == metric}
 
 
 def test_the_artefact_carries_evidence_that_it_beats_pca_and_equals_it_where_it_must(fitted: Path) -> None:
@@ -56,7 +56,7 @@ def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
     assert list(summary["phases"]) == ["start", "sample", "mine", "train", "measure"]
     assert 0 < sum(summary["phases"].values()) <= summary["seconds"]
-    assert json.loads((fitted / "config.json").read_text())["store"]["uri"] == str(folder)
+    assert json.loads((fitted / "config.json").read_text())["source"]["uri"] == str(folder)
 
 
 def test_the_rotation_is_that_of_the_whole_store(fitted: Path) -> None:
@@ -69,7 +69,7 @@ def test_the_rotation_is_that_of_the_whole_store(fitted: Path) -> None:
 
 def test_a_second_run_has_nothing_to_do(fitted: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (fitted / "adaptor.json").read_bytes()
-    assert fit.run(config(folder, fitted, cluster={"workers": 2}, mining={"shards": 5})) == 0
+    assert fit.run(config(folder, fitted, cluster={"workers": 2}, mining={"search_partitions": 5})) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert (fitted / "adaptor.json").read_bytes() == before
     (fitted / "summary.json").unlink()  # a fit that was killed after the artefact was complete
@@ -87,7 +87,7 @@ def test_another_config_or_store_does_not_overwrite(fitted: Path, folder: Path) 
 def test_the_same_seed_gives_the_same_adaptor_and_shards_do_not_matter(
     fitted: Path, folder: Path, tmp_path: Path
 ) -> None:
-    fit.run(config(folder, tmp_path, mining={"shards": 5}))
+    fit.run(config(folder, tmp_path, mining={"search_partitions": 5}))
     assert adaptor.load(tmp_path).adaptor_id == adaptor.load(fitted).adaptor_id
     assert (tmp_path / "adaptor.safetensors").read_bytes() == (fitted / "adaptor.safetensors").read_bytes()
 
@@ -107,8 +107,8 @@ def test_two_workers_learn_what_one_learns(fitted: Path, folder: Path, tmp_path:
 def test_without_steps_other_metrics_keep_their_full_width_scores(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str
 ) -> None:
-    approximate = {"sample_rows": 600, "probes": 1 if metric == "l2" else 100}
-    fit.run(config(folder, tmp_path, store={"metric": metric}, training={"steps": 0}, mining=approximate))
+    approximate = {"sample_rows": 600, "nprobe": 1 if metric == "l2" else 100}
+    fit.run(config(folder, tmp_path, source={"metric": metric}, training={"steps": 0}, mining=approximate))
     found = adaptor.load(tmp_path).document["data"]["mining_recall"]
     assert 0.1 < found < 1 if metric == "l2" else found > 0.999
     assert f"it found {found:.1%} of the true neighbours" in capsys.readouterr().err
@@ -120,28 +120,34 @@ def test_without_steps_other_metrics_keep_their_full_width_scores(
 
 @pytest.mark.slow
 def test_the_paper_recipe_runs(folder: Path, tmp_path: Path) -> None:
-    fit.run(config(folder, tmp_path, adaptor={"recipe": "paper", "form": "mlp", "leading": None, "hidden": 16}))
+    fit.run(
+        config(
+            folder,
+            tmp_path,
+            adaptor={"recipe": "paper", "architecture": "mlp", "trained_components": None, "hidden_units": 16},
+        )
+    )
     document = adaptor.load(tmp_path).document
-    assert (document["form"], document["recipe"]) == ("mlp", {"name": "paper", "version": 2})
+    assert (document["architecture"], document["recipe"]) == ("mlp", {"name": "paper", "version": 2})
     assert document["settings"]["loss"]["pairwise"] == 1
     assert document["settings"]["loss"]["listwise"] == 0
 
 
 def test_a_bad_row_stops_the_fit_and_is_named_or_is_left_out_and_counted(tmp_path: Path) -> None:
-    store(tmp_path / "store")
+    source(tmp_path / "source")
     vectors, _ = clustered(30)
     bad: list[Any] = [*vectors, None, [np.nan] * DIM, [0.0] * DIM, [1.0] * 5]
-    write(tmp_path / "store" / "part-9.parquet", [f"x{i}" for i in range(34)], bad)
+    write(tmp_path / "source" / "part-9.parquet", [f"x{i}" for i in range(34)], bad)
     with pytest.raises(InputError, match=r"part-9\.parquet, row 30: null vector \(and 3 more.*mining\.bad_rows: skip"):
-        fit.run(config(tmp_path / "store", tmp_path / "out"))
-    fit.run(config(tmp_path / "store", tmp_path / "out", mining={"bad_rows": "skip"}, training={"steps": 0}))
+        fit.run(config(tmp_path / "source", tmp_path / "out"))
+    fit.run(config(tmp_path / "source", tmp_path / "out", mining={"bad_rows": "skip"}, training={"steps": 0}))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["sampled_rows"], summary["left_out_rows"]) == (630, 4)
 
 
 def test_refused_inputs(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"adaptor\.widths: 64 is more than the store's dimension 32"):
-        fit.run(config(folder, tmp_path / "a", adaptor={"widths": [8, 64]}))
+    with pytest.raises(InputError, match=r"adaptor\.dims: 64 is more than the source's dimension 32"):
+        fit.run(config(folder, tmp_path / "a", adaptor={"dims": [8, 64]}))
     write(tmp_path / "tiny" / "a.parquet", ["a", "b"], clustered(2)[0])
     with pytest.raises(InputError, match="2 usable rows in the sample, at least 20"):
         fit.run(config(tmp_path / "tiny", tmp_path / "b"))
@@ -159,7 +165,7 @@ def test_refused_inputs(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth", [1, 2])
 def test_no_checkpoint_is_written_behind_a_link_that_leads_out(folder: Path, tmp_path: Path, depth: int) -> None:
     settings = config(folder, tmp_path / "out")
-    name = fit._fingerprint(settings, list_shards(open_objects(str(folder), settings.store.filesystem)))
+    name = fit._fingerprint(settings, list_shards(open_objects(str(folder), settings.source.filesystem)))
     outside, link = tmp_path / "outside", tmp_path / "out" / "/".join(work_folder(name).split("/")[:depth])
     outside.mkdir()
     link.parent.mkdir(parents=True)
@@ -177,9 +183,9 @@ def test_the_same_place_spelt_and_reached_otherwise_is_the_same_fit(
 ) -> None:
     settings = config(folder, tmp_path / "out", training={"steps": 0})
     assert fit.run(settings) == 0
-    patient = settings.store.filesystem.model_copy(update={"attempts": 20})
-    store = settings.store.model_copy(update={"uri": f"{folder}/", "filesystem": patient})
-    assert fit.run(settings.model_copy(update={"store": store})) == 0
+    patient = settings.source.filesystem.model_copy(update={"attempts": 20})
+    source = settings.source.model_copy(update={"uri": f"{folder}/", "filesystem": patient})
+    assert fit.run(settings.model_copy(update={"source": source})) == 0
     assert "nothing to do" in capsys.readouterr().out
 
 
@@ -208,11 +214,11 @@ def test_queries_without_labels_show_what_is_asked(
 ) -> None:
     sections = query_log(tmp_path)
     assert fit.run(config(folder, tmp_path / "told", **sections)) == 0
-    assert "200 queries without labels (no qrels) for narrow outputs to learn from" in capsys.readouterr().err
+    assert "200 queries without labels (no qrels) for low-dimensional outputs to learn from" in capsys.readouterr().err
     alone, told = adaptor.load(fitted), adaptor.load(tmp_path / "told")
     assert (told.document["data"]["queries"], told.document["supervised"]) == (200, False)
     assert "queries" not in alone.document["data"]
-    # Other queries of the log find more of their neighbours; the full width is what it was.
+    # Other queries of the log find more of their neighbours; the full dimension is what it was.
     vectors, (fresh, _) = clustered()[0], clustered(200, seed=3)
     fresh[:, :6] *= 0.05
     numbers = np.arange(len(vectors))

@@ -19,7 +19,7 @@ import pytest
 import adaptor
 from jobs.config.loader import resolved
 from jobs.fit import command as fit
-from tests.jobs.fit.inputs import config, store
+from tests.jobs.fit.inputs import config, source
 
 #: A checkpoint at every look; Ray Train takes one every two seconds, which is slow enough to hit the run in the middle.
 SLOW = {
@@ -46,7 +46,7 @@ def checkpoints(out: Path) -> int:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store(tmp_path_factory.mktemp("store"))
+    return source(tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,14 @@ from jobs.fit.sample import draw
 from jobs.sources.parquet import list_shards
 from jobs.sources.whole_source import read_footers
 from jobs.storage.open import open_objects
-from tests.jobs.fit.inputs import DIM, clustered, config, store, supervision, write
+from tests.jobs.fit.inputs import DIM, clustered, config, source, supervision, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return store(tmp_path_factory.mktemp("store"))
+    return source(tmp_path_factory.mktemp("source"))
 
 
 def test_labels_move_the_relevant_documents_up(
@@ -37,28 +37,30 @@ def test_labels_move_the_relevant_documents_up(
     fit.run(config(folder, tmp_path / "out", **supervision(tmp_path)))
     document = adaptor.load(tmp_path / "out").document
     assert document["supervised"]
-    assert document["form"] == "linear"
+    assert document["architecture"] == "linear"
     assert document["held_out_score"]["stage"] == 2
     assert document["held_out_score"]["best"] > document["held_out_score"]["start"]
     assert 0 < document["held_out_score"]["share"] <= 1
     said = capsys.readouterr().err
     assert "labelled queries" in said
-    assert document["held_back"][0].startswith("labels: nDCG@10 of held-out queries")
-    assert document["held_back"][0] in said
+    assert document["fallback_notes"][0].startswith("labels: nDCG@10 of held-out queries")
+    assert document["fallback_notes"][0] in said
 
 
 def test_labelled_documents_outside_the_sample_are_read_from_the_store(folder: Path, tmp_path: Path) -> None:
-    settings = config(folder, tmp_path / "out", mining={"sample_rows": 100, "shards": 3}, **supervision(tmp_path))
-    shards = list_shards(open_objects(str(folder), settings.store.filesystem))
-    footers = read_footers(settings.store, shards)
+    settings = config(
+        folder, tmp_path / "out", mining={"sample_rows": 100, "search_partitions": 3}, **supervision(tmp_path)
+    )
+    shards = list_shards(open_objects(str(folder), settings.source.filesystem))
+    footers = read_footers(settings.source, shards)
     sample = draw(settings, shards, footers, DIM)
-    assert (sample.store_rows, len(sample.vectors), len(set(sample.ids))) == (600, 100, 100)
+    assert (sample.source_rows, len(sample.vectors), len(set(sample.ids))) == (600, 100, 100)
     prepared = prepare(
         settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
     )
     labels = prepared.data.supervision
     assert labels is not None
-    wanted = set(pq.read_table(tmp_path / "qrels.parquet")["doc_id"].to_pylist()) - {"doc-of-no-store"}
+    wanted = set(pq.read_table(tmp_path / "qrels.parquet")["doc_id"].to_pylist()) - {"doc-of-no-source"}
     trained = len(prepared.data.corpus) - prepared.data.anchors
     assert trained == len(wanted - {sample.ids[i] for i in hold_out(100, 0.1, 0)[0]})
     # The labels point at the right rows: of the query's own cluster, whose centre their mean is near.
@@ -76,10 +78,10 @@ def test_refused_labels(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / "short.parquet", ["q0"], clustered(1)[0][:, :20])
     with pytest.raises(InputError, match="20"):
         fit.run(config(folder, tmp_path / "a", **{**sections, "queries": {"uri": str(tmp_path / "short.parquet")}}))
-    other = store(tmp_path / "other", rows=100)
+    other = source(tmp_path / "other", rows=100)
     for path in other.glob("*.parquet"):
         write(path, [f"unknown-{path.stem}-{i}" for i in range(33)], clustered(33)[0])
-    with pytest.raises(InputError, match=r"0 queries of .* have a relevant document in the store"):
+    with pytest.raises(InputError, match=r"0 queries of .* have a relevant document in the source"):
         fit.run(config(other, tmp_path / "b", **sections))
 
 
@@ -87,7 +89,7 @@ def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None
     settings = config(folder, tmp_path / "out", training={"steps": 0, "supervised_steps": 0}, **supervision(tmp_path))
     assert fit.run(settings) == 0
     # Without a step of the second stage the form is still the first one.
-    assert adaptor.load(tmp_path / "out").form == "orthogonal"
+    assert adaptor.load(tmp_path / "out").architecture == "orthogonal"
     judged = pq.read_table(tmp_path / "qrels.parquet")
     pq.write_table(judged.slice(0, 100), tmp_path / "qrels.parquet")
     with pytest.raises(InputError, match="fitted with another config"):
@@ -96,8 +98,8 @@ def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None
 
 def test_evidence_is_of_rows_that_no_stage_saw(folder: Path, tmp_path: Path) -> None:
     settings = config(folder, tmp_path / "out", **supervision(tmp_path))
-    shards = list_shards(open_objects(str(folder), settings.store.filesystem))
-    sample = draw(settings, shards, read_footers(settings.store, shards), DIM)
+    shards = list_shards(open_objects(str(folder), settings.source.filesystem))
+    sample = draw(settings, shards, read_footers(settings.source, shards), DIM)
     prepared = prepare(
         settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
     )

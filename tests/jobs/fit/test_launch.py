@@ -16,7 +16,7 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback
 from adaptor.errors import RunError
 from jobs.fit import command as fit
 from jobs.fit import launch
-from tests.jobs.fit.inputs import config, store
+from tests.jobs.fit.inputs import config, source
 
 
 def die(_settings: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def test_a_worker_that_always_dies_ends_the_run_in_one_line(
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
     try:
         with pytest.raises(RunError, match=r"^training failed after 0 restarts: worker 0: .*run again") as caught:
-            fit.run(config(store(tmp_path / "store"), tmp_path / "out", cluster={"workers": 1, "max_failures": 0}))
+            fit.run(config(source(tmp_path / "source"), tmp_path / "out", cluster={"workers": 1, "max_failures": 0}))
     finally:
         ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])  # type: ignore[no-untyped-call]
     assert "\n" not in str(caught.value)
@@ -63,7 +63,7 @@ def test_workers_that_die_while_they_start_are_not_started_for_ever(
 
     monkeypatch.setattr(TorchTrainer, "fit", look)
     with pytest.raises(Told):
-        fit.run(config(store(tmp_path / "store"), tmp_path / "out"))
+        fit.run(config(source(tmp_path / "source"), tmp_path / "out"))
     assert limits == [29]
 
 
@@ -78,5 +78,5 @@ def test_evidence_asks_for_the_cores_of_one_worker(
         return options(num_cpus=num_cpus)
 
     monkeypatch.setattr(fit._with_evidence, "options", look)
-    fit.run(config(store(tmp_path / "store"), tmp_path / "out", training={"steps": 0}, cluster={"workers": 2}))
+    fit.run(config(source(tmp_path / "source"), tmp_path / "out", training={"steps": 0}, cluster={"workers": 2}))
     assert asked == [1]

@@ -14,27 +14,27 @@ import pytest
 import ray
 
 from adaptor.settings import TrainingSettings
-from adaptor.training import Look, State
+from adaptor.training import EvalStep, State
 from jobs.fit import worker
-from jobs.fit.progress_actor import _Shown, start_board, watched
+from jobs.fit.progress_actor import _Shown, start_progress_actor, watched
 from jobs.runtime.progress import Progress
 
 LOOK = {"step": 1, "stage": 1, "loss": math.nan, "score": 0.5, "best_score": 0.5}  # NaN never equals itself
 
 
 @pytest.fixture
-def board(ray_cluster: None) -> Iterator[Any]:
-    started = start_board()
+def progress_actor(ray_cluster: None) -> Iterator[Any]:
+    started = start_progress_actor()
     assert ray.get(started.read.remote()) == {}
     yield started
     ray.kill(started)
 
 
-def test_training_that_shows_nothing_new_is_ended(board: Any) -> None:
+def test_training_that_shows_nothing_new_is_ended(progress_actor: Any) -> None:
     ended: list[str] = []
-    with Progress("fit", stream=io.StringIO()) as progress, watched(board, progress, 9, 2.0, ended.append):
+    with Progress("fit", stream=io.StringIO()) as progress, watched(progress_actor, progress, 9, 2.0, ended.append):
         for step in range(4):  # it gets on, if slowly
-            ray.get(board.post.remote({**LOOK, "step": step}))
+            ray.get(progress_actor.post.remote({**LOOK, "step": step}))
             time.sleep(0.7)
         assert ended == []
         time.sleep(2.6)
@@ -42,28 +42,28 @@ def test_training_that_shows_nothing_new_is_ended(board: Any) -> None:
     assert progress.done == 3
 
 
-def test_a_board_that_died_begins_anew(board: Any) -> None:
+def test_a_board_that_died_begins_anew(progress_actor: Any) -> None:
     ended: list[str] = []
-    with Progress("fit", stream=io.StringIO()) as progress, watched(board, progress, 9, 60.0, ended.append):
-        ray.get(board.post.remote(LOOK))
-        ray.kill(board, no_restart=False)
+    with Progress("fit", stream=io.StringIO()) as progress, watched(progress_actor, progress, 9, 60.0, ended.append):
+        ray.get(progress_actor.post.remote(LOOK))
+        ray.kill(progress_actor, no_restart=False)
         deadline = time.monotonic() + 30
-        while ray.get(board.read.remote()):  # a kill takes effect a little later
-            assert time.monotonic() < deadline, "the board was not started again"
+        while ray.get(progress_actor.read.remote()):  # a kill takes effect a little later
+            assert time.monotonic() < deadline, "the progress_actor was not started again"
             time.sleep(0.05)
         time.sleep(0.7)
-        ray.get(board.post.remote({**LOOK, "step": 7}))
+        ray.get(progress_actor.post.remote({**LOOK, "step": 7}))
         time.sleep(1.2)
     assert ended == []
     assert progress.done == 7
 
 
-def test_a_board_that_is_lost_ends_no_fit(board: Any) -> None:
+def test_a_board_that_is_lost_ends_no_fit(progress_actor: Any) -> None:
     ended: list[str] = []
     said = io.StringIO()
-    with Progress("fit", stream=said) as progress, watched(board, progress, 9, 1.5, ended.append):
-        ray.get(board.post.remote(LOOK))
-        ray.kill(board)
+    with Progress("fit", stream=said) as progress, watched(progress_actor, progress, 9, 1.5, ended.append):
+        ray.get(progress_actor.post.remote(LOOK))
+        ray.kill(progress_actor)
         time.sleep(2.5)
     assert ended == []
     assert said.getvalue().count("training goes on, unseen, without cluster.stalled_seconds") == 1
@@ -84,10 +84,10 @@ def test_between_looks_the_first_worker_tells_its_step(monkeypatch: pytest.Monke
     clock = SimpleNamespace(now=1000.0)
     monkeypatch.setattr(time, "monotonic", lambda: clock.now)
     posted = [Posted(), Posted()]
-    for rank, board in enumerate(posted):
-        assignment: Any = SimpleNamespace(board=board, training=TrainingSettings())
+    for rank, progress_actor in enumerate(posted):
+        assignment: Any = SimpleNamespace(progress_actor=progress_actor, training=TrainingSettings())
         reporter = worker._Reporter(assignment, rank, 2)
-        reporter(Look(State(2, step=0), 0.25, 0.5, False))
+        reporter(EvalStep(State(2, step=0), 0.25, 0.5, False))
         for step in range(1, 101):  # one in 0.1 s
             clock.now += 0.1
             reporter.step(step)

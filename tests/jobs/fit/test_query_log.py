@@ -14,7 +14,7 @@ from adaptor.neighbours import top_k
 from adaptor.pca import moments
 from adaptor.quality import overlap_at_k
 from adaptor.rows import unit_rows
-from adaptor.selection import Settled
+from adaptor.selection import Selection
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
@@ -34,15 +34,15 @@ def prepared(
 ) -> tuple[Prepared, list[str], FitConfig]:
     """What training starts from, and the notes; the neighbour search is one of this process."""
     vectors, notes = clustered(300)[0] if vectors is None else vectors, list[str]()
-    settings = config(tmp_path, tmp_path, store={"metric": metric}, queries={"uri": "log"}, **sections)
+    settings = config(tmp_path, tmp_path, source={"metric": metric}, queries={"uri": "log"}, **sections)
     names = [str(i) for i in range(len(vectors))]
     sample = Sample(vectors, names, moments(vectors, metric), [], len(vectors))
     search = partial(search_here, metric=metric)  # a call that names another metric has the last word
     return prepare(settings, sample, chosen(log, metric, 0), search, notes.append), notes, settings
 
 
-def best_of(data: TrainingSet, settings: FitConfig) -> Settled:
-    job = Job(data, settings.loss, settings.training, settings.store.metric, (4, 8, 16, 32))
+def best_of(data: TrainingSet, settings: FitConfig) -> Selection:
+    job = Job(data, settings.loss, settings.training, settings.source.metric, (4, 8, 16, 32))
     return outcome(train_stages(job, settings.adaptor, None, lambda look: None), job, settings.adaptor)
 
 
@@ -55,7 +55,9 @@ def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: 
     log = fresh() * 3
     found, notes, _ = prepared(tmp_path, log, metric)
     data, rows = found.data, clustered(300)[0][hold_out(300, 0.1, 0)[0]]
-    assert any(note == "100 queries without labels (no qrels) for narrow outputs to learn from" for note in notes)
+    assert any(
+        note == "100 queries without labels (no qrels) for low-dimensional outputs to learn from" for note in notes
+    )
     assert data.log is not None
     assert (data.log.first, len(data.corpus), data.supervision) == (270, 370, None)
     left = unit_rows(log) if metric != "l2" else log
@@ -76,9 +78,9 @@ def test_other_queries_of_the_log_find_more_of_their_neighbours(tmp_path: Path) 
     truth = top_k(asked.astype(np.float32), vectors, numbers, 10, "cosine").ids
     for queries in (log[:0], log):  # without any the training set has none
         begun, _, settings = prepared(tmp_path, queries.astype(np.float32), "cosine", vectors)
-        settled = best_of(begun.data, settings)
-        assert settled.narrow is not None
-        turn = begun.start[:, : len(settled.narrow)] @ settled.narrow.float().numpy()[:, :4]
+        selection = best_of(begun.data, settings)
+        assert selection.head is not None
+        turn = begun.start[:, : len(selection.head)] @ selection.head.float().numpy()[:, :4]
         near = top_k((asked @ turn).astype(np.float32), vectors @ turn, numbers, 10, "cosine").ids
         found.append(float(overlap_at_k(truth, near, 10).mean()))
     assert found[1] > found[0] + 0.03
@@ -158,7 +160,7 @@ def test_a_log_may_repeat_ids_but_must_fit_the_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("metric", "size"), [("cosine", 1e-25), ("dot", 1e-25), ("dot", 1e20), ("l2", 1e20)])
 def test_a_query_whose_length_float32_does_not_hold_is_named(metric: Metric, size: float, tmp_path: Path) -> None:
-    settings = config(tmp_path, tmp_path, store={"metric": metric}, **write_log(tmp_path))
+    settings = config(tmp_path, tmp_path, source={"metric": metric}, **write_log(tmp_path))
     vectors = fresh(3)
     vectors[1] *= size
     write(tmp_path / "log.parquet", ["a", "b", "c"], vectors)
@@ -166,12 +168,14 @@ def test_a_query_whose_length_float32_does_not_hold_is_named(metric: Metric, siz
         read_query_log(settings, DIM)
 
 
-@pytest.mark.parametrize("changed", [{"recipe": "paper"}, {"form": "linear"}, {"narrow": False}])
+@pytest.mark.parametrize("changed", [{"recipe": "paper"}, {"architecture": "linear"}, {"low_dim_head": False}])
 def test_queries_without_labels_want_the_map_that_they_train(changed: dict[str, Any]) -> None:
-    given = {"store": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
+    given = {"source": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
     assert FitConfig.model_validate(given).qrels is None
-    with pytest.raises(ValueError, match="give qrels, or set form: orthogonal and narrow: true") as caught:
+    with pytest.raises(
+        ValueError, match="give qrels, or set architecture: orthogonal and low_dim_head: true"
+    ) as caught:
         FitConfig.model_validate({**given, "adaptor": changed})
     ((field, value),) = changed.items()
-    assert ("form: mlp" if field == "recipe" else f"{field}: {str(value).lower()}") in str(caught.value)
+    assert ("architecture: mlp" if field == "recipe" else f"{field}: {str(value).lower()}") in str(caught.value)
     assert FitConfig.model_validate({**given, "adaptor": changed, "qrels": {"uri": "r"}}).qrels is not None

@@ -47,7 +47,7 @@ def odd_payload() -> pa.Table:
 
 
 def rewrite(source: Path, target: Path, batch_rows: int, compression: str = "zstd") -> Written:
-    """Pass a file through the writer, vectors halved in width."""
+    """Pass a file through the writer, vectors halved in dim."""
     with pq.ParquetFile(source) as file:
         schema = file.schema_arrow
         short = short_schema(schema, "vector", short_field(schema.field("vector"), 2, "float32"), {"m": "2"})

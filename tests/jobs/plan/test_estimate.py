@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from jobs.config.plan import MachinesSection, PlanConfig, PricesSection
 from jobs.plan.calibration import Rates, Timing, fit_rates
-from jobs.plan.estimate import Cluster, Stock, estimate, split_sizes
+from jobs.plan.estimate import Cluster, SourceStatistics, estimate, split_sizes
 from jobs.plan.report import advice, duration, size
 from jobs.plan.statistics import estimate_total
 
 RATES = Rates(0.5, 4.0, 0.1, 3.0, 100.0, 2, 0.0)
 
 
-def stock(sizes: list[int], object_store: bool = False) -> Stock:
-    """A store of 1,000 rows for each shard."""
-    return Stock(np.array(sizes), 1000.0 * len(sizes), 0.0, 4.0, 3, 0.9, object_store, False, 8 << 20)
+def statistics(sizes: list[int], object_store: bool = False) -> SourceStatistics:
+    """A source of 1,000 rows for each shard."""
+    return SourceStatistics(np.array(sizes), 1000.0 * len(sizes), 0.0, 4.0, 3, 0.9, object_store, False, 8 << 20)
 
 
 def cluster(workers: int, **machines: float) -> Cluster:
@@ -74,30 +74,30 @@ def test_work_items_are_as_large_as_allowed_and_nothing_is_lost(sizes: list[int]
 
 def test_time_is_that_of_the_workers_or_of_the_network() -> None:
     sizes = [10**9] * 8
-    slow = estimate(stock(sizes), RATES, cluster(2), 1 << 40, PricesSection())
+    slow = estimate(statistics(sizes), RATES, cluster(2), 1 << 40, PricesSection())
     assert slow.bound == "workers"
     assert slow.wall_seconds == pytest.approx(4 * 4.5)
     assert slow.cpu_hours == pytest.approx(8 * 3.1 / 3600)
-    network = estimate(stock(sizes), RATES, cluster(8, network_gbit=1), 1 << 40, PricesSection())
+    network = estimate(statistics(sizes), RATES, cluster(8, network_gbit=1), 1 << 40, PricesSection())
     assert network.bound == "network"
     assert network.wall_seconds == pytest.approx(8 * 8)
-    two = estimate(stock(sizes), RATES, cluster(8, network_gbit=1, count=2), 1 << 40, PricesSection())
+    two = estimate(statistics(sizes), RATES, cluster(8, network_gbit=1, count=2), 1 << 40, PricesSection())
     assert two.wall_seconds == pytest.approx(8 * 8 / 2)
-    waiting = estimate(stock(sizes, True), RATES, cluster(2, request_seconds=1.0), 1 << 40, PricesSection())
+    waiting = estimate(statistics(sizes, True), RATES, cluster(2, request_seconds=1.0), 1 << 40, PricesSection())
     assert waiting.wall_seconds > slow.wall_seconds + 4 * 5
 
 
 def test_a_store_in_few_pieces_is_told_from_an_even_one() -> None:
-    assert estimate(stock([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection()).longest_share == pytest.approx(
-        2 / 3
-    )
-    assert estimate(stock([10**9] * 300), RATES, cluster(2), 1 << 40, PricesSection()).longest_share < 0.01
+    assert estimate(
+        statistics([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection()
+    ).longest_share == pytest.approx(2 / 3)
+    assert estimate(statistics([10**9] * 300), RATES, cluster(2), 1 << 40, PricesSection()).longest_share < 0.01
 
 
 def test_advice_is_for_runs_that_are_more_than_start_up_and_warns_of_unsure_measurements() -> None:
-    few = estimate(stock([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection())  # 9 s
+    few = estimate(statistics([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection())  # 9 s
     for startup, told in ((4.0, 1), (10.0, 0)):
-        given = {"describe": {"rows": [10], "dim": 4, "width": 2}, "machines": {"startup_seconds": startup}}
+        given = {"describe": {"rows": [10], "input_dim": 4, "dim": 2}, "machines": {"startup_seconds": startup}}
         wall = few.wall_seconds + startup
         notes = advice(PlanConfig.model_validate(given), RATES, [replace(few, wall_seconds=wall)], 0)
         assert sum("use fewer workers" in note for note in notes) == told
@@ -108,7 +108,7 @@ def test_advice_is_for_runs_that_are_more_than_start_up_and_warns_of_unsure_meas
 
 def test_money_is_time_requests_and_bytes() -> None:
     prices = PricesSection(cpu_hour=3600, put_per_1000=1000, get_per_1000=10, transfer_gb=2, storage_gb_month=5)
-    found = estimate(stock([10**9] * 4, True), RATES, cluster(2), 1 << 40, prices)
+    found = estimate(statistics([10**9] * 4, True), RATES, cluster(2), 1 << 40, prices)
     gigabytes = 4 + found.output_bytes / 1e9
     assert found.costs["machines"] == pytest.approx(math.ceil(found.wall_seconds) * 2)
     assert found.costs["requests"] == pytest.approx(found.requests.put + found.requests.list + found.requests.get / 100)

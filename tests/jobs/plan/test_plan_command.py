@@ -1,4 +1,4 @@
-"""`matryoshka plan` on a store that is there, on one that is described, and on what cannot be used."""
+"""`matryoshka plan` on a source that is there, on one that is described, and on what cannot be used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.jobs.compress.workplace import Workplace, lists, table
 
 def config(workplace: Workplace, **sections: object) -> PlanConfig:
     """A plan for the workplace, on one worker."""
-    given = workplace.config().model_dump(include={"store", "adaptor", "output", "cluster"})
+    given = workplace.config().model_dump(include={"source", "adaptor", "output", "cluster"})
     return PlanConfig.model_validate(given | {"summary": {"uri": str(workplace.root / "plan")}} | sections)
 
 
@@ -35,19 +35,19 @@ def test_it_counts_the_store_and_foresees_the_output(tmp_path: Path, capsys: pyt
     workplace = Workplace(tmp_path)
     for number, rows in enumerate((400, 300, 500)):
         workplace.put(f"{number}.parquet", table(rows, seed=number), row_group_rows=100)
-    (workplace.store / "3.parquet").write_bytes(b"not Parquet")
+    (workplace.source / "3.parquet").write_bytes(b"not Parquet")
     assert plan.run(config(workplace, prices={"cpu_hour": 1, "currency": "EUR"})) == 0
 
     output = capsys.readouterr().out
     assert not (workplace.root / "output").exists()
     assert "unreadable and left out: 1 of the looked-at shards" in output
     assert "EUR, total" in output
-    (workplace.store / "3.parquet").unlink()
+    (workplace.source / "3.parquet").unlink()
     found = written(workplace)
     assert found["shards"] == 4
     assert found["rows"] == pytest.approx(1200, abs=1 + float(str(found["rows_error"])))
     compressor = ShardCompressor(workplace.config())
-    shards = list_shards(open_objects(str(workplace.store), workplace.config().store.filesystem))
+    shards = list_shards(open_objects(str(workplace.source), workplace.config().source.filesystem))
     records = [compressor.compress(item) for item in subtract(shards, [], (), {}, 1 << 40).todo]
     assert found["output_bytes"] == pytest.approx(sum(record.output_bytes for record in records), rel=0.25)
 
@@ -64,11 +64,11 @@ def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest
     workplace = Workplace(tmp_path)
     for number, rows in enumerate((400, 300, 500)):
         workplace.put(f"{number}.parquet", table(rows, seed=number), row_group_rows=100)
-    split = {"reading": {"split_bytes": (workplace.store / "2.parquet").stat().st_size * 2 // 3}}
-    compressor, store = ShardCompressor(workplace.config()), workplace.config().store
-    objects = open_objects(str(workplace.store), store.filesystem)
+    split = {"reading": {"split_bytes": (workplace.source / "2.parquet").stat().st_size * 2 // 3}}
+    compressor, source = ShardCompressor(workplace.config()), workplace.config().source
+    objects = open_objects(str(workplace.source), source.filesystem)
     shards = list_shards(objects)
-    footers = {"2.parquet": read_footer(objects, shards[2], store)}
+    footers = {"2.parquet": read_footer(objects, shards[2], source)}
     items = subtract(shards, [], (), footers, split["reading"]["split_bytes"]).todo
     done = [item for item in items if item.shard.key == "0.parquet" or (item.row_groups and not item.row_groups.start)]
     rows_done = sum(compressor.compress(item).rows_out for item in done)
@@ -84,7 +84,7 @@ def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest
 
 
 def test_a_described_store_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    described = {"rows": [10**6, 10**9], "dim": 16, "width": 4, "payload_bytes": 20, "row_group_bytes": 200_000}
+    described = {"rows": [10**6, 10**9], "input_dim": 16, "dim": 4, "payload_bytes": 20, "row_group_bytes": 200_000}
     given = {
         "describe": described,
         "calibration": {"megabytes": 1},
@@ -103,7 +103,7 @@ def test_a_described_store_needs_nothing(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_store_without_rows_or_shards_is_told(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
-    workplace.store.mkdir()
+    workplace.source.mkdir()
     with pytest.raises(InputError, match=r"holds no \*\.parquet file"):
         plan.run(config(workplace))
     workplace.put("empty.parquet", table(3, seed=0).slice(0, 0))
@@ -114,10 +114,10 @@ def test_a_store_without_rows_or_shards_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "problem"),
     [
-        ([], "give store, adaptor and output"),
-        ([("store.uri", "x")], "give store, adaptor and output"),
-        ([("store.uri", "x"), ("describe.rows", "5"), ("describe.dim", "4"), ("describe.width", "2")], "without store"),
-        ([("describe.rows", "5"), ("describe.dim", "4"), ("describe.width", "8")], "width must be at most dim"),
+        ([], "give source, adaptor and output"),
+        ([("source.uri", "x")], "give source, adaptor and output"),
+        ([("source.uri", "x"), ("describe.rows", "5"), ("describe.dim", "4"), ("describe.dim", "2")], "without source"),
+        ([("describe.rows", "5"), ("describe.dim", "4"), ("describe.dim", "8")], "dim must be at most dim"),
     ],
 )
 def test_either_a_store_or_a_description(flags: list[tuple[str, str]], problem: str) -> None:

@@ -48,22 +48,22 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
         workplace.put(f"big-{number}.parquet", table(ROWS, seed=number, prefix=f"big-{number}-"), 1000)
     assert workplace.adaptor
     source = open_objects(bucket, s3.options)
-    for path in (*workplace.store.iterdir(), *(workplace.root / "adaptor").iterdir()):
+    for path in (*workplace.source.iterdir(), *(workplace.root / "adaptor").iterdir()):
         source.put_file(str(path.relative_to(workplace.root)), path)
     section = {"filesystem": s3.options.model_dump()}
     config = CompressConfig.model_validate(
         {
-            "store": {"uri": f"{bucket}/store", **section},
-            "adaptor": {"uri": f"{bucket}/adaptor", "width": 5, **section},
-            "output": {"uri": f"{bucket}/output", **section},
+            "source": {"uri": f"{bucket}/source", **section},
+            "adaptor": {"uri": f"{bucket}/adaptor", **section},
+            "output": {"dim": 5, "uri": f"{bucket}/output", **section},
         }
     )
     before = seen(s3, bucket)
 
-    store = open_objects(config.store.uri, config.store.filesystem)
-    shards = list_shards(store)
+    source = open_objects(config.source.uri, config.source.filesystem)
+    shards = list_shards(source)
     split = max(shard.size for shard in shards) - 1  # one is split
-    footers = {shard.key: read_footer(store, shard, config.store) for shard in undecided(shards, [], split)}
+    footers = {shard.key: read_footer(source, shard, config.source) for shard in undecided(shards, [], split)}
     work = plan(shards, [], (), footers, split)
     compressor = ShardCompressor(config)
     records = [compressor.compress(item) for item in work.todo]
@@ -75,12 +75,12 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
     assert found["put"] == pytest.approx(expected.put - 4, rel=0.15)
     assert found["get"] == pytest.approx(expected.get - 12, rel=0.15)
     assert expected.driver_footers == len(footers) >= 1
-    assert open_adaptor(config.adaptor, config.store).dim == 12
+    assert open_adaptor(config.adaptor, config.source).input_dim == 12
 
 
 def expectation(workplace: Workplace, items: tuple[WorkItem, ...], output_bytes: int, split: int) -> Requests:
     """The estimate, from the files as they are."""
-    files = [path for path in workplace.store.rglob("*.parquet")]
+    files = [path for path in workplace.source.rglob("*.parquet")]
     sizes = np.array([path.stat().st_size for path in files])
     traffic = Traffic(
         shards=sizes,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.commits.work_items import WorkItem, blocks, plan, undecided, work
-from jobs.plan.schedule import in_order, makespan
+from jobs.plan.schedule import makespan, sorted_by_variance
 from jobs.sources.parquet import Footer, Shard
 
 MB, GB = 10**6, 1 << 30
@@ -51,7 +51,7 @@ def test_the_last_worker_ends_within_a_tenth_of_an_even_spread(
 ) -> None:
     items = planned(sizes, split_bytes, row_group_bytes=64 << 20)
     groups = blocks(items, PARTS, workers)
-    taken = in_order([work(group) for group in groups], workers)
+    taken = sorted_by_variance([work(group) for group in groups], workers)
     assert taken <= 1.1 * work(items) / workers
     assert len(groups) <= 2 * PARTS + 40 * workers
 
@@ -85,7 +85,7 @@ def test_a_schedule_is_between_its_bounds(seconds: list[float], workers: int) ->
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(1, 3))
 def test_longest_first_keeps_to_the_bound_of_graham(seconds: list[int], workers: int) -> None:
-    best = min(in_order(order, workers) for order in permutations(seconds))
+    best = min(sorted_by_variance(order, workers) for order in permutations(seconds))
     assert makespan(seconds, workers) <= best * (4 / 3 - 1 / (3 * workers)) + 1e-9
 
 
@@ -96,4 +96,4 @@ def test_the_schedule_is_that_of_workers_who_take_what_is_next(seconds: list[flo
     for length in seconds:
         since, worker = heapq.heappop(free)
         heapq.heappush(free, (since + length, worker))
-    assert in_order(seconds, workers) == pytest.approx(max(free)[0])
+    assert sorted_by_variance(seconds, workers) == pytest.approx(max(free)[0])

@@ -24,7 +24,7 @@ def facts(notes: tuple[str, ...] = (), judged: int | None = 300) -> Facts:
 
 
 def results(
-    widths: tuple[int, ...] = (16, 32, 64, 128, DIM), curves: Mapping[str, float] = CURVES, judged: bool = True
+    dims: tuple[int, ...] = (16, 32, 64, 128, DIM), curves: Mapping[str, float] = CURVES, judged: bool = True
 ) -> Results:
     """Every measure of a method at 64 dimensions is its number in `curves` times the original's."""
     metrics = [metric for metric in METRICS if judged or metric not in RETRIEVAL]
@@ -35,19 +35,19 @@ def results(
 
     scores = {Column("original", DIM): numbers(1.0)}
     for method, share in curves.items():
-        for width in widths:
-            scores[Column(method, width)] = numbers(min(share * (width / 64) ** 0.1, 1.0))
+        for dim in dims:
+            scores[Column(method, dim)] = numbers(min(share * (dim / 64) ** 0.1, 1.0))
     main = "ndcg@10" if judged else "overlap@10"
     return Results(make_records("sci<fact>", scores, 100, 0), compare(scores, main, "adaptor", 100, 0))
 
 
 def test_the_headline_is_about_the_smallest_width_that_keeps_90_percent() -> None:
     said = headline(results())
-    assert said.width == 64
+    assert said.dim == 64
     assert said.sentence == (
         "At 64 of 384 dimensions (6x smaller) the adaptor keeps 91% of nDCG@10; truncation 75%, PCA 87%."
     )
-    assert headline(results(curves={"pca": 0.2, "adaptor": 0.3})).width == 128
+    assert headline(results(curves={"pca": 0.2, "adaptor": 0.3})).dim == 128
 
 
 def test_without_judgments_the_headline_is_about_neighbours() -> None:
@@ -66,7 +66,7 @@ def test_a_measure_that_is_zero_everywhere_is_said_to_be() -> None:
 
 def test_verdicts_follow_the_paired_intervals() -> None:
     differences = [(16, 0.02, 0.01, 0.03), (32, 0.0, -0.01, 0.01), (64, -0.02, -0.03, -0.01)]
-    comparisons = [Comparison("ndcg@10", width, "adaptor", "pca", *numbers) for width, *numbers in differences]
+    comparisons = [Comparison("ndcg@10", dim, "adaptor", "pca", *numbers) for dim, *numbers in differences]
     (sentence,) = verdicts(Results(results((16, 32, 64)).records, comparisons))
     assert sentence == "Against PCA: better at 16; worse at 64; no clear difference at 32."
 
@@ -127,8 +127,8 @@ def test_the_page_is_well_formed_and_its_drawings_are_described(page: str) -> No
         assert desc is not None
         assert title.text
         assert desc.text
-        if "against width" in title.text:
-            assert "Adaptor by width: 16: 0." in desc.text
+        if "against dim" in title.text:
+            assert "Adaptor by dim: 16: 0." in desc.text
         else:
             assert title.text.startswith("nDCG@10 against ")
             assert "Adaptor at 128: 0." in desc.text
@@ -143,14 +143,14 @@ def test_every_number_of_the_records_is_in_the_table(page: str) -> None:
             assert f"{record.ci_low:.3f} to {record.ci_high:.3f}" in page
 
 
-@pytest.mark.parametrize("widths", [(DIM,), (16,), (1, 2), (8, 16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384)])
-def test_any_ladder_of_widths_can_be_shown(widths: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("dims", [(DIM,), (16,), (1, 2), (8, 16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384)])
+def test_any_ladder_of_widths_can_be_shown(dims: tuple[int, ...]) -> None:
     for judged in (True, False):
-        given = results(widths, judged=judged)
+        given = results(dims, judged=judged)
         assert "<table>" in render(facts(judged=300 if judged else None), given)
         printed = io.StringIO()
         print_results(given, facts(), printed)
-        assert all(f" {width}" in printed.getvalue() for width in widths)
+        assert all(f" {dim}" in printed.getvalue() for dim in dims)
 
 
 def test_the_table_is_plain_and_fits_100_columns() -> None:
@@ -162,7 +162,7 @@ def test_the_table_is_plain_and_fits_100_columns() -> None:
     assert max(map(len, text.splitlines())) <= 100
     assert headline(given).sentence in text
     rows = [line.split() for line in text.splitlines()]
-    values = [f"{given.value('adaptor', width, 'ndcg@10'):.3f}" for width in given.widths]
+    values = [f"{given.value('adaptor', dim, 'ndcg@10'):.3f}" for dim in given.dims]
     assert ["Adaptor", *values] in rows
     assert any(row[:2] == ["95%", "from"] for row in rows)
     assert "…" not in text

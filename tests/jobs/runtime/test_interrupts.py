@@ -23,7 +23,7 @@ LAST_LINE = "matryoshka {verb}: interrupted; run the same command again to finis
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Workplace:
-    """A store of three shards with 59 rows in all."""
+    """A source of three shards with 59 rows in all."""
     place = Workplace(tmp_path)
     for key, rows in (("a.parquet", 25), ("b.parquet", 31), ("c.parquet", 3)):
         place.put(key, table(rows, seed=rows))
@@ -111,7 +111,7 @@ def test_what_hangs_is_cut_off(tmp_path: Path) -> None:
                 print("running", flush=True)
                 time.sleep(60)
         command_line.import_module = lambda name: Hanging()
-        sys.exit(main(["fit", "--store.uri", "in", "--output.uri", "out"]))
+        sys.exit(main(["fit", "--source.uri", "in", "--output.uri", "out"]))
     """)
     for how in ("ours", "replaced"):
         command = [sys.executable, "-c", program, how]
@@ -131,7 +131,7 @@ def test_what_hangs_is_cut_off(tmp_path: Path) -> None:
 def test_while_it_compresses(workplace: Workplace, tmp_path: Path, number: signal.Signals, moment: str) -> None:
     workplace.put("more/0000.parquet", table(20, seed=1))
     for shard in range(1, 1497):  # work for ten seconds
-        os.link(workplace.store / "more/0000.parquet", workplace.store / f"more/{shard:04}.parquet")
+        os.link(workplace.source / "more/0000.parquet", workplace.source / f"more/{shard:04}.parquet")
     config = tmp_path / "config.json"
     config.write_text(workplace.config(cluster={"workers": 2}).model_dump_json())
     with Program(tmp_path, "compress", str(config)) as program:
@@ -146,7 +146,7 @@ def test_while_it_compresses(workplace: Workplace, tmp_path: Path, number: signa
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["fit: 0/", r"fit: [1-9]"])
 def test_while_it_fits(scifact: Path, tmp_path: Path, number: signal.Signals, moment: str) -> None:
-    arguments = ("fit", "--store.uri", str(scifact / "corpus"), "--output.uri", str(tmp_path / "out"))
+    arguments = ("fit", "--source.uri", str(scifact / "corpus"), "--output.uri", str(tmp_path / "out"))
     with Program(tmp_path, *arguments, "--training.steps", "100000", "--cluster.workers", "1") as program:
         program.wait_for(moment)
         program.interrupt(number)

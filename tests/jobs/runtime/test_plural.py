@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.runtime.plural import counted
+from jobs.runtime.plural import plural
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from jobs.runtime.plural import counted
     ],
 )
 def test_a_noun_goes_with_its_count(count: int, nouns: str, text: str) -> None:
-    assert counted(count, nouns) == text
+    assert plural(count, nouns) == text

@@ -49,12 +49,12 @@ def test_planted_secrets_turn_up_nowhere(
     broken.write_bytes(broken.read_bytes()[:-20])
     assert workplace.adaptor
     source = open_objects(bucket, s3.options)
-    for folder in ("store", "adaptor"):
+    for folder in ("source", "adaptor"):
         for path in (workplace.root / folder).rglob("*.*"):
             source.put_file(str(path.relative_to(workplace.root)), path)
     section = {"filesystem": s3.options.model_dump()}
     config = workplace.config(
-        store={"uri": f"{bucket}/store", **section},
+        source={"uri": f"{bucket}/source", **section},
         adaptor={"uri": f"{bucket}/adaptor", **section},
         output={"uri": f"{bucket}/output", **section},
         reading={"bad_rows": "quarantine"},

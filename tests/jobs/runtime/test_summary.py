@@ -24,10 +24,10 @@ def written(folder: Path, numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_it_holds_what_was_counted_and_with_what(tmp_path: Path) -> None:
-    summary = written(tmp_path, {"rows": np.int64(5), "adaptor_id": "ab", "widths": (16, 32), "shards": {"done": 3}})
+    summary = written(tmp_path, {"rows": np.int64(5), "adaptor_id": "ab", "dims": (16, 32), "shards": {"done": 3}})
     assert (summary["command"], summary["status"]) == ("compress", "complete")
     assert (summary["rows"], summary["adaptor_id"]) == (5, "ab")
-    assert (summary["widths"], summary["shards"]) == ([16, 32], {"done": 3})
+    assert (summary["dims"], summary["shards"]) == ([16, 32], {"done": 3})
     assert 2 <= summary["seconds"] < 60
     assert summary["versions"]["matryoshka-adaptor"] == VERSION
     assert {"ray", "torch", "pyarrow", "numpy", "python"} <= summary["versions"].keys()

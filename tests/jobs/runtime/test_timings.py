@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from jobs.runtime.timings import Phases
+from jobs.runtime.timings import Timings
 
 
 def test_seconds_of_each_phase_in_order() -> None:
     now = iter([10.0, 12.5, 12.5, 100.25])
-    phases = Phases(clock=lambda: next(now))
+    phases = Timings(clock=lambda: next(now))
     for name in ("start", "sample", "train"):
         phases.done(name)
     assert phases.seconds == {"start": 2.5, "sample": 0.0, "train": 87.75}

@@ -21,7 +21,7 @@ def test_judgments_land_on_positions_and_rows() -> None:
 def test_unknown_documents_count_as_missed_and_are_shown() -> None:
     judged = match(QRELS, ["q1", "q2"], {"a": [7]})
     assert judged.scores == {0: {7: 1, -1: 2}, 1: {-2: 1}}
-    expected = "document ids of the qrels that are not in the store, relevant ones count as missed: 2 ('b', 'c')"
+    expected = "document ids of the qrels that are not in the source, relevant ones count as missed: 2 ('b', 'c')"
     assert expected in judged.notes
 
 
@@ -35,7 +35,7 @@ def test_a_doubled_id_keeps_its_better_rank() -> None:
     judged = match({"q": {"a": 1}}, ["q"], {"a": [9, 4]})
     assert judged.scores == {0: {4: 1}}
     assert judged.ranked(np.array([[9, 2, 4]])).tolist() == [[4, 2, 4]]
-    assert "occur more than once in the store" in judged.notes[0]
+    assert "occur more than once in the source" in judged.notes[0]
 
 
 def test_no_query_in_common() -> None:

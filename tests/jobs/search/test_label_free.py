@@ -8,15 +8,15 @@ import pytest
 from numpy.typing import NDArray
 
 from adaptor.settings import Metric
-from jobs.config.sections import FilesystemOptions, StoreSection
+from jobs.config.sections import FilesystemOptions, SourceSection
 from jobs.search.label_free import geometry_scores
 from jobs.search.methods import shorten
 from jobs.search.source_search import Search, search_shards
 from jobs.sources.parquet import list_shards
 from jobs.storage.open import open_objects
-from tests.jobs.evaluate.inputs import make_adaptor, save_store
+from tests.jobs.evaluate.inputs import make_adaptor, save_source
 
-DIM, WIDTHS = 10, (2, 4, 10)
+DIM, DIMS = 10, (2, 4, 10)
 
 
 def similarities(left: NDArray[Any], right: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
@@ -33,17 +33,17 @@ def test_overlap_and_distances_equal_their_definitions(tmp_path: Path, metric: M
     draws = np.random.default_rng(0)
     vectors = draws.normal(size=(150, DIM)).astype(np.float32)
     queries = draws.normal(size=(12, DIM)).astype(np.float32)
-    adaptor = make_adaptor(vectors, WIDTHS, metric)
-    store = StoreSection(uri=save_store(tmp_path, vectors, 2), metric=metric)
-    search = Search(store, adaptor.to_files(), WIDTHS, queries, None, (), 100)
-    shards = list(enumerate(list_shards(open_objects(store.uri, FilesystemOptions()))))
+    adaptor = make_adaptor(vectors, DIMS, metric)
+    source = SourceSection(uri=save_source(tmp_path, vectors, 2), metric=metric)
+    search = Search(source, adaptor.to_files(), DIMS, queries, None, (), 100)
+    shards = list(enumerate(list_shards(open_objects(source.uri, FilesystemOptions()))))
     scores = geometry_scores(search, adaptor, search_shards(search, shards))
 
     full = similarities(queries, vectors, metric)
     truth = np.argsort(-full, axis=1, kind="stable")
     among = similarities(queries, queries, metric)
-    asked = dict(shorten(adaptor, queries, WIDTHS))
-    for column, documents in shorten(adaptor, vectors, WIDTHS):
+    asked = dict(shorten(adaptor, queries, DIMS))
+    for column, documents in shorten(adaptor, vectors, DIMS):
         changed = similarities(asked[column], documents, metric)
         order = np.argsort(-changed, axis=1, kind="stable")
         for k in (1, 10, 100):
@@ -58,10 +58,10 @@ def test_overlap_and_distances_equal_their_definitions(tmp_path: Path, metric: M
 
 def test_a_store_smaller_than_the_lists_is_judged_on_what_it_has(tmp_path: Path) -> None:
     vectors = np.random.default_rng(1).normal(size=(4, DIM)).astype(np.float32)
-    adaptor = make_adaptor(vectors, WIDTHS)
-    store = StoreSection(uri=save_store(tmp_path, vectors, 1))
-    search = Search(store, adaptor.to_files(), WIDTHS, vectors, np.arange(4), (), 100)
-    shards = list(enumerate(list_shards(open_objects(store.uri, FilesystemOptions()))))
+    adaptor = make_adaptor(vectors, DIMS)
+    source = SourceSection(uri=save_source(tmp_path, vectors, 1))
+    search = Search(source, adaptor.to_files(), DIMS, vectors, np.arange(4), (), 100)
+    shards = list(enumerate(list_shards(open_objects(source.uri, FilesystemOptions()))))
     scores = geometry_scores(search, adaptor, search_shards(search, shards))
     for column, by_metric in scores.items():
         assert all(np.isfinite(numbers).all() and len(numbers) == 4 for numbers in by_metric.values()), column

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from jobs.reporting.proxies import sentence, worth_section
+from jobs.reporting.proxies import proxy_section, sentence
 from jobs.reporting.report import render
 from jobs.search.methods import ORIGINAL
-from jobs.search.proxies import PROXIES, Worth, benchmark, correlation, proxy_worth, ranks
+from jobs.search.proxies import PROXIES, ProxyValidity, benchmark, correlation, proxy_validity, ranks
 from jobs.search.scoring import Record
 from tests.jobs.reporting.test_report import facts, results
 
@@ -21,11 +21,11 @@ NUMBERS = st.lists(st.integers(-5, 5), min_size=3, max_size=30)
 
 
 def records(*rows: tuple[str, int, float, float, float]) -> list[Record]:
-    """Method, width, nDCG@10, overlap@10, top-k distance."""
+    """Method, dim, nDCG@10, overlap@10, top-k distance."""
     made = []
-    for method, width, *numbers in rows:
+    for method, dim, *numbers in rows:
         for metric, value in zip(("ndcg@10", "overlap@10", "topk_distance"), numbers, strict=True):
-            made.append(Record("s", method, width, metric, value, value, value, 9))
+            made.append(Record("s", method, dim, metric, value, value, value, 9))
     return made
 
 
@@ -50,10 +50,10 @@ def test_distances_count_reversed_and_methods_of_one_width_are_compared() -> Non
         ("adaptor", 16, 0.501, 0.6, 0.3),  # too close to call: does not count
         ("pca", 32, 0.60, 0.9, 0.1),
         ("adaptor", 32, 0.65, 0.8, 0.05),  # better by nDCG and by distance, worse by overlap
-        ("pca", 64, 0.70, 1.0, 0.0),  # the full width is no short vector
+        ("pca", 64, 0.70, 1.0, 0.0),  # the full dimension is no short vector
         ("adaptor", 64, 0.70, 1.0, 0.0),
     ]
-    overlap, distance = proxy_worth(records(*rows))
+    overlap, distance = proxy_validity(records(*rows))
     truth = [r[2] for r in rows[1:7]]
     assert (overlap.proxy, distance.proxy, overlap.columns) == ("overlap@10", "topk_distance", 6)
     assert overlap.rank_correlation == pytest.approx(stats.spearmanr([r[3] for r in rows[1:7]], truth)[0], abs=1e-4)
@@ -63,9 +63,9 @@ def test_distances_count_reversed_and_methods_of_one_width_are_compared() -> Non
 
 
 def test_without_judgments_or_with_few_columns_nothing_is_claimed() -> None:
-    assert proxy_worth(results(judged=False).records) == []
-    assert proxy_worth(results((16, 384)).records) == []
-    assert [worth.proxy for worth in proxy_worth(results().records)] == list(PROXIES)
+    assert proxy_validity(results(judged=False).records) == []
+    assert proxy_validity(results((16, 384)).records) == []
+    assert [worth.proxy for worth in proxy_validity(results().records)] == list(PROXIES)
 
 
 def test_the_shipped_figures_are_whole_and_say_where_they_come_from() -> None:
@@ -83,18 +83,18 @@ def test_the_shipped_figures_are_whole_and_say_where_they_come_from() -> None:
 
 
 def test_the_sentence_names_the_sets_the_correlation_and_the_pairs() -> None:
-    one = [Worth("a", "overlap@10", 0.97, 0.9, 0.75, 8, 21)]
+    one = [ProxyValidity("a", "overlap@10", 0.97, 0.9, 0.75, 8, 21)]
     assert sentence(one) == (
-        "On these queries, overlap@10 ranks methods and widths like nDCG@10 (rank correlation 0.97); "
-        "of two methods at one width it prefers the better one in 6 of 8 cases."
+        "On these queries, overlap@10 ranks methods and dims like nDCG@10 (rank correlation 0.97); "
+        "of two methods at one dim it prefers the better one in 6 of 8 cases."
     )
-    two = [*one, Worth("b", "overlap@10", 0.9, 0.8, None, 0, 21)]
+    two = [*one, ProxyValidity("b", "overlap@10", 0.9, 0.8, None, 0, 21)]
     assert sentence(two).startswith("On 2 public sets with judgments, overlap@10")
     assert "0.90 to 0.97" in sentence(two)
 
 
 def test_the_report_shows_this_run_or_else_the_benchmark() -> None:
-    own = worth_section(results(), (3.0, 2.0))
+    own = proxy_section(results(), (3.0, 2.0))
     assert own.sentence.startswith("On these queries, overlap@10")
     assert [name for name, _ in own.charts] == ["Overlap@10", "Top-10 distance", "Pairwise distance"]
     assert 'id="worth-overlap-10-title"' in own.charts[0][1]
@@ -102,7 +102,7 @@ def test_the_report_shows_this_run_or_else_the_benchmark() -> None:
     assert "public sets with judgments" in shipped
     assert benchmark().source in shipped
     assert "worth-overlap-10" not in shipped
-    section = worth_section(results(judged=False), (3.0, 2.0))
+    section = proxy_section(results(judged=False), (3.0, 2.0))
     assert section.rows[0].name == "Overlap@10"
     assert re.fullmatch(r"\d+ of \d+", section.rows[0].order)
     assert len(section.kept) == len(benchmark().kept)

@@ -85,7 +85,7 @@ def test_records_keep_the_contract_and_each_measure_its_own_n() -> None:
     scores = {Column("pca", 16): {"overlap@10": np.ones(5), "ndcg@10": np.array([0.25, 0.75])}}
     records = [record.as_json() for record in make_records("scifact", scores, 50, 0)]
     assert [record["metric"] for record in records] == ["ndcg@10", "overlap@10"]
-    assert list(records[0]) == ["set", "method", "width", "metric", "value", "ci_low", "ci_high", "n"]
+    assert list(records[0]) == ["set", "method", "dim", "metric", "value", "ci_low", "ci_high", "n"]
     assert records[0]["set"] == "scifact"
     assert (records[0]["value"], records[0]["n"]) == (0.5, 2)
     assert (records[1]["ci_low"], records[1]["ci_high"], records[1]["n"]) == (1.0, 1.0, 5)
@@ -101,6 +101,6 @@ def test_a_comparison_is_paired() -> None:
         Column("adaptor", 16): {"ndcg@10": base + 0.01},
     }
     (comparison,) = compare(scores, "ndcg@10", "adaptor", 200, 0)
-    assert (comparison.width, comparison.against) == (16, "pca")
+    assert (comparison.dim, comparison.against) == (16, "pca")
     assert comparison.ci_low == pytest.approx(0.01)
     assert comparison.ci_high == pytest.approx(0.01)

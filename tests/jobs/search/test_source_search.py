@@ -1,4 +1,4 @@
-"""The search against a brute force in float64, and the promise that no cut of the store changes it."""
+"""The search against a brute force in float64, and the promise that no cut of the source changes it."""
 
 import tracemalloc
 from pathlib import Path
@@ -12,16 +12,16 @@ from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.settings import Metric
-from jobs.config.sections import FilesystemOptions, StoreSection
-from jobs.search import source_search as store_search
+from jobs.config.sections import FilesystemOptions, SourceSection
+from jobs.search import source_search as source_search
 from jobs.search.methods import ORIGINAL, Column, methods, shorten
 from jobs.search.source_search import SHARD_STRIDE, Found, Search, join, search_shards
 from jobs.search.tasks import cut_runs
 from jobs.sources.parquet import Shard, list_shards
 from jobs.storage.open import open_objects
-from tests.jobs.evaluate.inputs import make_adaptor, save_store, save_vectors
+from tests.jobs.evaluate.inputs import make_adaptor, save_source, save_vectors
 
-DIM, WIDTHS = 12, (3, 5, 12)
+DIM, DIMS = 12, (3, 5, 12)
 
 
 def some_vectors(rows: int, seed: int = 0) -> Floats:
@@ -44,20 +44,20 @@ def short(adaptor: Adaptor, vectors: Floats, column: Column) -> Floats:
     if column.method == "original":
         return vectors
     if column.method == "truncation":
-        return vectors[:, : column.width]
+        return vectors[:, : column.dim]
     if column.method == "pca":
-        return vectors @ adaptor.rotation[:, : column.width]
-    return adaptor.transform(vectors, column.width)
+        return vectors @ adaptor.rotation[:, : column.dim]
+    return adaptor.transform(vectors, column.dim)
 
 
 def new_search(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None = None, depth: int = 9) -> Search:
     judged = ("doc-1", "doc-20", "nobody")
-    store = StoreSection(uri=uri, metric=adaptor.metric)
-    return Search(store, adaptor.to_files(), adaptor.widths, queries, exclude, judged, depth)
+    source = SourceSection(uri=uri, metric=adaptor.metric)
+    return Search(source, adaptor.to_files(), adaptor.dims, queries, exclude, judged, depth)
 
 
 def search(spec: Search, runs: int = 1, backwards: bool = False) -> Found:
-    placed = list(enumerate(list_shards(open_objects(spec.store.uri, FilesystemOptions()))))
+    placed = list(enumerate(list_shards(open_objects(spec.source.uri, FilesystemOptions()))))
     parts = [search_shards(spec, [placed[i] for i in cut]) for cut in np.array_split(np.arange(len(placed)), runs)]
     parts = parts[::-1] if backwards else parts
     found = parts[0]
@@ -67,13 +67,13 @@ def search(spec: Search, runs: int = 1, backwards: bool = False) -> Found:
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
-@pytest.mark.parametrize("form", ["linear", "mlp"])
-def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Metric, form: str) -> None:
+@pytest.mark.parametrize("architecture", ["linear", "mlp"])
+def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Metric, architecture: str) -> None:
     vectors, queries = some_vectors(90), some_vectors(6, seed=1)
-    adaptor = make_adaptor(vectors, WIDTHS, metric, form)
-    found = search(new_search(save_store(tmp_path, vectors, 3), adaptor, queries))
-    shortened = [Column(name, width) for name in methods(adaptor) for width in WIDTHS]
-    assert list(found.neighbours) == [Column(ORIGINAL, adaptor.dim), *shortened]
+    adaptor = make_adaptor(vectors, DIMS, metric, architecture)
+    found = search(new_search(save_source(tmp_path, vectors, 3), adaptor, queries))
+    shortened = [Column(name, dim) for name in methods(adaptor) for dim in DIMS]
+    assert list(found.neighbours) == [Column(ORIGINAL, adaptor.input_dim), *shortened]
     for column, neighbours in found.neighbours.items():
         documents, asked = short(adaptor, vectors, column), short(adaptor, queries, column)
         for i, row in enumerate(neighbours.ids):
@@ -83,11 +83,11 @@ def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Met
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
-@pytest.mark.parametrize("form", ["linear", "mlp"])
-def test_nested_methods_are_prefixes_up_to_length(metric: Metric, form: str) -> None:
+@pytest.mark.parametrize("architecture", ["linear", "mlp"])
+def test_nested_methods_are_prefixes_up_to_length(metric: Metric, architecture: str) -> None:
     vectors = some_vectors(20)
-    adaptor = make_adaptor(vectors, WIDTHS, metric, form)
-    for column, quick in shorten(adaptor, vectors, WIDTHS):
+    adaptor = make_adaptor(vectors, DIMS, metric, architecture)
+    for column, quick in shorten(adaptor, vectors, DIMS):
         slow = short(adaptor, vectors, column)
         if metric == "cosine":
             quick, slow = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (quick, slow))
@@ -97,17 +97,17 @@ def test_nested_methods_are_prefixes_up_to_length(metric: Metric, form: str) -> 
 
 def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
     vectors = some_vectors(20)
-    plain = make_adaptor(vectors, WIDTHS, form="orthogonal")
-    narrow = np.linspace(-1, 1, 4 * WIDTHS[0], dtype=np.float32).reshape(-1, WIDTHS[0])
-    mapped = build(plain.document, {**plain.tensors, "narrow": narrow}, plain.rotation)
-    for column, quick in shorten(mapped, vectors, WIDTHS):
+    plain = make_adaptor(vectors, DIMS, architecture="orthogonal")
+    head = np.linspace(-1, 1, 4 * DIMS[0], dtype=np.float32).reshape(-1, DIMS[0])
+    mapped = build(plain.document, {**plain.tensors, "head": head}, plain.rotation)
+    for column, quick in shorten(mapped, vectors, DIMS):
         if column.method == "adaptor":
-            assert np.array_equal(quick, mapped.transform(vectors, column.width))
+            assert np.array_equal(quick, mapped.transform(vectors, column.dim))
 
 
 def test_the_cut_of_the_store_changes_nothing(tmp_path: Path) -> None:
     vectors = some_vectors(100)
-    spec = new_search(save_store(tmp_path, vectors, 10), make_adaptor(vectors, WIDTHS), some_vectors(4, seed=1))
+    spec = new_search(save_source(tmp_path, vectors, 10), make_adaptor(vectors, DIMS), some_vectors(4, seed=1))
     whole = search(spec)
     for runs, backwards in ((2, False), (5, True), (10, True)):
         cut = search(spec, runs, backwards)
@@ -125,8 +125,8 @@ def test_the_cut_of_the_store_changes_nothing(tmp_path: Path) -> None:
 
 def test_ties_go_to_the_earlier_row_and_an_anchor_never_finds_itself(tmp_path: Path) -> None:
     vectors = some_vectors(100)
-    adaptor = make_adaptor(vectors, WIDTHS)
-    uri = save_store(tmp_path, vectors, 4)
+    adaptor = make_adaptor(vectors, DIMS)
+    uri = save_source(tmp_path, vectors, 4)
     twin = 2 * SHARD_STRIDE  # row 50 of 100 in shards of 25 is the same vector as row 1
     found = search(new_search(uri, adaptor, vectors[[1]]), 4, backwards=True)
     assert {tuple(n.ids[0, :2]) for n in found.neighbours.values()} == {(1, twin)}
@@ -141,7 +141,7 @@ def test_unusable_rows_are_counted_and_never_found(tmp_path: Path) -> None:
     rows[3], rows[4], rows[5], rows[7] = None, [float("nan")] * DIM, [1.0, 2.0], [1e30] * DIM
     ids = [None if row == 6 else f"doc-{row}" for row in range(30)]
     save_vectors(tmp_path / "a.parquet", ids, rows)
-    spec = new_search(str(tmp_path), make_adaptor(vectors, WIDTHS), vectors[[3]], depth=100)
+    spec = new_search(str(tmp_path), make_adaptor(vectors, DIMS), vectors[[3]], depth=100)
     found = search(spec)
     assert found.rows == 30
     reasons = ["null vector", "NaN", "wrong length 2 (expected 12)", "null id", "overflow"]
@@ -152,24 +152,24 @@ def test_unusable_rows_are_counted_and_never_found(tmp_path: Path) -> None:
 
 def test_judged_ids_are_found_wherever_they_stand(tmp_path: Path) -> None:
     vectors = some_vectors(40)
-    uri = save_store(tmp_path, vectors, 2)
+    uri = save_source(tmp_path, vectors, 2)
     save_vectors(tmp_path / "part-009.parquet", ["doc-20", "other"], vectors[:2].tolist())
-    found = search(new_search(uri, make_adaptor(vectors, WIDTHS), vectors[:1]), runs=3)
+    found = search(new_search(uri, make_adaptor(vectors, DIMS), vectors[:1]), runs=3)
     assert found.judged == {"doc-1": [1], "doc-20": [SHARD_STRIDE, 2 * SHARD_STRIDE]}
 
 
 def test_integer_ids_match_as_text(tmp_path: Path) -> None:
     vectors = some_vectors(10)
     save_vectors(tmp_path / "a.parquet", list(range(10)), vectors.tolist())
-    store = StoreSection(uri=str(tmp_path))
-    adaptor = make_adaptor(vectors, WIDTHS)
-    spec = Search(store, adaptor.to_files(), WIDTHS, vectors[:1], None, ("7", "doc-7"), 5)
+    source = SourceSection(uri=str(tmp_path))
+    adaptor = make_adaptor(vectors, DIMS)
+    spec = Search(source, adaptor.to_files(), DIMS, vectors[:1], None, ("7", "doc-7"), 5)
     assert search(spec).judged == {"7": [7]}
 
 
 def test_the_originals_of_the_nearest_are_kept(tmp_path: Path) -> None:
     vectors, queries = some_vectors(60), some_vectors(3, seed=2)
-    found = search(new_search(save_store(tmp_path, vectors, 1), make_adaptor(vectors, WIDTHS), queries, depth=20))
+    found = search(new_search(save_source(tmp_path, vectors, 1), make_adaptor(vectors, DIMS), queries, depth=20))
     nearest = np.unique(found.neighbours[Column("original", DIM)].ids[:, :10])
     assert np.array_equal(found.near_rows, nearest)
     assert np.array_equal(found.near_vectors, vectors[nearest])
@@ -177,9 +177,9 @@ def test_the_originals_of_the_nearest_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_search, "_BLOCK_BYTES", 0)  # blocks of the least number of rows
+    monkeypatch.setattr(source_search, "_BLOCK_BYTES", 0)  # blocks of the least number of rows
     vectors = some_vectors(2000)
-    adaptor = make_adaptor(vectors, WIDTHS)
+    adaptor = make_adaptor(vectors, DIMS)
     peaks = []
     for shards in (3, 24):
         for shard in range(shards):
@@ -194,11 +194,11 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path, monkeypa
 
 def test_a_shard_that_changes_is_refused(tmp_path: Path) -> None:
     vectors = some_vectors(20)
-    uri = save_store(tmp_path, vectors, 1)
+    uri = save_source(tmp_path, vectors, 1)
     (shard,) = list_shards(open_objects(uri, FilesystemOptions()))
-    save_store(tmp_path, vectors[::-1], 1)
+    save_source(tmp_path, vectors[::-1], 1)
     with pytest.raises(InputError, match=r"part-000\.parquet changed while it was read"):
-        search_shards(new_search(uri, make_adaptor(vectors, WIDTHS), vectors[:2]), [(0, shard)])
+        search_shards(new_search(uri, make_adaptor(vectors, DIMS), vectors[:2]), [(0, shard)])
 
 
 @pytest.mark.parametrize(("sizes", "workers"), [([8] * 8, 2), ([1], 4), ([300 << 20] * 40, 2), ([5, 1000, 5], 3)])

@@ -1,4 +1,4 @@
-"""Small Parquet stores for the tests."""
+"""Small Parquet sources for the tests."""
 
 from __future__ import annotations
 

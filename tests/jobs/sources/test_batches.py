@@ -75,7 +75,7 @@ def test_payload_of_every_type_passes_unchanged(tmp_path: Path) -> None:
         "map": pa.array([[("k", 1)], None, *[[]] * 5], pa.map_(pa.string(), pa.int32())),
         "dotted.name": pa.array(range(rows), pa.uint8()),
         "time": pa.array([1] * rows, pa.time64("ns")),
-        "halves": pa.array(np.arange(rows, dtype=np.float16)),
+        "float16": pa.array(np.arange(rows, dtype=np.float16)),
     }
     for name, column in payload.items():
         content = content.append_column(name, column)
@@ -133,7 +133,7 @@ def test_a_replaced_file_is_not_called_damaged(bucket: str, s3: S3Server, tmp_pa
 def test_streaming_from_s3(bucket: str, s3: S3Server, tmp_path: Path) -> None:
     content = table(3000, dim=64)
     local = write(tmp_path / "a.parquet", content, row_group_size=1000)
-    objects = open_objects(f"{bucket}/store", s3.options)
+    objects = open_objects(f"{bucket}/source", s3.options)
     objects.put_file("part 1/a.parquet", local)
     (shard,) = list_shards(objects)
     batches = list(read_batches(objects, shard, range(3), 256))

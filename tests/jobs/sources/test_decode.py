@@ -144,9 +144,9 @@ def test_other_types_are_refused(column: pa.Array) -> None:
 
 
 def test_every_half_is_widened_to_the_same_number() -> None:
-    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    finite = halves[np.isfinite(halves)]
-    for some in (halves, finite, finite[:7], finite[:0]):
+    float16 = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = float16[np.isfinite(float16)]
+    for some in (float16, finite, finite[:7], finite[:0]):
         wide = widened(some.reshape(1, -1))
         assert wide.dtype == np.float32
         np.testing.assert_array_equal(wide[0].view(np.uint32), some.astype(np.float32).view(np.uint32))

@@ -12,7 +12,7 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.sections import FilesystemOptions, StoreSection
+from jobs.config.sections import FilesystemOptions, SourceSection
 from jobs.sources.parquet import Footer, list_shards, read_footer, unchanged
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
@@ -25,7 +25,7 @@ def _objects(folder: Path) -> Objects:
 
 def _footer(folder: Path, **section: Any) -> Footer:
     objects = _objects(folder)
-    return read_footer(objects, list_shards(objects)[0], StoreSection(uri=str(folder), **section))
+    return read_footer(objects, list_shards(objects)[0], SourceSection(uri=str(folder), **section))
 
 
 def _message(folder: Path, **section: Any) -> str:
@@ -63,7 +63,7 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("folder", ["absent", "empty"])
 def test_missing_and_empty_stores(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=rf"/{folder} does not exist or holds no \*\.parquet file .*check store\.uri"):
+    with pytest.raises(InputError, match=rf"/{folder} does not exist or holds no \*\.parquet file .*check source\.uri"):
         list_shards(_objects(tmp_path / folder))
 
 
@@ -120,9 +120,9 @@ def test_encrypted(tmp_path: Path) -> None:
 def test_missing_columns_are_named_near_ones_first(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", table(1))
     said = _message(tmp_path, vector_column="vectors")
-    assert said.endswith("a.parquet: no column 'vectors'; it has 'vector', 'id', 'title': set store.vector_column")
+    assert said.endswith("a.parquet: no column 'vectors'; it has 'vector', 'id', 'title': set source.vector_column")
     said = _message(tmp_path, id_column="doc_id")
-    assert said.endswith("no column 'doc_id'; it has 'id', 'vector', 'title': set store.id_column")
+    assert said.endswith("no column 'doc_id'; it has 'id', 'vector', 'title': set source.id_column")
 
 
 @pytest.mark.parametrize(
@@ -161,4 +161,4 @@ def test_a_shard_that_changes_while_it_is_read(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.parquet was removed while it was read"):
         unchanged(objects, shard)
     with pytest.raises(InputError, match=r"a\.parquet does not exist any more"):
-        read_footer(objects, shard, StoreSection(uri=str(tmp_path)))
+        read_footer(objects, shard, SourceSection(uri=str(tmp_path)))

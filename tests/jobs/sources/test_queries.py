@@ -56,7 +56,7 @@ def test_split_without_the_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vector", "reason"),
     [
-        ([1.0, 1.0, 1.0], r"wrong length 3 \(expected 2\): queries must come from the same model as the store \(2"),
+        ([1.0, 1.0, 1.0], r"wrong length 3 \(expected 2\): queries must come from the same model as the source \(2"),
         (None, "null vector"),
         ([1.0, None], "null element"),
         ([float("nan"), 1.0], "NaN"),

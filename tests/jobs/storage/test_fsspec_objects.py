@@ -1,4 +1,5 @@
-"""What only a store of an fsspec driver can get wrong: missing libraries, and outages that look like an empty store."""
+"""What only a source of an fsspec driver can get wrong: missing libraries, and outages that look like an empty
+source."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def test_a_folder_that_cannot_be_listed_is_not_left_out(tmp_path: Path, monkeypa
     def ls(self: LocalFileSystem, path: str, *given: Any, **named: Any) -> Any:
         if path.endswith("/sub"):
             raise problem
-        if path.endswith("/gone"):  # while the store was listed
+        if path.endswith("/gone"):  # while the source was listed
             raise FileNotFoundError(path)
         return real(self, path, *given, **named)
 

@@ -30,28 +30,28 @@ def test_file_uris_are_paths(tmp_path: Path) -> None:
 
 def test_relative_paths_do_not_follow_a_later_chdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    objects = _open("store")
+    objects = _open("source")
     monkeypatch.chdir("/")
     objects.put("x", b"1")
-    assert (tmp_path / "store" / "x").exists()
+    assert (tmp_path / "source" / "x").exists()
 
 
 def test_linked_folders_are_listed_and_loops_end(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "b.parquet").write_bytes(b"1")
-    store = tmp_path / "store"
-    store.mkdir()
-    (store / "linked").symlink_to(tmp_path / "elsewhere")
-    (store / "loop").symlink_to(store)
-    (store / "dangling.parquet").symlink_to(tmp_path / "nothing")
-    (store / "itself.parquet").symlink_to("itself.parquet")
-    assert [info.key for info in _open(store).list()] == ["linked/b.parquet"]
-    assert _open(store).stat("itself.parquet") is None
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "linked").symlink_to(tmp_path / "elsewhere")
+    (source / "loop").symlink_to(source)
+    (source / "dangling.parquet").symlink_to(tmp_path / "nothing")
+    (source / "itself.parquet").symlink_to("itself.parquet")
+    assert [info.key for info in _open(source).list()] == ["linked/b.parquet"]
+    assert _open(source).stat("itself.parquet") is None
     with pytest.raises(AbsentError, match=r"itself\.parquet does not exist"):
-        _open(store).read("itself.parquet")
-    assert list(_open(store / "itself.parquet").list()) == []
+        _open(source).read("itself.parquet")
+    assert list(_open(source / "itself.parquet").list()) == []
     with pytest.raises(InputError, match=r"out is not writable: .*Too many levels of symbolic links; give"):
-        _open(store / "itself.parquet" / "out").check_writable()
+        _open(source / "itself.parquet" / "out").check_writable()
 
 
 def test_an_entry_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_places_without_permission(tmp_path_factory: pytest.TempPathFactory) -> 
         _open(folder / "out").check_writable()
     with pytest.raises(InputError, match=r"a cannot be read: Permission denied"):
         _open(folder).read("a")
-    with pytest.raises(InputError, match=r"store cannot be looked at: Permission denied"):
-        list(_open(folder / "store").list())
+    with pytest.raises(InputError, match=r"source cannot be looked at: Permission denied"):
+        list(_open(folder / "source").list())
 
 
 def test_output_on_a_read_only_filesystem_is_not_writable() -> None:
@@ -208,9 +208,9 @@ def test_output_on_a_read_only_filesystem_is_not_writable() -> None:
 
 
 def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "store").write_bytes(b"")
+    (tmp_path / "source").write_bytes(b"")
     with pytest.raises(InputError, match="is a file, not a folder"):
-        list(_open(tmp_path / "store").list())
+        list(_open(tmp_path / "source").list())
 
 
 def test_unknown_scheme() -> None:

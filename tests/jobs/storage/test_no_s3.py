@@ -18,7 +18,7 @@ from jobs.storage.s3 import S3Objects
 
 @contextmanager
 def answering(status: int) -> Iterator[S3Objects]:
-    """A web server that gives this answer to every request, as a store."""
+    """A web server that gives this answer to every request, as a source."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

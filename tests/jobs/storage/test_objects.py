@@ -21,7 +21,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Filesyst
         return str(tmp_path / "a b" / "zürich"), FilesystemOptions()
     if request.param == "memory":
         return f"memory://{tmp_path.name}/prefix", FilesystemOptions()
-    if request.param == "fsspec":  # a store with folders, as sftp:// is
+    if request.param == "fsspec":  # a source with folders, as sftp:// is
         return f"local://{tmp_path}/a b/zürich", FilesystemOptions()
     server: S3Server = request.getfixturevalue("s3")
     return f"{request.getfixturevalue('bucket')}/a b/zürich", server.options

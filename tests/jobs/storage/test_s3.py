@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from adaptor.errors import InputError, RunError
-from jobs.config.sections import FilesystemOptions, StoreSection
+from jobs.config.sections import FilesystemOptions, SourceSection
 from jobs.sources.parquet import Shard, list_shards, read_footer
 from jobs.storage import s3 as objects_s3
 from jobs.storage.open import open_objects
@@ -208,7 +208,7 @@ def test_wrong_secret_is_refused_without_showing_it(bucket: str, s3: S3Server, m
         lambda: objects.put("b", b""),
         lambda: objects.put_new("b", b""),
         lambda: objects.delete("a.parquet"),
-        lambda: read_footer(objects, shard, StoreSection(uri=bucket)),
+        lambda: read_footer(objects, shard, SourceSection(uri=bucket)),
         objects.check_writable,
     ):
         with pytest.raises(InputError) as caught:
@@ -247,7 +247,7 @@ def test_unreachable_server_is_a_failed_run(bucket: str) -> None:
     with pytest.raises(RunError, match="retries included"):
         objects.stat("a")
     with pytest.raises(RunError, match=r"a\.parquet could not be read"):
-        read_footer(objects, Shard("a.parquet", 1, ""), StoreSection(uri=bucket))
+        read_footer(objects, Shard("a.parquet", 1, ""), SourceSection(uri=bucket))
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3:///prefix", "s3://key:secret@bucket/prefix", "s3://bucket/a/../b"])

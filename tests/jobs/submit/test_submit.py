@@ -16,7 +16,7 @@ from jobs.config.loader import load
 from jobs.submit.command import _checked, _name, run
 from jobs.submit.staging import CONFIG_NAME, stage
 
-EVALUATE = "store: {uri: s3://b/store}\nadaptor: {uri: s3://b/adaptor}\noutput: {uri: s3://b/report}\n"
+EVALUATE = "source: {uri: s3://b/source}\nadaptor: {uri: s3://b/adaptor}\noutput: {uri: s3://b/report}\n"
 
 
 @pytest.fixture
@@ -31,18 +31,18 @@ def _section(path: Path, **fields: object) -> SubmissionSection:
 
 
 def test_the_inner_configuration_is_checked_with_all_its_rules(evaluate: Path) -> None:
-    evaluate.write_text(EVALUATE + "evaluation: {anchors: 0, speed: fast}\n")
+    evaluate.write_text(EVALUATE + "evaluation: {sampled_queries: 0, speed: fast}\n")
     with pytest.raises(InputError) as caught:
         run(SubmitConfig(submission=_section(evaluate, address="http://127.0.0.1:9")))
-    assert "evaluation.anchors" in str(caught.value)
+    assert "evaluation.sampled_queries" in str(caught.value)
     assert "evaluation.speed" in str(caught.value)
 
 
 def test_overrides_reach_the_command(evaluate: Path) -> None:
-    config = _checked(_section(evaluate, overrides={"evaluation.anchors": "7", "store.uri": "/shared/store"}))
+    config = _checked(_section(evaluate, overrides={"evaluation.sampled_queries": "7", "source.uri": "/shared/source"}))
     document = config.model_dump()
-    assert document["evaluation"]["anchors"] == 7
-    assert document["store"]["uri"] == "/shared/store"
+    assert document["evaluation"]["sampled_queries"] == 7
+    assert document["source"]["uri"] == "/shared/source"
 
 
 def test_paths_that_only_this_machine_knows_are_refused(evaluate: Path) -> None:
@@ -51,10 +51,10 @@ def test_paths_that_only_this_machine_knows_are_refused(evaluate: Path) -> None:
             _section(
                 evaluate,
                 address="https://cluster.example:8265",
-                overrides={"store.uri": "data/store", "queries.uri": "q.parquet"},
+                overrides={"source.uri": "data/source", "queries.uri": "q.parquet"},
             )
         )
-    assert "store.uri: data/store" in str(caught.value)
+    assert "source.uri: data/source" in str(caught.value)
     assert "queries.uri: q.parquet" in str(caught.value)
     assert "output.uri" not in str(caught.value)
 
@@ -63,10 +63,10 @@ def test_a_cluster_on_this_machine_may_see_its_paths(
     evaluate: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(evaluate.parent)
-    document = _checked(_section(evaluate, overrides={"store.uri": "data/store"})).model_dump()
-    assert document["store"]["uri"] == str(evaluate.parent / "data/store")
+    document = _checked(_section(evaluate, overrides={"source.uri": "data/source"})).model_dump()
+    assert document["source"]["uri"] == str(evaluate.parent / "data/source")
     assert document["output"]["uri"] == "s3://b/report"
-    assert "store.uri: data/store" in capsys.readouterr().err
+    assert "source.uri: data/source" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "hf_token", "DB_PASSWORD", "API_KEY"])
@@ -96,7 +96,7 @@ def test_what_the_submission_itself_may_not_be(tmp_path: Path, field: str, value
 
 
 def test_the_staged_folder_runs_and_holds_code_and_configuration_only(root: Path, tmp_path: Path) -> None:
-    stage(tmp_path, json.dumps({"store": {"uri": "s3://b/s"}}))
+    stage(tmp_path, json.dumps({"source": {"uri": "s3://b/s"}}))
     files = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert {path.rsplit(".", 1)[1] for path in files - {CONFIG_NAME}} == {"py", "j2", "json"}
     assert {path.split("/")[0] for path in files} == {"adaptor", "cluster", "jobs", CONFIG_NAME}
@@ -131,6 +131,6 @@ def test_the_name_tells_whether_it_is_the_same_job(evaluate: Path, tmp_path: Pat
 
     section = _section(evaluate)
     assert _name(section, staged("{}")) == _name(section, staged("{}"))
-    assert _name(section, staged("{}")) != _name(section, staged('{"store": 1}'))
+    assert _name(section, staged("{}")) != _name(section, staged('{"source": 1}'))
     assert _name(section, staged("{}")) != _name(_section(evaluate, environment={"A": "1"}), staged("{}"))
     assert _name(section, "0" * 64).startswith("matryoshka-evaluate-")

@@ -1,4 +1,4 @@
-"""The checks that are arithmetic: coverage of the store, outputs against records, streams that are cut differently."""
+"""The checks that are arithmetic: coverage of the source, outputs against records, streams that are cut differently."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def record(run: tuple[int, int, int] | None, shard: Shard = SHARD) -> Record:
         quarantine=None,
         quarantine_sha256=None,
         adaptor_id="",
-        width=1,
-        dtype="float32",
+        dim=1,
+        encoding="float32",
         versions={},
     )
 

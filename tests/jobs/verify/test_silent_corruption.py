@@ -28,13 +28,13 @@ from jobs.storage.open import open_objects
 from jobs.verify import command as verify
 from jobs.verify import tasks
 from jobs.verify.context import Place
-from tests.jobs.compress.workplace import WIDTH, Workplace, lists, table, vectors
+from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
 _SAMPLED_FLIPS = 150
 
 
 @pytest.fixture
-def generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+def output_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     """Two shards of a few rows, one of them with a rejected row, compressed and to be verified in this process."""
     place = Workplace(tmp_path)
     place.put("a.parquet", table(6, seed=1))
@@ -42,10 +42,10 @@ def generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     rows[2] = None
     place.put("b.parquet", table(6, seed=2).set_column(2, "vector", lists(rows)))
     config = place.config(reading={"bad_rows": "quarantine"})
-    there = place.generation()
-    claim(there, describe(config.store, place.adaptor, WIDTH, config.output))
+    there = place.output_version()
+    claim(there, describe(config.source, place.adaptor, OUTPUT_DIM, config.output))
     compressor = ShardCompressor(config)
-    for shard in list_shards(open_objects(config.store.uri, config.store.filesystem)):
+    for shard in list_shards(open_objects(config.source.uri, config.source.filesystem)):
         compressor.compress(WorkItem(shard, None, shard.size))
     monkeypatch.setattr(verify, "connect", lambda *_: nullcontext())
     monkeypatch.setattr(tasks, "_in_flight", _one_after_another)
@@ -71,7 +71,7 @@ def findings(place: Workplace) -> set[str]:
 
 def _files(place: Workplace) -> dict[str, Path]:
     """Everything that verify vouches for."""
-    root = Path(place.generation().uri)
+    root = Path(place.output_version().uri)
     kept = [path for path in sorted(root.rglob("*")) if path.is_file() and path.parent.name != "_verify"]
     files = {str(path.relative_to(root)): path for path in kept}
     return files | {f"adaptor/{path.name}": path for path in (place.root / "adaptor").iterdir()}
@@ -95,29 +95,29 @@ def _all_flips(place: Workplace) -> list[tuple[Path, int]]:
     return [(path, offset) for path in _files(place).values() for offset in range(path.stat().st_size)]
 
 
-def test_every_kind_of_file_is_vouched_for(generation: Workplace) -> None:
-    assert findings(generation) == set()
-    names = _files(generation)
+def test_every_kind_of_file_is_vouched_for(output_version: Workplace) -> None:
+    assert findings(output_version) == set()
+    names = _files(output_version)
     assert {name.split("/")[0] for name in names} == {"data", "_ledger", "_quarantine", DESCRIPTION, "adaptor"}
     assert len(names) == 2 + 2 + 1 + 1 + 3
 
 
-def test_flipped_bits_are_found(generation: Workplace) -> None:
-    flips = random.Random(7).sample(_all_flips(generation), _SAMPLED_FLIPS)  # noqa: S311 - which bytes are flipped
-    assert _flip(generation, flips) == []
+def test_flipped_bits_are_found(output_version: Workplace) -> None:
+    flips = random.Random(7).sample(_all_flips(output_version), _SAMPLED_FLIPS)  # noqa: S311 - which bytes are flipped
+    assert _flip(output_version, flips) == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_flipped_bit_in_any_byte_is_found(generation: Workplace) -> None:
-    flips = _all_flips(generation)
+def test_a_flipped_bit_in_any_byte_is_found(output_version: Workplace) -> None:
+    flips = _all_flips(output_version)
     assert len(flips) > 5000
-    assert _flip(generation, flips) == []
+    assert _flip(output_version, flips) == []
 
 
 def _reseal(place: Workplace) -> None:
     """Make all records agree with the outputs as they are now."""
-    there = place.generation()
+    there = place.output_version()
     for name in list_names(there):
         record = read_record(there, name)
         content = there.read(record.output)
@@ -134,8 +134,10 @@ def _reseal(place: Workplace) -> None:
         (["id"], {"ids", "sample"}),
     ],
 )
-def test_rows_that_changed_places_between_files(generation: Workplace, columns: list[str], expected: set[str]) -> None:
-    left, right = (Path(generation.generation().path(f"data/{name}.parquet")) for name in "ab")
+def test_rows_that_changed_places_between_files(
+    output_version: Workplace, columns: list[str], expected: set[str]
+) -> None:
+    left, right = (Path(output_version.output_version().path(f"data/{name}.parquet")) for name in "ab")
     one, other = (pq.ParquetFile(path).read() for path in (left, right))
 
     def with_row_of(foreign: pa.Table, mine: pa.Table, row: int, foreign_row: int) -> pa.Table:
@@ -149,17 +151,17 @@ def test_rows_that_changed_places_between_files(generation: Workplace, columns: 
 
     pq.write_table(with_row_of(other, one, 0, 1), left)
     pq.write_table(with_row_of(one, other, 1, 0), right)
-    _reseal(generation)
-    assert findings(generation) == expected
+    _reseal(output_version)
+    assert findings(output_version) == expected
 
 
-def test_records_that_are_doubled_or_stand_under_another_name(generation: Workplace) -> None:
-    there = generation.generation()
+def test_records_that_are_doubled_or_stand_under_another_name(output_version: Workplace) -> None:
+    there = output_version.output_version()
     first, second = (name.key for name in list_names(there))
     sound = there.read(second)
     there.put(second, there.read(first))
-    assert findings(generation) == {"coverage", "files"}
+    assert findings(output_version) == {"coverage", "files"}
     there.put(second, sound)
     digest, kind, version, _ = first.removeprefix(LEDGER).split(".")
     there.put(f"{LEDGER}{digest[::-1]}.{kind}.{version}.json", there.read(first))
-    assert findings(generation) == {"coverage"}
+    assert findings(output_version) == {"coverage"}

@@ -17,7 +17,7 @@ import pytest
 from adaptor.errors import InputError
 from jobs.commits.ledger import list_names, read_record
 from jobs.verify.checks import SAMPLE
-from tests.jobs.compress.workplace import WIDTH, Workplace, lists, table, vectors
+from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -35,13 +35,13 @@ def failed(workplace: Workplace, **sections: Any) -> set[str]:
 
 
 def file(workplace: Workplace, key: str) -> Path:
-    """The file of an object of the generation."""
-    return Path(workplace.generation().path(key))
+    """The file of an object of the output_version."""
+    return Path(workplace.output_version().path(key))
 
 
 def reseal(workplace: Workplace, key: str, **changed: Any) -> None:
     """Make the record agree with the output as it is now, so that only its content can give it away."""
-    there = workplace.generation()
+    there = workplace.output_version()
     name = next(name for name in list_names(there) if read_record(there, name).output == key)
     content = there.read(key)
     sealed = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **changed}
@@ -62,7 +62,7 @@ def with_vectors(change: Callable[[np.ndarray[Any, Any]], None]) -> Callable[[pa
     def changed(content: pa.Table) -> pa.Table:
         numbers = np.array(content["vector"].to_pylist(), np.float32)
         change(numbers)
-        return content.set_column(2, content.schema.field("vector"), lists(numbers, pa.list_(pa.float32(), WIDTH)))
+        return content.set_column(2, content.schema.field("vector"), lists(numbers, pa.list_(pa.float32(), OUTPUT_DIM)))
 
     return changed
 
@@ -76,9 +76,9 @@ def test_payload_of_another_row_is_seen(workplace: Workplace) -> None:
     assert failed(workplace, verification={"sample_rows": 0}) == set()  # only sampled rows are compared
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_a_sound_generation_passes(workplace: Workplace, dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
-    output = {"dtype": dtype}
+@pytest.mark.parametrize("encoding", ["float32", "float16"])
+def test_a_sound_generation_passes(workplace: Workplace, encoding: str, capsys: pytest.CaptureFixture[str]) -> None:
+    output = {"encoding": encoding}
     assert workplace.compress(output=output) == 0
     assert failed(workplace, output=output) == set()
     printed = capsys.readouterr().out
@@ -123,7 +123,7 @@ def test_damage_to_the_files_is_named(workplace: Workplace) -> None:
 
 def test_records_and_outputs_must_match(workplace: Workplace) -> None:
     workplace.compress()
-    there = workplace.generation()
+    there = workplace.output_version()
     name = next(n for n in list_names(there) if read_record(there, n).output == OUTPUT)
     record = there.read(name.key)
     there.delete(name.key)
@@ -180,14 +180,14 @@ def test_wrong_numbers_and_types_show(workplace: Workplace) -> None:
 
 def test_vectors_of_the_map_for_wider_outputs_show(workplace: Workplace) -> None:
     workplace.compress()
-    wide = np.array(pq.read_table(workplace.store / "a.parquet")["vector"].to_pylist(), np.float64)
+    wide = np.array(pq.read_table(workplace.source / "a.parquet")["vector"].to_pylist(), np.float64)
 
     def oracle(numbers: np.ndarray[Any, Any]) -> None:
         exact = workplace.exact(wide)
         numbers[:] = exact / np.linalg.norm(exact, axis=1, keepdims=True)
 
     def of_the_wrong_map(numbers: np.ndarray[Any, Any]) -> None:
-        wrong = (wide @ workplace.adaptor.tensors["linear"].astype(np.float64))[:, :WIDTH]
+        wrong = (wide @ workplace.adaptor.tensors["linear"].astype(np.float64))[:, :OUTPUT_DIM]
         numbers[:] = wrong / np.linalg.norm(wrong, axis=1, keepdims=True)
 
     rewrite(workplace, with_vectors(oracle))
@@ -232,7 +232,7 @@ def test_a_footer_and_ids_that_nobody_can_read_are_findings(workplace: Workplace
     assert workplace.compress() == 0
     path = file(workplace, OUTPUT)
     old = pq.read_table(path)
-    pq.write_table(old.replace_schema_metadata({**(old.schema.metadata or {}), b"matryoshka.d": b"\xff"}), path)
+    pq.write_table(old.replace_schema_metadata({**(old.schema.metadata or {}), b"matryoshka.input_dim": b"\xff"}), path)
     reseal(workplace, OUTPUT)
     assert failed(workplace) == {"stamps"}
     sound = path.read_bytes()
@@ -266,9 +266,9 @@ def test_a_store_that_moved_on_shows(workplace: Workplace, capsys: pytest.Captur
     assert "a.parquet: changed after it was compressed" in capsys.readouterr().out
     workplace.compress()
     assert failed(workplace) == set()
-    (workplace.store / "a.parquet").unlink()
+    (workplace.source / "a.parquet").unlink()
     assert failed(workplace) == set()
-    assert "outputs kept of 1 shard no longer in the store" in capsys.readouterr().out
+    assert "outputs kept of 1 shard no longer in the source" in capsys.readouterr().out
     assert failed(workplace, output={"removed": "delete"}) == {"coverage"}
     workplace.compress(output={"removed": "delete"})
     assert failed(workplace, output={"removed": "delete"}) == set()
@@ -284,7 +284,7 @@ def test_ids_that_the_store_has_twice_are_named(workplace: Workplace, capsys: py
 
 
 def test_without_a_generation_there_is_nothing_to_verify(workplace: Workplace) -> None:
-    with pytest.raises(InputError, match=r"holds no generation .* run compress first"):
+    with pytest.raises(InputError, match=r"holds no output_version .* run compress first"):
         workplace.verify()
     workplace.compress()
     with pytest.raises(InputError, match=r"other settings: row_group_rows 16 \(now 99\)"):

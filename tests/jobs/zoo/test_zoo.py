@@ -26,7 +26,7 @@ from jobs.sources.sampling import read_rows
 from jobs.storage.open import open_objects
 from jobs.verify.context import Task
 from jobs.verify.item import check_item
-from tests.jobs.compress.workplace import DIM, WIDTH, Workplace
+from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace
 from tests.jobs.zoo.bad_rows import bad_rows
 from tests.jobs.zoo.damaged_files import damaged_files
 from tests.jobs.zoo.kinds import Kind, from_bytes, with_wrong_histogram
@@ -44,7 +44,7 @@ POLICIES = ("stop", "quarantine")
 
 @dataclass(frozen=True)
 class Zoo:
-    """A store with one shard of each kind, and a generation for each policy."""
+    """A source with one shard of each kind, and an output version for each policy."""
 
     place: Workplace
 
@@ -57,7 +57,7 @@ class Zoo:
         """The listed shards, by key."""
         return {
             shard.key: shard
-            for shard in list_shards(open_objects(str(self.place.store), self.place.config().store.filesystem))
+            for shard in list_shards(open_objects(str(self.place.source), self.place.config().source.filesystem))
         }
 
     @cached_property
@@ -71,24 +71,24 @@ class Zoo:
         return self.compressors[policy].compress(WorkItem(shard, None, shard.size))
 
     def written(self, kind: Kind, policy: str) -> list[str]:
-        """Keys of everything that stands in the generation because of the shard."""
-        there = self.place.generation(**self.sections(policy))
+        """Keys of everything that stands in the output version because of the shard."""
+        there = self.place.output_version(**self.sections(policy))
         item = WorkItem(self.shards[kind.key], None, 0)
         return [key for key in (item.output, item.quarantine, item.record.key) if there.stat(key) is not None]
 
     def read(self, kind: Kind, policy: str, folder: str) -> pa.Table:
-        """A file of the generation."""
+        """A file of the output_version."""
         item = WorkItem(self.shards[kind.key], None, 0)
         key = item.output if folder == DATA else item.quarantine
-        return _read(self.place.generation(**self.sections(policy)).path(key))
+        return _read(self.place.output_version(**self.sections(policy)).path(key))
 
 
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     place = Workplace(tmp_path_factory.mktemp("zoo"))
-    place.store.mkdir()
+    place.source.mkdir()
     for kind in (*ZOO, ABORTING):
-        kind.make(place.store / kind.key)
+        kind.make(place.source / kind.key)
     assert place.adaptor
     return Zoo(place)
 
@@ -155,14 +155,16 @@ def test_stop_names_the_first_bad_row(zoo: Zoo, kind: Kind) -> None:
 def test_good_rows_go_through_and_bad_ones_are_set_aside(zoo: Zoo, kind: Kind) -> None:
     policy = "quarantine" if kind.rejected else "stop"
     record = zoo.compress(kind, policy)
-    source, output = _read(zoo.place.store / kind.key), zoo.read(kind, policy, DATA)
+    source, output = _read(zoo.place.source / kind.key), zoo.read(kind, policy, DATA)
     good = [row for row in range(source.num_rows) if row not in kind.rejected]
     assert (record.rows_in, record.rows_out) == (source.num_rows, len(good))
     assert record.duplicate_ids == kind.doubled
     _same(_without_vectors(output), _without_vectors(_rows(source, good)))
     if good:
         long, short = (np.array(content["vector"].to_pylist(), np.float32) for content in (_rows(source, good), output))
-        np.testing.assert_allclose(short.reshape(-1, WIDTH), zoo.place.adaptor.transform(long, WIDTH), atol=1e-6)
+        np.testing.assert_allclose(
+            short.reshape(-1, OUTPUT_DIM), zoo.place.adaptor.transform(long, OUTPUT_DIM), atol=1e-6
+        )
     if kind.rejected:
         _check_quarantine(zoo, kind, source)
     _check_sampling(zoo, kind, good)
@@ -174,10 +176,10 @@ def test_good_rows_go_through_and_bad_ones_are_set_aside(zoo: Zoo, kind: Kind) -
 
 def _check_sampling(zoo: Zoo, kind: Kind, good: Sequence[int]) -> None:
     """What fit and verify read for a sample is what compress read."""
-    store = zoo.place.config().store
+    source = zoo.place.config().source
     rows = np.array(sorted({*good[:1], *good[-1:], *kind.rejected}), np.int64)
-    shards = open_objects(store.uri, store.filesystem)
-    ids, _, reasons = read_rows(shards, zoo.shards[kind.key], store, rows, DIM)
+    shards = open_objects(source.uri, source.filesystem)
+    ids, _, reasons = read_rows(shards, zoo.shards[kind.key], source, rows, DIM)
     assert len(ids) == len(rows)
     unusable = {int(rows[place]) for place in reasons}
     late = {"null id", "id is not UTF-8", "overflow", "zero after shortening"}
@@ -186,23 +188,23 @@ def _check_sampling(zoo: Zoo, kind: Kind, good: Sequence[int]) -> None:
 
 def _check_quarantine(zoo: Zoo, kind: Kind, source: pa.Table) -> None:
     aside = zoo.read(kind, "quarantine", QUARANTINE)
-    width = source.num_columns
-    reasons, groups, rows = (aside.column(width + n).to_pylist() for n in range(3))
+    dim = source.num_columns
+    reasons, groups, rows = (aside.column(dim + n).to_pylist() for n in range(3))
     assert {20 * group + row: why for group, row, why in zip(groups, rows, reasons, strict=True)} == kind.rejected
-    _same(aside.select(range(width)), _rows(source, sorted(kind.rejected)))
+    _same(aside.select(range(dim)), _rows(source, sorted(kind.rejected)))
 
 
 def test_the_driver_survives_what_aborts_pyarrow(zoo: Zoo) -> None:
-    store, shard = zoo.place.config().store, zoo.shards[ABORTING.key]
+    source, shard = zoo.place.config().source, zoo.shards[ABORTING.key]
     with pytest.raises(InputError, match=f"{ABORTING.key}, row group 0.*{ABORTING.refused}"):
-        dimension(store, [shard], [read_footer(open_objects(store.uri, store.filesystem), shard, store)])
+        dimension(source, [shard], [read_footer(open_objects(source.uri, source.filesystem), shard, source)])
 
 
 @pytest.mark.usefixtures("ray_cluster")
 def test_the_whole_zoo_in_one_run(zoo: Zoo, capsys: pytest.CaptureFixture[str]) -> None:
     sections = zoo.sections("quarantine") | {"output": {"uri": str(zoo.place.root / "one run")}}
     assert zoo.place.compress(**sections) == 1
-    summary = json.loads(zoo.place.generation(**sections).read("summary.json"))
+    summary = json.loads(zoo.place.output_version(**sections).read("summary.json"))
     failed = {failure["shard"]: failure for failure in summary["failed"]}
     assert failed.keys() == {kind.key for kind in (*REFUSED, ABORTING)}
     aborted = failed[ABORTING.key]
@@ -210,8 +212,8 @@ def test_the_whole_zoo_in_one_run(zoo: Zoo, capsys: pytest.CaptureFixture[str]) 
     assert str(ABORTING.refused) in aborted["reason"]
     assert summary["rows_quarantined"] == sum(len(kind.rejected) for kind in BAD)
     assert summary["quarantine_files"] == len(BAD)
-    assert len(zoo.place.generation(**sections).read("summary.json")) > 0
-    files = zoo.place.generation(**sections)
+    assert len(zoo.place.output_version(**sections).read("summary.json")) > 0
+    files = zoo.place.output_version(**sections)
     assert len(list(files.list(LEDGER))) == len(list(files.list(DATA))) == len(READABLE)
     assert "Traceback" not in capsys.readouterr().err
     status, verified = zoo.place.verify(**{name: part for name, part in sections.items() if name != "reading"})

@@ -24,7 +24,7 @@ def _absent() -> list[Kind]:
     def doubled(name: str) -> Callable[[], pa.Table]:
         return lambda: table(60, 1).append_column(name, table(60, 2)[name])
 
-    there = "it has .*: set store"
+    there = "it has .*: set source"
     return [
         Kind("no id column", from_table(lambda: table(60, 1).drop(["id"])), f"no column 'id'; {there}.id_column"),
         Kind("no vector column", from_table(lambda: table(60, 1).drop(["vector"])), f"no column 'vector'; {there}"),
@@ -81,7 +81,7 @@ class _Bomb:
     """Unpickled, it ends the test."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (_exploded, ("data from a store was unpickled",))
+        return (_exploded, ("data from a source was unpickled",))
 
 
 def _exploded(message: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from adaptor.errors import InputError
 from jobs.config.sections import FilesystemOptions
 from jobs.sources import vectors
-from jobs.sources.fast_parquet.headers import Unproven
+from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.tables import read_directly
 from jobs.sources.parquet import list_shards, open_shard
 from jobs.storage.open import open_objects
@@ -43,12 +43,12 @@ def both_ways(
     def watched(*arguments: Any) -> Iterator[pa.RecordBatch]:
         try:
             yield from read_directly(*arguments)
-        except Unproven as why:
+        except NeedsArrowReader as why:
             directly.gave_up.append(str(why))
             raise
 
     def never(*_: Any) -> Iterator[pa.RecordBatch]:
-        raise Unproven("not wanted")
+        raise NeedsArrowReader("not wanted")
 
     for outcome, way in ((directly, watched), (by_pyarrow, never)):
         monkeypatch.setattr(vectors, "read_directly", way)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.sources.fast_parquet.headers import Unproven, read_header
+from jobs.sources.fast_parquet.headers import NeedsArrowReader, read_header
 from jobs.sources.fast_parquet.runs import regular, unpack
 
 #: A data page header of version 1: 4 fields, 2 values in encoding 0 (plain), levels in encoding 3.
@@ -25,35 +25,35 @@ def number(value: int) -> bytes:
     return bytes([*digits, value])
 
 
-def encode(values: list[int], width: int, cuts: list[int]) -> bytes:
+def encode(values: list[int], dim: int, cuts: list[int]) -> bytes:
     """Runs as a writer may cut them: a repeated run where a stretch is constant and the coin says so, else packed."""
     encoded, at = b"", 0
     for cut in [*cuts, 1, 1, 1, 1]:
         stretch = values[at : at + cut]
         if len(set(stretch)) == 1 and cut % 2:
-            encoded += number(len(stretch) << 1) + stretch[0].to_bytes((width + 7) // 8, "little")
+            encoded += number(len(stretch) << 1) + stretch[0].to_bytes((dim + 7) // 8, "little")
         else:
             stretch = values[at : at + -(-cut // 8) * 8]
             groups = -(-len(stretch) // 8)
-            bits = sum(value << (place * width) for place, value in enumerate(stretch))
-            encoded += number(groups << 1 | 1) + bits.to_bytes(groups * width, "little")
+            bits = sum(value << (place * dim) for place, value in enumerate(stretch))
+            encoded += number(groups << 1 | 1) + bits.to_bytes(groups * dim, "little")
         at += len(stretch)
         if at >= len(values):
             return encoded
-    return encoded + encode(values[at:], width, [8 * 63])
+    return encoded + encode(values[at:], dim, [8 * 63])
 
 
 @given(
-    width=st.integers(1, 32),
+    dim=st.integers(1, 32),
     seed=st.integers(0, 10**6),
     count=st.integers(1, 3000),
     cuts=st.lists(st.integers(1, 700), max_size=8),
 )
-def test_unpack_gives_back_what_was_packed(width: int, seed: int, count: int, cuts: list[int]) -> None:
+def test_unpack_gives_back_what_was_packed(dim: int, seed: int, count: int, cuts: list[int]) -> None:
     chance = np.random.default_rng(seed)
-    values = chance.integers(0, 2**width, count).tolist() if seed % 3 else [seed % 2**width] * count
-    encoded = np.frombuffer(encode(values, width, cuts), np.uint8)
-    assert unpack(encoded, width, count).tolist() == values
+    values = chance.integers(0, 2**dim, count).tolist() if seed % 3 else [seed % 2**dim] * count
+    encoded = np.frombuffer(encode(values, dim, cuts), np.uint8)
+    assert unpack(encoded, dim, count).tolist() == values
 
 
 @settings(max_examples=200)
@@ -74,7 +74,7 @@ def test_regular_means_the_pattern_and_nothing_else(
     good = spoil is None or spoil >= count
     encoded = np.frombuffer(encode(levels, top.bit_length(), cuts), np.uint8)
     assert regular(encoded, top, first, count, period) == good
-    with pytest.raises((AssertionError, IndexError, Unproven)):  # one level more than there is
+    with pytest.raises((AssertionError, IndexError, NeedsArrowReader)):  # one level more than there is
         assert regular(encoded[:-1], top, first, count, period)
 
 
@@ -87,13 +87,13 @@ def test_a_long_column_of_alike_lists_is_followed_by_its_repetitions() -> None:
 
 
 @given(st.binary(max_size=40), st.integers(0, 3), st.integers(1, 500))
-def test_no_bytes_crash_or_loop(data: bytes, width: int, count: int) -> None:
+def test_no_bytes_crash_or_loop(data: bytes, dim: int, count: int) -> None:
     octets = np.frombuffer(data, np.uint8)
-    with suppress(Unproven, IndexError):
-        assert unpack(octets, width, count).shape == (count,)
-    with suppress(Unproven, IndexError):
+    with suppress(NeedsArrowReader, IndexError):
+        assert unpack(octets, dim, count).shape == (count,)
+    with suppress(NeedsArrowReader, IndexError):
         # 500 levels and fewer take a byte or more in any encoding that says they are regular.
-        assert not regular(octets, max(1, width), 0, count, 5) or len(octets)
+        assert not regular(octets, max(1, dim), 0, count, 5) or len(octets)
 
 
 def test_headers() -> None:
@@ -110,7 +110,7 @@ def test_no_header_crashes(data: bytes) -> None:
     for content in (data, HEADER[: len(data) % len(HEADER)] + data):
         try:
             header, length = read_header(memoryview(content))
-        except (Unproven, IndexError):
+        except (NeedsArrowReader, IndexError):
             continue
         assert header.stored_bytes >= 0
         assert length <= len(content)

@@ -18,9 +18,9 @@ from tests.jobs.sources.fast_parquet.reading import both_ways
 from tests.jobs.sources.parquet_files import vectors
 
 
-def content(rows: int, width: int, dtype: str, nullable: bool = True, before: bool = False) -> pa.Table:
+def content(rows: int, dim: int, dtype: str, nullable: bool = True, before: bool = False) -> pa.Table:
     """Short vectors behind an id, with nested payload before or after them, and metadata everywhere."""
-    short = short_array(vectors(max(rows, 1), width)[:rows], dtype)
+    short = short_array(vectors(max(rows, 1), dim)[:rows], dtype)
     nested = pa.array([None if row % 7 == 0 else {"a": [row, None], "b.c": str(row)} for row in range(rows)])
     nested = nested.cast(pa.struct({"a": pa.list_(pa.int64()), "b.c": pa.string()}))
     columns = [
@@ -48,7 +48,7 @@ def written(path: Path, table: pa.Table, group_rows: int, batch_rows: int, *, di
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(
     rows=st.integers(0, 60),
-    width=st.integers(1, 40),
+    dim=st.integers(1, 40),
     dtype=st.sampled_from(["float16", "float32"]),
     nullable=st.booleans(),
     before=st.booleans(),
@@ -58,14 +58,14 @@ def written(path: Path, table: pa.Table, group_rows: int, batch_rows: int, *, di
 def test_readers_cannot_tell_who_wrote(
     tmp_path: Path,
     rows: int,
-    width: int,
+    dim: int,
     dtype: str,
     nullable: bool,
     before: bool,
     group_rows: int,
     page_bytes: int,
 ) -> None:
-    table = content(rows, width, dtype, nullable, before)
+    table = content(rows, dim, dtype, nullable, before)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("jobs.sources.fast_parquet.writing._PAGE_BYTES", page_bytes)
         directly = written(tmp_path / "ours", table, group_rows, 13, directly=True)

@@ -1,4 +1,4 @@
-"""The store of the chaos benchmark, and an account of what came out of it that uses none of the product's code."""
+"""The source of the chaos benchmark, and an account of what came out of it that uses none of the product's code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import s3fs
 
-DIM, WIDTH = 64, 16
+DIM, OUTPUT_DIM = 64, 16
 _ROW_GROUP_ROWS = 100
 
 
@@ -36,7 +36,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Store:
+class Source:
     """`shards` shards of `rows` rows each, a pure function of the seed."""
 
     shards: int
@@ -72,7 +72,7 @@ class Store:
         found: dict[str, npt.NDArray[np.float64]] = {}
         for shard in range(self.shards):
             long = self.vectors(shard).astype(np.float64)
-            short = long / np.linalg.norm(long, axis=1, keepdims=True) @ linear[:, :WIDTH].astype(np.float64)
+            short = long / np.linalg.norm(long, axis=1, keepdims=True) @ linear[:, :OUTPUT_DIM].astype(np.float64)
             short /= np.linalg.norm(short, axis=1, keepdims=True)
             found |= dict(zip(self.ids(shard), short, strict=True))
         return found
@@ -97,7 +97,7 @@ def account(client: s3fs.S3FileSystem, output: str, expected: dict[str, npt.NDAr
 
 
 def _wrong(content: pa.Table, expected: dict[str, npt.NDArray[np.float64]]) -> int:
-    nothing = np.full(WIDTH, np.nan)
+    nothing = np.full(OUTPUT_DIM, np.nan)
     ids = content["id"].to_pylist()
     stored = np.array(content["vector"].to_pylist(), np.float64).reshape(len(ids), -1)
     right = np.array([expected.get(name, nothing) for name in ids]).reshape(len(ids), -1)
