@@ -96,7 +96,8 @@ def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, NDArray[np.f
     needed, allowed = _TENSORS.get(document["architecture"], (set(), set()))
     if document["metric"] not in get_args(Metric) or not needed or not needed <= set(tensors) <= needed | allowed:
         raise InputError(
-            f"{where}: architecture {document['form']!r}, metric {document['metric']!r} and tensors {sorted(tensors)} "
+            f"{where}: architecture {document['architecture']!r}, metric {document['metric']!r} and tensors "
+            f"{sorted(tensors)} "
             "do not fit together; fit again"
         )
     for name in sorted(tensors):

@@ -114,7 +114,7 @@ def test_tensors_that_do_not_fit_the_form_are_refused() -> None:
     with pytest.raises(InputError, match="do not fit together"):
         from_files(build(description(architecture="mlp"), {"linear": matrix()}, matrix()).to_files())
     with pytest.raises(InputError, match=r"linear is float32 \(12, 12\), expected float32 \(13, 13\)"):
-        from_files(build(description(dim=13), {"linear": matrix()}, matrix()).to_files())
+        from_files(build(description(input_dim=13), {"linear": matrix()}, matrix()).to_files())
 
 
 @pytest.mark.parametrize(

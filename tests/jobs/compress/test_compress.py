@@ -55,8 +55,16 @@ def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None
     assert numbers["notes"][0].startswith("dim 5 is not one that the adaptor was trained for (4, 8)")
     metadata = pq.read_schema(workplace.output_version().path("data/sub/b.parquet")).metadata
     assert metadata[b"matryoshka.adaptor_id"].decode() == workplace.adaptor.adaptor_id
-    stamped = {name: metadata[f"matryoshka.{name}".encode()] for name in ("input_dim", "dim", "metric", "normalised", "source")}
-    assert stamped == {"d": b"12", "m": b"5", "metric": b"cosine", "normalised": b"true", "source": b"sub/b.parquet"}
+    stamped = {
+        name: metadata[f"matryoshka.{name}".encode()] for name in ("input_dim", "dim", "metric", "normalised", "source")
+    }
+    assert stamped == {
+        "input_dim": b"12",
+        "dim": b"5",
+        "metric": b"cosine",
+        "normalised": b"true",
+        "source": b"sub/b.parquet",
+    }
 
 
 def test_a_second_run_has_nothing_to_do(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,7 +241,7 @@ def test_a_shard_without_rows_is_a_shard(tmp_path: Path) -> None:
 
 def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
     with pytest.raises(InputError, match=r"adaptor\.dim is 13.*at most 12 columns"):
-        workplace.compress(adaptor={"dim": 13})
+        workplace.compress(output={"dim": 13})
     with pytest.raises(InputError, match=r"source\.metric is l2, but the adaptor in .* was fitted for cosine"):
         workplace.compress(source={"metric": "l2"})
     with pytest.raises(InputError, match=r"lies inside source\.uri"):

@@ -49,7 +49,7 @@ def judged(workplace: Workplace) -> Workplace:
 
 def check(workplace: Workplace, dim: int, **minimum: float) -> None:
     named = {name.replace("_", "@"): least for name, least in minimum.items()}
-    config = workplace.config(adaptor={"dim": dim}, quality={"minimum": named})
+    config = workplace.config(output={"dim": dim}, quality={"minimum": named})
     check_quality(config, workplace.adaptor)
 
 
@@ -113,7 +113,7 @@ def test_without_evidence_it_refuses(workplace: Workplace, evidence: list[dict[s
 
 def test_compress_refuses_before_it_writes_anything(judged: Workplace) -> None:
     with pytest.raises(InputError, match="minimum asks for"):
-        judged.compress(adaptor={"dim": 4}, quality={"minimum": {"overlap@10": 0.9}})
+        judged.compress(output={"dim": 4}, quality={"minimum": {"overlap@10": 0.9}})
     assert not (judged.root / "output").exists()
 
 

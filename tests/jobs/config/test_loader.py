@@ -147,12 +147,8 @@ def test_without_a_file_flags_alone_are_a_configuration() -> None:
 
 
 def test_without_anything_each_required_field_is_named() -> None:
-    assert [line.split(":")[0] for line in problems(CompressConfig, None)] == [
-        "source.uri",
-        "adaptor.uri",
-        "output.dim",
-        "output.uri",
-    ]
+    required = ["source.uri", "adaptor.uri", "output.uri", "output.dim"]
+    assert [line.split(":")[0] for line in problems(CompressConfig, None)] == required
 
 
 def test_an_empty_uri_is_refused() -> None:

@@ -97,7 +97,7 @@ def test_a_store_in_few_pieces_is_told_from_an_even_one() -> None:
 def test_advice_is_for_runs_that_are_more_than_start_up_and_warns_of_unsure_measurements() -> None:
     few = estimate(statistics([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection())  # 9 s
     for startup, told in ((4.0, 1), (10.0, 0)):
-        given = {"describe": {"rows": [10], "input_dim": 4, "dim": 2}, "machines": {"startup_seconds": startup}}
+        given = {"describe": {"rows": [10], "dim": 4, "output_dim": 2}, "machines": {"startup_seconds": startup}}
         wall = few.wall_seconds + startup
         notes = advice(PlanConfig.model_validate(given), RATES, [replace(few, wall_seconds=wall)], 0)
         assert sum("use fewer workers" in note for note in notes) == told

@@ -84,7 +84,7 @@ def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest
 
 
 def test_a_described_store_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    described = {"rows": [10**6, 10**9], "input_dim": 16, "dim": 4, "payload_bytes": 20, "row_group_bytes": 200_000}
+    described = {"rows": [10**6, 10**9], "dim": 16, "output_dim": 4, "payload_bytes": 20, "row_group_bytes": 200_000}
     given = {
         "describe": described,
         "calibration": {"megabytes": 1},
@@ -116,8 +116,14 @@ def test_a_store_without_rows_or_shards_is_told(tmp_path: Path) -> None:
     [
         ([], "give source, adaptor and output"),
         ([("source.uri", "x")], "give source, adaptor and output"),
-        ([("source.uri", "x"), ("describe.rows", "5"), ("describe.dim", "4"), ("describe.dim", "2")], "without source"),
-        ([("describe.rows", "5"), ("describe.dim", "4"), ("describe.dim", "8")], "dim must be at most dim"),
+        (
+            [("source.uri", "x"), ("describe.rows", "5"), ("describe.dim", "4"), ("describe.output_dim", "2")],
+            "without source",
+        ),
+        (
+            [("describe.rows", "5"), ("describe.dim", "4"), ("describe.output_dim", "8")],
+            "output_dim must be at most dim",
+        ),
     ],
 )
 def test_either_a_store_or_a_description(flags: list[tuple[str, str]], problem: str) -> None:

@@ -43,14 +43,14 @@ def read(folder: Path, batch_rows: int = 3) -> pa.Table:
     return pa.Table.from_batches([batch.table for batch in read_batches(objects, shard, groups, batch_rows)])
 
 
-@pytest.mark.parametrize("source_schema", [True, False])
-def test_times_far_from_today_come_out_as_they_are(tmp_path: Path, source_schema: bool) -> None:
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_times_far_from_today_come_out_as_they_are(tmp_path: Path, store_schema: bool) -> None:
     given = columns(pa.array(FAR, pa.timestamp("us")))
     pq.write_table(
         given,
         tmp_path / "a.parquet",
         use_deprecated_int96_timestamps=True,
-        source_schema=source_schema,
+        store_schema=store_schema,
         row_group_size=2,
     )
     assert pq.ParquetFile(tmp_path / "a.parquet").metadata.schema.column(1).physical_type == "INT96"
@@ -70,7 +70,7 @@ def test_digits_are_found_however_deep_they_lie(tmp_path: Path, kind: str) -> No
 def test_digits_of_times_that_nanoseconds_do_not_reach(tmp_path: Path, nanoseconds: int) -> None:
     content = pa.table({"id": ["a"], "when": pa.array([0], pa.timestamp("ns"))})
     file = tmp_path / "a.parquet"
-    options = {"use_dictionary": False, "compression": "none", "write_statistics": False, "source_schema": False}
+    options = {"use_dictionary": False, "compression": "none", "write_statistics": False, "store_schema": False}
     pq.write_table(content, file, use_deprecated_int96_timestamps=True, **options)
     epoch, year_3000 = struct.pack("<qi", 0, 2_440_588), struct.pack("<qi", nanoseconds, 2_816_788)
     assert file.read_bytes().count(epoch) == 1

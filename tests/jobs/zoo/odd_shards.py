@@ -82,7 +82,7 @@ def _encodings() -> list[Kind]:
         _kind("page checksums", _good(), write_page_checksum=True),
         _kind("page index", _good(), write_page_index=True),
         _kind("no statistics", _good(), write_statistics=False),
-        _kind("no Arrow schema", _good(), source_schema=False),
+        _kind("no Arrow schema", _good(), store_schema=False),
         _kind("split bytes and deltas", _good(), use_dictionary=False, column_encoding=spread),
         _kind("dictionary of numbers", lambda: _repeated(), use_dictionary=True),
         _kind("old names of list elements", _good(), use_compliant_nested_type=False),
