@@ -240,7 +240,7 @@ def test_a_shard_without_rows_is_a_shard(tmp_path: Path) -> None:
 
 
 def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
-    with pytest.raises(InputError, match=r"adaptor\.dim is 13.*at most 12 columns"):
+    with pytest.raises(InputError, match=r"output\.dim is 13.*at most 12 dimensions"):
         workplace.compress(output={"dim": 13})
     with pytest.raises(InputError, match=r"source\.metric is l2, but the adaptor in .* was fitted for cosine"):
         workplace.compress(source={"metric": "l2"})

@@ -1,0 +1,9 @@
+"""Encodings by the name that `output.encoding` gives them. To add one: a module beside this one, and a line here."""
+
+from __future__ import annotations
+
+#: Name → `module:object` of an `Encoding` (encoding.py); imported only when it is used, so that help is instant.
+ENCODINGS: dict[str, str] = {
+    "float32": "jobs.encodings.floats:Float32",
+    "float16": "jobs.encodings.floats:Float16",
+}
