@@ -23,12 +23,14 @@ from jobs.advise.records import dim_records, records, trend
 from jobs.advise.table import print_advice
 from jobs.config.advise import AdviseConfig
 from jobs.config.loader import resolved
+from jobs.encodings.encoding import open_encoding
 from jobs.reporting.sentences import ADAPTOR
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import write_summary
 from jobs.search.checks import check_dimension, possible, untrained
-from jobs.sources.parquet import list_shards, read_footer
+from jobs.sources.columns import describe_vectors
 from jobs.sources.queries import read_qrels, read_queries
+from jobs.sources.source import open_source
 from jobs.storage.open import open_objects
 
 ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
@@ -91,7 +93,7 @@ def _subject(config: AdviseConfig) -> Subject:
     adaptor = open_adaptor(config.adaptor, config.source)
     asked = config.advising.dims
     dims = {*adaptor.dims, *(possible("advising.dims", asked, adaptor) if asked is not None else ())}
-    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
+    shards = open_source(config.source).shards()
     check_dimension(config, adaptor, shards)
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
@@ -101,9 +103,10 @@ def _subject(config: AdviseConfig) -> Subject:
 def _told(subject: Subject, measured: Measured, estimates: Estimates) -> Told:
     config = subject.config
     source = config.source
-    schema = read_footer(open_objects(source.uri, source.filesystem), subject.shards[0], source).schema
+    schema = describe_vectors(open_source(source), subject.shards[0], source).schema
     column = schema.field(source.vector_column).type
-    cost = prices(measured.source_rows, subject.adaptor.input_dim, column, config.advising.encoding, source.metric)
+    number_bytes = open_encoding(config.advising.encoding, subject.adaptor, 1).bytes_per_vector
+    cost = prices(measured.source_rows, subject.adaptor.input_dim, column, number_bytes, source.metric)
     return Told(config.targets, estimates, cost, decide(config.targets, estimates, cost, ADAPTOR))
 
 

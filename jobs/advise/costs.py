@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from adaptor.settings import Metric
-from jobs.outputs.parquet import NUMBERS
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class Prices:
         return (3 if self.metric == "l2" else 2) * dim
 
 
-def prices(rows: int, input_dim: int, column: pa.DataType, encoding: str, metric: Metric) -> Prices:
-    """Prices of a source of `rows` vectors whose column has this Arrow type, for short vectors of `encoding`."""
-    return Prices(rows, input_dim, column.value_type.bit_width // 8, NUMBERS[encoding].bit_width // 8, metric)
+def prices(rows: int, input_dim: int, column: pa.DataType, number_bytes: int, metric: Metric) -> Prices:
+    """Prices of a source of `rows` vectors whose column has this Arrow type, for short vectors of
+    `number_bytes` each number."""
+    return Prices(rows, input_dim, column.value_type.bit_width // 8, number_bytes, metric)

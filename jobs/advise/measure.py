@@ -21,8 +21,8 @@ from jobs.search.sampled_queries import SampledQueries, sample_queries
 from jobs.search.scoring import DEPTH, Scores
 from jobs.search.source_search import Search, wrong_lengths
 from jobs.search.tasks import search_source
-from jobs.sources.parquet import Shard
 from jobs.sources.queries import Queries
+from jobs.sources.source import Shard
 from jobs.sources.whole_source import read_documents
 
 #: Times the rows of the sample up to which carrying over was measured (tests/benchmarks/sample_size.py).

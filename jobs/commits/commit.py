@@ -11,20 +11,20 @@ interleavings.
 What that leaves open, for `verify` to find: a server that knows no If-Match (and Ceph 16 where the output goes up in
 parts), a local disk and fsspec have the look just before the replacement, not in it: who sleeps between the two, while
 another worker commits a later version, and then dies before its own record, leaves old rows under the new record. So
-does who sleeps while the shard changes and changes back. A crash in the middle of a duel with other bytes leaves output
-or rejected rows of one under the record of the other.
+does who sleeps while the shard changes and changes back. A crash in the middle of a conflict with a writer of other
+bytes leaves output or rejected rows of one under the record of the other.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from adaptor.errors import RunError
-from jobs.commits.ledger import Record, commit
+from jobs.commits.ledger import LedgerRecord, commit
 from jobs.commits.work_items import WorkItem
-from jobs.outputs.parquet import Written, publish, publish_over
-from jobs.sources.parquet import unchanged
+from jobs.outputs.output_format import Written
+from jobs.outputs.publish import publish, publish_over
+from jobs.sources.source import Source
 from jobs.storage.objects import ObjectInfo, Objects
 
 #: Tries against workers that put the same output at the same moment, be it with other bytes (another library or GPU).
@@ -32,41 +32,40 @@ _WRITE_CONFLICTS = 20
 
 
 @dataclass(frozen=True)
-class ScratchFile:
-    """A finished file on the local disk."""
+class FinishedItem:
+    """A work item whose files are finished on the local disk: short vectors, rejected rows if there are any, and the
+    record that names both."""
 
-    path: Path
-    written: Written
+    item: WorkItem
+    output: Written
+    rejected: Written | None
+    record: LedgerRecord
 
 
-def commit_item(
-    places: tuple[Objects, Objects], item: WorkItem, output: ScratchFile, rejected: ScratchFile | None, record: Record
-) -> None:
-    """Make a work item count; `places` are source and output_version. `InputError` when its shard has changed
-    meanwhile."""
-    output_version = places[1]
-    seen = _eval_step(places, item)
+def commit_item(source: Source, output_version: Objects, finished: FinishedItem) -> None:
+    """Make a work item count. `InputError` when its shard has changed meanwhile."""
+    item, record, rejected = finished.item, finished.record, finished.rejected
+    seen = _look(source, output_version, item)
     for key in item.stale_records:
         output_version.delete(key)
     for _ in range(_WRITE_CONFLICTS):
-        if publish_over(output_version, item.output, output.path, output.written, seen):
+        if publish_over(output_version, item.output, finished.output, seen):
             if rejected is not None:
-                publish(output_version, item.quarantine, rejected.path, rejected.written)
+                publish(output_version, item.quarantine, rejected)
             if commit(output_version, record):
                 break
             # Another worker came first with other bytes, and whose output stands now is unknown: strike its record off
             # and go again. Whoever publishes last is also the last to get a record, so both agree in the end.
             output_version.delete(record.name.key)
-        seen = _eval_step(places, item)
+        seen = _look(source, output_version, item)
     else:
         raise RunError(f"{item.title}: others keep writing other bytes for the same input: let one job run at a time")
     for key in item.stale_outputs:
         output_version.delete(key)
 
 
-def _eval_step(places: tuple[Objects, Objects], item: WorkItem) -> ObjectInfo | None:
+def _look(source: Source, output_version: Objects, item: WorkItem) -> ObjectInfo | None:
     """What stands in the output's place, looked at before the shard proves to be unchanged."""
-    source, output_version = places
     seen = output_version.stat(item.output)
-    unchanged(source, item.shard)
+    source.check_unchanged(item.shard)
     return seen

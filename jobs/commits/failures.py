@@ -12,7 +12,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from jobs.commits.ledger import LEDGER, RecordName, list_names
+from pydantic import TypeAdapter
+
+from jobs.commits.ledger import list_names
+from jobs.commits.names import LEDGER, RecordName
 from jobs.commits.work_items import WorkItem
 from jobs.storage.objects import AbsentError, Objects
 
@@ -37,6 +40,9 @@ class Tried:
 
     begun: int = 0
     timed_out: int = 0
+
+
+_TRIED = TypeAdapter(Tried)
 
 
 def record_failure(output_version: Objects, item: WorkItem, cause: Cause) -> None:
@@ -64,12 +70,11 @@ def note_attempts(output_version: Objects, name: RecordName, tried: Tried) -> No
 
 def noted_attempts(output_version: Objects) -> dict[RecordName, Tried]:
     """What earlier runs remembered, as a rule nothing. A damaged note counts for nothing."""
-    found = {}
+    attempts = {}
     for name in list_names(output_version, ATTEMPTS):
-        with suppress(ValueError, TypeError, AbsentError):  # absent: a run beside this one has finished the item
-            tried = Tried(**json.loads(output_version.read(_key(name, ATTEMPTS))))
-            found[name] = Tried(int(tried.begun), int(tried.timed_out))
-    return found
+        with suppress(ValueError, AbsentError):  # absent: a run beside this one has finished the item
+            attempts[name] = _TRIED.validate_json(output_version.read(_key(name, ATTEMPTS)))
+    return attempts
 
 
 def forget_attempts(output_version: Objects, names: Iterable[RecordName]) -> None:

@@ -1,11 +1,11 @@
-"""An output version: the folder of all outputs of one adaptor, dim and number type, and what it must agree with.
+"""An output version: the folder of all outputs of one adaptor, dim and encoding, and what it must agree with.
 
 <output.uri>/<first 16 digits of the adaptor id>-d<dim>-<encoding>/
-  data/…           short shards under the keys of the source
-  _ledger/…        one record per finished work item
-  _quarantine/…    rejected rows
-  _failed/…        why work items were given up
-  _attempts/…      how often one that is still open has killed its worker
+  data/…               short shards under the keys of the source
+  _ledger/…            one record per finished work item
+  _quarantine/…        rejected rows
+  _failed/…            why work items were given up
+  _attempts/…          how often one that is still open has killed its worker
   output_version.json  what all of it was made with; config.json and summary.json are those of the last run
 """
 
@@ -26,44 +26,47 @@ from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
 DESCRIPTION = "output_version.json"
+#: Keys of the description that every output file carries in its metadata.
+_STAMPED = ("adaptor_id", "input_dim", "dim", "metric", "normalised", "encoding")
 
 
-def open_output_version(output: CompressOutputSection, adaptor: Adaptor, dim: int) -> Objects:
+def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Objects:
     """The output version's folder below `output.uri`, which need not exist yet.
 
     `InputError` when the adaptor gives fewer dims than asked.
     """
-    if dim > adaptor.input_dim:
+    if output.dim > adaptor.input_dim:
         raise InputError(
-            f"output.dim is {dim}, but the adaptor takes and gives at most {adaptor.input_dim} dimensions: "
+            f"output.dim is {output.dim}, but the adaptor takes and gives at most {adaptor.input_dim} dimensions: "
             f"set a dim from 1 to {adaptor.input_dim} (trained: {', '.join(map(str, adaptor.dims))})"
         )
-    name = f"{adaptor.adaptor_id[:16]}-d{dim}-{output.encoding}"
+    name = f"{adaptor.adaptor_id[:16]}-d{output.dim}-{output.encoding}"
     above = output.uri.rstrip("/")
     return open_objects(f"{above}{'//' if above.endswith(':') else ''}/{name}", output.filesystem)
 
 
-def describe(source: SourceSection, adaptor: Adaptor, dim: int, output: CompressOutputSection) -> dict[str, Any]:
-    """What `output_version.json` says: everything that two runs must share to add to one output_version."""
+def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSection) -> dict[str, Any]:
+    """What `output_version.json` says: everything that two runs must share to add to one output version."""
     return {
-        "format": 1,
+        "format": 2,
         "adaptor_id": adaptor.adaptor_id,
         "input_dim": adaptor.input_dim,
-        "dim": dim,
+        "dim": output.dim,
         "metric": adaptor.metric,
         "normalised": adaptor.metric == "cosine",
         "encoding": output.encoding,
+        "file_format": output.format,
         "row_group_rows": output.row_group_rows,
         "compression": output.compression,
-        "source": place(source.uri),
+        "source": location(source.uri),
         "id_column": source.id_column,
         "vector_column": source.vector_column,
     }
 
 
 def stamps(description: dict[str, Any], source: str, version: str) -> dict[str, str]:
-    """Footer values of the output made from the shard `source`, by name (without the prefix of `output.STAMP`)."""
-    shared = {key: description[key] for key in ("adaptor_id", "input_dim", "dim", "metric", "normalised", "encoding")}
+    """Values in the metadata of the output made from the shard `source`, by name (without the prefix `STAMP`)."""
+    shared = {key: description[key] for key in _STAMPED}
     texts = {key: json.dumps(value) if not isinstance(value, str) else value for key, value in shared.items()}
     return {**texts, "source": source, "source_version": version}
 
@@ -77,11 +80,13 @@ def claim(output_version: Objects, description: dict[str, Any]) -> None:
 def check_description(output_version: Objects, description: dict[str, Any]) -> None:
     """`InputError` when there is no output version here, or one that was made with other settings."""
     if output_version.stat(DESCRIPTION) is None:
-        raise InputError(f"{output_version.uri} holds no output_version ({DESCRIPTION} is missing): run compress first")
+        raise InputError(f"{output_version.uri} holds no output version ({DESCRIPTION} is missing): run compress first")
     try:
-        there = json.loads(output_version.read(DESCRIPTION))
+        written = json.loads(output_version.read(DESCRIPTION))
         differences = [
-            f"{key} {there.get(key)!r} (now {value!r})" for key, value in description.items() if there.get(key) != value
+            f"{key} {written.get(key)!r} (now {value!r})"
+            for key, value in description.items()
+            if written.get(key) != value
         ]
     except (ValueError, AttributeError) as problem:
         raise InputError(f"{output_version.uri}/{DESCRIPTION} is damaged ({problem}): restore it") from problem
@@ -101,8 +106,8 @@ def check_apart(source: SourceSection, output: CompressOutputSection) -> None:
         raise InputError(f"output.uri {output.uri} lies inside source.uri {source.uri}: write somewhere else")
 
 
-def place(uri: str) -> str:
-    """One spelling for one place: absolute paths for local folders, no slash at the end."""
+def location(uri: str) -> str:
+    """One spelling for one location: absolute paths for local folders, no slash at the end."""
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
         return str(LocalObjects(uri).root).rstrip("/")
@@ -110,10 +115,10 @@ def place(uri: str) -> str:
 
 
 def _real(uri: str) -> str:
-    """The place behind links, `..` and other spellings. Not what `output_version.json` names: a link may be moved to a
-    copy of the source."""
+    """The location behind links, `..` and other spellings. Not what `output_version.json` names: a link may be moved to
+    a copy of the source."""
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
-        return os.path.realpath(place(uri) or "/").rstrip("/")
+        return os.path.realpath(location(uri) or "/").rstrip("/")
     # Of other drivers' spellings nothing is sure: some drop the host, which would make two sources one.
-    return f"memory:///{uri.partition('://')[2].strip('/')}" if scheme == "memory" else place(uri)
+    return f"memory:///{uri.partition('://')[2].strip('/')}" if scheme == "memory" else location(uri)

@@ -12,23 +12,18 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import RecordName, RowGroups, output_key, quarantine_key, record_name, shard_hash
-from jobs.sources.parquet import Footer, Shard
-
-#: What a work item takes beside its bytes (open, publish, record), in bytes that take as long.
-ITEM_BYTES = 4 << 20
-#: Groups of work items that a worker has before it at least, as long as there are items.
-_LAST_GROUPS = 4
+from jobs.commits.names import RecordName, RowGroups, output_key, quarantine_key, record_name, shard_hash
+from jobs.sources.source import Shard, ShardInfo
 
 
 @dataclass(frozen=True)
 class WorkItem:
     """A shard, or a run of its row groups, with what its commit replaces.
 
-    `input_bytes` is its share of the file. `stale_records` are deleted before the new output is written,
-    `stale_outputs` (rejected rows, too) after its record: they belong to an earlier version of the shard. Its own
-    record is among the former when it stands but cannot be relied on: its output is gone, or there is a record of
-    another version.
+    `input_bytes` is its share of the file, `suffix` the ending of its output. `stale_records` are deleted before the
+    new output is written, `stale_outputs` (rejected rows, too) after its record: they belong to an earlier version of
+    the shard. Its own record is among the former when it stands but cannot be relied on: its output is gone, or there
+    is a record of another version.
     """
 
     shard: Shard
@@ -36,6 +31,7 @@ class WorkItem:
     input_bytes: int
     stale_records: tuple[str, ...] = ()
     stale_outputs: tuple[str, ...] = ()
+    suffix: str = ".parquet"
 
     @property
     def record(self) -> RecordName:
@@ -45,12 +41,12 @@ class WorkItem:
     @property
     def output(self) -> str:
         """Key of its output."""
-        return output_key(self.shard.key, self.row_groups)
+        return output_key(self.shard.key, self.row_groups, self.suffix)
 
     @property
     def quarantine(self) -> str:
         """Key of its rejected rows, if it has any."""
-        return quarantine_key(self.output, self.record.version)
+        return quarantine_key(self.output, self.suffix, self.record.version)
 
     @property
     def title(self) -> str:
@@ -60,7 +56,7 @@ class WorkItem:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WorkPlan:
     """`todo`, longest first; `done` work items; keys of `leftovers` (superseded records and outputs), to be deleted;
     records of shards that were `removed` from the source."""
 
@@ -71,83 +67,78 @@ class Plan:
 
 
 def undecided(shards: Iterable[Shard], recorded: Iterable[RecordName], split_bytes: int) -> list[Shard]:
-    """The shards whose footer is needed to plan: larger than `split_bytes` bytes and not done as a whole."""
+    """The shards that must be described to plan: larger than `split_bytes` bytes and not done as a whole."""
     whole = {(name.shard, name.version) for name in recorded if name.row_groups is None}
     names = ((shard, record_name(shard, None)) for shard in shards if shard.size > split_bytes)
     return [shard for shard, name in names if (name.shard, name.version) not in whole]
 
 
-def plan(
-    shards: Sequence[Shard],
-    recorded: Iterable[RecordName],
-    outputs: Collection[str],
-    footers: Mapping[str, Footer],
-    split_bytes: int,
-) -> Plan:
-    """Compare the source with the ledger.
+@dataclass(frozen=True)
+class Planner:
+    """The options of planning: work items of at most `split_bytes`, outputs that end with `suffix`."""
 
-    `outputs` are the keys that exist below `data/`; `footers` by shard key, for the shards of `undecided`. `InputError`
-    when a run of a split shard would have the output key of another shard.
-    """
-    by_shard: dict[str, list[RecordName]] = defaultdict(list)
-    for name in recorded:
-        by_shard[name.shard].append(name)
-    todo: list[WorkItem] = []
-    done: list[WorkItem] = []
-    leftovers: list[str] = []
-    for shard in shards:
-        names = by_shard.pop(shard_hash(shard.key), [])
+    split_bytes: int
+    suffix: str
+
+    def plan(
+        self,
+        shards: Sequence[Shard],
+        recorded: Iterable[RecordName],
+        outputs: Collection[str],
+        described: Mapping[str, ShardInfo],
+    ) -> WorkPlan:
+        """Compare the source with the ledger.
+
+        `outputs` are the keys that exist below `data/`; `described` by shard key, for the shards of `undecided`.
+        `InputError` when two work items would share an output.
+        """
+        by_shard: dict[str, list[RecordName]] = defaultdict(list)
+        for name in recorded:
+            by_shard[name.shard].append(name)
+        todo: list[WorkItem] = []
+        done: list[WorkItem] = []
+        leftovers: list[str] = []
+        for shard in shards:
+            names = by_shard.pop(shard_hash(shard.key), [])
+            part = self._plan_shard(shard, names, outputs, described.get(shard.key))
+            todo += part.todo
+            done += part.done
+            leftovers += part.leftovers
+        _check_outputs_differ((*todo, *done))
+        todo.sort(key=lambda item: (-item.input_bytes, item.output))
+        return WorkPlan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
+
+    def _plan_shard(
+        self, shard: Shard, names: Sequence[RecordName], outputs: Collection[str], info: ShardInfo | None
+    ) -> WorkPlan:
+        """What the records `names` of a shard leave to do."""
+        keys = {name: output_key(shard.key, name.row_groups, self.suffix) for name in names}
         version = record_name(shard, None).version
         present = [name for name in names if name.version == version]
-        disputed = {output_key(shard.key, n.row_groups) for n in names if n.version != version}
-        keys = {name: output_key(shard.key, name.row_groups) for name in present}
-        valid = [name for name, key in keys.items() if key in outputs and key not in disputed]
+        disputed = {key for name, key in keys.items() if name.version != version}
+        valid = [name for name in present if keys[name] in outputs and keys[name] not in disputed]
         kept = _disjoint([name.row_groups for name in valid])
-        sizes = _group_sizes(shard, footers.get(shard.key))
-        done_here = [_item(shard, run, sizes) for run in kept]
-        todo_here = [_item(shard, run, sizes) for run in _missing(kept, sizes, split_bytes)]
-        again = {item.record for item in todo_here}.intersection(present)
-        stale = [n for n in names if n not in again and not (n in valid and n.row_groups in kept)]
-        current = {key for item in (*done_here, *todo_here) for key in (item.output, item.quarantine)}
-        records = tuple(name.key for name in stale)
-        replaced = {(output_key(shard.key, name.row_groups), name.version) for name in stale}
-        files = tuple(sorted({key for one in replaced for key in (one[0], quarantine_key(*one))} - current))
-        for item in todo_here:
-            own = (item.record.key,) if item.record in again else ()
-            todo.append(replace(item, stale_records=records + own, stale_outputs=files))
-        done += done_here
-        if not todo_here:
-            leftovers += (*records, *files)
-    _check_outputs_differ(shards, (*todo, *done))
-    todo.sort(key=lambda item: (-item.input_bytes, item.output))
-    return Plan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
+        sizes = _group_sizes(shard, info)
+        done = [self._item(shard, run, sizes) for run in kept]
+        todo = [self._item(shard, run, sizes) for run in _missing(kept, sizes, self.split_bytes)]
+        again = {item.record for item in todo}.intersection(present)
+        stale = [name for name in names if name not in again and not (name in valid and name.row_groups in kept)]
+        current = {key for item in (*done, *todo) for key in (item.output, item.quarantine)}
+        replaced = {keys[name] for name in stale}
+        replaced |= {quarantine_key(keys[name], self.suffix, name.version) for name in stale}
+        records, files = tuple(name.key for name in stale), tuple(sorted(replaced - current))
+        if not todo:
+            return WorkPlan((), tuple(done), (*records, *files), ())
+        own = {item: (item.record.key,) if item.record in again else () for item in todo}
+        todo = [replace(item, stale_records=records + own[item], stale_outputs=files) for item in todo]
+        return WorkPlan(tuple(todo), tuple(done), (), ())
 
-
-def work(items: Iterable[WorkItem]) -> int:
-    """What the items take, in bytes that take as long."""
-    return sum(item.input_bytes + ITEM_BYTES for item in items)
-
-
-def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[WorkItem]]:
-    """Group the items, in their order, into what a worker takes at a time: about `parts` groups of like work.
-
-    Towards the end they get smaller, down to single items: a group is at most a fourth of what each worker still has
-    before it, so that none sits on a long one when the others are done (guided self-scheduling, Polychronopoulos and
-    Kuck 1987). Less than 2·`parts` groups, and some for each worker.
-    """
-    left = float(work(items))
-    largest = left / parts
-    groups: list[list[WorkItem]] = []
-    held = 0.0
-    for item in items:
-        more = work([item])
-        if not groups or held + more > min(largest, left / (_LAST_GROUPS * workers)):
-            groups.append([])
-            left -= held
-            held = 0.0
-        groups[-1].append(item)
-        held += more
-    return groups
+    def _item(self, shard: Shard, run: RowGroups | None, sizes: Sequence[int]) -> WorkItem:
+        if run is None:
+            return WorkItem(shard, None, shard.size, suffix=self.suffix)
+        known = len(sizes) == run.total
+        size = sum(sizes[run.start : run.stop]) if known else shard.size * (run.stop - run.start) // max(1, run.total)
+        return WorkItem(shard, run, size, suffix=self.suffix)
 
 
 def cut_twice(recorded: Iterable[RecordName]) -> int:
@@ -206,28 +197,21 @@ def _cut(sizes: Sequence[int], start: int, stop: int, split_bytes: int) -> list[
     return [*runs, RowGroups(first, stop, len(sizes))] if first < stop else runs
 
 
-def _group_sizes(shard: Shard, footer: Footer | None) -> list[int]:
-    """Bytes of each row group in the file, estimated from the share of its uncompressed size; [] without a footer."""
-    if footer is None:
+def _group_sizes(shard: Shard, info: ShardInfo | None) -> list[int]:
+    """Bytes of each row group in the file, estimated from the share of its uncompressed size; [] when nobody described
+    it."""
+    if info is None:
         return []
-    total = sum(footer.row_group_bytes) or 1
-    return [shard.size * size // total for size in footer.row_group_bytes]
+    total = sum(info.row_group_bytes) or 1
+    return [shard.size * size // total for size in info.row_group_bytes]
 
 
-def _item(shard: Shard, run: RowGroups | None, sizes: Sequence[int]) -> WorkItem:
-    if run is None:
-        return WorkItem(shard, None, shard.size)
-    known = len(sizes) == run.total
-    size = sum(sizes[run.start : run.stop]) if known else shard.size * (run.stop - run.start) // max(1, run.total)
-    return WorkItem(shard, run, size)
-
-
-def _check_outputs_differ(shards: Sequence[Shard], items: Iterable[WorkItem]) -> None:
-    keys = {shard.key for shard in shards}
+def _check_outputs_differ(items: Iterable[WorkItem]) -> None:
+    owners: dict[str, WorkItem] = {}
     for item in items:
-        if item.row_groups is not None and item.output.removeprefix("data/") in keys:
-            other = item.output.removeprefix("data/")
+        other = owners.setdefault(item.output, item)
+        if other is not item:
             raise InputError(
-                f"shards {item.shard.key} and {other} would share the output {item.output}: rename one of them, "
-                "or raise reading.split_bytes"
+                f"shards {other.shard.key} and {item.shard.key} would share the output {item.output}: rename one of "
+                "them, or raise reading.split_bytes"
             )

@@ -11,11 +11,11 @@ from typing import Any
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
+from jobs.commits.context import JobContext
 from jobs.commits.work_items import WorkItem
 from jobs.config.commands import CompressConfig
+from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
-from jobs.sources.parquet import read_footer
-from jobs.storage.open import open_objects
 
 #: Dim → measure → record of the evidence.
 Evidence = Mapping[int, Mapping[str, Mapping[str, Any]]]
@@ -78,28 +78,28 @@ def _way_out(wider: Evidence, minimum: Mapping[str, float]) -> str:
     return f"set output.dim: {enough}, the smallest trained dim that meets it, or lower quality.minimum"
 
 
-def check_dimension(config: CompressConfig, adaptor: Adaptor, items: Sequence[WorkItem]) -> None:
+def check_dimension(context: JobContext, config: CompressConfig, items: Sequence[WorkItem]) -> None:
     """`InputError` when the first shard with a vector holds others than the adaptor takes; where bad rows are put
     aside, when none of the first shards holds such as it takes."""
-    source, tolerant = open_objects(config.source.uri, config.source.filesystem), config.reading.bad_rows != "stop"
+    source, input_dim, tolerant = context.source, context.adaptor.input_dim, config.reading.bad_rows != "stop"
     other: tuple[str, int] | None = None
     for item in items[:_TRIED]:
         try:
-            footer = read_footer(source, item.shard, config.source)
-            if not footer.rows:
+            info = describe_vectors(source, item.shard, config.source)
+            if not info.rows:
                 continue
-            found = dimension(config.source, [item.shard], [footer])
+            dim = dimension(source, config.source, [item.shard], [info])
         except InputError:
             if not tolerant:
                 raise
             continue
-        if found == adaptor.input_dim:
+        if dim == input_dim:
             return
-        other = other or (item.shard.key, found)
+        other = other or (item.shard.key, dim)
         if not tolerant:
             break
     if other is not None:
         raise InputError(
             f"the vectors of {config.source.uri} have {other[1]} dimensions ({other[0]}), the adaptor in "
-            f"{config.adaptor.uri} takes {adaptor.input_dim}: give the adaptor that was fitted on this source"
+            f"{config.adaptor.uri} takes {input_dim}: give the adaptor that was fitted on this source"
         )

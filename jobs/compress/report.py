@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from adaptor.errors import InputError
 from jobs.commits.failures import Cause, Kind, by_kind
-from jobs.commits.ledger import Record, RecordName, read_record
-from jobs.commits.work_items import Plan, WorkItem
+from jobs.commits.ledger import LedgerRecord, read_record
+from jobs.commits.names import RecordName
+from jobs.commits.work_items import WorkItem, WorkPlan
 from jobs.runtime.plural import plural
 from jobs.storage.objects import Objects
 
@@ -53,7 +54,7 @@ class Totals:
         """Whether every work item of the plan is done, and none twice."""
         return not self.failed and not self.items_left and not self.shards_cut_twice
 
-    def add(self, item: WorkItem, record: Record, seconds: Mapping[str, float]) -> None:
+    def add(self, item: WorkItem, record: LedgerRecord, seconds: Mapping[str, float]) -> None:
         """Count a finished work item; `seconds` by phase, which add up over all workers."""
         for phase, spent in seconds.items():
             self.seconds[phase] = self.seconds.get(phase, 0.0) + spent
@@ -76,7 +77,7 @@ class Totals:
             self.listed.append({"shard": item.title, **asdict(cause)})
 
 
-def summary(work: Plan, totals: Totals) -> dict[str, Any]:
+def summary(work: WorkPlan, totals: Totals) -> dict[str, Any]:
     """The fields of summary.json."""
     return {
         "status": "complete" if totals.complete else "incomplete",
@@ -102,7 +103,7 @@ def summary(work: Plan, totals: Totals) -> dict[str, Any]:
     }
 
 
-def whole_output_version(output_version: Objects, work: Plan, totals: Totals) -> dict[str, int] | None:
+def whole_output_version(output_version: Objects, work: WorkPlan, totals: Totals) -> dict[str, int] | None:
     """Counts over all runs: those of this one, and the records of what was done before.
 
     None when those are too many to be read again for it; records that cannot be read are counted and left out.
@@ -110,7 +111,7 @@ def whole_output_version(output_version: Objects, work: Plan, totals: Totals) ->
     if len(work.done) > _READ_AGAIN:
         return None
 
-    def read(item: WorkItem) -> Record | None:
+    def read(item: WorkItem) -> LedgerRecord | None:
         """The record, or None when it is gone or damaged."""
         try:
             return read_record(output_version, item.record)
@@ -124,7 +125,7 @@ def whole_output_version(output_version: Objects, work: Plan, totals: Totals) ->
     return {"work_items": totals.items + len(records), **counts, "unreadable_records": len(work.done) - len(records)}
 
 
-def told(result: Result) -> dict[str, Any]:
+def log_fields(result: Result) -> dict[str, Any]:
     """The fields of a log line about a work item."""
     phases = {f"{phase}_seconds": round(spent, 3) for phase, spent in result.phases.items()}
     fields = {"shard": result.item.title, "attempt": result.attempt, "seconds": round(result.seconds, 3), **phases}
@@ -135,7 +136,7 @@ def told(result: Result) -> dict[str, Any]:
     return fields | counts
 
 
-def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: float) -> str:
+def report(uri: str, work: WorkPlan, totals: Totals, notes: Sequence[str], seconds: float) -> str:
     """The same for reading; `uri` is the output version's."""
     lines = [f"note: {note}" for note in notes]
     if not work.todo:
@@ -169,7 +170,7 @@ def report(uri: str, work: Plan, totals: Totals, notes: Sequence[str], seconds: 
         )
     if totals.values_clipped:
         lines.append(
-            f"{plural(totals.values_clipped, 'numbers')} beyond ±65,504 became float16's extreme: "
+            f"{plural(totals.values_clipped, 'numbers')} beyond what the encoding holds became its extreme: "
             "set output.encoding: float32 if that matters"
         )
     if totals.failed:

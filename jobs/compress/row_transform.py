@@ -19,7 +19,7 @@ ROW_STEP = 4096
 
 
 @dataclass(frozen=True)
-class Shortener:
+class RowTransform:
     """An adaptor at one dim. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, dim)."""
 
     adaptor: Adaptor
@@ -51,14 +51,14 @@ class Shortener:
         return short, dict(sorted(reasons.items()))
 
 
-def open_shortener(adaptor: Adaptor, dim: int, on_gpu: bool) -> Shortener:
+def open_row_transform(adaptor: Adaptor, dim: int, on_gpu: bool) -> RowTransform:
     """The adaptor at this dim, on the GPU that Ray gave this process or with numpy."""
     if not on_gpu:
-        return Shortener(adaptor, lambda vectors, squares: adaptor.transform(vectors, dim, squares))
+        return RowTransform(adaptor, lambda vectors, squares: adaptor.transform(vectors, dim, squares))
     from adaptor.torch_transform import on_device
 
     transform = on_device(adaptor, dim, "cuda")  # where lengths cost less than to bring them there
-    return Shortener(adaptor, lambda vectors, squares: transform(vectors))
+    return RowTransform(adaptor, lambda vectors, squares: transform(vectors))
 
 
 def aligned(batch_rows: int) -> int:

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
 import pyarrow as pa
 import ray
 import ray.data
+from pydantic import TypeAdapter
 
 from adaptor.errors import InputError, RunError
 from cluster.malloc_tuning import keep_freed_memory
 from jobs.commits.failures import Cause, Tried
-from jobs.commits.ledger import Record, RecordName, RowGroups
-from jobs.commits.work_items import WorkItem, blocks, work
+from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import RecordName
+from jobs.commits.work_items import WorkItem
 from jobs.compress.attempts import Begun, Pulse, start_attempts
+from jobs.compress.blocks import blocks, work
 from jobs.compress.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
 from jobs.runtime.scratch import sweep
-from jobs.sources.parquet import Shard
 
-Status = Literal["done", "failed", "stop"]
+ItemStatus = Literal["done", "failed", "stop"]
 
 #: Blocks of the dataset of descriptors at most, or somewhat more: each is an object that the driver keeps track of.
 _MOST_BLOCKS = 4096
@@ -32,17 +33,6 @@ _MOST_BLOCKS = 4096
 _BLOCK_BYTES = 256 << 20
 #: Freed memory that a worker keeps for the next batch: some batches of results, ids and payload.
 _KEPT_BYTES = 256 << 20
-_RESULT = pa.schema(
-    [
-        ("item", pa.string()),
-        ("status", pa.string()),
-        ("attempt", pa.int64()),
-        ("seconds", pa.float64()),
-        ("phases", pa.string()),
-        ("cause", pa.string()),
-        ("record", pa.string()),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -53,12 +43,15 @@ class Result:
     """
 
     item: WorkItem
-    status: Status
+    status: ItemStatus
     attempt: int
     seconds: float
     phases: dict[str, float]
     cause: Cause | None = None
-    record: Record | None = None
+    record: LedgerRecord | None = None
+
+
+_ITEM, _RESULT = TypeAdapter(WorkItem), TypeAdapter(Result)
 
 
 class CompressShards:
@@ -72,16 +65,20 @@ class CompressShards:
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Rows of `descriptors` in, rows of results out. Errors of ours become results; defects are raised."""
-        rows = []
-        for text in table.column("item").to_pylist():
-            began = time.monotonic()
-            attempt, outcome = self._attempt(item_from_json(text))
-            phases = self._compressor.seconds if isinstance(outcome, Record) else {}
-            row = _row(text, attempt, outcome)
-            rows.append(row | {"seconds": time.monotonic() - began, "phases": json.dumps(phases)})
-        return pa.Table.from_pylist(rows, _RESULT)
+        results = [self._result(_ITEM.validate_json(text)) for text in table.column("item").to_pylist()]
+        return pa.table({"result": [_RESULT.dump_json(result).decode() for result in results]})
 
-    def compress(self, item: WorkItem) -> Record:
+    def _result(self, item: WorkItem) -> Result:
+        began = time.monotonic()
+        attempt, outcome = self._attempt(item)
+        seconds = time.monotonic() - began
+        if isinstance(outcome, LedgerRecord):
+            return Result(item, "done", attempt, seconds, self._compressor.seconds, record=outcome)
+        if isinstance(outcome, InputError):
+            return Result(item, "stop", attempt, seconds, {}, Cause("data", str(outcome), attempt))
+        return Result(item, "failed", attempt, seconds, {}, outcome)
+
+    def compress(self, item: WorkItem) -> LedgerRecord:
         """Do one work item."""
         return self._compressor.compress(item)
 
@@ -89,16 +86,16 @@ class CompressShards:
     def _compressor(self) -> ShardCompressor:
         return ShardCompressor(self._config)
 
-    def _attempt(self, item: WorkItem) -> tuple[int, Record | Cause | InputError]:
+    def _attempt(self, item: WorkItem) -> tuple[int, LedgerRecord | Cause | InputError]:
         """The number of the attempt and what came of it; an `InputError` is to stop the job."""
         key = item.record.key
         begun: Begun = ray.get(self._attempts.begin.remote(key, ray.get_runtime_context().current_actor))
         outcome = self._outcome(item, begun)
-        ended = "done" if isinstance(outcome, Record) else outcome if isinstance(outcome, Cause) else "stop"
+        ended = "done" if isinstance(outcome, LedgerRecord) else outcome if isinstance(outcome, Cause) else "stop"
         self._attempts.end.remote(key, ended)  # not waited for: what this worker begins next is told after it
         return begun.attempt, outcome
 
-    def _outcome(self, item: WorkItem, begun: Begun) -> Record | Cause | InputError:
+    def _outcome(self, item: WorkItem, begun: Begun) -> LedgerRecord | Cause | InputError:
         try:
             if begun.attempt > 1 and (record := self._compressor.committed(item, begun.done)) is not None:
                 return record
@@ -113,9 +110,9 @@ class CompressShards:
             return self.compress(item)
         except InputError as problem:
             stop = self._config.reading.bad_rows == "stop"
-            return InputError(str(problem)) if stop else Cause("data", str(problem), begun.attempt)
+            return InputError(_text(problem)) if stop else Cause("data", _text(problem), begun.attempt)
         except RunError as problem:
-            return Cause("outage", str(problem), begun.attempt)
+            return Cause("outage", _text(problem), begun.attempt)
 
     def _given_up(self, item: WorkItem, begun: Begun) -> Cause:
         tried, late, limit = begun.attempt - 1, begun.timed_out, self._config.reading.timeout_seconds
@@ -125,6 +122,11 @@ class CompressShards:
         why = f"killed its worker {tried - late} times: out of memory, or a file that crashes the reader"
         also = f"; {late} times it made no progress for {limit:g} s" if late else ""
         return Cause("crash", f"{item.title} {why}{also}", tried)
+
+
+def _text(problem: Exception) -> str:
+    """What it says, without half characters, which JSON does not carry."""
+    return str(problem).encode(errors="backslashreplace").decode()
 
 
 def stream_results(
@@ -141,7 +143,8 @@ def stream_results(
     cluster = config.cluster
     parts = min(_MOST_BLOCKS, -(-work(items) // _BLOCK_BYTES))
     tables = [
-        pa.table({"item": [item_to_json(item) for item in block]}) for block in blocks(items, parts, cluster.workers)
+        pa.table({"item": [_ITEM.dump_json(item).decode() for item in block]})
+        for block in blocks(items, parts, cluster.workers)
     ]
     before = {name.key: times for name, times in (tried or {}).items()}
     attempts = start_attempts(config.reading.timeout_seconds, before)
@@ -159,47 +162,5 @@ def stream_results(
         num_gpus=cluster.gpus_per_worker,
     )
     for rows in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-        for row in cast(pa.Table, rows).to_pylist():
-            yield _result(row)
-
-
-def _row(item: str, attempt: int, outcome: Record | Cause | InputError) -> dict[str, Any]:
-    """A result as texts and numbers, the way Arrow carries it to the driver."""
-    row: dict[str, Any] = {"item": item, "attempt": attempt}
-    if isinstance(outcome, Record):
-        return row | {"status": "done", "record": outcome.to_json().decode()}
-    if isinstance(outcome, InputError):
-        outcome, status = Cause("data", str(outcome), attempt), "stop"
-    else:
-        status = "failed"
-    return row | {"status": status, "cause": json.dumps(asdict(outcome))}
-
-
-def _result(row: dict[str, Any]) -> Result:
-    return Result(
-        item=item_from_json(row["item"]),
-        status=row["status"],
-        attempt=row["attempt"],
-        seconds=row["seconds"],
-        phases=json.loads(row["phases"]),
-        cause=None if row["cause"] is None else Cause(**json.loads(row["cause"])),
-        record=None if row["record"] is None else Record.from_json(row["record"]),
-    )
-
-
-def item_to_json(item: WorkItem) -> str:
-    """A work item as text."""
-    return json.dumps(asdict(item))
-
-
-def item_from_json(text: str) -> WorkItem:
-    """The work item that `item_to_json` wrote."""
-    fields = json.loads(text)
-    run = fields["row_groups"]
-    return WorkItem(
-        shard=Shard(**fields["shard"]),
-        row_groups=None if run is None else RowGroups(**run),
-        input_bytes=fields["input_bytes"],
-        stale_records=tuple(fields["stale_records"]),
-        stale_outputs=tuple(fields["stale_outputs"]),
-    )
+        for text in cast(pa.Table, rows).column("result").to_pylist():
+            yield _RESULT.validate_json(text)

@@ -75,6 +75,8 @@ class CompressOutputSection(OutputSection):
     so)."""
     encoding: Literal["float32", "float16"] = "float32"
     """How each number is stored; float16 rounds to nearest and halves the size."""
+    format: str = "parquet"
+    """Format of the files."""
     row_group_rows: int = Field(default=65_536, ge=1)
     """Rows of one row group of the output."""
     compression: Literal["none", "snappy", "zstd", "lz4"] = "none"

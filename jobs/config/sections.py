@@ -44,6 +44,11 @@ class SourceSection(Settings):
     """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
     metric: Metric = "cosine"
     """Similarity that the source is searched with."""
+    format: str = "parquet"
+    """Format of the files."""
+    fast_parquet: bool = True
+    """Read vectors straight from Parquet pages where page headers prove that pyarrow would give the same; false reads
+    everything with pyarrow."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach the source."""
 
@@ -59,6 +64,8 @@ class QueriesSection(Settings):
     """Column of query vectors; same model, same dimension as the source."""
     split: str | None = None
     """Keep only rows whose `split` column has this value; null keeps all rows."""
+    format: str = "parquet"
+    """Format of the files."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach the file."""
 
@@ -76,6 +83,8 @@ class QrelsSection(Settings):
     """Column of integer grades; above 0 means relevant."""
     split: str | None = None
     """Keep only rows whose `split` column has this value; null keeps all rows."""
+    format: str = "parquet"
+    """Format of the files."""
     filesystem: FilesystemOptions = FilesystemOptions()
     """How to reach the file."""
 

@@ -34,8 +34,8 @@ from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import DEPTH, Scores, compare, make_records
 from jobs.search.source_search import Found, Search
 from jobs.search.tasks import search_source
-from jobs.sources.parquet import Shard, list_shards
 from jobs.sources.queries import Queries, read_qrels, read_queries
+from jobs.sources.source import Shard, open_source
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
@@ -61,7 +61,7 @@ def run(config: EvaluateConfig) -> int:
     output.check_writable()
     adaptor = open_adaptor(config.adaptor, config.source)
     dims = chosen_dims(config, adaptor)
-    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
+    shards = open_source(config.source).shards()
     check_dimension(config, adaptor, shards)
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None

@@ -26,7 +26,7 @@ from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.rows import Floats
 from adaptor.training import State
 from cluster.session import connect
-from jobs.commits.output_version import place
+from jobs.commits.output_version import location
 from jobs.config.commands import FitConfig
 from jobs.config.loader import resolved
 from jobs.fit.data import prepare
@@ -43,8 +43,8 @@ from jobs.runtime.summary import FILE as SUMMARY
 from jobs.runtime.summary import write_summary
 from jobs.runtime.timings import Timings
 from jobs.sources.dimension import dimension
-from jobs.sources.parquet import Shard, list_shards
-from jobs.sources.whole_source import read_footers
+from jobs.sources.source import Shard, open_source
+from jobs.sources.whole_source import describe_all
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
@@ -55,10 +55,10 @@ _COUNTS = {"rows": "source", "sampled_rows": "sampled"}
 def run(config: FitConfig) -> int:
     """Fit and write the artefact; exit status 0. A second run with the same config and source has nothing to do."""
     began, phases = time.time(), Timings()
-    source = open_objects(config.source.uri, config.source.filesystem)
+    source = open_source(config.source)
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    shards = list_shards(source)
+    shards = source.shards()
     fingerprint = _fingerprint(config, shards)
     if (done := _finished(output, fingerprint)) is not None:
         _clean_up(output)
@@ -128,7 +128,7 @@ def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
     # How a place is spelt and reached changes nothing; who runs again after an outage may want more attempts.
     sources = {name: {"uri", "filesystem"} for name in ("source", "queries", "qrels")}
     settings = config.model_dump(mode="json", exclude={**WITHOUT_EFFECT, **sources, "cluster": True, "output": True})
-    places = [place(section.uri) for section in (config.source, config.queries, config.qrels) if section is not None]
+    places = [location(section.uri) for section in (config.source, config.queries, config.qrels) if section is not None]
     version = RECIPE_VERSIONS[config.adaptor.recipe]
     return hashlib.sha256(json.dumps([settings, places, version, listing], sort_keys=True).encode()).hexdigest()
 
@@ -136,7 +136,7 @@ def _fingerprint(config: FitConfig, shards: list[Shard]) -> str:
 def _labels(config: FitConfig) -> Iterator[list[Shard]]:
     for name, section in (("queries", config.queries), ("qrels", config.qrels)):
         if section is not None:
-            yield list_shards(open_objects(section.uri, section.filesystem), f"{name}.uri")
+            yield open_source(section, name).shards()
 
 
 def _fit(
@@ -144,8 +144,8 @@ def _fit(
 ) -> tuple[Adaptor, Sample, State]:
     phases.done("start")
     with Progress("fit", unit="steps", rates=("steps",), log=config.cluster.log) as progress:
-        footers = read_footers(config.source, shards)
-        input_dim = dimension(config.source, shards, footers)
+        footers = describe_all(config.source, shards)
+        input_dim = dimension(open_source(config.source), config.source, shards, footers)
         dims = fitted_dims(config, input_dim)
         log = read_query_log(config, input_dim)
         sample = draw(config, shards, footers, input_dim)

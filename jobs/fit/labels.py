@@ -14,8 +14,8 @@ from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out_quer
 from jobs.config.commands import FitConfig
 from jobs.fit.neighbour_search import Search
 from jobs.fit.sample import Sample
-from jobs.sources.parquet import Shard
 from jobs.sources.queries import Queries, read_qrels, read_queries
+from jobs.sources.source import Shard
 from jobs.sources.whole_source import read_documents
 
 #: Nearest unjudged documents kept per training query, to draw negatives from; share of the queries that is held out.

@@ -1,8 +1,8 @@
 """The sample that fit learns from: drawn uniformly over all shards, in parallel, the same on any cluster.
 
-1. Footers give the rows of each row group. 2. `choose_rows` names the rows. 3. Tasks read them, a group of shards each,
-and add up their moments. The groups follow from the source and the seed alone, so sums are added in the same order
-everywhere.
+1. ShardInfos give the rows of each row group. 2. `choose_rows` names the rows. 3. Tasks read them, a group of shards
+each, and add up their moments. The groups follow from the source and the seed alone, so sums are added in the same
+order everywhere.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from adaptor.pca import Moments, merge_moments, moments
 from adaptor.rows import Floats
 from jobs.config.commands import FitConfig
 from jobs.config.sections import SourceSection
-from jobs.sources.parquet import Footer, Shard
 from jobs.sources.sampling import choose_rows, read_rows
-from jobs.storage.open import open_objects
+from jobs.sources.source import Shard, ShardInfo, open_source
 
 #: Rows that one task reads, at least: enough that its vectors outweigh its second moment (d × d float64) four times.
 _TASK_ROWS, _TASK_ROWS_PER_DIM = 8192, 8
@@ -47,7 +46,7 @@ class _Block:
     left_out: list[str]
 
 
-def draw(config: FitConfig, shards: list[Shard], footers: list[Footer], input_dim: int) -> Sample:
+def draw(config: FitConfig, shards: list[Shard], footers: list[ShardInfo], input_dim: int) -> Sample:
     """Draw the sample. Raises InputError when a sampled row is unusable and `mining.bad_rows` is `stop`, or too few are
     left."""
     mining = config.mining
@@ -93,12 +92,12 @@ def _grouped(shards: list[Shard], chosen: dict[int, Ids], rows: int) -> list[lis
 
 @ray.remote
 def _read(source: SourceSection, group: list[tuple[Shard, Ids]], input_dim: int) -> _Block:
-    objects = open_objects(source.uri, source.filesystem)
+    opened = open_source(source)
     kept: list[Floats] = []
     ids: list[str] = []
     left_out: list[str] = []
     for shard, rows in group:
-        names, vectors, reasons = read_rows(objects, shard, source, rows, input_dim)
+        names, vectors, reasons = read_rows(opened, shard, source, rows, input_dim)
         good = np.ones(len(vectors), bool)
         good[list(reasons)] = False
         kept.append(vectors[good])

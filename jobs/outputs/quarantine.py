@@ -9,8 +9,9 @@ from typing import Self
 
 import pyarrow as pa
 
-from jobs.outputs.parquet import Layout, ShardWriter, Written
-from jobs.sources.vectors import Batch
+from jobs.outputs.output_format import Layout, Written
+from jobs.outputs.parquet import ParquetWriter
+from jobs.sources.source import Batch
 
 #: Columns that are added, each with an underscore appended for as long as the source has a column of that name.
 REASON, ROW_GROUP, ROW = "reason", "row_group", "row"
@@ -33,7 +34,7 @@ class Quarantine:
         self._schema = pa.schema([*schema, *added], schema.metadata)
         self._layout = Layout(_ROW_GROUP_ROWS, "zstd", vector_column)
         self._open = ExitStack()
-        self._writer: ShardWriter | None = None
+        self._writer: ParquetWriter | None = None
 
     def __enter__(self) -> Self:
         """Nothing yet: most work items reject nothing."""
@@ -48,7 +49,7 @@ class Quarantine:
     def add(self, batch: Batch, reasons: dict[int, str]) -> None:
         """Set aside rows of a batch: `reasons` maps a row of the batch to why."""
         if self._writer is None:
-            self._writer = self._open.enter_context(ShardWriter(self._path, self._schema, self._layout))
+            self._writer = self._open.enter_context(ParquetWriter(self._path, self._schema, self._layout))
         for row, reason in sorted(reasons.items()):
             columns = [
                 *batch.table.slice(row, 1).columns,

@@ -16,12 +16,12 @@ from multiprocessing import get_context
 import numpy as np
 
 from cluster.credentials import environment
-from jobs.commits.ledger import RowGroups
+from jobs.commits.names import RowGroups
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
 from jobs.runtime.scratch import scratch_folder
-from jobs.sources.parquet import Footer, Shard
+from jobs.sources.source import Shard, ShardInfo
 
 _REPEATS = 3
 _SHARDS = 2
@@ -52,14 +52,14 @@ class Rates:
     spread: float
 
 
-def choose_items(shards: Sequence[Shard], footers: Sequence[Footer], most_bytes: int) -> list[WorkItem]:
+def choose_items(shards: Sequence[Shard], infos: Sequence[ShardInfo], most_bytes: int) -> list[WorkItem]:
     """Of the shards of middling size: the first row group, and as many as `most_bytes` hold (two at least)."""
-    filled = [(shard, footer) for shard, footer in zip(shards, footers, strict=True) if footer.rows]
+    filled = [(shard, info) for shard, info in zip(shards, infos, strict=True) if info.rows]
     middling = sorted(filled, key=lambda pair: pair[0].size)[max(0, len(filled) // 2 - 1) :][:_SHARDS]
     items: dict[str, WorkItem] = {}
-    for shard, footer in middling:
-        total = len(footer.row_group_rows)
-        share = np.cumsum(footer.row_group_bytes) / max(1, sum(footer.row_group_bytes)) * shard.size
+    for shard, info in middling:
+        total = len(info.row_group_rows)
+        share = np.cumsum(info.row_group_bytes) / max(1, sum(info.row_group_bytes)) * shard.size
         fitting = max(min(2, total), int(np.searchsorted(share, most_bytes, side="right")))
         for stop in (1, fitting):
             item = WorkItem(shard, RowGroups(0, stop, total), int(share[stop - 1]))

@@ -11,14 +11,16 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from adaptor.errors import InputError
-from jobs.adaptors import open_adaptor
-from jobs.commits.ledger import RecordName, RowGroups, list_names, record_name
-from jobs.commits.output_version import open_output_version
+from jobs.commits.context import JobContext
+from jobs.commits.ledger import list_names
+from jobs.commits.names import RecordName, RowGroups, record_name
 from jobs.compress.preflight import check_dimension
 from jobs.config.commands import CompressConfig
 from jobs.config.plan import DescribeSection, PlanConfig
+from jobs.config.sections import SourceSection
 from jobs.plan.calibration import Rates, calibrate, choose_items
 from jobs.plan.described import config_of, statistics_of, write_like
 from jobs.plan.estimate import Cluster, SourceStatistics, estimate
@@ -27,39 +29,48 @@ from jobs.plan.statistics import SampledStatistics, sample_statistics, whole
 from jobs.runtime.plural import plural
 from jobs.runtime.scratch import scratch_folder
 from jobs.runtime.summary import write_summary
-from jobs.sources.parquet import Shard
+from jobs.sources.source import Shard, open_source
 from jobs.storage.local import LocalObjects
-from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 from jobs.storage.s3 import S3Objects
 
 _MEGABYTE = 1 << 20
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The source in numbers (several for several described ones), how this machine compresses rows of it, and shards
+    that could not be read; `title` heads the report."""
+
+    title: str
+    rates: Rates
+    statistics: list[SourceStatistics]
+    unreadable: int = 0
+
+
 def run(config: PlanConfig) -> int:
     """Print the estimate; 0. Raises `InputError` when source or adaptor cannot be used."""
     started = time.time()
-    if config.describe is None:
-        found = _real(config)
-        if found is None:
-            sys.stdout.write("nothing is left to do: every shard is compressed\n")
-            return 0
-        where, rates, statistics, unreadable = found
-    else:
-        where, rates, statistics, unreadable = _described(config, config.describe)
+    measured = _measure_source(config) if config.describe is None else _measure_described(config, config.describe)
+    if measured is None:
+        sys.stdout.write("nothing is left to do: every shard is compressed\n")
+        return 0
     cluster = Cluster(config.cluster.workers, config.cluster.cpus_per_worker, config.machines)
-    estimates = [estimate(source, rates, cluster, config.reading.split_bytes, config.prices) for source in statistics]
-    notes = advice(config, rates, estimates, unreadable)
+    estimates = [
+        estimate(statistics, measured.rates, cluster, config.reading.split_bytes, config.prices)
+        for statistics in measured.statistics
+    ]
+    notes = advice(config, measured.rates, estimates, measured.unreadable)
     if config.summary is not None:
-        there = open_objects(config.summary.uri, config.summary.filesystem)
-        facts = {"config": config.model_dump(mode="json"), **summary(rates, estimates, notes)}
-        write_summary(there, "plan", facts, started)
-    sys.stdout.write(report(config, where, rates, estimates, notes))
+        objects = open_objects(config.summary.uri, config.summary.filesystem)
+        facts = {"config": config.model_dump(mode="json"), **summary(measured.rates, estimates, notes)}
+        write_summary(objects, "plan", facts, started)
+    sys.stdout.write(report(config, measured.title, measured.rates, estimates, notes))
     return 0
 
 
-def _real(config: PlanConfig) -> tuple[str, Rates, list[SourceStatistics], int] | None:
-    """Counts of what is left of the source, and this machine measured on rows of it; None when all is done."""
+def _measure_source(config: PlanConfig) -> Measured | None:
+    """What is left of the source, and this machine measured on rows of it; None when all is done."""
     if config.source is None or config.adaptor is None or config.output is None:
         raise InputError("give source, adaptor and output, or describe a source")  # the schema has seen to that
     compress = CompressConfig(
@@ -69,20 +80,17 @@ def _real(config: PlanConfig) -> tuple[str, Rates, list[SourceStatistics], int] 
         reading=config.reading,
         cluster=config.cluster,
     )
-    adaptor = open_adaptor(config.adaptor, config.source)
-    output_version = open_output_version(config.output, adaptor, config.output.dim)
-    objects = open_objects(config.source.uri, config.source.filesystem)
-    left = _left(list_names(output_version))
-    sampled = sample_statistics(objects, config.source, config.calibration.footers, config.calibration.seed, left)
-    if sampled is None:
+    context, section, calibration = JobContext.open(compress), config.source, config.calibration
+    left = _left(list_names(context.output_version))
+    sample = sample_statistics(context.source, section, calibration.footers, calibration.seed, left)
+    if sample is None:
         return None
-    items = choose_items(sampled.sampled, sampled.footers, config.calibration.megabytes * _MEGABYTE)
+    items = choose_items(sample.shards, sample.infos, calibration.megabytes * _MEGABYTE)
     if not items:
-        raise InputError(f"{config.source.uri}: none of {len(sampled.sampled)} shards that were looked at holds a row")
-    check_dimension(compress, adaptor, items)
-    rates = calibrate(compress, items)
-    where = config.source.uri + (f" (less {plural(sampled.done, 'compressed shards')})" if sampled.done else "")
-    return where, rates, [_statistics(objects, sampled, config.source.vector_column)], sampled.unreadable
+        raise InputError(f"{section.uri}: none of {len(sample.shards)} shards that were looked at holds a row")
+    check_dimension(context, compress, items)
+    title = section.uri + (f" (less {plural(sample.done, 'compressed shards')})" if sample.done else "")
+    return Measured(title, calibrate(compress, items), [_statistics(section, sample)], sample.unreadable)
 
 
 def _left(recorded: Iterable[RecordName]) -> Callable[[Shard], int]:
@@ -102,31 +110,31 @@ def _left(recorded: Iterable[RecordName]) -> Callable[[Shard], int]:
     return left if runs else whole
 
 
-def _statistics(objects: Objects, sampled: SampledStatistics, vector_column: str) -> SourceStatistics:
+def _statistics(section: SourceSection, sample: SampledStatistics) -> SourceStatistics:
+    storage = open_objects(section.uri, section.filesystem)
     return SourceStatistics(
-        sizes=sampled.sizes,
-        rows=sampled.rows,
-        rows_error=sampled.rows_error,
-        row_groups=sampled.row_groups,
-        columns=sampled.columns,
-        vector_share=sampled.vector_share,
-        object_store=isinstance(objects, S3Objects),
+        sizes=sample.sizes,
+        rows=sample.rows,
+        rows_error=sample.rows_error,
+        row_groups=sample.row_groups,
+        columns=sample.columns.count,
+        vector_share=sample.columns.vector_share,
+        object_store=isinstance(storage, S3Objects),
         reads_measured=True,
-        buffer_bytes=objects.buffer_bytes,
-        local=isinstance(objects, LocalObjects),
+        buffer_bytes=storage.buffer_bytes,
+        local=isinstance(storage, LocalObjects),
     )
 
 
-def _described(config: PlanConfig, described: DescribeSection) -> tuple[str, Rates, list[SourceStatistics], int]:
+def _measure_described(config: PlanConfig, described: DescribeSection) -> Measured:
     """The description as counts, and this machine measured on a small source like it."""
     with scratch_folder() as scratch:
         write_like(described, scratch, config.calibration.megabytes * _MEGABYTE)
         compress = config_of(described, config, scratch)
-        objects = open_objects(compress.source.uri, compress.source.filesystem)
-        sampled = sample_statistics(objects, compress.source, 2, 0)
-        if sampled is None:
+        sample = sample_statistics(open_source(compress.source), compress.source, 2, 0)
+        if sample is None:
             raise InputError("the described source is empty")  # nothing of it can be done
-        items = choose_items(sampled.sampled, sampled.footers, config.calibration.megabytes * _MEGABYTE)
+        items = choose_items(sample.shards, sample.infos, config.calibration.megabytes * _MEGABYTE)
         rates = calibrate(compress, items)
     statistics = [statistics_of(described, rows) for rows in described.rows]
-    return f"described source, {described.dim:,} → {described.dim:,} dimensions", rates, statistics, 0
+    return Measured(f"described source, {described.dim:,} → {described.output_dim:,} dimensions", rates, statistics)

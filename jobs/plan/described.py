@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 from adaptor.artefact import build
 from jobs.config.commands import CompressConfig
 from jobs.config.plan import DescribeSection, PlanConfig
-from jobs.outputs.parquet import NUMBERS
 from jobs.plan.estimate import SourceStatistics
 from jobs.storage.s3 import S3Objects
 
+_NUMBERS = {"float32": pa.float32(), "float16": pa.float16()}
 _ID_BYTES = 8
 _COLUMNS = 3
 
 
 def row_bytes(described: DescribeSection) -> int:
     """Bytes of one row in the source."""
-    number_bytes: int = NUMBERS[described.vectors].bit_width // 8
+    number_bytes: int = _NUMBERS[described.vectors].bit_width // 8
     return described.dim * number_bytes + described.payload_bytes + _ID_BYTES
 
 
@@ -32,7 +32,7 @@ def write_like(described: DescribeSection, folder: Path, most_bytes: int) -> Non
     groups = max(2, most_bytes // described.row_group_bytes)
     rows = max(1, min(described.row_group_bytes, most_bytes // groups) // row_bytes(described))
     (folder / "source").mkdir()
-    vectors = pa.list_(NUMBERS[described.vectors])
+    vectors = pa.list_(_NUMBERS[described.vectors])
     schema = pa.schema([("id", pa.int64()), ("vector", vectors), ("payload", pa.string())])
     with pq.ParquetWriter(folder / "source" / "part.parquet", schema, compression="none", use_dictionary=False) as file:
         for group in range(groups):
@@ -82,7 +82,7 @@ def _rows(
 ) -> pa.Table:
     numbers = draws.standard_normal((count, described.dim), dtype=np.float32)
     numbers /= np.linalg.norm(numbers, axis=1, keepdims=True)
-    flat = pa.array(numbers.astype(NUMBERS[described.vectors].to_pandas_dtype()).reshape(-1))
+    flat = pa.array(numbers.astype(_NUMBERS[described.vectors].to_pandas_dtype()).reshape(-1))
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * described.dim)
     letters = draws.integers(97, 123, size=count * described.payload_bytes, dtype=np.uint8).tobytes()
     ends = np.arange(count + 1, dtype=np.int32) * described.payload_bytes

@@ -12,7 +12,7 @@ from jobs.plan.calibration import Rates
 from jobs.plan.requests import Requests, Traffic, count_requests
 from jobs.plan.schedule import makespan
 from jobs.plan.statistics import Sizes
-from jobs.sources.parquet import FOOTER_THREADS
+from jobs.sources.source import DESCRIBE_THREADS
 
 #: Network of a machine of which nothing is said, in Gbit/s.
 _USUAL_GBIT = 10.0
@@ -95,7 +95,7 @@ def estimate(
     working = makespan(seconds, cluster.workers)
     gbit = machines.network_gbit or (None if statistics.local else _USUAL_GBIT)
     transferring = 0.0 if gbit is None else max(float(items.sum()), output_bytes) / (machines.count * gbit / 8 * 1e9)
-    listing = (requests.list + 2 * requests.driver_footers / FOOTER_THREADS) * machines.request_seconds
+    listing = (requests.list + 2 * requests.driver_footers / DESCRIBE_THREADS) * machines.request_seconds
     cpu_seconds = len(items) * rates.item_cpu_seconds + float(items.sum()) / 1e9 * rates.gb_cpu_seconds
     wall = machines.startup_seconds + listing + max(working, transferring)
     return Estimate(

@@ -1,11 +1,11 @@
-"""What is in a source: every object counted from the listing, rows estimated from the footers of a sample of shards."""
+"""What is in a source: every object counted from the listing, rows estimated from a sample of shards."""
 
 from __future__ import annotations
 
 import math
 import random
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
-from jobs.sources.parquet import FOOTER_THREADS, Footer, Shard, is_shard_key, open_parquet, read_footer
-from jobs.storage.objects import Objects
+from jobs.sources.columns import describe_vectors
+from jobs.sources.source import DESCRIBE_THREADS, Shard, ShardInfo, Source, StoredColumns
 
 _Z = NormalDist().inv_cdf(0.975)
 
@@ -26,18 +26,17 @@ Sizes = npt.NDArray[np.int64]
 @dataclass(frozen=True)
 class SampledStatistics:
     """`sizes`: bytes of each shard that are left to do, exact; `done` shards have none. `rows` that are left, with half
-    the dim of its 95% interval (0 when every footer was read). `row_groups` and `columns` are those of an average
-    shard, `vector_share` the vectors' part of its bytes. `footers` are those of the readable `sampled` shards."""
+    the length of its 95% interval (0 when every shard was described). `row_groups` are those of an average shard,
+    `columns` those of the first. `infos` are those of the readable sampled `shards`."""
 
     sizes: Sizes
     done: int
     rows: float
     rows_error: float
     row_groups: float
-    columns: int
-    vector_share: float
-    sampled: tuple[Shard, ...]
-    footers: tuple[Footer, ...]
+    columns: StoredColumns
+    shards: tuple[Shard, ...]
+    infos: tuple[ShardInfo, ...]
     unreadable: int
 
 
@@ -47,48 +46,45 @@ def whole(shard: Shard) -> int:
 
 
 def sample_statistics(
-    objects: Objects, source: SourceSection, footers: int, seed: int, left: Callable[[Shard], int] = whole
+    source: Source, section: SourceSection, most: int, seed: int, left: Callable[[Shard], int] = whole
 ) -> SampledStatistics | None:
-    """List the source and read the footers of at most `footers` of the shards that have something `left` (bytes), drawn
-    uniformly; None when all are done.
+    """List the source and describe at most `most` of the shards that have something `left` (bytes), drawn uniformly;
+    None when all are done.
 
     Memory: 8 bytes for each shard, besides what the listing takes. `InputError` when there is no shard, or none of the
     drawn ones is readable.
     """
-    sizes, drawn, done = _draw(objects, footers, random.Random(seed), left)  # noqa: S311 - a sample, not a secret
+    sizes, drawn, done = _draw(source.shards(), most, random.Random(seed), left)  # noqa: S311 - a sample, not a secret
     if done and not len(sizes):
         return None
-    if not len(sizes):
-        raise InputError(f"{objects.uri} does not exist or holds no *.parquet file: check source.uri")
 
-    def footer(shard: Shard) -> Footer | InputError:
-        """The footer, or what is wrong with it."""
+    def describe(shard: Shard) -> ShardInfo | InputError:
+        """The shard described, or what is wrong with it."""
         try:
-            return read_footer(objects, shard, source)
+            return describe_vectors(source, shard, section)
         except InputError as problem:
             return problem
 
-    with ThreadPoolExecutor(FOOTER_THREADS) as threads:
-        looked = list(threads.map(footer, drawn))
-    read = [(shard, found) for shard, found in zip(drawn, looked, strict=True) if isinstance(found, Footer)]
-    if not read:
-        raise next(problem for problem in looked if isinstance(problem, InputError))
-    found = [footer for _, footer in read]
-    of_read = [left(shard) for shard, _ in read]
-    rows_left = [footer.rows * size / max(1, shard.size) for (shard, footer), size in zip(read, of_read, strict=True)]
-    rows, error = estimate_total(rows_left, of_read, sizes)
-    columns, vector_share = _columns(objects, read[0][0], source.vector_column)
+    with ThreadPoolExecutor(DESCRIBE_THREADS) as threads:
+        described = list(threads.map(describe, drawn))
+    readable = [(shard, info) for shard, info in zip(drawn, described, strict=True) if isinstance(info, ShardInfo)]
+    if not readable:
+        raise next(problem for problem in described if isinstance(problem, InputError))
+    bytes_left = [left(shard) for shard, _ in readable]
+    rows_left = [
+        info.rows * size / max(1, shard.size) for (shard, info), size in zip(readable, bytes_left, strict=True)
+    ]
+    rows, error = estimate_total(rows_left, bytes_left, sizes)
     return SampledStatistics(
         sizes=sizes,
         done=done,
         rows=rows,
         rows_error=error,
-        row_groups=sum(len(footer.row_group_rows) for footer in found) / len(found),
-        columns=columns,
-        vector_share=vector_share,
-        sampled=tuple(shard for shard, _ in read),
-        footers=tuple(found),
-        unreadable=len(drawn) - len(read),
+        row_groups=sum(len(info.row_group_rows) for _, info in readable) / len(readable),
+        columns=source.stored_columns(readable[0][0], section.vector_column),
+        shards=tuple(shard for shard, _ in readable),
+        infos=tuple(info for _, info in readable),
+        unreadable=len(drawn) - len(readable),
     )
 
 
@@ -112,29 +108,15 @@ def estimate_total(values: Sequence[float], sizes: Sequence[int], all_sizes: Siz
     return estimate, t * total * math.sqrt(deviations / count * (1 - count / total))
 
 
-def _columns(objects: Objects, shard: Shard, vector_column: str) -> tuple[int, float]:
-    """Stored columns of a shard (nested payload has several), and the part of its bytes that the vectors are."""
-    vectors = others = 0
-    with open_parquet(objects, shard.key) as file:
-        for group in range(file.metadata.num_row_groups):
-            for index in range(file.metadata.num_columns):
-                chunk = file.metadata.row_group(group).column(index)
-                if chunk.path_in_schema.split(".")[0] == vector_column:
-                    vectors += chunk.total_compressed_size
-                else:
-                    others += chunk.total_compressed_size
-        return file.metadata.num_columns, vectors / max(1, vectors + others)
-
-
 def _draw(
-    objects: Objects, most: int, random_numbers: random.Random, left: Callable[[Shard], int]
+    shards: Sequence[Shard], most: int, random_numbers: random.Random, left: Callable[[Shard], int]
 ) -> tuple[Sizes, list[Shard], int]:
     """Bytes left of the shards that are not done, a uniform sample of those (Vitter's algorithm R: one pass, nothing
     else is kept), and how many are done."""
     sizes = array("q")
     drawn: list[Shard] = []
     done = 0
-    for shard in _shards(objects):
+    for shard in shards:
         size = left(shard)
         if not size and shard.size:
             done += 1
@@ -145,7 +127,3 @@ def _draw(
         elif (place := random_numbers.randrange(len(sizes))) < most:
             drawn[place] = shard
     return np.frombuffer(sizes, dtype=np.int64) if sizes else np.empty(0, np.int64), drawn, done
-
-
-def _shards(objects: Objects) -> Iterator[Shard]:
-    return (Shard(info.key, info.size, info.version) for info in objects.list() if is_shard_key(info.key))

@@ -9,9 +9,9 @@ from adaptor.errors import InputError
 from jobs.adaptors import beyond_the_head
 from jobs.config.advise import AdviseConfig
 from jobs.config.commands import EvaluateConfig
+from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
-from jobs.sources.parquet import Shard, read_footer
-from jobs.storage.open import open_objects
+from jobs.sources.source import Shard, open_source
 
 
 def chosen_dims(config: EvaluateConfig, adaptor: Adaptor) -> tuple[int, ...]:
@@ -40,9 +40,9 @@ def untrained(dims: Sequence[int], adaptor: Adaptor) -> list[str]:
 
 def check_dimension(config: EvaluateConfig | AdviseConfig, adaptor: Adaptor, shards: list[Shard]) -> None:
     """Raise InputError when the vectors of the source have another dimension than the adaptor takes."""
-    objects = open_objects(config.source.uri, config.source.filesystem)
-    first = next((s, f) for s in shards if (f := read_footer(objects, s, config.source)).rows or s is shards[-1])
-    input_dim = dimension(config.source, [first[0]], [first[1]])
+    source, section = open_source(config.source), config.source
+    first = next((s, i) for s in shards if (i := describe_vectors(source, s, section)).rows or s is shards[-1])
+    input_dim = dimension(source, section, [first[0]], [first[1]])
     if input_dim != adaptor.input_dim:
         raise InputError(
             f"the adaptor in {config.adaptor.uri} takes {adaptor.input_dim} dimensions, the vectors of "

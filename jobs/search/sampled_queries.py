@@ -14,10 +14,9 @@ from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from jobs.config.sections import SourceSection
 from jobs.search.source_search import SHARD_STRIDE, wrong_lengths
-from jobs.sources.parquet import Shard
 from jobs.sources.sampling import choose_rows, read_rows
-from jobs.sources.whole_source import read_footers
-from jobs.storage.open import open_objects
+from jobs.sources.source import Shard, open_source
+from jobs.sources.whole_source import describe_all
 
 #: Row groups that the anchors come from at most: each costs a read.
 _ROW_GROUPS = 1024
@@ -43,7 +42,7 @@ def sample_queries(
 
     Raises InputError when fewer than two are usable: similarities are compared between anchors.
     """
-    footers = read_footers(source, shards)
+    footers = describe_all(source, shards)
     chosen = sorted(choose_rows([f.row_group_rows for f in footers], count, _ROW_GROUPS, seed).items())
     drawn = [(place, shards[place], rows) for place, rows in chosen]
     groups = [drawn[i : i + _SHARDS_PER_TASK] for i in range(0, len(drawn), _SHARDS_PER_TASK)]
@@ -65,12 +64,12 @@ _Read = tuple[Ids, list[str], Floats]
 
 @ray.remote
 def _read_sampled(source: SourceSection, group: Sequence[tuple[int, Shard, Ids]], adaptor: Adaptor) -> _Read:
-    objects = open_objects(source.uri, source.filesystem)
+    opened = open_source(source)
     names: list[Ids] = []
     ids: list[str] = []
     vectors: list[Floats] = []
     for place, shard, rows in group:
-        known, found, reasons = read_rows(objects, shard, source, rows, adaptor.input_dim)
+        known, found, reasons = read_rows(opened, shard, source, rows, adaptor.input_dim)
         usable = np.ones(len(found), bool)
         usable[list(reasons | wrong_lengths(found, adaptor))] = False
         names.append(rows[usable] + place * SHARD_STRIDE)

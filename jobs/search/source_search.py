@@ -24,11 +24,10 @@ from jobs.compress.row_transform import LENGTH_TOLERANCE
 from jobs.config.sections import SourceSection
 from jobs.runtime.read_ahead import read_ahead
 from jobs.search.methods import ORIGINAL, Column, shorten
+from jobs.sources.columns import describe_vectors
 from jobs.sources.ids import id_texts
-from jobs.sources.parquet import Shard, read_footer, unchanged
-from jobs.sources.vectors import decode, read_batches
-from jobs.storage.objects import Objects
-from jobs.storage.open import open_objects
+from jobs.sources.source import Shard, Source, open_source
+from jobs.sources.vectors import decode
 
 #: A row's name: the shard's place in the list times this, plus its row in the shard. Orders rows as the source does.
 SHARD_STRIDE = 1 << 40
@@ -83,10 +82,10 @@ def search_shards(search: Search, shards: Sequence[tuple[int, Shard]]) -> Found:
     """Search the given shards, each with its place in the source's list. Raises InputError as the reading side does."""
     adaptor = from_files(search.adaptor_files)
     queries = dict(shorten(adaptor, search.queries, search.dims))
-    objects = open_objects(search.source.uri, search.source.filesystem)
+    source = open_source(search.source)
     judged_ids = pa.array(search.judged_ids, pa.large_string())
     batches = (
-        batch for place, shard in shards for batch in _read(objects, place, shard, search.source, (adaptor, judged_ids))
+        batch for place, shard in shards for batch in _read(source, place, shard, search.source, (adaptor, judged_ids))
     )
     found = _nothing(search, adaptor, queries)
     for block in read_ahead(_gather(batches, max(1024, _BLOCK_BYTES // (4 * adaptor.input_dim)))):
@@ -113,15 +112,15 @@ def _joined(neighbours: dict[Column, Neighbours], one: Found, other: Found) -> F
 
 
 def _read(
-    objects: Objects, place: int, shard: Shard, source: SourceSection, known: tuple[Adaptor, pa.Array]
+    source: Source, place: int, shard: Shard, section: SourceSection, known: tuple[Adaptor, pa.Array]
 ) -> Iterator[_Block]:
     adaptor, judged_ids = known
-    footer = read_footer(objects, shard, source)
-    first_rows = np.cumsum((0, *footer.row_group_rows)) + place * SHARD_STRIDE
-    every = range(len(footer.row_group_rows))
-    for batch in read_batches(objects, shard, every, _READ_ROWS, [source.id_column, source.vector_column]):
-        ids = id_texts(batch.table.column(source.id_column))
-        decoded = decode(batch.table.column(source.vector_column), adaptor.input_dim)
+    info = describe_vectors(source, shard, section)
+    first_rows = np.cumsum((0, *info.row_group_rows)) + place * SHARD_STRIDE
+    every = range(len(info.row_group_rows))
+    for batch in source.read(shard, every, _READ_ROWS, [section.id_column, section.vector_column]):
+        ids = id_texts(batch.table.column(section.id_column))
+        decoded = decode(batch.table.column(section.vector_column), adaptor.input_dim)
         reasons = {int(row): "null id" for row in np.flatnonzero(pc.is_null(ids))} | decoded.reasons
         reasons = wrong_lengths(decoded.vectors, adaptor) | reasons
         names = np.arange(len(ids), dtype=np.int64) + first_rows[batch.row_group] + batch.first_row
@@ -133,7 +132,7 @@ def _read(
         usable[list(reasons)] = False
         vectors = decoded.vectors if usable.all() else decoded.vectors[usable]
         yield _Block(names[usable], vectors, judged, Counter(reasons.values()))
-    unchanged(objects, shard)
+    source.check_unchanged(shard)
 
 
 def wrong_lengths(vectors: Floats, adaptor: Adaptor) -> dict[int, str]:

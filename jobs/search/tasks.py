@@ -17,7 +17,7 @@ from adaptor.errors import InputError, RunError
 from cluster.settings import ClusterSection
 from jobs.runtime.progress import Progress
 from jobs.search.source_search import Found, Search, join, search_shards
-from jobs.sources.parquet import Shard
+from jobs.sources.source import Shard
 
 _SMALL_RUN, _LARGE_RUN = 256 << 20, 16 << 30
 _RUNS_PER_WORKER = 16

@@ -8,26 +8,24 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
-from jobs.sources.parquet import Footer, Shard
-from jobs.sources.vectors import decode, read_batches
-from jobs.storage.open import open_objects
+from jobs.sources.source import Shard, ShardInfo, Source
+from jobs.sources.vectors import decode
 
 
-def dimension(source: SourceSection, shards: Sequence[Shard], footers: Sequence[Footer]) -> int:
+def dimension(source: Source, section: SourceSection, shards: Sequence[Shard], described: Sequence[ShardInfo]) -> int:
     """The source's dimension d: that of the column type, or the most common length in the first rows of the first
-    shard."""
-    objects = open_objects(source.uri, source.filesystem)
-    for shard, footer in zip(shards, footers, strict=True):
-        kind = footer.schema.field(source.vector_column).type
+    shard that has any."""
+    for shard, info in zip(shards, described, strict=True):
+        kind = info.schema.field(section.vector_column).type
         if pa.types.is_fixed_size_list(kind):
             return int(kind.list_size)
-        groups = range(len(footer.row_group_rows))
-        # Not directly: this is the driver, and pyarrow ends the process when asked for damaged metadata.
-        for batch in read_batches(objects, shard, groups, 1024, [source.vector_column], direct=False):
-            dim = decode(batch.table.column(source.vector_column), None).vectors.shape[1]
-            if dim:
-                return int(dim)
+        groups = range(len(info.row_group_rows))
+        # Plainly: this is the driver, and a damaged file may end a process that reads it the fast way.
+        for batch in source.read(shard, groups, 1024, [section.vector_column], plain=True):
+            length = decode(batch.table.column(section.vector_column), None).vectors.shape[1]
+            if length:
+                return int(length)
     raise InputError(
-        f"source {source.uri} holds no row with a vector in column {source.vector_column!r}: check source.uri and "
+        f"source {section.uri} holds no row with a vector in column {section.vector_column!r}: check source.uri and "
         "source.vector_column"
     )

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 from adaptor.errors import InputError
 from jobs.config.sections import QrelsSection, QueriesSection
+from jobs.sources.columns import require_column
 from jobs.sources.ids import id_strings, is_id_type
-from jobs.sources.parquet import list_shards, open_parquet, require_column
+from jobs.sources.source import open_source
 from jobs.sources.vector_types import is_vector_type
-from jobs.sources.vectors import decode, read_batches
-from jobs.storage.open import open_objects
+from jobs.sources.vectors import decode
 
 _BATCH_ROWS = 8192
 _SPLIT = "split"
@@ -90,20 +90,19 @@ def _rows(
 
     Row numbers in messages count the kept rows of the file. `InputError` when no row is left at all.
     """
-    objects = open_objects(section.uri, section.filesystem)
+    source = open_source(section, name)
     kept, splits = 0, set()
-    for shard in list_shards(objects, f"{name}.uri"):
-        where = f"{objects.uri}: {shard.key}" if objects.only is None else f"{section.uri}"
-        with open_parquet(objects, shard.key) as file:
-            schema, groups = file.schema_arrow, file.num_row_groups
+    for shard in source.shards():
+        where = section.uri if section.uri.rpartition("/")[2] == shard.key else f"{section.uri}: {shard.key}"
+        info = source.describe(shard)
         for setting, column in columns.items():
-            require_column(where, schema, column, f"{name}.{setting}")
+            require_column(where, info.schema, column, f"{name}.{setting}")
         wanted = list(dict.fromkeys(columns.values()))
         if section.split is not None:
-            require_column(where, schema, _SPLIT, f"{name}.split to null, or add the column")
+            require_column(where, info.schema, _SPLIT, f"{name}.split to null, or add the column")
             wanted.append(_SPLIT)
         first = 0
-        for batch in read_batches(objects, shard, range(groups), _BATCH_ROWS, wanted):
+        for batch in source.read(shard, range(len(info.row_group_rows)), _BATCH_ROWS, wanted):
             table = batch.table
             if section.split is not None:
                 values = table.column(_SPLIT).cast(pa.string())

@@ -10,12 +10,12 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
+from jobs.sources.columns import describe_vectors
 from jobs.sources.ids import id_strings, id_texts
-from jobs.sources.parquet import Shard, read_footer
-from jobs.sources.vectors import decode, read_batches
-from jobs.storage.objects import Objects
+from jobs.sources.source import Shard, Source
+from jobs.sources.vectors import decode
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 #: Rows decoded at once while looking for sampled rows.
@@ -98,42 +98,42 @@ def _share(counts: Integers, sample: int, max_row_groups: int) -> float:
     return high
 
 
-def _systematic(expected: Floats, rng: np.random.Generator) -> Integers:
+def _systematic(expected: Doubles, rng: np.random.Generator) -> Integers:
     """Round to integers that have exactly these expectations and the same sum (± 1): one random start, equal steps."""
     steps = np.floor(np.concatenate(([0.0], np.cumsum(expected))) + rng.random()).astype(np.int64)
     return np.diff(steps)
 
 
 def read_rows(
-    objects: Objects,
+    source: Source,
     shard: Shard,
-    source: SourceSection,
+    section: SourceSection,
     rows: Integers,
     dim: int | None = None,
     *,
-    direct: bool = True,
+    plain: bool = False,
 ) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
     """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
 
     Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only the row groups that
-    hold the rows are read, batch by batch, `direct` as in `read_batches`. `InputError` for a damaged shard and for a
+    hold the rows are read, batch by batch, `plain` as in `Source.read`. `InputError` for a damaged shard and for a
     row beyond its end.
     """
-    footer = read_footer(objects, shard, source)
-    ends = np.cumsum(np.asarray(footer.row_group_rows, dtype=np.int64))
-    if len(rows) and not 0 <= rows[0] <= rows[-1] < footer.rows:
-        raise InputError(f"{objects.uri}: {shard.key} has {footer.rows} rows, row {rows[-1]} was asked: it has changed")
-    columns = [source.id_column, source.vector_column]
+    info = describe_vectors(source, shard, section)
+    ends = np.cumsum(np.asarray(info.row_group_rows, dtype=np.int64))
+    if len(rows) and not 0 <= rows[0] <= rows[-1] < info.rows:
+        raise InputError(f"{source.uri}: {shard.key} has {info.rows} rows, row {rows[-1]} was asked: it has changed")
+    columns = [section.id_column, section.vector_column]
     ids: list[str] = []
     vectors: list[pa.Array] = []
     groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
-    for batch in read_batches(objects, shard, groups, _BATCH_ROWS, columns, direct=direct):
-        start = ends[batch.row_group] - footer.row_group_rows[batch.row_group] + batch.first_row
+    for batch in source.read(shard, groups, _BATCH_ROWS, columns, plain=plain):
+        start = ends[batch.row_group] - info.row_group_rows[batch.row_group] + batch.first_row
         low, high = np.searchsorted(rows, (start, start + batch.table.num_rows))
         if high > low:
-            here = pa.array(rows[low:high] - start)
-            ids += map(str, id_strings(id_texts(batch.table.column(source.id_column)).take(here)))
-            vectors.append(batch.table.column(source.vector_column).take(here))
+            chosen = pa.array(rows[low:high] - start)
+            ids += map(str, id_strings(id_texts(batch.table.column(section.id_column)).take(chosen)))
+            vectors.append(batch.table.column(section.vector_column).take(chosen))
     if not ids:
         return [], np.zeros((0, dim or 0), dtype=np.float32), {}
     decoded = decode(pa.chunked_array(vectors), dim)

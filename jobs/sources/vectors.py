@@ -1,9 +1,7 @@
-"""From a Parquet column of lists to a float32 matrix, with a reason for every row that is not a usable vector."""
+"""From an Arrow column of lists to a float32 matrix, with a reason for every row that is not a usable vector."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adaptor.errors import InputError, RunError
-from jobs.sources import int96
-from jobs.sources.fast_parquet.headers import NeedsArrowReader
-from jobs.sources.fast_parquet.memory import BATCHES
-from jobs.sources.fast_parquet.tables import OpenShard, read_directly
+from adaptor.errors import InputError
 from jobs.sources.float16 import widened
-from jobs.sources.parquet import Shard, is_outage, open_shard, unchanged
 from jobs.sources.vector_types import is_vector_type
-from jobs.storage.objects import Objects
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -145,83 +137,3 @@ def _why(vector: Floats) -> str | None:
     if np.isinf(vector).any():
         return "infinite"
     return None if vector.any() else "zero vector"
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Consecutive rows of one row group: `table` holds the asked columns, `first_row` counts within the row group."""
-
-    row_group: int
-    first_row: int
-    table: pa.RecordBatch
-
-
-def read_batches(
-    objects: Objects,
-    shard: Shard,
-    row_groups: Iterable[int],
-    batch_rows: int | Callable[[], int],
-    columns: Sequence[str] | None = None,
-    *,
-    direct: bool = True,
-) -> Iterator[Batch]:
-    """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group. A function is
-    asked anew before each batch, and may ask for smaller ones.
-
-    `columns` None reads all, with their types unchanged. Vectors are read directly from their pages where that is
-    proven to give what pyarrow gives, else (or unless `direct`) by pyarrow. Memory is bounded by the batch and one read
-    buffer per column, not by the row group. `InputError` names the shard and row group when its data cannot be decoded
-    or has changed, `RunError` when the disk or the network failed.
-    """
-    asked = batch_rows if callable(batch_rows) else lambda: batch_rows
-    with open_shard(objects, shard.key) as opened:
-        times = int96.columns(opened.parquet) if columns is None else []
-        for row_group in row_groups:
-            first_row = 0
-            try:
-                if times:
-                    int96.check_digits(objects, shard.key, opened.parquet, times, row_group, asked())
-                for table in _row_group(opened, row_group, asked, columns, direct):
-                    if table.num_rows:
-                        yield Batch(row_group, first_row, table)
-                    first_row += table.num_rows
-                if first_row != (claimed := opened.parquet.metadata.row_group(row_group).num_rows):
-                    raise pa.ArrowInvalid(f"its pages hold {first_row} rows, the footer says {claimed}")
-            except (pa.ArrowException, OSError, MemoryError) as error:
-                where = f"{objects.uri}: {shard.key}, row group {row_group}, after row {first_row}"
-                if is_outage(error):
-                    raise RunError(f"{where}: could not be read: {error}") from error
-                unchanged(objects, shard)  # a file that was replaced meanwhile looks damaged, but is not
-                or_memory = ", or this machine has too little memory" if isinstance(error, MemoryError) else ""
-                raise InputError(f"{where}: the data is damaged, write the file again{or_memory} ({error})") from error
-
-
-def _row_group(
-    shard: OpenShard, row_group: int, batch_rows: Callable[[], int], columns: Sequence[str] | None, direct: bool
-) -> Iterator[pa.RecordBatch]:
-    """The batches of a row group: directly as far as that is proven, from there on by pyarrow. When batches are to be
-    smaller from now on, reading begins anew, and what was given before is dropped."""
-    wanted = None if columns is None else list(columns)
-    done = 0
-    while True:
-        rows, again = batch_rows(), done
-        try:
-            if direct:
-                tables = read_directly(shard, row_group, rows, columns)
-            else:
-                tables = shard.parquet.iter_batches(rows, row_groups=[row_group], columns=wanted, use_threads=False)
-            with closing(tables):
-                for table in tables:
-                    known = min(again, table.num_rows)
-                    again -= known
-                    done += table.num_rows - known
-                    yield table.slice(known)
-                    if batch_rows() < rows:
-                        break
-                else:
-                    return
-        except (NeedsArrowReader, MemoryError):  # a damaged footer may claim vectors of any dimension
-            if not direct:  # pyarrow, too: there is no other way to read them
-                raise
-            direct = False
-            BATCHES.clear()

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from jobs.commits.ledger import Record
-from jobs.sources.parquet import Shard
+from jobs.commits.ledger import LedgerRecord
+from jobs.sources.source import Shard
 
 COVERAGE, FILES, BYTES, STAMPS, COLUMNS, ROWS, IDS, NUMBERS, SAMPLE, UNIQUE = (
     "coverage",
@@ -51,13 +51,13 @@ class Coverage:
     to shards which left it and were kept (`kept`)."""
 
     findings: list[Finding]
-    current: list[Record]
-    kept: list[Record]
+    current: list[LedgerRecord]
+    kept: list[LedgerRecord]
 
 
-def cover(shards: Sequence[Shard], records: Iterable[Record], keep_removed: bool) -> Coverage:
+def cover(shards: Sequence[Shard], records: Iterable[LedgerRecord], keep_removed: bool) -> Coverage:
     """Compare the source's listing with the ledger's records."""
-    by_shard: dict[str, list[Record]] = defaultdict(list)
+    by_shard: dict[str, list[LedgerRecord]] = defaultdict(list)
     for record in records:
         by_shard[record.shard].append(record)
     covered = Coverage([], [], [])
@@ -79,7 +79,7 @@ def cover(shards: Sequence[Shard], records: Iterable[Record], keep_removed: bool
     return covered
 
 
-def match_files(records: Sequence[Record], outputs: Collection[str]) -> list[Finding]:
+def match_files(records: Sequence[LedgerRecord], outputs: Collection[str]) -> list[Finding]:
     """Compare the outputs that the records name with those that exist."""
     named = Counter(record.output for record in records)
     missing = [Finding(FILES, key, "is missing: run compress again") for key in sorted(set(named) - set(outputs))]
@@ -88,7 +88,7 @@ def match_files(records: Sequence[Record], outputs: Collection[str]) -> list[Fin
     return missing + extra + shared
 
 
-def _problem(records: Sequence[Record]) -> str | None:
+def _problem(records: Sequence[LedgerRecord]) -> str | None:
     """What is wrong with the runs of row groups of one version of a shard."""
     runs = sorted(record.row_groups for record in records if record.row_groups is not None)
     if not runs:

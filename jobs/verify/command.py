@@ -14,13 +14,12 @@ from typing import Any
 
 from adaptor.errors import InputError
 from cluster.session import connect
-from jobs.adaptors import open_adaptor
-from jobs.commits.ledger import Record, list_names, output_keys, read_record
-from jobs.commits.output_version import check_description, describe, open_output_version
+from jobs.commits.context import JobContext
+from jobs.commits.ledger import LedgerRecord, list_names, output_keys, read_record
+from jobs.commits.output_version import check_description
 from jobs.config.commands import VerifyConfig
 from jobs.runtime.plural import plural
 from jobs.runtime.summary import write_summary
-from jobs.sources.parquet import list_shards
 from jobs.sources.sampling import choose_rows
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
@@ -38,20 +37,20 @@ def run(config: VerifyConfig) -> int:
     Raises `InputError` when there is no output version, or artefact, source and configuration do not fit together.
     """
     started = time.time()
-    adaptor = open_adaptor(config.adaptor, config.source)
-    output_version = open_output_version(config.output, adaptor, config.output.dim)
-    check_description(output_version, describe(config.source, adaptor, config.output.dim, config.output))
-    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
+    context = JobContext.open(config)
+    output_version = context.output_version
+    check_description(output_version, context.description)
+    shards = context.source.shards()
     records, findings = _read_ledger(output_version)
     covered = cover(shards, records, config.output.removed == "keep")
-    outputs = set(output_keys(output_version))
+    outputs = set(output_keys(output_version, context.output_format.suffix))
     findings += covered.findings + match_files(records, outputs)
     rows, more, unchecked = _check_items(config, covered, outputs)
     findings += more
     kept = len({record.shard for record in covered.kept})
     numbers = {
         "status": "failed" if findings else "complete",
-        "adaptor_id": adaptor.adaptor_id,
+        "adaptor_id": context.adaptor.adaptor_id,
         "shards": len(shards),
         "shards_removed_and_kept": kept,
         "work_items": len(records),
@@ -65,11 +64,11 @@ def run(config: VerifyConfig) -> int:
     return 1 if findings else 0
 
 
-def _read_ledger(output_version: Objects) -> tuple[list[Record], list[Finding]]:
+def _read_ledger(output_version: Objects) -> tuple[list[LedgerRecord], list[Finding]]:
     names = list_names(output_version)
     findings: list[Finding] = []
 
-    def read(name: Any) -> Record | None:
+    def read(name: Any) -> LedgerRecord | None:
         """The record, or None when it is damaged."""
         try:
             return read_record(output_version, name)
@@ -99,11 +98,11 @@ def _check_items(
     cluster = config.cluster
     workers = max(1, min(cluster.workers, len(current) + len(kept)))
     with connect(cluster, workers * cluster.cpus_per_worker):
-        from jobs.verify.context import Task
+        from jobs.verify.context import ItemTask
         from jobs.verify.tasks import check_outputs
 
-        tasks = [Task(record, True, sampled.get(i, ()), wants_ids) for i, record in enumerate(current)]
-        tasks += [Task(record, False, (), wants_ids) for record in kept]
+        tasks = [ItemTask(record, True, sampled.get(i, ()), wants_ids) for i, record in enumerate(current)]
+        tasks += [ItemTask(record, False, (), wants_ids) for record in kept]
         return *check_outputs(config, tasks, total if wants_ids else 0), unchecked
 
 

@@ -10,22 +10,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adaptor.rows import Floats
+from jobs.encodings.encoding import Encoding
 from jobs.sources.ids import id_strings
-from jobs.sources.vectors import decode
 
 
 class RowPicker:
-    """Picks rows (ascending numbers) out of batches of vectors as they pass."""
+    """Picks rows (ascending numbers) out of batches of encoded vectors as they pass."""
 
-    def __init__(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> None:
-        self._rows = np.asarray(rows, np.int64)
+    def __init__(self, rows: Sequence[int] | npt.NDArray[np.int64], encoding: Encoding) -> None:
+        self._rows, self._encoding = np.asarray(rows, np.int64), encoding
         self._parts: list[Floats] = []
 
     def take(self, column: pa.Array, first: int) -> None:
         """EvalStep at a batch of vectors whose first row has the number `first`."""
         low, high = np.searchsorted(self._rows, (first, first + len(column)))
         if high > low:
-            vectors = decode(column, column.type.list_size).vectors
+            vectors = self._encoding.decode(column).vectors
             self._parts.append(vectors[self._rows[low:high] - first])
 
     @property

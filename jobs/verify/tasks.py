@@ -15,14 +15,14 @@ from jobs.config.commands import VerifyConfig
 from jobs.runtime.progress import Progress
 from jobs.sources.fingerprints import Fingerprints, doubled
 from jobs.verify.checks import UNIQUE, Finding
-from jobs.verify.context import Task
+from jobs.verify.context import ItemTask
 from jobs.verify.item import check_item, find_ids
 
 #: Doubled ids that are looked up by name.
 _NAMED_IDS = 10
 
 
-def check_outputs(config: VerifyConfig, tasks: Sequence[Task], id_rows: int) -> tuple[int, list[Finding]]:
+def check_outputs(config: VerifyConfig, tasks: Sequence[ItemTask], id_rows: int) -> tuple[int, list[Finding]]:
     """Check every output on the connected cluster: rows in all, and what was found.
 
     `id_rows` is the number of ids expected, to make room for their fingerprints. Raises `InputError` when source or
@@ -46,7 +46,7 @@ def check_outputs(config: VerifyConfig, tasks: Sequence[Task], id_rows: int) -> 
     return rows, findings + _name_doubled(config, tasks, doubled(prints[:filled]))
 
 
-def _name_doubled(config: VerifyConfig, tasks: Sequence[Task], twice: Fingerprints) -> list[Finding]:
+def _name_doubled(config: VerifyConfig, tasks: Sequence[ItemTask], twice: Fingerprints) -> list[Finding]:
     """The ids behind doubled fingerprints, from a second look at the outputs."""
     if not len(twice):
         return []

@@ -35,7 +35,8 @@ from jobs.compress.shard import ShardCompressor  # noqa: E402
 from jobs.config.commands import CompressConfig  # noqa: E402
 from jobs.outputs.parquet import Layout, ShardWriter, short_array, short_field  # noqa: E402
 from jobs.sources.parquet import Shard, list_shards, read_footer  # noqa: E402
-from jobs.sources.vectors import Batch, read_batches  # noqa: E402
+from jobs.sources.vectors import read_batches  # noqa: E402
+from jobs.sources.source import Batch
 from jobs.storage.open import open_objects  # noqa: E402
 from tests.benchmarks.job import Job  # noqa: E402
 from tests.benchmarks.loops import multiply_file  # noqa: E402

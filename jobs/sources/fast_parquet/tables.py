@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,51 +11,33 @@ import pyarrow.parquet as pq
 from jobs.sources.fast_parquet.blocks import Blocks
 from jobs.sources.fast_parquet.columns import VectorColumn, vector_chunk
 from jobs.sources.fast_parquet.headers import NeedsArrowReader
-
-
-@dataclass(frozen=True)
-class OpenShard:
-    """A shard that is open: its bytes, its Parquet reader, and how bulk ranges of it are read best."""
-
-    source: pa.NativeFile
-    parquet: pq.ParquetFile
-    block_bytes: int
-    ahead: int
-
-    def __enter__(self) -> Self:
-        """Open since it was made."""
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        """Close reader and file."""
-        self.parquet.close()
-        self.source.close()
+from jobs.sources.open_parquet import OpenParquet
 
 
 def read_directly(
-    shard: OpenShard, row_group: int, batch_rows: int, columns: Sequence[str] | None
+    opened: OpenParquet, row_group: int, batch_rows: int, columns: Sequence[str] | None
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of a row group in order, `batch_rows` at a time, as pyarrow's `iter_batches` gives them.
 
     Raises `NeedsArrowReader`, at the beginning or between two batches, where that cannot be shown; what was given until
     then holds.
     """
-    whole: pa.Schema = shard.parquet.schema_arrow
+    whole: pa.Schema = opened.parquet.schema_arrow
     names = list(whole.names if columns is None else columns)
     if len(set(whole.names)) < len(whole.names) or len(set(names)) < len(names) or not set(names) <= set(whole.names):
         raise NeedsArrowReader("column names that are not clear")
-    metadata = shard.parquet.metadata
-    with ExitStack() as opened:
+    metadata = opened.parquet.metadata
+    with ExitStack() as blocks_open:
         vectors: dict[str, VectorColumn] = {}
-        for name, leaf in _leaves(shard.parquet).items():
+        for name, leaf in _leaves(opened.parquet).items():
             chunk = vector_chunk(metadata, row_group, leaf, whole.field(name).type) if name in names else None
             if chunk is not None:
-                blocks = Blocks(shard.source, chunk.start, chunk.stop, shard.block_bytes, shard.ahead)
-                vectors[name] = VectorColumn(chunk, opened.enter_context(blocks))
+                blocks = Blocks(opened.source, chunk.start, chunk.stop, opened.block_bytes, opened.ahead)
+                vectors[name] = VectorColumn(chunk, blocks_open.enter_context(blocks))
         if not vectors:
             raise NeedsArrowReader("no column of vectors")
         rest = [name for name in names if name not in vectors]
-        others = _others(shard.parquet, row_group, batch_rows, rest)
+        others = _others(opened.parquet, row_group, batch_rows, rest)
         schema = pa.schema([whole.field(name) for name in names], whole.metadata)
         for rows, columns_of_others in others:
             arrays = [vectors[name].take(rows) if name in vectors else columns_of_others[name] for name in names]

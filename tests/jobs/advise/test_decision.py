@@ -18,7 +18,7 @@ from jobs.search.methods import Column
 DIM = 64
 #: Dim → overlap@10 of the adaptor; PCA is 0.1 below, truncation 0.3.
 KEPT = {8: 0.55, 16: 0.75, 32: 0.92, DIM: 1.0}
-PRICES = prices(1000, DIM, pa.list_(pa.float32()), "float32", "cosine")
+PRICES = prices(1000, DIM, pa.list_(pa.float32()), 4, "cosine")
 
 
 def series(mean: float) -> np.ndarray:
@@ -170,7 +170,7 @@ def test_it_is_told_where_the_adaptor_is_pca() -> None:
 
 
 def test_prices() -> None:
-    half = prices(10**9, 1536, pa.list_(pa.float64(), 1536), "float16", "l2")
+    half = prices(10**9, 1536, pa.list_(pa.float64(), 1536), 2, "l2")
     assert (half.vector_bytes_now, half.vector_bytes(64), half.total_bytes(64)) == (12288, 128, 128 * 10**9)
     assert (half.flops(64), PRICES.flops(64)) == (192, 128)
     assert [size(n) for n in (512, 2048, 1.5e9, 1e12)] == ["512 bytes", "2.05 kB", "1.5 GB", "1 TB"]

@@ -17,7 +17,6 @@ from jobs.commits.work_items import Plan, WorkItem
 from jobs.compress.report import Totals, report, summary
 from jobs.compress.shard import ShardCompressor
 from jobs.sources.parquet import list_shards
-from jobs.sources.vectors import read_batches
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace, lists, table, vectors

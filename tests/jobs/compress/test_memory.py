@@ -14,7 +14,7 @@ from jobs.compress import memory
 from jobs.compress.memory import Memory, found_limits
 from jobs.compress.shard import ShardCompressor
 from jobs.sources.parquet import list_shards
-from jobs.sources.vectors import Batch
+from jobs.sources.source import Batch
 from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, table
 

@@ -16,7 +16,7 @@ from adaptor.errors import RunError
 from jobs.config.sections import FilesystemOptions
 from jobs.outputs.parquet import Layout, ShardWriter, Written, publish, short_array, short_field, short_schema
 from jobs.outputs.quarantine import Quarantine
-from jobs.sources.vectors import Batch
+from jobs.sources.source import Batch
 from jobs.storage.open import open_objects
 
 ROWS = 40

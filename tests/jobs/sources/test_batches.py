@@ -16,7 +16,7 @@ import pytest
 from adaptor.errors import InputError
 from jobs.config.sections import FilesystemOptions
 from jobs.sources.parquet import Shard, list_shards
-from jobs.sources.vectors import Batch, read_batches
+from jobs.sources.source import Batch
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 from tests.jobs.sources.parquet_files import table, vectors, write
@@ -147,7 +147,7 @@ import pyarrow as pa
 from jobs.config.sections import FilesystemOptions
 from jobs.storage.open import open_objects
 from jobs.sources.parquet import list_shards
-from jobs.sources.vectors import decode, read_batches
+from jobs.sources.vectors import decode
 objects = open_objects(sys.argv[1], FilesystemOptions())
 def read():
     for batch in read_batches(objects, list_shards(objects)[0], range(1), 1000):

@@ -14,7 +14,6 @@ import pytest
 from adaptor.errors import InputError
 from jobs.config.sections import FilesystemOptions
 from jobs.sources.parquet import list_shards, open_parquet
-from jobs.sources.vectors import read_batches
 from jobs.storage.open import open_objects
 
 FAR = [datetime(9999, 12, 31, 1, 2, 3, 456789), datetime(1, 1, 1), None, datetime(2024, 5, 6, 7, 8, 9, 1)]

@@ -1,0 +1,86 @@
+"""A Parquet file, open for streaming, or words for what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adaptor.errors import InputError, RunError
+from jobs.sources import int96
+from jobs.storage.objects import Objects
+
+
+@dataclass(frozen=True)
+class OpenParquet:
+    """A file that is open: its bytes, its Parquet reader, and how bulk ranges of it are read best. A context
+    manager."""
+
+    source: pa.NativeFile
+    parquet: pq.ParquetFile
+    block_bytes: int
+    ahead: int
+
+    def __enter__(self) -> Self:
+        """Open since it was made."""
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        """Close reader and file."""
+        self.parquet.close()
+        self.source.close()
+
+
+def open_parquet(objects: Objects, key: str) -> OpenParquet:
+    """Open a file: buffered reads, nothing read ahead, checksums of pages checked where there are any. `InputError`
+    when it is no whole Parquet file."""
+    path = objects.path(key)
+    try:
+        source = objects.arrow.open_input_file(path)
+        parquet = pq.ParquetFile(
+            source,
+            buffer_size=objects.buffer_bytes,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit=int96.UNIT,
+        )
+        _ = parquet.schema_arrow  # made now, so that a schema that cannot be made is told apart from damaged data
+        return OpenParquet(source, parquet, objects.buffer_bytes, objects.requests_ahead)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{objects.uri}: {key} does not exist any more: it was removed after the source was listed"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        if is_outage(error):
+            raise RunError(f"{objects.uri}: {key} could not be read: {error}") from error
+        raise InputError(f"{objects.uri}: {key} {_what_is_wrong(objects, key, error)}") from error
+    except (ValueError, TypeError, KeyError) as error:  # from an extension type that does not know its own description
+        raise InputError(f"{objects.uri}: {key} is a damaged Parquet file: {error}") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """Whether reading failed because of the disk or the network, not because of what the file holds."""
+    refused = isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
+    return isinstance(error, OSError) and not refused and (error.errno is not None or "AWS Error" in str(error))
+
+
+def _what_is_wrong(objects: Objects, key: str, error: Exception) -> str:
+    """Tell the common cases apart by the magic bytes at both ends of the file."""
+    try:
+        with objects.arrow.open_input_file(objects.path(key)) as file:
+            size = file.size()
+            head = file.read_at(min(4, size), 0)
+            tail = file.read_at(4, size - 4) if size >= 12 else b""
+    except (pa.ArrowException, OSError) as second:
+        return f"cannot be opened: {second}"
+    if size == 0:
+        return "is empty (0 bytes): write it again or remove it"
+    if b"PARE" in (head, tail):
+        return "is an encrypted Parquet file: decrypt it first"
+    if head != b"PAR1":
+        return f"is not a Parquet file (it begins with {head!r}): remove it or give it another ending"
+    if tail != b"PAR1":
+        return f"is truncated ({size} bytes, the Parquet footer is missing): write it again"
+    return f"is a damaged Parquet file: {error}"

@@ -1,0 +1,112 @@
+"""Parquet files opened, described and streamed, with words for what is wrong with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+
+import pyarrow as pa
+
+from adaptor.errors import InputError, RunError
+from jobs.sources import int96
+from jobs.sources.fast_parquet.headers import NeedsArrowReader
+from jobs.sources.fast_parquet.memory import BATCHES
+from jobs.sources.fast_parquet.tables import read_directly
+from jobs.sources.open_parquet import OpenParquet, is_outage, open_parquet
+from jobs.sources.source import Batch, BatchRows, ShardInfo, StoredColumns
+from jobs.storage.objects import Objects
+
+
+def read_footer(objects: Objects, key: str) -> ShardInfo:
+    """What the footer of a file says; `InputError` when it is no whole Parquet file."""
+    with open_parquet(objects, key) as opened:
+        metadata, schema = opened.parquet.metadata, opened.parquet.schema_arrow
+        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    rows = tuple(group.num_rows for group in groups)
+    return ShardInfo(metadata.num_rows, rows, tuple(group.total_byte_size for group in groups), schema)
+
+
+def stored_columns(objects: Objects, key: str, vector_column: str) -> StoredColumns:
+    """Leaf columns of a file, and the part of its compressed bytes that the vectors are."""
+    vectors = others = 0
+    with open_parquet(objects, key) as opened:
+        metadata = opened.parquet.metadata
+        for group in range(metadata.num_row_groups):
+            for index in range(metadata.num_columns):
+                chunk = metadata.row_group(group).column(index)
+                if chunk.path_in_schema.split(".")[0] == vector_column:
+                    vectors += chunk.total_compressed_size
+                else:
+                    others += chunk.total_compressed_size
+        return StoredColumns(metadata.num_columns, vectors / max(1, vectors + others))
+
+
+def read_batches(
+    objects: Objects,
+    key: str,
+    row_groups: Iterable[int],
+    batch_rows: BatchRows,
+    columns: Sequence[str] | None = None,
+    *,
+    fast: bool = True,
+) -> Iterator[Batch]:
+    """Stream the rows of `row_groups` of the file `key` as `Source.read` does.
+
+    Vectors are taken straight from their pages where that is proven to give what pyarrow gives, else (or unless `fast`)
+    by pyarrow. Memory is bounded by the batch and one read buffer per column, not by the row group. `InputError` names
+    the file and row group when its data cannot be decoded, `RunError` when the disk or the network failed.
+    """
+    next_batch_rows = batch_rows if callable(batch_rows) else lambda: batch_rows
+    if not fast:
+        BATCHES.clear()
+    with open_parquet(objects, key) as opened:
+        times = int96.columns(opened.parquet) if columns is None else []
+        for row_group in row_groups:
+            first_row = 0
+            try:
+                if times:
+                    int96.check_digits(objects, key, opened.parquet, times, row_group, next_batch_rows())
+                for table in _row_group(opened, row_group, next_batch_rows, columns, fast):
+                    if table.num_rows:
+                        yield Batch(row_group, first_row, table)
+                    first_row += table.num_rows
+                if first_row != (claimed := opened.parquet.metadata.row_group(row_group).num_rows):
+                    raise pa.ArrowInvalid(f"its pages hold {first_row} rows, the footer says {claimed}")
+            except (pa.ArrowException, OSError, MemoryError) as error:
+                where = f"{objects.uri}: {key}, row group {row_group}, after row {first_row}"
+                if is_outage(error):
+                    raise RunError(f"{where}: could not be read: {error}") from error
+                or_memory = ", or this machine has too little memory" if isinstance(error, MemoryError) else ""
+                raise InputError(f"{where}: the data is damaged, write the file again{or_memory} ({error})") from error
+
+
+def _row_group(
+    opened: OpenParquet, row_group: int, batch_rows: Callable[[], int], columns: Sequence[str] | None, fast: bool
+) -> Iterator[pa.RecordBatch]:
+    """The batches of a row group: directly as far as that is proven, from there on by pyarrow. When batches are to be
+    smaller from now on, reading begins anew, and what was given before is dropped."""
+    wanted = None if columns is None else list(columns)
+    done = 0
+    while True:
+        rows, again = batch_rows(), done
+        try:
+            if fast:
+                tables = read_directly(opened, row_group, rows, columns)
+            else:
+                tables = opened.parquet.iter_batches(rows, row_groups=[row_group], columns=wanted, use_threads=False)
+            with closing(tables):
+                for table in tables:
+                    repeated = min(again, table.num_rows)
+                    again -= repeated
+                    done += table.num_rows - repeated
+                    yield table.slice(repeated)
+                    if batch_rows() < rows:
+                        BATCHES.clear()
+                        break
+                else:
+                    return
+        except (NeedsArrowReader, MemoryError):  # a damaged footer may claim vectors of any dimension
+            if not fast:  # pyarrow, too: there is no other way to read them
+                raise
+            fast = False
+            BATCHES.clear()

@@ -1,0 +1,103 @@
+"""The first door: a `Source` of vectors, read shard by shard. Its formats stand in registry.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Protocol
+
+import pyarrow as pa
+
+from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
+from jobs.sources.registry import SOURCES
+
+#: Shards that a driver describes at a time: small requests, that wait most of their time.
+DESCRIBE_THREADS = 16
+
+#: Rows of a batch: a number, or a function that is asked before each batch and may ask for smaller ones.
+BatchRows = int | Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One piece of a source (a file, as a rule) as it was when it was listed; `size` in bytes. `version` changes when
+    its content does."""
+
+    key: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class ShardInfo:
+    """What a shard says of itself: rows, rows and uncompressed bytes of each row group (a run of rows that can be read
+    on its own), and the Arrow schema."""
+
+    rows: int
+    row_group_rows: tuple[int, ...]
+    row_group_bytes: tuple[int, ...]
+    schema: pa.Schema
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows of one row group: `table` holds the asked columns, `first_row` counts within the row group."""
+
+    row_group: int
+    first_row: int
+    table: pa.RecordBatch
+
+
+@dataclass(frozen=True)
+class StoredColumns:
+    """How many columns a shard stores (nested payload has several), and the vectors' part of its bytes."""
+
+    count: int
+    vector_share: float
+
+
+class Source(Protocol):
+    """Rows in shards. Made by `open_source` in each process that needs it: it is never pickled.
+
+    Errors: `InputError` names the shard and what is wrong with it, `RunError` is an outage of disk or network.
+    """
+
+    uri: str
+
+    def shards(self) -> list[Shard]:
+        """Every live shard, sorted by key. `InputError` when there is none."""
+
+    def has(self, key: str) -> bool:
+        """Whether there is a shard with this key now, however late listings are."""
+
+    def describe(self, shard: Shard) -> ShardInfo:
+        """Rows and schema, whatever the columns are (columns.py judges them)."""
+
+    def read(
+        self,
+        shard: Shard,
+        row_groups: Iterable[int],
+        batch_rows: BatchRows,
+        columns: Sequence[str] | None = None,
+        *,
+        plain: bool = False,
+    ) -> Iterator[Batch]:
+        """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
+
+        `columns` None reads all, with their types unchanged. Memory is bounded by the batch, not by the row group.
+        `plain` reads in the most careful way, with the least memory: after a crash, and to check what was read before.
+        """
+
+    def check_unchanged(self, shard: Shard) -> None:
+        """`InputError` when the shard is no longer what was listed; call it after reading the last row."""
+
+    def stored_columns(self, shard: Shard, vector_column: str) -> StoredColumns:
+        """What `plan` foresees requests with."""
+
+
+def open_source(section: SourceSection | QueriesSection | QrelsSection, setting: str = "source") -> Source:
+    """Open what the section names; cheap, so call it inside every worker. `setting` is what the configuration calls
+    it."""
+    source: Source = resolve_name(SOURCES[section.format])(section, setting)
+    return source
