@@ -3,8 +3,8 @@
     python -m tests.benchmarks.one_core [--rows 200000] [--dims 384 768] [--repeats 5] [--output one_core.json]
 
 Prints and writes the median and range of each part and of the whole, taken in turn on the same files in the page
-cache: reading the bytes, the vectors by pyarrow, the vectors as we read them, the shortening (check, product,
-normalisation), the output by pyarrow and as we write it, the bare pyarrow loop, and `ShardCompressor` with its commit.
+cache: reading the bytes, the vectors by pyarrow, the vectors as we read them, the transform (check, product,
+normalisation), the output, the bare pyarrow loop, and `ShardCompressor` with its commit.
 """
 
 from __future__ import annotations
@@ -27,17 +27,13 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np  # noqa: E402
 import pyarrow as pa  # noqa: E402
 
-from jobs.adaptors import open_adaptor  # noqa: E402
-from jobs.commits.output_version import claim, describe, open_output_version  # noqa: E402
-from jobs.commits.work_items import WorkItem, plan  # noqa: E402
-from jobs.compress.row_transform import open_shortener  # noqa: E402
+from jobs.commits.output_version import claim  # noqa: E402
+from jobs.commits.work_items import Planner, WorkItem  # noqa: E402
+from jobs.compress.row_transform import open_row_transform  # noqa: E402
 from jobs.compress.shard import ShardCompressor  # noqa: E402
 from jobs.config.commands import CompressConfig  # noqa: E402
-from jobs.outputs.parquet import Layout, ShardWriter, short_array, short_field  # noqa: E402
-from jobs.sources.parquet import Shard, list_shards, read_footer  # noqa: E402
-from jobs.sources.vectors import read_batches  # noqa: E402
-from jobs.sources.source import Batch
-from jobs.storage.open import open_objects  # noqa: E402
+from jobs.outputs.output_format import Layout  # noqa: E402
+from jobs.sources.source import Batch, Shard  # noqa: E402
 from tests.benchmarks.job import Job  # noqa: E402
 from tests.benchmarks.loops import multiply_file  # noqa: E402
 from tests.benchmarks.sources import VECTOR_TYPES, SourceShape, make_adaptor, make_source  # noqa: E402
@@ -73,27 +69,22 @@ class Site:
             }
         )
         self._folder = folder
-        self._source = open_objects(self.config.source.uri, self.config.source.filesystem)
-        self._shards = list_shards(self._source)
-        output_version = open_output_version(
-            self.config.output, open_adaptor(self.config.adaptor, self.config.source), OUTPUT_DIM
-        )
-        claim(output_version, describe(self.config.source, adaptor, OUTPUT_DIM, self.config.output))
-        self._output_version = output_version
         self._compressor = ShardCompressor(self.config)
-        self._shorten = open_shortener(adaptor, OUTPUT_DIM, on_gpu=False)
-        self._columns = [batch.table.column("vector") for batch in self._batches(direct=True, columns=["vector"])]
+        self._context = self._compressor.context
+        self._shards = self._context.source.shards()
+        claim(self._context.output_version, self._context.description)
+        self._transform = open_row_transform(adaptor, OUTPUT_DIM, on_gpu=False)
+        self._columns = [batch.table.column("vector") for batch in self._batches(plain=False)]
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
         """By name, in the order of the table."""
-        short = [short_array(self._shorten(column)[0], "float32") for column in self._columns]
+        short = [self._context.encoding.encode(self._transform(column)[0]) for column in self._columns]
         return {
             "bytes": self._read_bytes,
-            "vectors by pyarrow": lambda: _exhaust(self._batches(direct=False, columns=["vector"])),
-            "vectors": lambda: _exhaust(self._batches(direct=True, columns=["vector"])),
-            "shorten": lambda: [self._shorten(column) for column in self._columns],
-            "output by pyarrow": lambda: self._write(short, directly=False),
-            "output": lambda: self._write(short, directly=True),
+            "vectors by pyarrow": lambda: _exhaust(self._batches(plain=True)),
+            "vectors": lambda: _exhaust(self._batches(plain=False)),
+            "transform": lambda: [self._transform(column) for column in self._columns],
+            "output": lambda: self._write(short),
             "bare loop": self._bare_loop,
             "compress": self._compress,
         }
@@ -105,16 +96,16 @@ class Site:
                 while file.readinto(buffer):
                     pass
 
-    def _batches(self, *, direct: bool, columns: Sequence[str]) -> Iterator[Batch]:
+    def _batches(self, *, plain: bool) -> Iterator[Batch]:
+        source, batch_rows = self._context.source, self.config.reading.batch_rows
         for shard in self._shards:
-            groups = range(len(read_footer(self._source, shard, self.config.source).row_group_rows))
-            yield from read_batches(self._source, shard, groups, self.config.reading.batch_rows, columns, direct=direct)
+            groups = range(len(source.describe(shard).row_group_rows))
+            yield from source.read(shard, groups, batch_rows, ["vector"], plain=plain)
 
-    def _write(self, short: Sequence[pa.Array], *, directly: bool) -> None:
-        field = short_field(pa.field("vector", pa.list_(pa.float32())), OUTPUT_DIM, "float32")
-        schema = pa.schema([field])
-        layout = Layout(self.config.output.row_group_rows, "none", "vector", short_vectors=directly)
-        with ShardWriter(self._folder / "written", schema, layout) as writer:
+    def _write(self, short: Sequence[pa.Array]) -> None:
+        schema = pa.schema([pa.field("vector", self._context.encoding.arrow_type)])
+        layout = Layout(self.config.output.row_group_rows, "none", "vector")
+        with self._context.output_format.writer(self._folder / "written", schema, layout) as writer:
             for array in short:
                 writer.write(pa.record_batch([array], schema=schema))
             writer.finish()
@@ -135,11 +126,11 @@ class Site:
     def _compress(self) -> None:
         for item in _items(self._shards):
             self._compressor.compress(item)
-            self._output_version.delete(item.record.key)  # so that the next repeat does the same
+            self._context.output_version.delete(item.record.key)  # so that the next repeat does the same
 
 
 def _items(shards: Sequence[Shard]) -> Sequence[WorkItem]:
-    return plan(shards, [], set(), {}, split_bytes=1 << 40).todo
+    return Planner(split_bytes=1 << 40, suffix=".parquet").plan(shards, [], (), {}).todo
 
 
 def _exhaust(batches: Iterator[Batch]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.commits.ledger import Record
+from jobs.commits.ledger import LedgerRecord
 from jobs.commits.work_items import WorkItem
 from jobs.compress.worker import CompressShards
 
@@ -10,9 +10,9 @@ from jobs.compress.worker import CompressShards
 class PretendToCompress(CompressShards):
     """Gives the record that `CompressShards` would, without reading or writing anything."""
 
-    def compress(self, item: WorkItem) -> Record:
+    def compress(self, item: WorkItem) -> LedgerRecord:
         """A record of four rows."""
-        return Record(
+        return LedgerRecord(
             shard=item.shard.key,
             size=item.shard.size,
             version=item.shard.version,

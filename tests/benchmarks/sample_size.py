@@ -25,9 +25,8 @@ from jobs.advise.measure import Subject, measure
 from jobs.config.advise import AdviseConfig
 from jobs.runtime.progress import Progress
 from jobs.search.methods import ORIGINAL
-from jobs.sources.parquet import list_shards
 from jobs.sources.queries import read_qrels, read_queries
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 
 _EVERY_ROW, _ANCHORS = 1_000_000, 4_000
 
@@ -41,7 +40,7 @@ def subject(folder: Path, artefact: str, judged: bool, **advising: Any) -> Subje
         | (tables if judged else {})
     )
     adaptor = load(artefact)
-    shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
+    shards = open_source(config.source).shards()
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else None
     return Subject(config, adaptor, adaptor.dims, shards, queries, qrels)

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from jobs.commits.work_items import WorkItem, plan
+from jobs.commits.work_items import Planner, WorkItem
 from jobs.config.commands import CompressConfig
-from jobs.sources.parquet import list_shards
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 from tests.benchmarks.sources import SourceShape, make_adaptor, make_source
 
 Run = dict[str, Any]
@@ -71,8 +71,9 @@ def object_store_bytes(addresses: list[Address]) -> int:
 
 def run(config: CompressConfig, items: tuple[WorkItem, ...], cores: list[int]) -> Run:
     """Do the work items on such a cluster with as many workers as it has cores."""
-    from jobs.compress.worker import item_to_json, stream_results
+    from jobs.compress.worker import stream_results
 
+    descriptor = TypeAdapter(WorkItem)
     with raylets(cores) as addresses:
         before = object_store_bytes(addresses)
         began, first, seconds, sizes = time.monotonic(), 0.0, [], []
@@ -82,7 +83,7 @@ def run(config: CompressConfig, items: tuple[WorkItem, ...], cores: list[int]) -
             now = time.monotonic()
             first = first or now - result.seconds
             seconds.append(result.seconds)
-            sizes.append(len(item_to_json(result.item)) * 2 + len(result.record.to_json()))
+            sizes.append(len(descriptor.dump_json(result.item)) * 2 + len(result.record.to_json()))
         end = time.monotonic()
         stored = object_store_bytes(addresses) - before
     even = sum(seconds) / sum(cores)
@@ -131,8 +132,9 @@ def main() -> None:
                     "cluster": {"workers": sum(cores)},
                 }
             )
-            shards = list_shards(open_objects(config.source.uri, config.source.filesystem))
-            runs.append(run(config, plan(shards, [], (), {}, config.reading.split_bytes).todo, cores))
+            planner = Planner(config.reading.split_bytes, ".parquet")
+            work = planner.plan(open_source(config.source).shards(), [], (), {})
+            runs.append(run(config, work.todo, cores))
             print("; ".join(f"{key} {value}" for key, value in runs[-1].items()), flush=True)
     print(f"a second raylet: {runs[1]['makespan_seconds'] / runs[2]['makespan_seconds']:.2f} times as fast")
     if given.json:

@@ -22,17 +22,18 @@ import ray.data  # noqa: F401 - as in the actors, where Ray's extension types ar
 from adaptor.artefact import from_files
 from adaptor.errors import InputError, RunError
 from adaptor.identity import DOCUMENT, FILES, IDENTITY, PCA, WEIGHTS
-from jobs.commits.ledger import Record, list_names, read_record
+from jobs.commits.ledger import LedgerRecord, list_names, read_record
 from jobs.commits.output_version import DESCRIPTION, check_description, claim, describe
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.loader import SCHEMAS, load
 from jobs.config.sections import FilesystemOptions, SourceSection
-from jobs.sources.parquet import Shard, read_footer
+from jobs.sources.columns import describe_vectors
+from jobs.sources.source import Shard, open_source
 from jobs.storage.open import open_objects
-from jobs.verify.context import Task
+from jobs.verify.context import ItemTask
 from jobs.verify.item import check_item
-from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, table
+from tests.jobs.compress.workplace import Workplace, table
 from tests.jobs.zoo.bad_rows import bad_rows
 from tests.jobs.zoo.damaged_files import damaged_files
 from tests.jobs.zoo.kinds import encoded
@@ -51,7 +52,7 @@ class Targets:
         self._folder = folder
         self._place = Workplace(folder)
         self._place.put("seed.parquet", table(12, 1))
-        self._source = open_objects(str(self._place.source), FilesystemOptions())
+        self._source_files = open_objects(str(self._place.source), FilesystemOptions())
 
     def run(self, name: str, content: bytes) -> None:
         """Give the bytes to a target. What comes out of here is a defect."""
@@ -102,13 +103,13 @@ class Targets:
         bad = next(kind for kind in bad_rows() if kind.name == "row with NaN")
         bad.make(self._place.source / "bad.parquet")
         config, there = self._place.config(), self._place.output_version()
-        claim(there, describe(config.source, self._place.adaptor, OUTPUT_DIM, config.output))
+        claim(there, describe(config.source, self._place.adaptor, config.output))
         for key in ("seed.parquet", "bad.parquet"):
             self._compressor.compress(self._item(key))
         return there
 
     @cached_property
-    def _records(self) -> dict[str, Record]:
+    def _records(self) -> dict[str, LedgerRecord]:
         found = (read_record(self._compressed, name) for name in list_names(self._compressed))
         return {record.shard: record for record in found}
 
@@ -117,16 +118,17 @@ class Targets:
         return self._place.adaptor.to_files()
 
     def _item(self, key: str) -> WorkItem:
-        info = self._source.stat(key)
+        info = self._source_files.stat(key)
         assert info is not None
         return WorkItem(Shard(info.key, info.size, info.version), None, info.size)
 
     def _footer(self, content: bytes) -> None:
-        self._source.put("fuzzed.parquet", content)
-        read_footer(self._source, self._item("fuzzed.parquet").shard, SourceSection(uri=str(self._place.source)))
+        self._source_files.put("fuzzed.parquet", content)
+        section = SourceSection(uri=str(self._place.source))
+        describe_vectors(open_source(section), self._item("fuzzed.parquet").shard, section)
 
     def _shard(self, content: bytes) -> None:
-        self._source.put("fuzzed.parquet", content)
+        self._source_files.put("fuzzed.parquet", content)
         self._compressor.compress(self._item("fuzzed.parquet"))
 
     def _output(self, content: bytes) -> None:
@@ -139,20 +141,20 @@ class Targets:
         record = dataclasses.replace(self._records["bad.parquet"], quarantine_sha256=digest)
         self._check(self._item("bad.parquet").quarantine, content, record)
 
-    def _check(self, key: str, content: bytes, record: Record) -> None:
+    def _check(self, key: str, content: bytes, record: LedgerRecord) -> None:
         self._compressed.put(key, content)
         rows = range(min(record.rows_out, 3))
-        check_item(self._place.verify_config().model_dump_json(), Task(record, True, rows, True))
+        check_item(self._place.verify_config().model_dump_json(), ItemTask(record, True, rows, True))
 
     def _record(self, content: bytes) -> None:
         with suppress(InputError):
-            Record.from_json(content)
+            LedgerRecord.from_json(content)
         with suppress(ValueError, AttributeError, TypeError):  # past the checksum: whoever forges a record knows how
             fields = json.loads(content)
             fields.pop("checksum", None)
             checksum = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
             content = json.dumps(fields | {"checksum": checksum}).encode()
-        Record.from_json(content)
+        LedgerRecord.from_json(content)
 
     def _artefact(self, content: bytes) -> None:
         """The first byte says which of its files the others are."""
@@ -166,7 +168,7 @@ class Targets:
     def _description(self, content: bytes) -> None:
         self._compressed.put(DESCRIPTION, content)
         config = self._place.config()
-        check_description(self._compressed, describe(config.source, self._place.adaptor, OUTPUT_DIM, config.output))
+        check_description(self._compressed, describe(config.source, self._place.adaptor, config.output))
 
     def _config(self, content: bytes) -> None:
         path = self._folder / "config.yaml"

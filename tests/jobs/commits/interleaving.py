@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from adaptor.errors import InputError, RunError
-from jobs.commits.commit import ScratchFile, commit_item
-from jobs.commits.ledger import Record
+from jobs.commits.commit import FinishedItem, commit_item
+from jobs.commits.ledger import LedgerRecord
 from jobs.commits.work_items import WorkItem
-from jobs.config.sections import FilesystemOptions
-from jobs.outputs.parquet import Written
+from jobs.config.sections import FilesystemOptions, SourceSection
+from jobs.outputs.output_format import Written
+from jobs.sources.parquet import ParquetSource
+from jobs.sources.source import Source
 from jobs.storage.objects import AbsentError, Objects
 from jobs.storage.s3 import S3Objects
 
@@ -127,9 +129,19 @@ class Requested(S3Objects):
         return content
 
 
-def places(asked: Tape | Direct) -> tuple[Objects, Objects]:
-    """Source and output_version."""
-    return Requested("source", asked), Requested("output_version", asked)
+class RequestedSource(ParquetSource):
+    """The Parquet source with its requests going to a tape or a world."""
+
+    _SECTION = SourceSection(uri="s3://bucket/source")
+
+    def __init__(self, asked: Tape | Direct) -> None:
+        super().__init__(self._SECTION, "source")
+        self._objects = Requested("source", asked)
+
+
+def places(asked: Tape | Direct) -> tuple[Source, Objects]:
+    """Source and output version."""
+    return RequestedSource(asked), Requested("output_version", asked)
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,7 @@ class Commit:
     def run(self, asked: Tape | Direct) -> None:
         """Commit it with the code of the product."""
         output, rejected = self._file(self.content), None if self.rejected is None else self._file(self.rejected)
-        commit_item(places(asked), self.item, output, rejected, self.record)
+        commit_item(*places(asked), FinishedItem(self.item, output, rejected, self.record))
 
     def next_request(self, answers: tuple[Answer, ...]) -> Request | None:
         """What it asks after these answers; None when it is through, its shard has changed, or others disturbed it."""
@@ -160,12 +172,12 @@ class Commit:
         return None
 
     @property
-    def record(self) -> Record:
+    def record(self) -> LedgerRecord:
         """The record that it wants to stand."""
         shard = self.item.shard
         digest = hashlib.sha256(self.content).hexdigest()
         aside = None if self.rejected is None else hashlib.sha256(self.rejected).hexdigest()
-        return Record(
+        return LedgerRecord(
             shard=shard.key,
             size=shard.size,
             version=shard.version,
@@ -185,8 +197,8 @@ class Commit:
             versions={},
         )
 
-    def _file(self, content: bytes) -> ScratchFile:
+    def _file(self, content: bytes) -> Written:
         path = self.scratch / etag(content)
         if not path.exists():
             path.write_bytes(content)
-        return ScratchFile(path, Written(1, len(content), hashlib.sha256(content).hexdigest()))
+        return Written(path, 1, len(content), hashlib.sha256(content).hexdigest())

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import pytest
 
 from jobs.commits import commit as product
-from jobs.commits.ledger import Record, commit, list_names, output_keys, quarantine_keys, read_record
-from jobs.commits.work_items import Plan, WorkItem, orphans, plan
-from jobs.outputs.parquet import Written, publish
-from jobs.sources.parquet import Shard, list_shards
+from jobs.commits.ledger import LedgerRecord, commit, list_names, output_keys, quarantine_keys, read_record
+from jobs.commits.work_items import Planner, WorkItem, WorkPlan, orphans
+from jobs.outputs.output_format import Written
+from jobs.outputs.publish import publish
+from jobs.sources.source import Shard
 from jobs.storage.objects import ObjectInfo, Objects
 from tests.jobs.commits import interleaving
 from tests.jobs.commits.interleaving import Answer, Commit, Direct, Request, Tape, World, etag, perform, places
@@ -108,12 +109,12 @@ class Explorer:
         return len({commit.content for commit in self.commits if commit.item == self.commits[0].item}) > 1
 
 
-def planned(world: World) -> tuple[Plan, Direct]:
+def planned(world: World) -> tuple[WorkPlan, Direct]:
     """What a driver that starts now finds to do."""
     direct = Direct(world)
     source, output_version = places(direct)
-    recorded = list_names(output_version)
-    return plan(list_shards(source), recorded, set(output_keys(output_version)), {}, 1 << 40), direct
+    outputs = set(output_keys(output_version, ".parquet"))
+    return Planner(1 << 40, ".parquet").plan(source.shards(), list_names(output_version), outputs, {}), direct
 
 
 def truthful(world: World) -> bool:
@@ -135,7 +136,7 @@ def run_again(world: World, scratch: Path, rejected: bytes | None = None) -> Wor
     """An undisturbed run, which tidies up at its end."""
     work, direct = planned(world)
     output_version = places(direct)[1]
-    files = {*output_keys(output_version), *quarantine_keys(output_version)}
+    files = {*output_keys(output_version, ".parquet"), *quarantine_keys(output_version)}
     for todo in work.todo:
         Commit(todo, rows(world[SOURCE]), scratch, rejected).run(direct)
     current = {key for item in (*work.todo, *work.done) for key in (item.output, item.quarantine)}
@@ -259,8 +260,8 @@ def test_a_worker_that_sleeps_harms_nothing_on_ceph(tmp_path: Path) -> None:
 def _without_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that slept through a change of its shard puts its old rows over the new ones, and dies."""
 
-    def publish_anyway(output_version: Objects, key: str, path: Path, written: Written, _seen: object) -> bool:
-        publish(output_version, key, path, written)
+    def publish_anyway(output_version: Objects, key: str, written: Written, _seen: object) -> bool:
+        publish(output_version, key, written)
         return True
 
     monkeypatch.setattr(product, "publish_over", publish_anyway)
@@ -268,15 +269,15 @@ def _without_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _with_the_record_first(monkeypatch: pytest.MonkeyPatch) -> None:
     run, publish_over = Commit.run, vars(product)["publish_over"]
-    records: list[Record] = []
+    records: list[LedgerRecord] = []
 
     def run_with(self: Commit, asked: Tape | Direct) -> None:
         records.append(self.record)
         run(self, asked)
 
-    def publish_late(output_version: Objects, key: str, path: Path, written: Written, seen: ObjectInfo | None) -> bool:
+    def publish_late(output_version: Objects, key: str, written: Written, seen: ObjectInfo | None) -> bool:
         commit(output_version, records[-1])
-        return bool(publish_over(output_version, key, path, written, seen))
+        return bool(publish_over(output_version, key, written, seen))
 
     monkeypatch.setattr(Commit, "run", run_with)
     monkeypatch.setattr(product, "publish_over", publish_late)

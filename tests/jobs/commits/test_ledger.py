@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import Record, RowGroups, commit, list_names, read_record, retire
+from jobs.commits.ledger import LedgerRecord, commit, list_names, read_record, retire
+from jobs.commits.names import RowGroups
 from jobs.config.sections import FilesystemOptions
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
-RECORD = Record(
+RECORD = LedgerRecord(
     shard="sub/ü.parquet",
     size=100,
     version="v1",
@@ -37,12 +38,12 @@ RECORD = Record(
 
 @pytest.fixture
 def objects(tmp_path: Path) -> Objects:
-    """An empty output_version."""
+    """An empty output version."""
     return open_objects(str(tmp_path), FilesystemOptions())
 
 
 @pytest.mark.parametrize("record", [RECORD, replace(RECORD, row_groups=None, quarantine=None, duplicate_ids=4)])
-def test_a_record_is_found_by_name_and_reads_back(objects: Objects, record: Record) -> None:
+def test_a_record_is_found_by_name_and_reads_back(objects: Objects, record: LedgerRecord) -> None:
     assert commit(objects, record)
     objects.put("_ledger/notes.txt", b"not a record")
     assert list_names(objects) == [record.name]
@@ -91,19 +92,20 @@ def test_a_damaged_record_is_named(objects: Objects, content: bytes) -> None:
         {"rows_quarantined": -1},
         {"output": None},
         {"quarantine": 3},
+        {"versions": {"numpy": 2}},
         {"row_groups": {"start": 5, "stop": 2, "total": 8}},
         {"row_groups": {"start": "0", "stop": 2, "total": 8}},
     ],
 )
 def test_a_record_with_fields_of_another_type_is_damaged(changed: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="is not a record of this version"):
-        Record.from_json(replace(RECORD, **changed).to_json())
+        LedgerRecord.from_json(replace(RECORD, **changed).to_json())
 
 
 def test_a_record_that_says_something_else_is_damaged() -> None:
     content = RECORD.to_json().replace(b'"numpy": "2"', b'"numpy": "3"')
     with pytest.raises(InputError, match="not that of its content"):
-        Record.from_json(content)
+        LedgerRecord.from_json(content)
 
 
 def test_a_record_under_another_name_is_refused(objects: Objects) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from jobs.commits.ledger import list_names, output_keys, read_record
-from jobs.commits.work_items import Plan, WorkItem, plan
-from jobs.sources.parquet import Shard
+from jobs.commits.work_items import Planner, WorkItem, WorkPlan
+from jobs.sources.source import Shard
 from tests.jobs.commits.interleaving import Answer, Commit, Direct, Request, World, etag, perform, places
 
 SHARDS = ("a", "b/c")
@@ -131,11 +131,12 @@ class LedgerMachine(RuleBasedStateMachine):
         sources = sorted((key, content) for key, content in self.world.items() if key.startswith("source/"))
         return [Shard(key.removeprefix("source/"), len(content), etag(content)) for key, content in sources]
 
-    def _plan(self, unseen: frozenset[str]) -> Plan:
-        """What a driver finds to do that does not see these objects of the output_version."""
+    def _plan(self, unseen: frozenset[str]) -> WorkPlan:
+        """What a driver finds to do that does not see these objects of the output version."""
         seen = {key: content for key, content in self.world.items() if key not in unseen}
         output_version = places(Direct(seen))[1]
-        return plan(self._shards(), list_names(output_version), set(output_keys(output_version)), {}, 1 << 40)
+        outputs = set(output_keys(output_version, ".parquet"))
+        return Planner(1 << 40, ".parquet").plan(self._shards(), list_names(output_version), outputs, {})
 
 
 TestLedger = LedgerMachine.TestCase

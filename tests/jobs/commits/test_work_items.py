@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import RecordName, RowGroups, output_key, quarantine_key, record_name, source_keys
-from jobs.commits.work_items import Plan, orphans, plan, undecided
-from jobs.sources.parquet import Footer, Shard
+from jobs.commits.names import RecordName, RowGroups, output_key, quarantine_key, record_name, source_keys
+from jobs.commits.work_items import Planner, WorkPlan, orphans, undecided
+from jobs.sources.source import Shard, ShardInfo
 
 Cut = dict[str, tuple[int, ...]]  # shard key → bytes of its row groups
 
@@ -22,14 +22,14 @@ def shards_of(cut: Cut, version: str = "1") -> list[Shard]:
     return [Shard(key, sum(sizes), version) for key, sizes in sorted(cut.items())]
 
 
-def make(shards: Sequence[Shard], cut: Cut, recorded: Sequence[RecordName], outputs: set[str], split: int) -> Plan:
-    """Plan as compress does: footers only of those shards that need one."""
+def make(shards: Sequence[Shard], cut: Cut, recorded: Sequence[RecordName], outputs: set[str], split: int) -> WorkPlan:
+    """Plan as compress does: only those shards are described that need it."""
     needed = {shard.key for shard in undecided(shards, recorded, split)}
-    footers = {key: Footer(0, (0,) * len(cut[key]), cut[key], pa.schema([])) for key in needed}
-    return plan(shards, recorded, outputs, footers, split)
+    described = {key: ShardInfo(0, (0,) * len(cut[key]), cut[key], pa.schema([])) for key in needed}
+    return Planner(split, ".parquet").plan(shards, recorded, outputs, described)
 
 
-def covers(work: Plan, cut: Cut) -> bool:
+def covers(work: WorkPlan, cut: Cut) -> bool:
     """Whether done and to-do hold each row group of each shard exactly once."""
     groups: dict[str, list[int]] = {key: [] for key in cut}
     for item in (*work.todo, *work.done):
@@ -121,11 +121,13 @@ def test_a_redone_run_does_not_strike_off_its_neighbours() -> None:
         assert item.stale_records == (item.record.key,)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".other"])
 @pytest.mark.parametrize("key", ["a.parquet", "b/c.rg00000-00003.parquet", "d.rg1.parquet"])
-def test_the_source_of_an_output_is_known_by_its_key(key: str) -> None:
+def test_the_source_of_an_output_is_known_by_its_key(key: str, suffix: str) -> None:
     for run in (None, RowGroups(0, 3, 9), RowGroups(100_000, 200_000, 200_000)):
-        assert key in source_keys(output_key(key, run))
-        assert key in source_keys(quarantine_key(output_key(key, run), "0123456789abcdef"))
+        output = output_key(key, run, suffix)
+        assert key in source_keys(output, suffix)
+        assert key in source_keys(quarantine_key(output, suffix, "0123456789abcdef"), suffix)
 
 
 def test_keys_that_would_meet_are_refused() -> None:
@@ -140,5 +142,6 @@ def test_orphans_are_outputs_that_nothing_accounts_for() -> None:
 
 
 def test_output_keys_follow_the_shards() -> None:
-    assert output_key("x/y.parquet", None) == "data/x/y.parquet"
-    assert output_key("x/y.parquet", RowGroups(3, 16, 20)) == "data/x/y.rg00003-00016.parquet"
+    assert output_key("x/y.parquet", None, ".parquet") == "data/x/y.parquet"
+    assert output_key("x/y.parquet", RowGroups(3, 16, 20), ".parquet") == "data/x/y.rg00003-00016.parquet"
+    assert output_key("x/y.parquet", None, ".other") == "data/x/y.parquet.other"

@@ -12,13 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import LEDGER
-from jobs.commits.work_items import Plan, WorkItem
+from jobs.commits.names import LEDGER
+from jobs.commits.work_items import WorkItem, WorkPlan
 from jobs.compress.report import Totals, report, summary
 from jobs.compress.shard import ShardCompressor
-from jobs.sources.parquet import list_shards
-from jobs.storage.objects import Objects
-from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace, lists, table, vectors
 
 SET_ASIDE: dict[str, Any] = {"reading": {"bad_rows": "quarantine"}}
@@ -111,7 +108,7 @@ def test_a_shard_that_changes_while_it_is_read_is_not_committed(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compressor = ShardCompressor(workplace.config())
-    planned = list_shards(shards_of(workplace))[0]
+    planned = workplace.shards()[0]
     workplace.put("a.parquet", table(25, seed=99))
     with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
         compressor.compress(WorkItem(planned, None, planned.size))
@@ -125,23 +122,24 @@ def test_a_sparing_attempt_reads_the_smallest_batches_and_writes_the_same(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workplace.put("a.parquet", table(9000, seed=1), row_group_rows=9000)
-    item = WorkItem(list_shards(shards_of(workplace))[0], None, 1)
-    asked: list[int] = []
-
-    def noted(*arguments: Any, **options: Any) -> Any:
-        asked.append(arguments[3]())
-        return read_batches(*arguments, **options)
-
-    monkeypatch.setattr("jobs.compress.shard.read_batches", noted)
+    item = WorkItem(workplace.shards()[0], None, 1)
     compressor = ShardCompressor(workplace.config(reading={"batch_rows": 9000}))
+    asked: list[tuple[int, bool]] = []
+    read = compressor.context.source.read
+
+    def noted(*arguments: Any, plain: bool) -> Any:
+        asked.append((arguments[2](), plain))
+        return read(*arguments, plain=plain)
+
+    monkeypatch.setattr(compressor.context.source, "read", noted)
     record = compressor.compress(item)
     compressor.low_memory = True
     assert compressor.compress(item) == record
-    assert asked == [12_288, 4096]
+    assert asked == [(12_288, False), (4096, True)]
 
 
 def test_two_attempts_at_one_item_are_harmless(workplace: Workplace) -> None:
-    planned = list_shards(shards_of(workplace))[0]
+    planned = workplace.shards()[0]
     item = WorkItem(planned, None, planned.size)
     first = ShardCompressor(workplace.config()).compress(item)
     content = workplace.bytes_below("data/", LEDGER)
@@ -151,12 +149,6 @@ def test_two_attempts_at_one_item_are_harmless(workplace: Workplace) -> None:
     workplace.output_version().put(first.name.key, other.to_json())
     assert ShardCompressor(workplace.config()).compress(item) == first
     assert workplace.bytes_below("data/", LEDGER) == content
-
-
-def shards_of(workplace: Workplace) -> Objects:
-    """The source, opened."""
-    section = workplace.config().source
-    return open_objects(section.uri, section.filesystem)
 
 
 def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplace) -> None:
@@ -174,12 +166,12 @@ def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplac
     totals = Totals()
     for _ in range(2):
         totals.add(_item(workplace, "a.parquet"), record, {})
-    nothing = Plan((_item(workplace, "a.parquet"),), (), (), ())
+    nothing = WorkPlan((_item(workplace, "a.parquet"),), (), (), ())
     assert summary(nothing, totals)["values_clipped"] == 2 * record.values_clipped
-    assert f"{2 * record.values_clipped} numbers beyond ±65,504" in report("place", nothing, totals, [], 1.0)
+    said = report("place", nothing, totals, [], 1.0)
+    assert f"{2 * record.values_clipped} numbers beyond what the encoding holds" in said
 
 
 def _item(workplace: Workplace, key: str) -> WorkItem:
-    source = workplace.config().source
-    (shard,) = (found for found in list_shards(open_objects(source.uri, source.filesystem)) if found.key == key)
+    (shard,) = (shard for shard in workplace.shards() if shard.key == key)
     return WorkItem(shard, None, shard.size)

@@ -9,21 +9,21 @@ import pytest
 from botocore.exceptions import ClientError
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import LEDGER, list_names, output_keys
-from jobs.commits.work_items import Plan, WorkItem, plan
+from jobs.commits.ledger import list_names, output_keys
+from jobs.commits.names import LEDGER
+from jobs.commits.work_items import Planner, WorkItem, WorkPlan
 from jobs.compress.shard import ShardCompressor
-from jobs.sources.parquet import list_shards, unchanged
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 from jobs.storage.s3_errors import translated
 from tests.jobs.compress.workplace import Workplace
 
 CENTURY = 100 * 365 * 86_400
 
 
-def _planned(place: Workplace) -> Plan:
-    source, there = place.config().source, place.output_version()
-    shards = list_shards(open_objects(source.uri, source.filesystem))
-    return plan(shards, list_names(there), set(output_keys(there)), {}, 1 << 40)
+def _planned(place: Workplace) -> WorkPlan:
+    there = place.output_version()
+    outputs = set(output_keys(there, ".parquet"))
+    return Planner(1 << 40, ".parquet").plan(place.shards(), list_names(there), outputs, {})
 
 
 def _compress(place: Workplace, items: tuple[WorkItem, ...]) -> None:
@@ -44,9 +44,8 @@ def test_a_shard_that_changes_into_the_past_or_future_is_noticed(workplace: Work
     os.utime(shard, (now, now + second))
     (todo,) = _planned(workplace).todo
     assert (todo.shard.key, len(todo.stale_records)) == ("a.parquet", 1)
-    source = workplace.config().source
     with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
-        unchanged(open_objects(source.uri, source.filesystem), planned)
+        open_source(workplace.config().source).check_unchanged(planned)
 
 
 def test_machines_whose_clocks_disagree_write_the_same(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:

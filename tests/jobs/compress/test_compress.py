@@ -16,7 +16,7 @@ import pytest
 
 from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
-from jobs.commits.ledger import LEDGER
+from jobs.commits.names import LEDGER
 from jobs.commits.output_version import check_apart
 from jobs.config.commands import CompressOutputSection
 from jobs.config.sections import SourceSection
@@ -190,7 +190,7 @@ def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
     assert len(written) == 2
 
 
-def test_generations_stand_side_by_side_and_keep_their_settings(workplace: Workplace) -> None:
+def test_output_versions_stand_side_by_side_and_keep_their_settings(workplace: Workplace) -> None:
     workplace.compress()
     first = workplace.output_version().uri
     workplace.set_adaptor(seed=3)

@@ -16,14 +16,13 @@ import psutil
 import pytest
 
 from jobs.commits.failures import FAILED, Cause, Tried, note_attempts, noted_attempts
-from jobs.commits.ledger import LEDGER, Record
+from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import LEDGER
 from jobs.commits.output_version import claim, describe
 from jobs.commits.work_items import WorkItem
 from jobs.compress.attempts import Attempts, Begun
 from jobs.compress.shard import ShardCompressor
 from jobs.compress.worker import CompressShards
-from jobs.sources.parquet import list_shards
-from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, table
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -48,10 +47,10 @@ def test_a_killed_actor_costs_one_attempt(workplace: Workplace, tmp_path: Path, 
     mark = str(tmp_path / "killed")
 
     class Dying(CompressShards):
-        def compress(self, item: WorkItem) -> Record:
+        def compress(self, item: WorkItem) -> LedgerRecord:
             import jobs.commits.commit as committing
 
-            def die(*_: object) -> Record:
+            def die(*_: object) -> LedgerRecord:
                 Path(mark).touch()
                 os.kill(os.getpid(), signal.SIGKILL)
                 raise AssertionError
@@ -76,7 +75,7 @@ def summary(workplace: Workplace) -> dict[str, Any]:
 
 def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     class Poisoned(CompressShards):
-        def compress(self, item: WorkItem) -> Record:
+        def compress(self, item: WorkItem) -> LedgerRecord:
             if item.shard.key == "sub/b.parquet":
                 os._exit(1)
             return super().compress(item)
@@ -103,18 +102,15 @@ def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
     workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, there, tried = workplace.config(), workplace.output_version(), tmp_path / "tried"
-    claim(there, describe(config.source, workplace.adaptor, config.output.dim, config.output))
-    items = [
-        WorkItem(shard, None, shard.size)
-        for shard in list_shards(open_objects(config.source.uri, config.source.filesystem))
-    ]
+    claim(there, describe(config.source, workplace.adaptor, config.output))
+    items = [WorkItem(shard, None, shard.size) for shard in workplace.shards()]
     ShardCompressor(config).compress(items[1])
     there.delete(items[1].output)  # its record stands, but is not to be relied on
     note_attempts(there, items[2].record, Tried(1, 0))  # by a run whose driver died
     monkeypatch.setattr("jobs.compress.worker.blocks", lambda items, *_: [list(items)])
 
     class Poisoned(CompressShards):
-        def compress(self, item: WorkItem) -> Record:
+        def compress(self, item: WorkItem) -> LedgerRecord:
             with open(tried, "a") as file:
                 file.write(f"{item.shard.key} {[*noted_attempts(there).values()]}\n")
             if item.shard.key == "sub/c.parquet":
@@ -133,15 +129,15 @@ def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
 def test_a_shard_that_takes_the_driver_down_is_given_up_in_the_end(workplace: Workplace) -> None:
     """The first attempt kills its worker, every later one the driver, too."""
     config, there = workplace.config(reading={"attempts": 3}), workplace.output_version()
-    claim(there, describe(config.source, workplace.adaptor, config.output.dim, config.output))
-    shard = list_shards(open_objects(config.source.uri, config.source.filesystem))[0]
+    claim(there, describe(config.source, workplace.adaptor, config.output))
+    shard = workplace.shards()[0]
     item, begun_by_runs = WorkItem(shard, None, shard.size), []
 
     class Death(BaseException):
         pass
 
     class Deadly(CompressShards):
-        def compress(self, item: WorkItem) -> Record:
+        def compress(self, item: WorkItem) -> LedgerRecord:
             raise Death
 
     worker, outcome = Deadly(config.model_dump_json(), None), None
@@ -164,7 +160,7 @@ def test_a_shard_that_takes_the_driver_down_is_given_up_in_the_end(workplace: Wo
 @pytest.mark.parametrize("how", ["asleep", pytest.param("stopped", marks=pytest.mark.slow)])
 def test_a_shard_that_hangs_is_timed_out_and_the_others_finish(workplace: Workplace, how: str) -> None:
     class Hanging(CompressShards):
-        def compress(self, item: WorkItem) -> Record:
+        def compress(self, item: WorkItem) -> LedgerRecord:
             if item.shard.key == "sub/b.parquet":
                 if how == "stopped":
                     os.kill(os.getpid(), signal.SIGSTOP)

@@ -19,7 +19,7 @@ from jobs.compress.metrics import Metrics
 from jobs.compress.worker import Result
 from jobs.runtime.json_logs import JsonFormatter, job_id
 from jobs.runtime.progress import Progress
-from jobs.sources.parquet import Shard
+from jobs.sources.source import Shard
 from tests.jobs.compress.workplace import Workplace, table
 
 
@@ -74,7 +74,7 @@ def test_a_run_tells_what_became_of_each_shard(workplace: Workplace, capsys: pyt
     assert done == {"a.parquet": 25, "sub/b.parquet": 31, "sub/c.parquet": 3}
     summary = json.loads(workplace.output_version().read("summary.json"))
     assert summary["job"] == job_id()
-    assert summary["worker_seconds"].keys() == {"shorten", "commit"}
+    assert summary["worker_seconds"].keys() == {"transform", "commit"}
     broken.unlink()
     workplace.put("new.parquet", table(7, seed=3))
     assert workplace.compress() == 0

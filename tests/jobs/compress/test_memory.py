@@ -13,9 +13,7 @@ from jobs.commits.work_items import WorkItem
 from jobs.compress import memory
 from jobs.compress.memory import Memory, found_limits
 from jobs.compress.shard import ShardCompressor
-from jobs.sources.parquet import list_shards
 from jobs.sources.source import Batch
-from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, table
 
 
@@ -27,19 +25,18 @@ def resident() -> int:
 def _compress(place: Workplace, name: str, held: Memory, after_batch: Any) -> tuple[list[int], dict[str, bytes]]:
     """Rows of each batch that was read, and the files that came out."""
     sections = {"output": {"uri": str(place.root / name), "row_group_rows": 5000}, "reading": {"batch_rows": 16_384}}
-    config = place.config(**sections)
-    compressor = ShardCompressor(config, held)
+    compressor = ShardCompressor(place.config(**sections), held)
     read: list[int] = []
-    validate = compressor._rejected_rows
+    validate = compressor._reasons
 
-    def judged(item: WorkItem, batch: Batch, reasons: dict[int, str]) -> dict[int, str]:
+    def judged(item: WorkItem, batch: Batch, unusable_vectors: dict[int, str]) -> dict[int, str]:
         read.append(batch.table.num_rows)
         after_batch()
-        return validate(item, batch, reasons)
+        return validate(item, batch, unusable_vectors)
 
-    compressor._rejected_rows = judged  # type: ignore[method-assign]
-    (found,) = list_shards(open_objects(config.source.uri, config.source.filesystem))
-    compressor.compress(WorkItem(found, None, found.size))
+    compressor._reasons = judged  # type: ignore[method-assign]
+    (shard,) = place.shards()
+    compressor.compress(WorkItem(shard, None, shard.size))
     return read, place.bytes_below("data/", "_ledger/", **sections)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jobs.commits.ledger import LEDGER
+from jobs.commits.names import LEDGER
 from jobs.commits.output_version import open_output_version
 from jobs.config.commands import CompressConfig
 from jobs.storage.objects import Objects
@@ -96,6 +96,6 @@ def test_two_drivers_share_a_job_on_s3(filled: Workplace, root: Path, s3: S3Serv
     config = filled.config(output=output)
     summaries = together(config, root, s3.environment)
     assert filled.compress() == 0
-    output_version = open_output_version(config.output, filled.adaptor, config.output.dim)
+    output_version = open_output_version(config.output, filled.adaptor)
     check_shared(summaries, output_version, content(filled.output_version()))
     assert open_objects(f"{bucket}/output", s3.options).abandon_uploads(older_than=-60) == 0

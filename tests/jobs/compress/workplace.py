@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 
 from adaptor.artefact import Adaptor
 from adaptor.rows import Floats
-from jobs.commits.ledger import Record, list_names, read_record
+from jobs.commits.ledger import LedgerRecord, list_names, read_record
 from jobs.commits.output_version import open_output_version
 from jobs.compress import command as compress
 from jobs.config.commands import CompressConfig, VerifyConfig
+from jobs.sources.source import Shard, open_source
 from jobs.storage.objects import Objects
 from jobs.verify import command as verify
 from tests.jobs.evaluate.inputs import make_adaptor, save_adaptor
@@ -83,6 +84,10 @@ class Workplace:
         exact: npt.NDArray[np.float64] = (np.asarray(wide, np.float64) @ linear)[:, : NARROW[0]] @ head[:, :OUTPUT_DIM]
         return exact
 
+    def shards(self) -> list[Shard]:
+        """The shards of the source as they are now."""
+        return open_source(self.config().source).shards()
+
     def put(self, key: str, content: pa.Table, row_group_rows: int = 10) -> Path:
         """Write a shard."""
         path = self.source / key
@@ -112,9 +117,9 @@ class Workplace:
     def output_version(self, **sections: Any) -> Objects:
         """The folder that such a run writes to."""
         config = self.config(**{name: part for name, part in sections.items() if name != "verification"})
-        return open_output_version(config.output, self.adaptor, config.output.dim)
+        return open_output_version(config.output, self.adaptor)
 
-    def records(self, **sections: Any) -> list[Record]:
+    def records(self, **sections: Any) -> list[LedgerRecord]:
         """All records, by output key."""
         there = self.output_version(**sections)
         return sorted((read_record(there, name) for name in list_names(there)), key=lambda record: record.output)

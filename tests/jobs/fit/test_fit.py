@@ -16,8 +16,7 @@ from adaptor.neighbours import top_k
 from adaptor.quality import overlap_at_k
 from jobs.fit import command as fit
 from jobs.fit.launch import work_folder
-from jobs.sources.parquet import list_shards
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 from tests.jobs.fit.inputs import DIM, clustered, config, query_log, source, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -165,7 +164,7 @@ def test_refused_inputs(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth", [1, 2])
 def test_no_checkpoint_is_written_behind_a_link_that_leads_out(folder: Path, tmp_path: Path, depth: int) -> None:
     settings = config(folder, tmp_path / "out")
-    name = fit._fingerprint(settings, list_shards(open_objects(str(folder), settings.source.filesystem)))
+    name = fit._fingerprint(settings, open_source(settings.source).shards())
     outside, link = tmp_path / "outside", tmp_path / "out" / "/".join(work_folder(name).split("/")[:depth])
     outside.mkdir()
     link.parent.mkdir(parents=True)

@@ -18,9 +18,8 @@ from jobs.fit.data import prepare
 from jobs.fit.labels import read_labelled
 from jobs.fit.neighbour_search import search_on
 from jobs.fit.sample import draw
-from jobs.sources.parquet import list_shards
-from jobs.sources.whole_source import read_footers
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
+from jobs.sources.whole_source import describe_all
 from tests.jobs.fit.inputs import DIM, clustered, config, source, supervision, write
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -47,13 +46,12 @@ def test_labels_move_the_relevant_documents_up(
     assert document["fallback_notes"][0] in said
 
 
-def test_labelled_documents_outside_the_sample_are_read_from_the_store(folder: Path, tmp_path: Path) -> None:
+def test_labelled_documents_outside_the_sample_are_read_from_the_source(folder: Path, tmp_path: Path) -> None:
     settings = config(
         folder, tmp_path / "out", mining={"sample_rows": 100, "search_partitions": 3}, **supervision(tmp_path)
     )
-    shards = list_shards(open_objects(str(folder), settings.source.filesystem))
-    footers = read_footers(settings.source, shards)
-    sample = draw(settings, shards, footers, DIM)
+    shards = open_source(settings.source).shards()
+    sample = draw(settings, shards, describe_all(settings.source, shards), DIM)
     assert (sample.source_rows, len(sample.vectors), len(set(sample.ids))) == (600, 100, 100)
     prepared = prepare(
         settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
@@ -88,7 +86,7 @@ def test_refused_labels(folder: Path, tmp_path: Path) -> None:
 def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:
     settings = config(folder, tmp_path / "out", training={"steps": 0, "supervised_steps": 0}, **supervision(tmp_path))
     assert fit.run(settings) == 0
-    # Without a step of the second stage the form is still the first one.
+    # Without a step of the second stage the architecture is still the first one.
     assert adaptor.load(tmp_path / "out").architecture == "orthogonal"
     judged = pq.read_table(tmp_path / "qrels.parquet")
     pq.write_table(judged.slice(0, 100), tmp_path / "qrels.parquet")
@@ -98,8 +96,8 @@ def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None
 
 def test_evidence_is_of_rows_that_no_stage_saw(folder: Path, tmp_path: Path) -> None:
     settings = config(folder, tmp_path / "out", **supervision(tmp_path))
-    shards = list_shards(open_objects(str(folder), settings.source.filesystem))
-    sample = draw(settings, shards, read_footers(settings.source, shards), DIM)
+    shards = open_source(settings.source).shards()
+    sample = draw(settings, shards, describe_all(settings.source, shards), DIM)
     prepared = prepare(
         settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
     )

@@ -9,13 +9,11 @@ import pyarrow as pa
 import pytest
 
 from adaptor.errors import InputError
-from jobs.commits.work_items import plan as subtract
+from jobs.commits.work_items import Planner
 from jobs.compress.shard import ShardCompressor
 from jobs.config.loader import load
 from jobs.config.plan import PlanConfig
 from jobs.plan import command as plan
-from jobs.sources.parquet import list_shards, read_footer
-from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, lists, table
 
 
@@ -31,7 +29,7 @@ def written(workplace: Workplace) -> dict[str, object]:
     return dict(found)
 
 
-def test_it_counts_the_store_and_foresees_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_counts_the_source_and_foresees_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     workplace = Workplace(tmp_path)
     for number, rows in enumerate((400, 300, 500)):
         workplace.put(f"{number}.parquet", table(rows, seed=number), row_group_rows=100)
@@ -47,8 +45,8 @@ def test_it_counts_the_store_and_foresees_the_output(tmp_path: Path, capsys: pyt
     assert found["shards"] == 4
     assert found["rows"] == pytest.approx(1200, abs=1 + float(str(found["rows_error"])))
     compressor = ShardCompressor(workplace.config())
-    shards = list_shards(open_objects(str(workplace.source), workplace.config().source.filesystem))
-    records = [compressor.compress(item) for item in subtract(shards, [], (), {}, 1 << 40).todo]
+    work = Planner(1 << 40, ".parquet").plan(compressor.context.source.shards(), [], (), {})
+    records = [compressor.compress(item) for item in work.todo]
     assert found["output_bytes"] == pytest.approx(sum(record.output_bytes for record in records), rel=0.25)
 
 
@@ -65,11 +63,11 @@ def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest
     for number, rows in enumerate((400, 300, 500)):
         workplace.put(f"{number}.parquet", table(rows, seed=number), row_group_rows=100)
     split = {"reading": {"split_bytes": (workplace.source / "2.parquet").stat().st_size * 2 // 3}}
-    compressor, source = ShardCompressor(workplace.config()), workplace.config().source
-    objects = open_objects(str(workplace.source), source.filesystem)
-    shards = list_shards(objects)
-    footers = {"2.parquet": read_footer(objects, shards[2], source)}
-    items = subtract(shards, [], (), footers, split["reading"]["split_bytes"]).todo
+    compressor = ShardCompressor(workplace.config())
+    source = compressor.context.source
+    shards = source.shards()
+    described = {"2.parquet": source.describe(shards[2])}
+    items = Planner(split["reading"]["split_bytes"], ".parquet").plan(shards, [], (), described).todo
     done = [item for item in items if item.shard.key == "0.parquet" or (item.row_groups and not item.row_groups.start)]
     rows_done = sum(compressor.compress(item).rows_out for item in done)
     assert plan.run(config(workplace, **split)) == 0
@@ -83,7 +81,7 @@ def test_what_is_compressed_already_is_subtracted(tmp_path: Path, capsys: pytest
     assert capsys.readouterr().out == "nothing is left to do: every shard is compressed\n"
 
 
-def test_a_described_store_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_described_source_needs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     described = {"rows": [10**6, 10**9], "dim": 16, "output_dim": 4, "payload_bytes": 20, "row_group_bytes": 200_000}
     given = {
         "describe": described,
@@ -101,7 +99,7 @@ def test_a_described_store_needs_nothing(tmp_path: Path, capsys: pytest.CaptureF
     assert "1,000,000,000" in capsys.readouterr().out
 
 
-def test_a_store_without_rows_or_shards_is_told(tmp_path: Path) -> None:
+def test_a_source_without_rows_or_shards_is_told(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
     workplace.source.mkdir()
     with pytest.raises(InputError, match=r"holds no \*\.parquet file"):
@@ -126,6 +124,6 @@ def test_a_store_without_rows_or_shards_is_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_either_a_store_or_a_description(flags: list[tuple[str, str]], problem: str) -> None:
+def test_either_a_source_or_a_description(flags: list[tuple[str, str]], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         load(PlanConfig, None, flags)

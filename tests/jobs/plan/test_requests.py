@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.adaptors import open_adaptor
-from jobs.commits.work_items import WorkItem, plan, undecided
+from jobs.commits.work_items import Planner, WorkItem, undecided
 from jobs.compress.shard import ShardCompressor
 from jobs.config.commands import CompressConfig
 from jobs.plan.requests import Requests, Traffic, count_requests
-from jobs.sources.parquet import list_shards, read_footer
+from jobs.sources.source import open_source
 from jobs.storage import s3 as objects_s3
 from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, table
@@ -47,9 +47,9 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
     for number in range(3):
         workplace.put(f"big-{number}.parquet", table(ROWS, seed=number, prefix=f"big-{number}-"), 1000)
     assert workplace.adaptor
-    source = open_objects(bucket, s3.options)
+    objects = open_objects(bucket, s3.options)
     for path in (*workplace.source.iterdir(), *(workplace.root / "adaptor").iterdir()):
-        source.put_file(str(path.relative_to(workplace.root)), path)
+        objects.put_file(str(path.relative_to(workplace.root)), path)
     section = {"filesystem": s3.options.model_dump()}
     config = CompressConfig.model_validate(
         {
@@ -60,11 +60,11 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
     )
     before = seen(s3, bucket)
 
-    source = open_objects(config.source.uri, config.source.filesystem)
-    shards = list_shards(source)
+    source = open_source(config.source)
+    shards = source.shards()
     split = max(shard.size for shard in shards) - 1  # one is split
-    footers = {shard.key: read_footer(source, shard, config.source) for shard in undecided(shards, [], split)}
-    work = plan(shards, [], (), footers, split)
+    described = {shard.key: source.describe(shard) for shard in undecided(shards, [], split)}
+    work = Planner(split, ".parquet").plan(shards, [], (), described)
     compressor = ShardCompressor(config)
     records = [compressor.compress(item) for item in work.todo]
 
@@ -74,7 +74,7 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
     assert found["list"] == expected.list - 7
     assert found["put"] == pytest.approx(expected.put - 4, rel=0.15)
     assert found["get"] == pytest.approx(expected.get - 12, rel=0.15)
-    assert expected.driver_footers == len(footers) >= 1
+    assert expected.driver_footers == len(described) >= 1
     assert open_adaptor(config.adaptor, config.source).input_dim == 12
 
 

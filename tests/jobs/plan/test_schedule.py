@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.commits.work_items import WorkItem, blocks, plan, undecided, work
+from jobs.commits.work_items import Planner, WorkItem, undecided
+from jobs.compress.blocks import blocks, work
 from jobs.plan.schedule import makespan, sorted_by_variance
-from jobs.sources.parquet import Footer, Shard
+from jobs.sources.source import Shard, ShardInfo
 
 MB, GB = 10**6, 1 << 30
 PARTS = 4096
@@ -29,11 +30,11 @@ def two_decades(count: int, smallest: int) -> list[int]:
 def planned(sizes: Sequence[int], split_bytes: int, row_group_bytes: int) -> tuple[WorkItem, ...]:
     """The work items of shards with these sizes, as compress plans them."""
     shards = [Shard(f"{number:06}.parquet", size, "1") for number, size in enumerate(sizes)]
-    footers = {}
+    described = {}
     for shard in undecided(shards, [], split_bytes):
         groups = -(-shard.size // row_group_bytes)
-        footers[shard.key] = Footer(0, (0,) * groups, (row_group_bytes,) * groups, pa.schema([]))
-    return plan(shards, [], (), footers, split_bytes).todo
+        described[shard.key] = ShardInfo(0, (0,) * groups, (row_group_bytes,) * groups, pa.schema([]))
+    return Planner(split_bytes, ".parquet").plan(shards, [], (), described).todo
 
 
 @pytest.mark.parametrize(

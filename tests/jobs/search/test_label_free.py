@@ -8,12 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from adaptor.settings import Metric
-from jobs.config.sections import FilesystemOptions, SourceSection
+from jobs.config.sections import SourceSection
 from jobs.search.label_free import geometry_scores
 from jobs.search.methods import shorten
 from jobs.search.source_search import Search, search_shards
-from jobs.sources.parquet import list_shards
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 from tests.jobs.evaluate.inputs import make_adaptor, save_source
 
 DIM, DIMS = 10, (2, 4, 10)
@@ -36,7 +35,7 @@ def test_overlap_and_distances_equal_their_definitions(tmp_path: Path, metric: M
     adaptor = make_adaptor(vectors, DIMS, metric)
     source = SourceSection(uri=save_source(tmp_path, vectors, 2), metric=metric)
     search = Search(source, adaptor.to_files(), DIMS, queries, None, (), 100)
-    shards = list(enumerate(list_shards(open_objects(source.uri, FilesystemOptions()))))
+    shards = list(enumerate(open_source(source).shards()))
     scores = geometry_scores(search, adaptor, search_shards(search, shards))
 
     full = similarities(queries, vectors, metric)
@@ -61,7 +60,7 @@ def test_a_store_smaller_than_the_lists_is_judged_on_what_it_has(tmp_path: Path)
     adaptor = make_adaptor(vectors, DIMS)
     source = SourceSection(uri=save_source(tmp_path, vectors, 1))
     search = Search(source, adaptor.to_files(), DIMS, vectors, np.arange(4), (), 100)
-    shards = list(enumerate(list_shards(open_objects(source.uri, FilesystemOptions()))))
+    shards = list(enumerate(open_source(source).shards()))
     scores = geometry_scores(search, adaptor, search_shards(search, shards))
     for column, by_metric in scores.items():
         assert all(np.isfinite(numbers).all() and len(numbers) == 4 for numbers in by_metric.values()), column

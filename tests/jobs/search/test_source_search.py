@@ -12,13 +12,12 @@ from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.settings import Metric
-from jobs.config.sections import FilesystemOptions, SourceSection
+from jobs.config.sections import SourceSection
 from jobs.search import source_search as source_search
 from jobs.search.methods import ORIGINAL, Column, methods, shorten
 from jobs.search.source_search import SHARD_STRIDE, Found, Search, join, search_shards
 from jobs.search.tasks import cut_runs
-from jobs.sources.parquet import Shard, list_shards
-from jobs.storage.open import open_objects
+from jobs.sources.source import Shard, open_source
 from tests.jobs.evaluate.inputs import make_adaptor, save_source, save_vectors
 
 DIM, DIMS = 12, (3, 5, 12)
@@ -57,7 +56,7 @@ def new_search(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None 
 
 
 def search(spec: Search, runs: int = 1, backwards: bool = False) -> Found:
-    placed = list(enumerate(list_shards(open_objects(spec.source.uri, FilesystemOptions()))))
+    placed = list(enumerate(open_source(spec.source).shards()))
     parts = [search_shards(spec, [placed[i] for i in cut]) for cut in np.array_split(np.arange(len(placed)), runs)]
     parts = parts[::-1] if backwards else parts
     found = parts[0]
@@ -195,7 +194,7 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path, monkeypa
 def test_a_shard_that_changes_is_refused(tmp_path: Path) -> None:
     vectors = some_vectors(20)
     uri = save_source(tmp_path, vectors, 1)
-    (shard,) = list_shards(open_objects(uri, FilesystemOptions()))
+    (shard,) = open_source(SourceSection(uri=uri)).shards()
     save_source(tmp_path, vectors[::-1], 1)
     with pytest.raises(InputError, match=r"part-000\.parquet changed while it was read"):
         search_shards(new_search(uri, make_adaptor(vectors, DIMS), vectors[:2]), [(0, shard)])

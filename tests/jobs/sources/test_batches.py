@@ -14,22 +14,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.sections import FilesystemOptions
-from jobs.sources.parquet import Shard, list_shards
-from jobs.sources.source import Batch
-from jobs.storage.objects import Objects
+from jobs.config.sections import SourceSection
+from jobs.sources.source import Batch, Shard, Source, open_source
 from jobs.storage.open import open_objects
 from tests.jobs.sources.parquet_files import table, vectors, write
 from tests.s3_server import S3Server
 
 
-def _open(folder: Path) -> tuple[Objects, Shard]:
-    objects = open_objects(str(folder), FilesystemOptions())
-    return objects, list_shards(objects)[0]
+def _open(folder: Path) -> tuple[Source, Shard]:
+    source = open_source(SourceSection(uri=str(folder)))
+    return source, source.shards()[0]
 
 
 def _read(folder: Path, row_groups: range, batch_rows: int, columns: list[str] | None = None) -> list[Batch]:
-    return list(read_batches(*_open(folder), row_groups, batch_rows, columns))
+    source, shard = _open(folder)
+    return list(source.read(shard, row_groups, batch_rows, columns))
 
 
 @pytest.mark.parametrize("batch_rows", [1, 3, 4, 100])
@@ -99,8 +98,8 @@ def test_damaged_data_names_file_and_row_group(tmp_path: Path) -> None:
         _read(tmp_path, range(2), 100)
 
 
-@pytest.mark.parametrize("direct", [True, False])
-def test_too_little_memory_ends_the_reading(tmp_path: Path, direct: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("plain", [True, False])
+def test_too_little_memory_ends_the_reading(tmp_path: Path, plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.parquet", table(10), row_group_size=5)
     asked: list[int] = []
 
@@ -109,10 +108,11 @@ def test_too_little_memory_ends_the_reading(tmp_path: Path, direct: bool, monkey
         assert len(asked) < 5, "for ever"
         raise pa.ArrowMemoryError("malloc of size 4096 failed")
 
+    source, shard = _open(tmp_path)
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", iter_batches)
     with pytest.raises(InputError, match=r"a\.parquet, row group 0, after row 0: .*too little memory \(malloc of size"):
-        list(read_batches(*_open(tmp_path), range(2), 3, direct=direct))
-    assert len(asked) == (2 if direct else 1)
+        list(source.read(shard, range(2), 3, plain=plain))
+    assert len(asked) == (1 if plain else 2)
 
 
 def test_a_replaced_file_is_not_called_damaged(bucket: str, s3: S3Server, tmp_path: Path) -> None:
@@ -122,8 +122,9 @@ def test_a_replaced_file_is_not_called_damaged(bucket: str, s3: S3Server, tmp_pa
     content = pa.table({"vector": pa.FixedSizeListArray.from_arrays(numbers, 1_000)})
     local = write(tmp_path / "a.parquet", content, row_group_size=rows // 2, compression="none", use_dictionary=False)
     objects.put_file("a.parquet", local)
-    (shard,) = list_shards(objects)
-    batches = read_batches(objects, shard, range(2), 100)
+    source = open_source(SourceSection(uri=bucket, filesystem=s3.options))
+    (shard,) = source.shards()
+    batches = source.read(shard, range(2), 100)
     next(batches)
     objects.put("a.parquet", b"\xff" * shard.size)
     with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
@@ -135,8 +136,9 @@ def test_streaming_from_s3(bucket: str, s3: S3Server, tmp_path: Path) -> None:
     local = write(tmp_path / "a.parquet", content, row_group_size=1000)
     objects = open_objects(f"{bucket}/source", s3.options)
     objects.put_file("part 1/a.parquet", local)
-    (shard,) = list_shards(objects)
-    batches = list(read_batches(objects, shard, range(3), 256))
+    source = open_source(SourceSection(uri=objects.uri, filesystem=s3.options))
+    (shard,) = source.shards()
+    batches = list(source.read(shard, range(3), 256))
     assert pa.Table.from_batches([batch.table for batch in batches]).equals(content)
 
 
@@ -144,13 +146,12 @@ _MEASURE = """
 import sys
 import tracemalloc
 import pyarrow as pa
-from jobs.config.sections import FilesystemOptions
-from jobs.storage.open import open_objects
-from jobs.sources.parquet import list_shards
+from jobs.config.sections import SourceSection
+from jobs.sources.source import open_source
 from jobs.sources.vectors import decode
-objects = open_objects(sys.argv[1], FilesystemOptions())
+source = open_source(SourceSection(uri=sys.argv[1]))
 def read():
-    for batch in read_batches(objects, list_shards(objects)[0], range(1), 1000):
+    for batch in source.read(source.shards()[0], range(1), 1000):
         decode(batch.table.column("vector"), 256)
         yield
 next(read())  # imports what is imported late

@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.sections import FilesystemOptions
-from jobs.sources.parquet import list_shards, open_parquet
-from jobs.storage.open import open_objects
+from jobs.config.sections import SourceSection
+from jobs.sources.source import open_source
 
 FAR = [datetime(9999, 12, 31, 1, 2, 3, 456789), datetime(1, 1, 1), None, datetime(2024, 5, 6, 7, 8, 9, 1)]
 
@@ -35,11 +34,10 @@ def columns(times: Any) -> pa.Table:
 
 
 def read(folder: Path, batch_rows: int = 3) -> pa.Table:
-    objects = open_objects(str(folder), FilesystemOptions())
-    (shard,) = list_shards(objects)
-    with open_parquet(objects, shard.key) as file:
-        groups = range(file.num_row_groups)
-    return pa.Table.from_batches([batch.table for batch in read_batches(objects, shard, groups, batch_rows)])
+    source = open_source(SourceSection(uri=str(folder)))
+    (shard,) = source.shards()
+    groups = range(len(source.describe(shard).row_group_rows))
+    return pa.Table.from_batches([batch.table for batch in source.read(shard, groups, batch_rows)])
 
 
 @pytest.mark.parametrize("store_schema", [True, False])

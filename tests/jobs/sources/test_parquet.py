@@ -12,32 +12,31 @@ import pyarrow.parquet.encryption as pe
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.sections import FilesystemOptions, SourceSection
-from jobs.sources.parquet import Footer, list_shards, read_footer, unchanged
-from jobs.storage.objects import Objects
-from jobs.storage.open import open_objects
+from jobs.config.sections import SourceSection
+from jobs.sources.columns import describe_vectors
+from jobs.sources.source import ShardInfo, Source, open_source
 from tests.jobs.sources.parquet_files import table, write
 
 
-def _objects(folder: Path) -> Objects:
-    return open_objects(str(folder), FilesystemOptions())
+def _source(folder: Path) -> Source:
+    return open_source(SourceSection(uri=str(folder)))
 
 
-def _footer(folder: Path, **section: Any) -> Footer:
-    objects = _objects(folder)
-    return read_footer(objects, list_shards(objects)[0], SourceSection(uri=str(folder), **section))
+def _described(folder: Path, **section: Any) -> ShardInfo:
+    source = _source(folder)
+    return describe_vectors(source, source.shards()[0], SourceSection(uri=str(folder), **section))
 
 
 def _message(folder: Path, **section: Any) -> str:
     with pytest.raises(InputError) as caught:
-        _footer(folder, **section)
+        _described(folder, **section)
     return str(caught.value)
 
 
 def test_columns_of_one_name_are_refused_where_they_matter(tmp_path: Path) -> None:
     content = table(3)
     write(tmp_path / "a.parquet", content.append_column("title", content["id"]))
-    assert _footer(tmp_path).rows == 3
+    assert _described(tmp_path).rows == 3
     for name in ("id", "vector"):
         write(tmp_path / "a.parquet", content.append_column(name, content["title"]))
         assert _message(tmp_path).endswith(f"a.parquet: 2 columns are named '{name}': rename all but one")
@@ -47,33 +46,33 @@ def test_shards_are_the_parquet_files_in_order(tmp_path: Path) -> None:
     for name in ("b.parquet", "a/2.parquet", "a/1.parquet", "_ledger/x.parquet", ".hidden/x.parquet", "a/_x.parquet"):
         write(tmp_path / name, table(1))
     (tmp_path / "notes.txt").write_text("no shard")
-    assert [shard.key for shard in list_shards(_objects(tmp_path))] == ["a/1.parquet", "a/2.parquet", "b.parquet"]
+    assert [shard.key for shard in _source(tmp_path).shards()] == ["a/1.parquet", "a/2.parquet", "b.parquet"]
 
 
 def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "zürich.parquet", table(1))
     for name in ("b\udcff.txt", "b\udcff.parquet"):
-        assert [shard.key for shard in list_shards(_objects(tmp_path))] == ["zürich.parquet"]
+        assert [shard.key for shard in _source(tmp_path).shards()] == ["zürich.parquet"]
         (tmp_path / name).write_bytes((tmp_path / "zürich.parquet").read_bytes())
     with pytest.raises(InputError, match=r"the file name b'b\\xff\.parquet' is not UTF-8: rename the file") as caught:
-        list_shards(_objects(tmp_path))
+        _source(tmp_path).shards()
     assert str(caught.value).isascii()
 
 
 @pytest.mark.parametrize("folder", ["absent", "empty"])
-def test_missing_and_empty_stores(tmp_path: Path, folder: str) -> None:
+def test_missing_and_empty_sources(tmp_path: Path, folder: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=rf"/{folder} does not exist or holds no \*\.parquet file .*check source\.uri"):
-        list_shards(_objects(tmp_path / folder))
+        _source(tmp_path / folder).shards()
 
 
-def test_footer(tmp_path: Path) -> None:
+def test_what_a_footer_says(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", table(10), row_group_size=4)
-    footer = _footer(tmp_path)
-    assert footer.rows == 10
-    assert footer.row_group_rows == (4, 4, 2)
-    assert len(footer.row_group_bytes) == 3
-    assert footer.schema.field("vector").type == pa.list_(pa.float32(), 4)
+    info = _described(tmp_path)
+    assert info.rows == 10
+    assert info.row_group_rows == (4, 4, 2)
+    assert len(info.row_group_bytes) == 3
+    assert info.schema.field("vector").type == pa.list_(pa.float32(), 4)
 
 
 def test_not_parquet(tmp_path: Path) -> None:
@@ -144,21 +143,21 @@ def test_id_column_of_another_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [pa.int64(), pa.uint8(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
 def test_id_types_that_are_fine(tmp_path: Path, kind: pa.DataType) -> None:
     write(tmp_path / "a.parquet", table(1).set_column(0, "id", pa.array(["7"]).cast(pa.string()).cast(kind)))
-    assert _footer(tmp_path).rows == 1
+    assert _described(tmp_path).rows == 1
 
 
 def test_a_shard_that_changes_while_it_is_read(tmp_path: Path) -> None:
     file = write(tmp_path / "a.parquet", table(10))
-    objects = _objects(tmp_path)
-    (shard,) = list_shards(objects)
-    unchanged(objects, shard)
+    source = _source(tmp_path)
+    (shard,) = source.shards()
+    source.check_unchanged(shard)
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
     with pytest.raises(
         InputError, match=r"a\.parquet changed while it was read \(size .* version .*\): run the command"
     ):
-        unchanged(objects, shard)
+        source.check_unchanged(shard)
     file.unlink()
     with pytest.raises(InputError, match=r"a\.parquet was removed while it was read"):
-        unchanged(objects, shard)
+        source.check_unchanged(shard)
     with pytest.raises(InputError, match=r"a\.parquet does not exist any more"):
-        read_footer(objects, shard, SourceSection(uri=str(tmp_path)))
+        source.describe(shard)

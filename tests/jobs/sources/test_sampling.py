@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
-from jobs.config.sections import FilesystemOptions, SourceSection
-from jobs.sources.parquet import list_shards
+from jobs.config.sections import SourceSection
 from jobs.sources.sampling import choose_rows, read_rows
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 from tests.jobs.sources.parquet_files import table, write
 
 _COUNTS = st.lists(st.lists(st.integers(0, 50), max_size=6), max_size=12)
@@ -87,7 +86,7 @@ def test_equal_row_groups_give_exactly_the_sample() -> None:
         assert sum(map(len, chosen.values())) == 5000
 
 
-def test_memory_follows_the_sample_not_the_store() -> None:
+def test_memory_follows_the_sample_not_the_source() -> None:
     counts = [[100_000] * 10] * 1000  # a billion rows
     for groups in (100, 20_000):
         tracemalloc.start()
@@ -101,24 +100,26 @@ def test_memory_follows_the_sample_not_the_store() -> None:
 def test_read_rows(tmp_path: Path) -> None:
     content = table(100)
     write(tmp_path / "a.parquet", content, row_group_size=30)
-    objects, source = open_objects(str(tmp_path), FilesystemOptions()), SourceSection(uri=str(tmp_path))
-    (shard,) = list_shards(objects)
+    section = SourceSection(uri=str(tmp_path))
+    source = open_source(section)
+    (shard,) = source.shards()
     rows = np.array([0, 29, 30, 31, 95, 99])
-    ids, vectors, reasons = read_rows(objects, shard, source, rows)
+    ids, vectors, reasons = read_rows(source, shard, section, rows)
     assert ids == [f"row-{row}" for row in rows]
     assert vectors.tolist() == [content.column("vector")[row].as_py() for row in rows.tolist()]
     assert reasons == {}
-    none, empty, _ = read_rows(objects, shard, source, np.array([], dtype=np.int64), dim=4)
+    none, empty, _ = read_rows(source, shard, section, np.array([], dtype=np.int64), dim=4)
     assert (len(none), empty.shape) == (0, (0, 4))
     with pytest.raises(InputError, match=r"a\.parquet has 100 rows, row 100 was asked"):
-        read_rows(objects, shard, source, np.array([100]))
+        read_rows(source, shard, section, np.array([100]))
 
 
 def test_read_rows_reports_bad_ones(tmp_path: Path) -> None:
     rows = [[1.0, 2.0], None, [0.0, 0.0], [1.0], [3.0, 4.0]]
     write(tmp_path / "a.parquet", pa.table({"id": range(5), "vector": rows}), row_group_size=2)
-    objects, source = open_objects(str(tmp_path), FilesystemOptions()), SourceSection(uri=str(tmp_path))
-    ids, vectors, reasons = read_rows(objects, list_shards(objects)[0], source, np.arange(1, 5), dim=2)
+    section = SourceSection(uri=str(tmp_path))
+    source = open_source(section)
+    ids, vectors, reasons = read_rows(source, source.shards()[0], section, np.arange(1, 5), dim=2)
     assert ids == ["1", "2", "3", "4"]
     assert reasons == {0: "null vector", 1: "zero vector", 2: "wrong length 1 (expected 2)"}
     assert vectors.tolist() == [[0, 0], [0, 0], [0, 0], [3, 4]]
@@ -128,7 +129,8 @@ def test_read_rows_with_ids_in_a_dictionary_per_row_group(tmp_path: Path) -> Non
     content = table(12)
     content = content.set_column(0, "id", content.column("id").combine_chunks().dictionary_encode())
     write(tmp_path / "a.parquet", content, row_group_size=4)
-    objects, source = open_objects(str(tmp_path), FilesystemOptions()), SourceSection(uri=str(tmp_path))
-    ids, vectors, _ = read_rows(objects, list_shards(objects)[0], source, np.array([1, 6, 11]))
+    section = SourceSection(uri=str(tmp_path))
+    source = open_source(section)
+    ids, vectors, _ = read_rows(source, source.shards()[0], section, np.array([1, 6, 11]))
     assert ids == ["row-1", "row-6", "row-11"]
     assert len(vectors) == 3

@@ -1,4 +1,4 @@
-"""Addresses behind which there is no S3 server, but something that speaks HTTP."""
+"""Addresses behind which there is no S3 server, but something that speaks HTTP, or nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adaptor.errors import InputError, RunError
-from jobs.config.sections import FilesystemOptions
-from jobs.sources.parquet import list_shards
+from jobs.config.sections import FilesystemOptions, SourceSection
+from jobs.sources.source import Shard, open_source
 from jobs.storage.s3 import S3Objects
 
 
@@ -58,7 +58,7 @@ def test_a_server_that_is_not_s3_is_told_as_such(status: int, tmp_path: Path) ->
     words = rf"{said}: is this an S3 server, and does bucket bucket exist\? Check filesystem\.endpoint"
     with answering(status) as objects:
         for use in (
-            lambda: list_shards(objects),
+            open_source(SourceSection(uri=objects.uri, filesystem=objects.options)).shards,
             lambda: objects.put("key", b"1"),
             lambda: objects.put_file("key", local),
             lambda: objects.abandon_uploads(0),
@@ -78,6 +78,14 @@ def test_a_server_that_is_fine_with_anything_is_not_s3() -> None:
 def test_a_server_that_may_answer_later_is_an_outage(status: int) -> None:
     with answering(status) as objects, pytest.raises(RunError, match=rf"failed, retries included: .*{status}"):
         list(objects.list())
+
+
+def test_unreachable_server_is_a_failed_run() -> None:
+    options = FilesystemOptions(endpoint="http://127.0.0.1:9", attempts=2)
+    with pytest.raises(RunError, match="retries included"):
+        S3Objects("s3://bucket/x", options).stat("a")
+    with pytest.raises(RunError, match=r"a\.parquet could not be read"):
+        open_source(SourceSection(uri="s3://bucket/x", filesystem=options)).describe(Shard("a.parquet", 1, ""))
 
 
 def test_an_endpoint_of_the_environment_holds_no_login(monkeypatch: pytest.MonkeyPatch) -> None:

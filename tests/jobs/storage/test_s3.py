@@ -14,7 +14,7 @@ import pytest
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions, SourceSection
-from jobs.sources.parquet import Shard, list_shards, read_footer
+from jobs.sources.source import Shard, open_source
 from jobs.storage import s3 as objects_s3
 from jobs.storage.open import open_objects
 from jobs.storage.s3 import S3Objects
@@ -200,15 +200,16 @@ def test_wrong_secret_is_refused_without_showing_it(bucket: str, s3: S3Server, m
     _objects(bucket, s3).put("a.parquet", b"PAR1")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrongsecret9876")
     objects = _objects(bucket, s3)
+    source = open_source(SourceSection(uri=objects.uri, filesystem=s3.options))
     shard = Shard("a.parquet", 4, "")
     for use in (
-        lambda: list_shards(objects),
+        source.shards,
         lambda: objects.read("a.parquet"),
         lambda: objects.stat("a.parquet"),
         lambda: objects.put("b", b""),
         lambda: objects.put_new("b", b""),
         lambda: objects.delete("a.parquet"),
-        lambda: read_footer(objects, shard, SourceSection(uri=bucket)),
+        lambda: source.describe(shard),
         objects.check_writable,
     ):
         with pytest.raises(InputError) as caught:
@@ -237,17 +238,10 @@ def test_anonymous_requests_are_unsigned(bucket: str, s3: S3Server) -> None:
 
 def test_missing_bucket(bucket: str, s3: S3Server) -> None:
     objects = S3Objects(f"{bucket}-absent/prefix", s3.options)
-    for use in (lambda: list_shards(objects), lambda: objects.put("a", b""), objects.check_writable):
+    source = open_source(SourceSection(uri=objects.uri, filesystem=s3.options))
+    for use in (source.shards, lambda: objects.put("a", b""), objects.check_writable):
         with pytest.raises(InputError, match=r"bucket test-\w+-absent does not exist"):
             use()
-
-
-def test_unreachable_server_is_a_failed_run(bucket: str) -> None:
-    objects = S3Objects(bucket, FilesystemOptions(endpoint="http://127.0.0.1:9", attempts=2))
-    with pytest.raises(RunError, match="retries included"):
-        objects.stat("a")
-    with pytest.raises(RunError, match=r"a\.parquet could not be read"):
-        read_footer(objects, Shard("a.parquet", 1, ""), SourceSection(uri=bucket))
 
 
 @pytest.mark.parametrize("uri", ["s3://", "s3:///prefix", "s3://key:secret@bucket/prefix", "s3://bucket/a/../b"])

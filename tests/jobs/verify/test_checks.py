@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.commits.ledger import Record, RowGroups, output_key
-from jobs.sources.parquet import Shard
+from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import RowGroups, output_key
+from jobs.sources.source import Shard
 from jobs.verify.checks import cover, match_files
 from jobs.verify.streams import first_difference
 
 SHARD = Shard("a.parquet", 10, "v1")
 
 
-def record(run: tuple[int, int, int] | None, shard: Shard = SHARD) -> Record:
+def record(run: tuple[int, int, int] | None, shard: Shard = SHARD) -> LedgerRecord:
     """A record of a run of row groups (start, stop, total) of the shard, or of all of it."""
     row_groups = None if run is None else RowGroups(*run)
-    return Record(
+    return LedgerRecord(
         shard=shard.key,
         size=shard.size,
         version=shard.version,
@@ -30,7 +31,7 @@ def record(run: tuple[int, int, int] | None, shard: Shard = SHARD) -> Record:
         rows_out=1,
         rows_quarantined=0,
         duplicate_ids=0,
-        output=output_key(shard.key, row_groups),
+        output=output_key(shard.key, row_groups, ".parquet"),
         output_bytes=1,
         sha256="",
         quarantine=None,

@@ -18,17 +18,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import LEDGER, list_names, read_record
+from jobs.commits.ledger import list_names, read_record
+from jobs.commits.names import LEDGER
 from jobs.commits.output_version import DESCRIPTION, claim, describe
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.commands import VerifyConfig
-from jobs.sources.parquet import list_shards
-from jobs.storage.open import open_objects
 from jobs.verify import command as verify
 from jobs.verify import tasks
-from jobs.verify.context import Place
-from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
+from jobs.verify.context import open_context
+from tests.jobs.compress.workplace import Workplace, lists, table, vectors
 
 _SAMPLED_FLIPS = 150
 
@@ -43,9 +42,9 @@ def output_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace
     place.put("b.parquet", table(6, seed=2).set_column(2, "vector", lists(rows)))
     config = place.config(reading={"bad_rows": "quarantine"})
     there = place.output_version()
-    claim(there, describe(config.source, place.adaptor, OUTPUT_DIM, config.output))
+    claim(there, describe(config.source, place.adaptor, config.output))
     compressor = ShardCompressor(config)
-    for shard in list_shards(open_objects(config.source.uri, config.source.filesystem)):
+    for shard in place.shards():
         compressor.compress(WorkItem(shard, None, shard.size))
     monkeypatch.setattr(verify, "connect", lambda *_: nullcontext())
     monkeypatch.setattr(tasks, "_in_flight", _one_after_another)
@@ -55,7 +54,7 @@ def output_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace
 def _one_after_another(config: VerifyConfig, function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
     """What Ray's tasks would do, here; nothing opened before is used again."""
     for argument in arguments:
-        Place.of.cache_clear()
+        open_context.cache_clear()
         yield function(config.model_dump_json(), argument)
 
 

@@ -77,7 +77,7 @@ def test_payload_of_another_row_is_seen(workplace: Workplace) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["float32", "float16"])
-def test_a_sound_generation_passes(workplace: Workplace, encoding: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sound_output_version_passes(workplace: Workplace, encoding: str, capsys: pytest.CaptureFixture[str]) -> None:
     output = {"encoding": encoding}
     assert workplace.compress(output=output) == 0
     assert failed(workplace, output=output) == set()
@@ -283,7 +283,7 @@ def test_ids_that_the_store_has_twice_are_named(workplace: Workplace, capsys: py
     assert "not checked no id occurs twice (62 rows, verification.unique_ids_up_to is 10)" in capsys.readouterr().out
 
 
-def test_without_a_generation_there_is_nothing_to_verify(workplace: Workplace) -> None:
+def test_without_an_output_version_there_is_nothing_to_verify(workplace: Workplace) -> None:
     with pytest.raises(InputError, match=r"holds no output_version .* run compress first"):
         workplace.verify()
     workplace.compress()

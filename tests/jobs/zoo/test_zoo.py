@@ -17,14 +17,15 @@ import pytest
 import ray.data  # noqa: F401 - as in the actors, where Ray's extension types are known to Arrow
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import DATA, LEDGER, QUARANTINE, Record
+from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import DATA, LEDGER, QUARANTINE
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
+from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
-from jobs.sources.parquet import Shard, list_shards, read_footer
 from jobs.sources.sampling import read_rows
-from jobs.storage.open import open_objects
-from jobs.verify.context import Task
+from jobs.sources.source import Shard, open_source
+from jobs.verify.context import ItemTask
 from jobs.verify.item import check_item
 from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace
 from tests.jobs.zoo.bad_rows import bad_rows
@@ -55,17 +56,14 @@ class Zoo:
     @cached_property
     def shards(self) -> dict[str, Shard]:
         """The listed shards, by key."""
-        return {
-            shard.key: shard
-            for shard in list_shards(open_objects(str(self.place.source), self.place.config().source.filesystem))
-        }
+        return {shard.key: shard for shard in self.place.shards()}
 
     @cached_property
     def compressors(self) -> dict[str, ShardCompressor]:
         """One for each policy."""
         return {policy: ShardCompressor(self.place.config(**self.sections(policy))) for policy in POLICIES}
 
-    def compress(self, kind: Kind, policy: str) -> Record:
+    def compress(self, kind: Kind, policy: str) -> LedgerRecord:
         """What a worker does with the shard."""
         shard = self.shards[kind.key]
         return self.compressors[policy].compress(WorkItem(shard, None, shard.size))
@@ -77,7 +75,7 @@ class Zoo:
         return [key for key in (item.output, item.quarantine, item.record.key) if there.stat(key) is not None]
 
     def read(self, kind: Kind, policy: str, folder: str) -> pa.Table:
-        """A file of the output_version."""
+        """A file of the output version."""
         item = WorkItem(self.shards[kind.key], None, 0)
         key = item.output if folder == DATA else item.quarantine
         return _read(self.place.output_version(**self.sections(policy)).path(key))
@@ -168,7 +166,7 @@ def test_good_rows_go_through_and_bad_ones_are_set_aside(zoo: Zoo, kind: Kind) -
     if kind.rejected:
         _check_quarantine(zoo, kind, source)
     _check_sampling(zoo, kind, good)
-    task = Task(record, True, range(len(good)), True)
+    task = ItemTask(record, True, range(len(good)), True)
     output_section = zoo.sections(policy)["output"]
     report = check_item(zoo.place.verify_config(output=output_section).model_dump_json(), task)
     assert report.findings == []
@@ -176,10 +174,9 @@ def test_good_rows_go_through_and_bad_ones_are_set_aside(zoo: Zoo, kind: Kind) -
 
 def _check_sampling(zoo: Zoo, kind: Kind, good: Sequence[int]) -> None:
     """What fit and verify read for a sample is what compress read."""
-    source = zoo.place.config().source
+    section = zoo.place.config().source
     rows = np.array(sorted({*good[:1], *good[-1:], *kind.rejected}), np.int64)
-    shards = open_objects(source.uri, source.filesystem)
-    ids, _, reasons = read_rows(shards, zoo.shards[kind.key], source, rows, DIM)
+    ids, _, reasons = read_rows(open_source(section), zoo.shards[kind.key], section, rows, DIM)
     assert len(ids) == len(rows)
     unusable = {int(rows[place]) for place in reasons}
     late = {"null id", "id is not UTF-8", "overflow", "zero after shortening"}
@@ -195,9 +192,10 @@ def _check_quarantine(zoo: Zoo, kind: Kind, source: pa.Table) -> None:
 
 
 def test_the_driver_survives_what_aborts_pyarrow(zoo: Zoo) -> None:
-    source, shard = zoo.place.config().source, zoo.shards[ABORTING.key]
+    section, shard = zoo.place.config().source, zoo.shards[ABORTING.key]
+    source = open_source(section)
     with pytest.raises(InputError, match=f"{ABORTING.key}, row group 0.*{ABORTING.refused}"):
-        dimension(source, [shard], [read_footer(open_objects(source.uri, source.filesystem), shard, source)])
+        dimension(source, section, [shard], [describe_vectors(source, shard, section)])
 
 
 @pytest.mark.usefixtures("ray_cluster")

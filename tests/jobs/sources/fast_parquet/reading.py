@@ -12,12 +12,11 @@ import pyarrow as pa
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.sections import FilesystemOptions
-from jobs.sources import vectors
+from jobs.config.sections import SourceSection
+from jobs.sources import parquet_reader
 from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.tables import read_directly
-from jobs.sources.parquet import list_shards, open_shard
-from jobs.storage.open import open_objects
+from jobs.sources.source import open_source
 
 
 @dataclass
@@ -51,18 +50,17 @@ def both_ways(
         raise NeedsArrowReader("not wanted")
 
     for outcome, way in ((directly, watched), (by_pyarrow, never)):
-        monkeypatch.setattr(vectors, "read_directly", way)
+        monkeypatch.setattr(parquet_reader, "read_directly", way)
         _read(folder, batch_rows, columns, outcome)
     return directly, by_pyarrow
 
 
 def _read(folder: Path, batch_rows: int, columns: list[str] | None, outcome: Outcome) -> None:
-    objects = open_objects(str(folder), FilesystemOptions())
-    (shard,) = list_shards(objects)
+    source = open_source(SourceSection(uri=str(folder)))
+    (shard,) = source.shards()
     try:
-        with open_shard(objects, shard.key) as opened:
-            groups = range(opened.parquet.metadata.num_row_groups)
-        for batch in vectors.read_batches(objects, shard, groups, batch_rows, columns):
+        groups = range(len(source.describe(shard).row_group_rows))
+        for batch in source.read(shard, groups, batch_rows, columns):
             batch.table.validate(full=True)
             cells = f"{batch.table.schema} {[_bits(column) for column in batch.table.columns]}"
             outcome.batches.append((batch.row_group, batch.first_row, cells))

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from jobs.config.sections import FilesystemOptions
-from jobs.sources.fast_parquet.tables import OpenShard, read_directly
+from jobs.sources.fast_parquet.tables import read_directly
+from jobs.sources.open_parquet import OpenParquet
 from jobs.storage.open import open_objects
 from tests.jobs.sources.fast_parquet.reading import both_ways
 from tests.jobs.sources.parquet_files import vectors, write
@@ -212,7 +213,7 @@ def test_a_dictionary_outlives_the_pages_behind_it(
     # pyarrow's defaults: a dictionary of a megabyte, pages that refer to it, and plain pages once it is full.
     file = shard(tmp_path, vectors(6000, 64), "fixed_size_list", compression=compression)
     objects = open_objects(str(tmp_path), FilesystemOptions())
-    with OpenShard(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
+    with OpenParquet(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
         tables = list(read_directly(opened, 0, 1024, None))
     assert pa.Table.from_batches(tables).equals(pq.read_table(file))
 
@@ -221,6 +222,6 @@ def test_a_dictionary_outlives_the_pages_behind_it(
 def test_blocks_of_any_size_read_ahead_or_not(tmp_path: Path, block_bytes: int, ahead: int) -> None:
     file = shard(tmp_path, vectors(ROWS, DIM), "list", data_page_size=500, write_batch_size=8, use_dictionary=False)
     objects = open_objects(str(tmp_path), FilesystemOptions())
-    with OpenShard(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
+    with OpenParquet(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
         tables = list(read_directly(opened, 0, 40, None))
     assert pa.Table.from_batches(tables).equals(pq.read_table(file))
