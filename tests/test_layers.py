@@ -1,17 +1,35 @@
-"""Who may import whom: jobs uses adaptor and cluster, which know neither jobs nor each other."""
+"""Who may import whom: jobs uses adaptor and cluster, which know neither jobs nor each other; the rooms of jobs stand
+in an order; nothing goes round in circles."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 FORBIDDEN = {"adaptor": {"ray", "jobs", "cluster"}, "cluster": {"adaptor", "jobs"}}
 CODE = ("adaptor", "cluster", "jobs")
+#: The rooms of jobs: each may import those before it. The registries of the doors and the version come before all.
+ROOMS = (
+    "config",
+    "storage",
+    "runtime",
+    "sources",
+    "encodings",
+    "outputs",
+    "commits",
+    "search",
+    "reporting",
+)
+#: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
+VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
+VERBS["submit"] = set()
+FIRST = {"jobs.version", "jobs.sources.registry", "jobs.encodings.registry", "jobs.outputs.registry"}
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -22,6 +40,72 @@ def imports(file: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno} imports relatively"
             yield str(node.module).split(".")[0]
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Our modules by name; a package stands for its `__init__`."""
+    files = (file.relative_to(root) for package in CODE for file in (root / package).rglob("*.py"))
+    return {".".join(file.with_suffix("").parts).removesuffix(".__init__"): root / file for file in files}
+
+
+def imported_modules(file: Path, known: Iterable[str]) -> set[str]:
+    """Our modules that a file imports, inside functions too, but not those that only type checkers read."""
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= whole & set(known) or {str(node.module)}
+    return names & set(known)
+
+
+def rank(module: str) -> int:
+    """Where a module of jobs stands in the order."""
+    room = module.split(".")[1] if "." in module else ""
+    if module in FIRST or not room:
+        return -1
+    if room in VERBS:
+        return len(ROOMS)
+    return ROOMS.index(room) if room in ROOMS else len(ROOMS) + 1
+
+
+def test_the_rooms_stand_in_their_order(root: Path) -> None:
+    known = modules(root)
+    wrong = []
+    for module, file in known.items():
+        if not module.startswith("jobs."):
+            continue
+        room = module.split(".")[1]
+        for other in imported_modules(file, known):
+            target = other.split(".")[1] if other.startswith("jobs.") else ""
+            beside = room in VERBS and target in VERBS and target not in {room, *VERBS[room]}
+            if other.startswith("jobs.") and (rank(other) > rank(module) or beside):
+                wrong.append(f"{module} imports {other}")
+    assert wrong == []
+
+
+def test_every_room_has_its_place(root: Path) -> None:
+    folders = {path.name for path in (root / "jobs").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {*ROOMS, *VERBS}
+    files = {path.name for path in (root / "jobs").glob("*.py")}
+    assert files == {"__init__.py", "__main__.py", "cli.py", "version.py"}
+    for verb in VERBS:
+        assert (root / "jobs" / verb / "command.py").is_file()
+
+
+def test_no_module_imports_itself_over_others(root: Path) -> None:
+    known = modules(root)
+    graph = {module: imported_modules(file, known) - {module} for module, file in known.items()}
+    with_cycles = TopologicalSorter(graph)
+    try:
+        with_cycles.prepare()
+    except CycleError as problem:
+        pytest.fail(f"an import circle: {' → '.join(problem.args[1])}")
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
