@@ -7,23 +7,16 @@ from typing import Any
 import numpy as np
 
 from adaptor.artefact import Adaptor
+from adaptor.baselines import METHODS, shorten
 from adaptor.neighbours import top_k
+from adaptor.pairs import score_neighbours
 from adaptor.quality import Scores, overlap_at_k, pairwise_distance, topk_distance
-from adaptor.rows import Floats, unit_rows
-from adaptor.settings import Metric
+from adaptor.rows import Floats
 
 _OVERLAPS = {"overlap@10": 10, "overlap@100": 100}
 _NEAREST, _DEPTH = 10, 100
 #: Rows that search, at most: the standard error of an overlap over 1,000 rows is below 0.01.
 _MOST_ROWS = 1_000
-
-
-def shortened(adaptor: Adaptor, method: str, vectors: Floats, dim: int) -> Floats:
-    """Vectors (n, d) cut to `dim` by a method: `truncation`, `pca` or `adaptor`; unit rows for the cosine metric."""
-    if method == "adaptor":
-        return adaptor.transform(vectors, dim)
-    short: Floats = vectors[:, :dim] if method == "truncation" else vectors @ adaptor.rotation[:, :dim]
-    return unit_rows(short) if adaptor.metric == "cosine" else np.ascontiguousarray(short)
 
 
 def evidence(adaptor: Adaptor, held_out: Floats, corpus: Floats) -> list[dict[str, Any]]:
@@ -37,15 +30,15 @@ def evidence(adaptor: Adaptor, held_out: Floats, corpus: Floats) -> list[dict[st
     numbers = np.arange(len(corpus), dtype=np.int64)
     truth = top_k(held_out, corpus, numbers, _DEPTH, adaptor.metric)
     records = []
-    for method in ("truncation", "pca", "adaptor"):
+    for method in METHODS:
         for dim in adaptor.dims:
-            asked, searched = (shortened(adaptor, method, rows, dim) for rows in (held_out, corpus))
-            found = top_k(asked, searched, numbers, _DEPTH, adaptor.metric)
-            near = _similarities_to(asked, searched, truth.ids[:, :_NEAREST], adaptor.metric)
+            queries, searched = (shorten(adaptor, method, rows, dim) for rows in (held_out, corpus))
+            neighbours = top_k(queries, searched, numbers, _DEPTH, adaptor.metric)
+            nearest = score_neighbours(queries, searched, truth.ids[:, :_NEAREST], adaptor.metric)
             scores = {
-                **{name: overlap_at_k(truth.ids, found.ids, k) for name, k in _OVERLAPS.items()},
-                "pairwise_distance": pairwise_distance(held_out, asked, adaptor.metric),
-                "topk_distance": topk_distance(truth.similarities[:, :_NEAREST], near),
+                **{name: overlap_at_k(truth.ids, neighbours.ids, k) for name, k in _OVERLAPS.items()},
+                "pairwise_distance": pairwise_distance(held_out, queries, adaptor.metric),
+                "topk_distance": topk_distance(truth.similarities[:, :_NEAREST], nearest),
             }
             records += [
                 {"method": method, "dim": dim, "metric": name, **_summary(value), "corpus": len(corpus)}
@@ -60,17 +53,3 @@ def _summary(scores: Scores) -> dict[str, float | int]:
     margin = 1.96 * float(scores.std(ddof=1)) / len(scores) ** 0.5 if len(scores) > 1 else 0.0
     low, high = max(mean - margin, 0.0), mean + margin
     return {"value": round(mean, 6), "ci_low": round(low, 6), "ci_high": round(high, 6), "n": len(scores)}
-
-
-def _similarities_to(
-    asked: Floats, searched: Floats, ids: np.ndarray[Any, np.dtype[np.int64]], metric: Metric
-) -> Floats:
-    """Similarity of each row (q, m) to the rows named by `ids` (q, k), whose -1 entries mean nothing."""
-    if metric == "cosine":
-        asked, searched = unit_rows(asked), unit_rows(searched)
-    chosen = searched[ids]
-    if metric == "l2":
-        gaps: Floats = -np.square(asked[:, None, :] - chosen).sum(axis=2)
-        return gaps
-    products: Floats = np.einsum("qm,qkm->qk", asked, chosen)
-    return products

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adaptor.gpu import gpu_seen
-from adaptor.rows import Floats
+from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 
 _Ids = NDArray[np.int64]
@@ -28,6 +28,17 @@ def score_pairs(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: M
     # Both sides travel whole: that pays when there is about a pair for each of their rows.
     worth_it = len(rows) >= len(left) + len(right) and gpu_seen()
     return (_by_torch if worth_it else _by_numpy)(left, right, rows, picked, metric)
+
+
+def score_neighbours(queries: Floats, vectors: Floats, ids: _Ids, metric: Metric) -> Floats:
+    """Similarity of each query (q, d) to those of `vectors` (n, d) that its ids (q, k) number: float32 (q, k).
+
+    For cosine both sides are scaled to length 1. An id of -1 stands for no row: its number means nothing.
+    """
+    if metric == "cosine":
+        queries, vectors = unit_rows(queries), unit_rows(vectors)
+    rows = np.repeat(np.arange(len(ids)), ids.shape[1])
+    return score_pairs(queries, vectors, rows, ids.ravel(), metric).astype(np.float32).reshape(ids.shape)
 
 
 def _by_numpy(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Metric) -> _Doubles:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
+#: How far from 1 a vector's length may be when all vectors that fit saw had length 1.
+LENGTH_TOLERANCE = 1e-2
 #: Squared lengths between which a row passes through a linear map as it is.
 _UNSCALED_SQUARES = (1e-6, 1e6)
 

@@ -1,7 +1,7 @@
-"""Which dim will do: every demand against what is known of every dim. Pure.
+"""Which dim will do: every demand against what was estimated for every dim. Pure.
 
 A measure is met where the lower end of its 95% interval reaches the bound: what is promised holds with other queries of
-the same kind, too. Of the dims that meet all demands the smallest is chosen; where only bytes are limited, the widest
+the same kind, too. Of the dims that meet all demands the smallest is chosen; where only bytes are limited, the largest
 that fits. The full dimension is never an answer: it saves nothing.
 """
 
@@ -10,51 +10,80 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.advise.costs import Prices
-from jobs.advise.estimates import Estimate, Estimates
+from adaptor.baselines import ADAPTOR, Column
+from jobs.advise.costs import Costs
+from jobs.advise.estimates import Estimates
 from jobs.config.targets import Target
-from jobs.search.methods import Column
+from jobs.search.scoring import MeasureEstimate
 
 
 @dataclass(frozen=True)
-class Check:
+class TargetCheck:
     """One demand at one dim: what was estimated (for a budget: the bytes), and whether it is met."""
 
     target: Target
-    found: Estimate
+    estimate: MeasureEstimate
     met: bool
 
 
-@dataclass(frozen=True)
-class Decision:
-    """The checks of every dim below the full one, and the chosen dim of each method (None: no dim will do)."""
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """The demands, what they were checked against, the checks of the adaptor at every dim below the full one, and the
+    chosen dim of each method (None: no dim will do)."""
 
-    checks: Mapping[int, Sequence[Check]]
-    chosen: Mapping[str, int | None]
+    targets: Sequence[Target]
+    estimates: Estimates
+    costs: Costs
+    checks: Mapping[int, Sequence[TargetCheck]]
+    chosen: dict[str, int | None]
+
+    @property
+    def dim(self) -> int | None:
+        """The answer."""
+        return self.chosen[ADAPTOR]
+
+    @property
+    def met(self) -> bool:
+        """Whether a dim meets all demands; so it is where there are none."""
+        return not self.targets or self.dim is not None
+
+    @property
+    def judged_queries(self) -> int | None:
+        """The queries with judgments; None where nothing was judged."""
+        return self.estimates.queries.get("ndcg@10")
+
+    @property
+    def smaller_dims(self) -> list[int]:
+        """The dims below the full one."""
+        return [dim for dim in self.estimates.dims if dim < self.costs.input_dim]
 
 
-def decide(targets: Sequence[Target], estimates: Estimates, prices: Prices, method: str) -> Decision:
-    """Check `targets` at every dim for `method`, and choose a dim for it and for every other method."""
-    dims = [dim for dim in estimates.dims if dim < prices.input_dim]
-    checks = {m: {w: _checks(targets, estimates, prices, Column(m, w)) for w in dims} for m in estimates.methods}
-    chosen = {m: _choose(targets, by_width) for m, by_width in checks.items()}
-    return Decision(checks[method], chosen)
+def decide(targets: Sequence[Target], estimates: Estimates, costs: Costs) -> Advice:
+    """Check `targets` at every dim, and choose a dim for the adaptor and for every other method."""
+    dims = [dim for dim in estimates.dims if dim < costs.input_dim]
+    checks = {
+        method: {dim: [_check(target, estimates, costs, Column(method, dim)) for target in targets] for dim in dims}
+        for method in estimates.methods
+    }
+    return Advice(
+        targets=targets,
+        estimates=estimates,
+        costs=costs,
+        checks=checks[ADAPTOR],
+        chosen={method: _choose(targets, by_dim) for method, by_dim in checks.items()},
+    )
 
 
-def _choose(targets: Sequence[Target], checks: Mapping[int, Sequence[Check]]) -> int | None:
-    good = [dim for dim, found in checks.items() if all(check.met for check in found)]
+def _choose(targets: Sequence[Target], checks: Mapping[int, Sequence[TargetCheck]]) -> int | None:
+    good = [dim for dim, at_dim in checks.items() if all(check.met for check in at_dim)]
     if not good or not targets:
         return None
     return max(good) if all(target.is_budget for target in targets) else min(good)
 
 
-def _checks(targets: Sequence[Target], estimates: Estimates, prices: Prices, column: Column) -> list[Check]:
-    found = []
-    for target in targets:
-        if target.is_budget:
-            cost = prices.vector_bytes(column.dim) if target.name == "bytes" else prices.total_bytes(column.dim)
-            found.append(Check(target, Estimate(cost, cost, cost), cost <= target.bound))
-        else:
-            estimate = estimates.of(column, target.name, target.relative)
-            found.append(Check(target, estimate, estimate.low >= target.bound))
-    return found
+def _check(target: Target, estimates: Estimates, costs: Costs, column: Column) -> TargetCheck:
+    if target.is_budget:
+        cost = costs.vector_bytes(column.dim) if target.name == "bytes" else costs.total_bytes(column.dim)
+        return TargetCheck(target, MeasureEstimate(cost, cost, cost), cost <= target.bound)
+    estimate = estimates.of(column, target.name, target.relative)
+    return TargetCheck(target, estimate, estimate.ci_low >= target.bound)

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from jobs.search.methods import ORIGINAL, Column
-from jobs.search.scoring import METRICS, Scores, bootstrap_means
-
-
-class Estimate(NamedTuple):
-    """A value and its 95% interval."""
-
-    value: float
-    low: float
-    high: float
+from adaptor.baselines import ORIGINAL, Column
+from adaptor.quality import Scores
+from jobs.search.scoring import METRICS, ColumnScores, MeasureEstimate, bootstrap_means
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimates of every column and measure; `shares` are those of the original's value (of the same resamples)."""
+    """Estimates of every column and measure; `shares` are those of the original's value (of the same resamples);
+    `queries` counts those behind each measure."""
 
-    absolute: Mapping[tuple[Column, str], Estimate]
-    shares: Mapping[tuple[Column, str], Estimate]
+    absolute: Mapping[tuple[Column, str], MeasureEstimate]
+    shares: Mapping[tuple[Column, str], MeasureEstimate]
     queries: Mapping[str, int]
 
     @property
@@ -40,35 +33,30 @@ class Estimates:
 
     @property
     def metrics(self) -> list[str]:
-        """Measures there are, in the order in which they are shown."""
+        """The measures, in the order in which they are shown."""
         return [metric for metric in METRICS if metric in self.queries]
 
-    def of(self, column: Column, metric: str, relative: bool = False) -> Estimate:
+    def of(self, column: Column, metric: str, relative: bool = False) -> MeasureEstimate:
         """One estimate."""
         return (self.shares if relative else self.absolute)[column, metric]
 
-    @property
-    def original(self) -> Column:
-        """The column of the original vectors."""
-        return next(column for column, _ in self.absolute if column.method == ORIGINAL)
 
-
-def estimate(scores: Mapping[Column, Mapping[str, Scores]], resamples: int, seed: int) -> Estimates:
-    """Estimate from scores per query (column → metric → float64 (n,), the original among the columns).
+def estimate(scores: ColumnScores, resamples: int, seed: int) -> Estimates:
+    """Estimate from scores per query, the original among the columns.
 
     Absolute values lie in [0, 1]; queries are resampled together, so a share knows that hard queries are hard for both.
     """
     columns = list(scores)
-    original = next(place for place, column in enumerate(columns) if column.method == ORIGINAL)
-    absolute: dict[tuple[Column, str], Estimate] = {}
-    shares: dict[tuple[Column, str], Estimate] = {}
+    original = next(number for number, column in enumerate(columns) if column.method == ORIGINAL)
+    absolute: dict[tuple[Column, str], MeasureEstimate] = {}
+    shares: dict[tuple[Column, str], MeasureEstimate] = {}
     for metric in scores[columns[original]]:
         series = np.stack([scores[column][metric] for column in columns])
         means, resampled = series.mean(axis=1), bootstrap_means(series, resamples, seed)
-        for place, column in enumerate(columns):
-            absolute[column, metric] = _estimate(means[place], resampled[place], 1.0)
+        for number, column in enumerate(columns):
+            absolute[column, metric] = _estimate(means[number], resampled[number], 1.0)
             shares[column, metric] = _estimate(
-                _ratio(means[place], means[original]), _ratio(resampled[place], resampled[original]), np.inf
+                _ratio(means[number], means[original]), _ratio(resampled[number], resampled[original]), np.inf
             )
     return Estimates(absolute, shares, {metric: len(numbers) for metric, numbers in scores[columns[original]].items()})
 
@@ -83,16 +71,16 @@ def combine(curves: Sequence[Estimates]) -> Estimates:
     )
 
 
-def _spanning(found: Sequence[Estimate]) -> Estimate:
-    values, lows, highs = zip(*found, strict=True)
-    return Estimate(round(sum(values) / len(values), 6), min(lows), max(highs))
+def _spanning(estimates: Sequence[MeasureEstimate]) -> MeasureEstimate:
+    values, lows, highs = zip(*estimates, strict=True)
+    return MeasureEstimate(round(sum(values) / len(values), 6), min(lows), max(highs))
 
 
 def _ratio(part: Scores, whole: Scores) -> Scores:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _estimate(value: Scores, resampled: Scores, most: float) -> Estimate:
+def _estimate(value: Scores, resampled: Scores, most: float) -> MeasureEstimate:
     low, high = np.percentile(resampled, [2.5, 97.5])
     # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
-    return Estimate(*(round(min(max(float(number), 0.0), most), 6) for number in (value, low, high)))
+    return MeasureEstimate(*(round(min(max(float(number), 0.0), most), 6) for number in (value, low, high)))

@@ -1,53 +1,48 @@
-"""The estimates as advice.json holds them, for machines."""
+"""What was decided as advice.json holds it, for machines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from jobs.advise.answer import Told
+from jobs.advise.decision import Advice
 from jobs.advise.estimates import Estimates
-from jobs.advise.nested_samples import Scored
+from jobs.advise.nested_samples import SampleScores
 
 
-def dim_records(told: Told) -> list[dict[str, Any]]:
-    """What each dim costs, and whether it will do."""
-    cost = told.prices
+def dim_records(advice: Advice) -> list[dict[str, Any]]:
+    """What each dim costs, and whether it will do (null where it was not checked)."""
+    costs = advice.costs
     return [
         {
             "dim": dim,
-            "bytes": cost.vector_bytes(dim),
-            "total_bytes": cost.total_bytes(dim),
-            "storage_saving": round(cost.vector_bytes_now / cost.vector_bytes(dim), 3),
-            "flops_per_comparison": cost.flops(dim),
-            "search_saving": round(cost.input_dim / dim, 3),
-            "meets_targets": _meets(told, dim),
+            "bytes": costs.vector_bytes(dim),
+            "total_bytes": costs.total_bytes(dim),
+            "storage_saving": round(costs.vector_bytes_now / costs.vector_bytes(dim), 3),
+            "flops_per_comparison": costs.flops(dim),
+            "search_saving": round(costs.input_dim / dim, 3),
+            "meets_targets": all(check.met for check in checks) if (checks := advice.checks.get(dim)) else None,
         }
-        for dim in told.estimates.dims
+        for dim in advice.estimates.dims
     ]
 
 
-def records(estimates: Estimates) -> list[dict[str, Any]]:
+def estimate_records(estimates: Estimates) -> list[dict[str, Any]]:
     """The estimates as metrics.json spells them, each also as a share of the original's value."""
     return [
         {"method": column.method, "dim": column.dim, "metric": metric}
-        | dict(zip(("value", "ci_low", "ci_high"), found, strict=True))
+        | estimate._asdict()
         | {"of_original": list(estimates.shares[column, metric]), "n": estimates.queries[metric]}
-        for (column, metric), found in estimates.absolute.items()
+        for (column, metric), estimate in estimates.absolute.items()
     ]
 
 
-def _meets(told: Told, dim: int) -> bool | None:
-    checks = told.decision.checks.get(dim)
-    return all(check.met for check in checks) if checks else None
-
-
-def trend(steps: Sequence[tuple[int, Scored]]) -> list[dict[str, Any]]:
-    """The means on every nested sample, from which the estimates are carried over."""
+def trend(samples: Sequence[SampleScores]) -> list[dict[str, Any]]:
+    """The means on every nested sample, which are extrapolated."""
     return [
-        {"rows": rows, "method": column.method, "dim": column.dim, "metric": metric}
+        {"rows": sample.rows, "method": column.method, "dim": column.dim, "metric": metric}
         | {"value": round(float(scores.mean()), 6)}
-        for rows, scored in steps
-        for column, by_metric in scored.items()
+        for sample in samples
+        for column, by_metric in sample.scores.items()
         for metric, scores in by_metric.items()
     ]

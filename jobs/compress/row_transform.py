@@ -9,11 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
-from adaptor.rows import Floats
+from adaptor.rows import LENGTH_TOLERANCE, Floats
 from jobs.sources.vectors import decode
 
-#: How far from 1 a vector's length may be when all vectors that fit saw had length 1.
-LENGTH_TOLERANCE = 1e-2
 #: Rows are passed on in multiples of this, so that the numeric library groups them alike whatever the batch size is.
 ROW_STEP = 4096
 

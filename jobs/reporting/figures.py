@@ -14,12 +14,15 @@ from html import escape
 from typing import Any
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from jobs.reporting.sentences import METHOD_NAMES, METRIC_NAMES, Results, describe
-from jobs.search.methods import Column
+from adaptor.baselines import ADAPTOR
+from jobs.reporting.names import METRIC_NAMES, method_name
+from jobs.reporting.results import Results
+from jobs.reporting.sentences import describe
 
 #: Stand-in colour → CSS variable.
 _COLOURS = {
@@ -33,8 +36,9 @@ _COLOURS = {
     "#0a0a04": "--other",
 }
 _INK, _MUTED, _RULE, _PAPER = tuple(_COLOURS)[:4]
-_METHOD_COLOURS = {"adaptor": "#0a0a01", "pca": "#0a0a02", "truncation": "#0a0a03"}
-_MARKERS = {"adaptor": "o", "pca": "s", "truncation": "^"}
+#: Colour and marker of each method, and of any other.
+_METHODS = {ADAPTOR: ("#0a0a01", "o"), "pca": ("#0a0a02", "s"), "truncation": ("#0a0a03", "^")}
+_OTHER = ("#0a0a04", "D")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "matryoshka",
@@ -49,51 +53,46 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curve(results: Results, metric: str, size: tuple[float, float]) -> str:
-    """Draw one measure against the dim for all methods: an inline `<svg>` of `size` (inches at 72 units each)."""
+def curve(results: Results, metric: str, inches: tuple[float, float]) -> Markup:
+    """Draw one measure against the dim for all methods: an inline `<svg>` of this size (at 72 units an inch)."""
 
     def draw(axes: Axes) -> None:
-        """Into one drawing."""
         _draw(axes, results, metric)
-        _scale(axes, results, metric, size[0])
+        _scale(axes, results, metric, inches[0])
 
     title = f"{METRIC_NAMES[metric]} against dim"
-    return _inline(_svg(draw, size), re.sub(r"\W+", "-", metric), title, describe(results, metric))
+    return _inline(_svg(draw, inches), metric, title, describe(results, metric))
 
 
-def scatter(results: Results, proxy: str, truth: str, size: tuple[float, float]) -> str:
+def scatter(results: Results, proxy: str, truth: str, inches: tuple[float, float]) -> Markup:
     """Draw what a proxy says (across) against a measure with judgments (up), a point per method and dim below d."""
-    columns = {method: [w for w in results.dims if w < results.input_dim] for method in results.methods}
+    dims = [dim for dim in results.dims if dim < results.input_dim]
+    points = {
+        method: [(dim, results.value(method, dim, proxy), results.value(method, dim, truth)) for dim in dims]
+        for method in results.methods
+    }
 
     def draw(axes: Axes) -> None:
-        """Into one drawing."""
         _draw_original(axes, results, truth)
-        for method in sorted(columns, key=lambda method: method == "adaptor"):
-            across = [results.value(method, dim, proxy) for dim in columns[method]]
-            axes.plot(across, [results.value(method, w, truth) for w in columns[method]], **_line(method), ls="none")
+        for method in sorted(points, key=lambda method: method == ADAPTOR):
+            axes.plot([x for _, x, _ in points[method]], [y for _, _, y in points[method]], **_line(method), ls="none")
         if proxy.endswith("_distance"):
             axes.invert_xaxis()  # less change is better: better is to the right in every drawing
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
         _frame(axes, METRIC_NAMES[proxy].lower())
 
     title = f"{METRIC_NAMES[truth]} against {METRIC_NAMES[proxy]}"
-    points = (
-        f"{METHOD_NAMES.get(method, method)} at {dim}: "
-        f"{results.value(method, dim, proxy):.3f}, {results.value(method, dim, truth):.3f}"
-        for method, dims in columns.items()
-        for dim in dims
-    )
-    return _inline(_svg(draw, size), re.sub(r"\W+", "-", f"worth-{proxy}"), title, "; ".join(points))
+    described = (f"{method_name(m)} at {dim}: {x:.3f}, {y:.3f}" for m, rows in points.items() for dim, x, y in rows)
+    return _inline(_svg(draw, inches), f"proxy-{proxy}", title, "; ".join(described))
 
 
-def _svg(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
+def _svg(draw: Callable[[Axes], None], inches: tuple[float, float]) -> str:
     """What `draw` puts on axes in the page's style, as matplotlib writes it."""
+    across, up = inches
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=size)
+        figure = Figure(figsize=inches)
         draw(figure.add_subplot())
-        figure.subplots_adjust(
-            left=0.42 / size[0], right=1 - 0.12 / size[0], bottom=0.42 / size[1], top=1 - 0.1 / size[1]
-        )
+        figure.subplots_adjust(left=0.42 / across, right=1 - 0.12 / across, bottom=0.42 / up, top=1 - 0.1 / up)
         drawing = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(drawing, format="svg", transparent=True, metadata=nothing)
@@ -103,16 +102,15 @@ def _svg(draw: Callable[[Axes], None], size: tuple[float, float]) -> str:
 def _draw(axes: Axes, results: Results, metric: str) -> None:
     if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
         _draw_original(axes, results, metric)
-    order = sorted(results.methods, key=lambda method: method == "adaptor")
-    for method in order:
-        records = [results.by_key[Column(method, dim), metric] for dim in results.dims]
+    for method in sorted(results.methods, key=lambda method: method == ADAPTOR):
+        records = [results.record(method, dim, metric) for dim in results.dims]
         line = _line(method)
         axes.fill_between(
             results.dims,
             [record.ci_low for record in records],
             [record.ci_high for record in records],
             color=line["color"],
-            alpha=0.18 if method == "adaptor" else 0.1,
+            alpha=0.18 if method == ADAPTOR else 0.1,
             linewidth=0,
         )
         axes.plot(results.dims, [record.value for record in records], **line)
@@ -123,11 +121,12 @@ def _draw_original(axes: Axes, results: Results, metric: str) -> None:
 
 
 def _line(method: str) -> dict[str, Any]:
-    bold = method == "adaptor"
+    bold = method == ADAPTOR
+    colour, marker = _METHODS.get(method, _OTHER)
     return {
-        "color": _METHOD_COLOURS.get(method, "#0a0a04"),
+        "color": colour,
         "linewidth": 2.0 if bold else 1.3,
-        "marker": _MARKERS.get(method, "D"),
+        "marker": marker,
         "markersize": 4.6 if bold else 4.2,
         "markeredgecolor": _PAPER,
         "markeredgewidth": 0.7,
@@ -164,7 +163,7 @@ def _frame(axes: Axes, across: str) -> None:
 
 
 def _legible(ticks: Sequence[int], spacing: float) -> set[int]:
-    """Ticks with a label: from the widest down, none closer than `spacing` (powers of two) to the one before."""
+    """Ticks with a label: from the largest down, none closer than `spacing` (powers of two) to the one before."""
     shown: list[int] = []
     for tick in reversed(ticks):
         if not shown or math.log2(shown[-1] / tick) >= spacing:
@@ -172,8 +171,9 @@ def _legible(ticks: Sequence[int], spacing: float) -> set[int]:
     return set(shown)
 
 
-def _inline(drawing: str, name: str, title: str, description: str) -> str:
+def _inline(drawing: str, name: str, title: str, description: str) -> Markup:
     """Make matplotlib's file a part of the page: own ids, the page's colours and font, a title and a description."""
+    name = re.sub(r"\W+", "-", name)
     svg = drawing[drawing.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
@@ -185,4 +185,5 @@ def _inline(drawing: str, name: str, title: str, description: str) -> str:
     view = re.search(r'viewBox="[^"]+"', svg)
     head = f'<svg {view.group(0) if view else ""} role="img" aria-labelledby="{name}-title {name}-desc">'
     labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    return head + labels + svg[svg.index(">") + 1 :].strip()
+    # The drawing is ours, and its words are escaped.
+    return Markup(head + labels + svg[svg.index(">") + 1 :].strip())  # noqa: S704

@@ -2,79 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jobs.reporting.figures import curve
-from jobs.reporting.proxies import proxy_section
-from jobs.reporting.sentences import (
-    METHOD_NAMES,
-    METRIC_MEANINGS,
-    METRIC_NAMES,
-    Results,
-    headline,
-    percent,
-    verdicts,
-)
-from jobs.search.methods import ORIGINAL, Column
-from jobs.search.scoring import RETRIEVAL
+from adaptor.baselines import ORIGINAL
+from jobs.reporting.figures import curve, scatter
+from jobs.reporting.names import METRIC_MEANINGS, METRIC_NAMES, method_name
+from jobs.reporting.results import Facts, Results
+from jobs.reporting.sentences import headline, number_range, percent, proxy_sentence, same_order, verdicts
+from jobs.search.proxies import PROXIES, TRUTH, benchmark, proxy_validity
+from jobs.search.scoring import DISTANCES, OVERLAPS, RETRIEVAL
 
-_LARGE = (8.6, 3.7)
-_SMALL = (3.3, 2.1)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What was measured on what: shown as a strip under the headline, and needed to read the numbers."""
-
-    set: str
-    rows: int
-    queries: int
-    judged: int | None
-    input_dim: int
-    metric: str
-    adaptor_id: str
-    architecture: str
-    sampled_queries: bool
-    bootstrap: int
-    notes: Sequence[str]
-
-    def strip(self) -> list[tuple[str, str]]:
-        """Label and value of each fact."""
-        what = "Sampled queries (rows of the source)" if self.sampled_queries else "Queries"
-        judged = [] if self.judged is None else [("Judged queries", f"{self.judged:,}")]
-        return [
-            ("Set", self.set),
-            ("Vectors", f"{self.rows:,}"),
-            (what, f"{self.queries:,}"),
-            *judged,
-            ("Dimensions", f"{self.input_dim:,}"),
-            ("Similarity", {"cosine": "cosine", "dot": "inner product", "l2": "Euclidean"}[self.metric]),
-            ("Adaptor", f"{self.adaptor_id[:12]} · {self.architecture}"),
-        ]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One number of the table."""
-
-    value: str
-    interval: str
-    best: bool
-
-
-@dataclass(frozen=True)
-class Block:
-    """The table of one measure: the full-dimension value and a row of cells per method."""
-
-    name: str
-    meaning: str
-    original: Cell
-    rows: Sequence[tuple[str, str, Sequence[Cell]]]
+#: Inches of a drawing.
+_LARGE, _SMALL = (8.6, 3.7), (3.3, 2.1)
+#: Proxies with a drawing: those of the paper's figure, and the overlap that stands for its kind.
+_DRAWN_PROXIES = ("overlap@10", "topk_distance", "pairwise_distance")
+_SIMILARITIES = {"cosine": "cosine", "dot": "inner product", "l2": "Euclidean"}
 
 
 def render(facts: Facts, results: Results) -> str:
@@ -86,48 +32,47 @@ def render(facts: Facts, results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    said = headline(results)
-    others = [metric for metric in results.metrics if metric != results.main]
+    words = (method_name, number_range, percent, same_order)
+    environment.globals |= {word.__name__: word for word in words} | {"metric_names": METRIC_NAMES}
+    validity, shipped = proxy_validity(results.records), benchmark()
     page = environment.get_template("report.html.j2").render(
         facts=facts,
-        headline=said,
+        facts_strip=_strip(facts),
+        results=results,
+        headline=headline(results),
         verdicts=verdicts(results),
-        kept=[(METHOD_NAMES.get(m, m), m, percent(share), min(share, 1.0) * 100) for m, share in said.shares],
-        main=_chart(results, results.main, _LARGE),
+        legend=[*reversed(results.methods), ORIGINAL],
+        meanings=METRIC_MEANINGS,
+        main_curve=curve(results, results.main, _LARGE),
         groups=[
-            ("Retrieval", [_chart(results, metric, _SMALL) for metric in others if metric in RETRIEVAL]),
-            ("Neighbours kept", [_chart(results, metric, _SMALL) for metric in others if metric.startswith("overlap")]),
-            ("Similarities changed", [_chart(results, m, _SMALL) for m in others if m.endswith("_distance")]),
+            ("Retrieval", _curves(results, RETRIEVAL)),
+            ("Neighbours kept", _curves(results, OVERLAPS)),
+            ("Similarities changed", _curves(results, DISTANCES)),
         ],
-        legend=[(METHOD_NAMES.get(method, method), method) for method in (*reversed(results.methods), ORIGINAL)],
-        dims=results.dims,
-        input_dim=results.input_dim,
-        blocks=[_block(results, metric) for metric in results.metrics],
-        has_judgments=facts.judged is not None,
-        worth=proxy_section(results, _SMALL),
+        proxy_sentence=proxy_sentence(validity or shipped.validity),
+        proxies=[[v for v in validity or shipped.validity if v.proxy == proxy] for proxy in PROXIES],
+        scatters=[
+            (METRIC_NAMES[proxy], scatter(results, proxy, TRUTH, _SMALL)) for proxy in _DRAWN_PROXIES if validity
+        ],
+        benchmark=None if validity else shipped,
     )
     return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
 
 
-def _chart(results: Results, metric: str, size: tuple[float, float]) -> dict[str, str]:
-    return {
-        "name": METRIC_NAMES[metric],
-        "meaning": METRIC_MEANINGS[metric],
-        # The drawing is ours and its words are escaped where they are put in.
-        "svg": Markup(curve(results, metric, size)),  # noqa: S704
-    }
-
-
-def _block(results: Results, metric: str) -> Block:
-    best = {dim: results.best(dim, metric) for dim in results.dims}
-    rows = [
-        (METHOD_NAMES.get(m, m), m, [_cell(results, Column(m, w), metric, m in best[w]) for w in results.dims])
-        for m in results.methods
+def _strip(facts: Facts) -> list[tuple[str, str]]:
+    """Label and value of each fact below the headline."""
+    judged = [] if facts.judged is None else [("Judged queries", f"{facts.judged:,}")]
+    return [
+        ("Set", facts.set),
+        ("Vectors", f"{facts.rows:,}"),
+        ("Sampled queries (rows of the source)" if facts.sampled_queries else "Queries", f"{facts.queries:,}"),
+        *judged,
+        ("Dimensions", f"{facts.input_dim:,}"),
+        ("Similarity", _SIMILARITIES[facts.metric]),
+        ("Adaptor", f"{facts.adaptor_id[:12]} · {facts.architecture}"),
     ]
-    original = _cell(results, Column(ORIGINAL, results.input_dim), metric, False)
-    return Block(METRIC_NAMES[metric], METRIC_MEANINGS[metric], original, rows)
 
 
-def _cell(results: Results, column: Column, metric: str, best: bool) -> Cell:
-    record = results.by_key[column, metric]
-    return Cell(f"{record.value:.3f}", f"{record.ci_low:.3f} to {record.ci_high:.3f}", best)
+def _curves(results: Results, metrics: Collection[str]) -> list[tuple[str, Markup]]:
+    """The measures of a group but the main one, each with its drawing."""
+    return [(m, curve(results, m, _SMALL)) for m in results.metrics if m in metrics and m != results.main]

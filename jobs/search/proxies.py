@@ -1,4 +1,4 @@
-"""What label-free proxies are worth: how well each follows nDCG@10 over methods and dims (the paper's Figure 7).
+"""Validity of label-free proxies: how well each follows nDCG@10 over methods and dims (the paper's Figure 7).
 
 Two questions, because the first is easy: do all columns (methods × dims below the full one) rank alike by proxy and
 by nDCG@10, and does the proxy put two methods of ONE dim in the order in which nDCG@10 puts them?
@@ -6,18 +6,18 @@ by nDCG@10, and does the proxy put two methods of ONE dim in the order in which 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
-from jobs.search.methods import ORIGINAL
-from jobs.search.scoring import DISTANCES, Record, Scores
+from adaptor.baselines import ORIGINAL
+from adaptor.quality import Scores
+from jobs.search.scoring import DISTANCES, MetricRecord
 
 #: What is measured without labels, the most telling first.
 PROXIES = ("overlap@10", "overlap@100", "overlap@1", "topk_distance", "pairwise_distance")
@@ -26,10 +26,11 @@ TRUTH = "ndcg@10"
 _MARGIN = 0.005
 #: Columns below which a correlation says nothing.
 _FEWEST = 6
-_BENCHMARK = Path(__file__).parent / "proxies.json"
+#: The shipped figures: a `Benchmark` as JSON (made by tests/benchmarks/proxies.py).
+BENCHMARK_FILE = Path(__file__).parent / "proxies.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProxyValidity:
     """How one proxy follows nDCG@10 on one set: rank and linear correlation over `columns` methods × dims, and of
     `pairs` pairs of methods at one dim the share in the same order (None without pairs). Distances count reversed."""
@@ -43,54 +44,8 @@ class ProxyValidity:
     columns: int
 
 
-def proxy_validity(records: Sequence[Record]) -> list[ProxyValidity]:
-    """The worth of every proxy that was measured on one set; nothing where nDCG@10 was not, or too few columns were."""
-    value = {(r.method, r.dim, r.metric): r.value for r in records}
-    full = next((r.dim for r in records if r.method == ORIGINAL), 0)
-    columns = [(m, w) for m, w, metric in value if metric == TRUTH and m != ORIGINAL and w < full]
-    if len(columns) < _FEWEST:
-        return []
-    truth = np.array([value[m, w, TRUTH] for m, w in columns])
-    found = []
-    for proxy in PROXIES:
-        if any((m, w, proxy) not in value for m, w in columns):
-            continue
-        sign = -1.0 if proxy in DISTANCES else 1.0
-        numbers = sign * np.array([value[m, w, proxy] for m, w in columns])
-        agree = [
-            (numbers[a] - numbers[b]) * (truth[a] - truth[b]) > 0
-            for a, b in combinations(range(len(columns)), 2)
-            if columns[a][1] == columns[b][1] and abs(truth[a] - truth[b]) >= _MARGIN
-        ]
-        found.append(
-            ProxyValidity(
-                records[0].set,
-                proxy,
-                correlation(ranks(numbers), ranks(truth)),
-                correlation(numbers, truth),
-                round(float(np.mean(agree)), 4) if agree else None,
-                len(agree),
-                len(columns),
-            )
-        )
-    return found
-
-
-def correlation(one: Scores, other: Scores) -> float:
-    """Pearson's correlation of two (n,); 0 where one of them does not vary."""
-    one, other = one - one.mean(), other - other.mean()
-    scale = float(np.sqrt((one @ one) * (other @ other)))
-    return round(float(one @ other) / scale, 4) if scale > 0 else 0.0
-
-
-def ranks(numbers: Scores) -> Scores:
-    """Ranks 1..n of (n,), equal numbers sharing their mean rank."""
-    _, place, times = np.unique(numbers, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(times) - (times - 1) / 2)[place])
-
-
-@dataclass(frozen=True)
-class Kept:
+@dataclass(frozen=True, kw_only=True)
+class OverlapBand:
     """What columns with an overlap@10 in [`low`, `high`) kept of nDCG@10 in the benchmark: the least, the median."""
 
     low: float
@@ -102,27 +57,65 @@ class Kept:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """The worth of the proxies on public sets with judgments, measured once and shipped: `source` says how."""
+    """The validity of the proxies on public sets with judgments, measured once and shipped: `source` says how."""
 
     source: str
-    worth: tuple[ProxyValidity, ...]
-    kept: tuple[Kept, ...]
+    validity: tuple[ProxyValidity, ...]
+    overlap_bands: tuple[OverlapBand, ...]
 
-    def of(self, proxy: str) -> list[ProxyValidity]:
-        """The worth of one proxy, a set each."""
-        return [worth for worth in self.worth if worth.proxy == proxy]
-
-    def kept_at(self, overlap: float) -> Kept | None:
-        """What was kept at this overlap@10; None where the benchmark has no column."""
-        return next((kept for kept in self.kept if kept.low <= overlap < kept.high), None)
+    def band_at(self, overlap: float) -> OverlapBand | None:
+        """The band of this overlap@10; None where the benchmark has no column."""
+        return next((band for band in self.overlap_bands if band.low <= overlap < band.high), None)
 
 
 @cache
 def benchmark() -> Benchmark:
-    """The shipped figures (made by tests/benchmarks/proxies.py)."""
-    shipped: dict[str, Any] = json.loads(_BENCHMARK.read_text(encoding="utf-8"))
-    return Benchmark(
-        shipped["source"],
-        tuple(ProxyValidity(**worth) for worth in shipped["worth"]),
-        tuple(Kept(**kept) for kept in shipped["kept"]),
-    )
+    """The shipped figures."""
+    return TypeAdapter(Benchmark).validate_json(BENCHMARK_FILE.read_bytes())
+
+
+def proxy_validity(records: Sequence[MetricRecord]) -> list[ProxyValidity]:
+    """The validity of every proxy that was measured on one set; nothing where nDCG@10 was not, or too few columns
+    were."""
+    value = {(r.method, r.dim, r.metric): r.value for r in records}
+    full = next((r.dim for r in records if r.method == ORIGINAL), 0)
+    columns = [(m, dim) for m, dim, metric in value if metric == TRUTH and m != ORIGINAL and dim < full]
+    if len(columns) < _FEWEST:
+        return []
+    truth = np.array([value[m, dim, TRUTH] for m, dim in columns])
+    ordered = [
+        (a, b)
+        for a, b in combinations(range(len(columns)), 2)
+        if columns[a][1] == columns[b][1] and abs(truth[a] - truth[b]) >= _MARGIN
+    ]
+    validity = []
+    for proxy in PROXIES:
+        if any((m, dim, proxy) not in value for m, dim in columns):
+            continue
+        sign = -1.0 if proxy in DISTANCES else 1.0
+        numbers = sign * np.array([value[m, dim, proxy] for m, dim in columns])
+        agree = [(numbers[a] - numbers[b]) * (truth[a] - truth[b]) > 0 for a, b in ordered]
+        validity.append(
+            ProxyValidity(
+                set=records[0].set,
+                proxy=proxy,
+                rank_correlation=correlation(ranks(numbers), ranks(truth)),
+                linear_correlation=correlation(numbers, truth),
+                same_order=round(float(np.mean(agree)), 4) if agree else None,
+                pairs=len(agree),
+                columns=len(columns),
+            )
+        )
+    return validity
+
+
+def correlation(one: Scores, other: Scores) -> float:
+    """Pearson's correlation of two (n,), to four digits; 0 where one of them does not vary."""
+    varying = np.ptp(one) > 0 and np.ptp(other) > 0
+    return round(float(np.corrcoef(one, other)[0, 1]), 4) if varying else 0.0
+
+
+def ranks(numbers: Scores) -> Scores:
+    """Ranks 1..n of (n,), equal numbers sharing their mean rank."""
+    _, distinct, times = np.unique(numbers, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(times) - (times - 1) / 2)[distinct])

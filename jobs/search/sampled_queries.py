@@ -18,61 +18,73 @@ from jobs.sources.sampling import choose_rows, read_rows
 from jobs.sources.source import Shard, open_source
 from jobs.sources.whole_source import describe_all
 
-#: Row groups that the anchors come from at most: each costs a read.
+#: Row groups that the sampled queries come from at most: each costs a read.
 _ROW_GROUPS = 1024
 _SHARDS_PER_TASK = 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SampledQueries:
-    """Usable drawn rows in source order: `names` int64 (a,) as the search names them, `ids` as text, `vectors` float32
-    (a, d); how many more were drawn but are unusable (`left_out`), and the rows of the whole source."""
+    """Usable drawn rows in source order: `row_numbers` int64 (a,) as the search has them, `ids` as text, `vectors`
+    float32 (a, d); how many more were drawn but are unusable (`left_out`), and the rows of the whole source."""
 
-    names: Ids
+    row_numbers: Ids
     ids: list[str]
     vectors: Floats
     left_out: int
     source_rows: int
 
 
+@dataclass(frozen=True)
+class _DrawnRows:
+    """Rows of one shard, int64, ascending; `position` is the shard's in the source's list."""
+
+    position: int
+    shard: Shard
+    rows: Ids
+
+
+@dataclass(frozen=True)
+class _UsableRows:
+    """Of the drawn rows of a shard those that are usable."""
+
+    row_numbers: Ids
+    ids: list[str]
+    vectors: Floats
+
+
 def sample_queries(
-    source: SourceSection, shards: list[Shard], adaptor: Adaptor, count: int, seed: int
+    section: SourceSection, shards: list[Shard], adaptor: Adaptor, count: int, seed: int
 ) -> SampledQueries:
     """Draw about `count` rows uniformly over all shards; the same for any cluster. Unusable rows are left out.
 
-    Raises InputError when fewer than two are usable: similarities are compared between anchors.
+    Raises InputError when fewer than two are usable: similarities are compared between queries.
     """
-    footers = describe_all(source, shards)
-    chosen = sorted(choose_rows([f.row_group_rows for f in footers], count, _ROW_GROUPS, seed).items())
-    drawn = [(place, shards[place], rows) for place, rows in chosen]
+    infos = describe_all(section, shards)
+    chosen = sorted(choose_rows([info.row_group_rows for info in infos], count, _ROW_GROUPS, seed).items())
+    drawn = [_DrawnRows(position, shards[position], rows) for position, rows in chosen]
     groups = [drawn[i : i + _SHARDS_PER_TASK] for i in range(0, len(drawn), _SHARDS_PER_TASK)]
-    parts: list[_Read] = ray.get([_read_sampled.remote(source, group, adaptor) for group in groups])
-    names = np.concatenate([np.empty(0, np.int64), *(part[0] for part in parts)])
-    if len(names) < 2:
-        raise InputError(f"source {source.uri}: {len(names)} usable rows to serve as queries, at least 2 are needed")
+    read = ray.get([_read_drawn.remote(section, group, adaptor) for group in groups])
+    parts: list[_UsableRows] = [part for parts in read for part in parts]
+    ids = [name for part in parts for name in part.ids]
+    if len(ids) < 2:
+        raise InputError(f"source {section.uri}: {len(ids)} usable rows to serve as queries, at least 2 are needed")
     return SampledQueries(
-        names,
-        [name for part in parts for name in part[1]],
-        np.concatenate([part[2] for part in parts]),
-        sum(len(rows) for _, rows in chosen) - len(names),
-        sum(f.rows for f in footers),
+        row_numbers=np.concatenate([part.row_numbers for part in parts]),
+        ids=ids,
+        vectors=np.concatenate([part.vectors for part in parts]),
+        left_out=sum(len(part.rows) for part in drawn) - len(ids),
+        source_rows=sum(info.rows for info in infos),
     )
 
 
-_Read = tuple[Ids, list[str], Floats]
-
-
 @ray.remote
-def _read_sampled(source: SourceSection, group: Sequence[tuple[int, Shard, Ids]], adaptor: Adaptor) -> _Read:
-    opened = open_source(source)
-    names: list[Ids] = []
-    ids: list[str] = []
-    vectors: list[Floats] = []
-    for place, shard, rows in group:
-        known, found, reasons = read_rows(opened, shard, source, rows, adaptor.input_dim)
-        usable = np.ones(len(found), bool)
-        usable[list(reasons | wrong_lengths(found, adaptor))] = False
-        names.append(rows[usable] + place * SHARD_STRIDE)
-        ids += [name for name, kept in zip(known, usable, strict=True) if kept]
-        vectors.append(found[usable])
-    return np.concatenate(names), ids, np.concatenate(vectors)
+def _read_drawn(section: SourceSection, group: Sequence[_DrawnRows], adaptor: Adaptor) -> list[_UsableRows]:
+    source = open_source(section)
+    parts = []
+    for drawn in group:
+        ids, vectors, reasons = read_rows(source, drawn.shard, section, drawn.rows, adaptor.input_dim)
+        usable = np.delete(np.arange(len(ids)), [*(reasons | wrong_lengths(vectors, adaptor))])
+        row_numbers = drawn.rows[usable] + drawn.position * SHARD_STRIDE
+        parts.append(_UsableRows(row_numbers, [ids[row] for row in usable], vectors[usable]))
+    return parts

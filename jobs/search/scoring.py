@@ -6,20 +6,19 @@ with a 95% percentile interval over resampled queries; series of one length shar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytrec_eval
-from numpy.typing import NDArray
 
+from adaptor.baselines import Column
 from adaptor.neighbours import Ids
-from jobs.search.methods import Column
+from adaptor.quality import Scores
 
-Scores = NDArray[np.float64]
-#: Position of the query → row of the document (negative: not in the source) → grade.
-Judgments = Mapping[int, Mapping[int, int]]
+#: Scores per query, float64 (n,), by column and measure.
+ColumnScores = dict[Column, dict[str, Scores]]
 
 #: Our name of a measure → trec_eval's name of it, and the depth to which the list is cut for it.
 RETRIEVAL = {
@@ -38,9 +37,17 @@ DEPTH = 100
 _RESAMPLES_AT_ONCE = 64
 
 
-@dataclass(frozen=True)
-class Record:
-    """One number of metrics.json: the mean over `n` queries and its 95% interval."""
+class MeasureEstimate(NamedTuple):
+    """A mean and its 95% interval."""
+
+    value: float
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRecord:
+    """One number of metrics.json, in its words: the mean over `n` queries and its 95% interval."""
 
     set: str
     method: str
@@ -51,12 +58,8 @@ class Record:
     ci_high: float
     n: int
 
-    def as_json(self) -> dict[str, Any]:
-        """The record as metrics.json spells it."""
-        return asdict(self)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Mean paired difference of two methods at one dim, and its 95% interval: beyond chance where that excludes 0."""
 
@@ -69,15 +72,16 @@ class Comparison:
     ci_high: float
 
 
-def retrieval_scores(found: Ids, judgments: Judgments) -> dict[str, Scores]:
-    """Score ranked rows, int64 (q, k), best first, -1 where there are no more, against the judgments.
+def retrieval_scores(ranked_rows: Ids, grades: Mapping[int, Mapping[int, int]]) -> dict[str, Scores]:
+    """Score ranked rows, int64 (q, k), best first, -1 where there are no more, against judgments: position of the query
+    → row of the document (negative: not in the source) → grade.
 
-    Returns each measure of RETRIEVAL as float64 (j,) over the j judged queries in the order of `judgments`. The order
-    of the list is what counts: scores are made from ranks, so no measure breaks ties by its own rule. A row that stands
+    Returns each measure of RETRIEVAL as float64 (j,) over the j judged queries in the order of `grades`. The order of
+    the list is what counts: scores are made from ranks, so no measure breaks ties by its own rule. A row that stands
     twice keeps its better rank; a relevant document that is not found counts as missed, as in trec_eval.
     """
-    judged = {str(query): {str(row): grade for row, grade in rows.items()} for query, rows in judgments.items()}
-    ranked = {str(query): [str(row) for row in dict.fromkeys(found[query].tolist()) if row >= 0] for query in judgments}
+    judged = {str(query): {str(row): grade for row, grade in rows.items()} for query, rows in grades.items()}
+    ranked = {str(q): [str(row) for row in dict.fromkeys(ranked_rows[q].tolist()) if row >= 0] for q in grades}
     scores: dict[str, Scores] = {}
     for depth in sorted({depth for _, depth in RETRIEVAL.values()}):
         wanted = {name: trec for name, (trec, at) in RETRIEVAL.items() if at == depth}
@@ -102,28 +106,28 @@ def bootstrap_means(series: Scores, resamples: int, seed: int) -> Scores:
     return means
 
 
-def _intervals(series: Scores, resamples: int, seed: int) -> Iterator[tuple[float, float, float]]:
-    low, high = np.percentile(bootstrap_means(series, resamples, seed), [2.5, 97.5], axis=1)
-    for value, below, above in zip(series.mean(axis=1), low, high, strict=True):
-        # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
-        yield round(float(value), 6), round(float(below), 6), round(float(above), 6)
-
-
-def make_records(name: str, scores: Mapping[Column, Mapping[str, Scores]], resamples: int, seed: int) -> list[Record]:
-    """Records of set `name` from scores per query (column → metric → float64 (n,)), by column, then as in METRICS."""
+def make_records(name: str, scores: ColumnScores, resamples: int, seed: int) -> list[MetricRecord]:
+    """Records of set `name` from scores per query, by column, then as in METRICS."""
     keys = [(column, metric) for column, by_metric in scores.items() for metric in METRICS if metric in by_metric]
-    made: dict[tuple[Column, str], Record] = {}
+    estimates: dict[tuple[Column, str], MeasureEstimate] = {}
     for count in {len(scores[column][metric]) for column, metric in keys}:
         same = [(column, metric) for column, metric in keys if len(scores[column][metric]) == count]
         series = np.stack([scores[column][metric] for column, metric in same])
-        for (column, metric), numbers in zip(same, _intervals(series, resamples, seed), strict=True):
-            made[column, metric] = Record(name, column.method, column.dim, metric, *numbers, n=count)
-    return [made[key] for key in keys]
+        estimates |= zip(same, _estimates(series, resamples, seed), strict=True)
+    return [
+        MetricRecord(
+            set=name,
+            method=column.method,
+            dim=column.dim,
+            metric=metric,
+            n=len(scores[column][metric]),
+            **estimates[column, metric]._asdict(),
+        )
+        for column, metric in keys
+    ]
 
 
-def compare(
-    scores: Mapping[Column, Mapping[str, Scores]], metric: str, method: str, resamples: int, seed: int
-) -> list[Comparison]:
+def compare(scores: ColumnScores, metric: str, method: str, resamples: int, seed: int) -> list[Comparison]:
     """Paired differences of `method` to every other method at the same dim, by dim."""
     pairs = [
         (mine, other)
@@ -135,6 +139,22 @@ def compare(
         return []
     series = np.stack([scores[mine][metric] - scores[other][metric] for mine, other in pairs])
     return [
-        Comparison(metric, mine.dim, method, other.method, *numbers)
-        for (mine, other), numbers in zip(pairs, _intervals(series, resamples, seed), strict=True)
+        Comparison(
+            metric=metric,
+            dim=mine.dim,
+            method=method,
+            against=other.method,
+            difference=difference.value,
+            ci_low=difference.ci_low,
+            ci_high=difference.ci_high,
+        )
+        for (mine, other), difference in zip(pairs, _estimates(series, resamples, seed), strict=True)
     ]
+
+
+def _estimates(series: Scores, resamples: int, seed: int) -> list[MeasureEstimate]:
+    """Of every series of (s, n)."""
+    low, high = np.percentile(bootstrap_means(series, resamples, seed), [2.5, 97.5], axis=1)
+    # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
+    rows = np.stack([series.mean(axis=1), low, high], axis=1).tolist()
+    return [MeasureEstimate(*(round(number, 6) for number in row)) for row in rows]

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from adaptor.errors import InputError, RunError
 from cluster.settings import ClusterSection
 from jobs.runtime.progress import Progress
-from jobs.search.source_search import Found, Search, join, search_shards
+from jobs.search.source_search import SearchResult, SearchSpec, join, search_shards
 from jobs.sources.source import Shard
 
 _SMALL_RUN, _LARGE_RUN = 256 << 20, 16 << 30
@@ -25,39 +25,41 @@ _RUNS_PER_WORKER = 16
 PlacedShards = list[tuple[int, Shard]]
 
 
-def search_source(search: Search, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress) -> Found:
+def search_source(
+    spec: SearchSpec, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress
+) -> SearchResult:
     """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on how they are cut.
 
     Raises what the reading side raises (InputError, RunError), and RunError when workers keep dying.
     """
     task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
-    told = ray.put(search)
+    spec_reference = ray.put(spec)
     waiting = cut_runs(shards, cluster.workers)
     running: dict[Any, int] = {}
-    found: Found | None = None
+    result: SearchResult | None = None
     try:
         while True:
             while len(running) < cluster.workers and (run := next(waiting, None)):
-                running[task.remote(told, run, cluster.cpus_per_worker)] = len(run)
+                running[task.remote(spec_reference, run, cluster.cpus_per_worker)] = len(run)
             if not running:
                 break
             ready, _ = ray.wait(list(running), num_returns=1)
             part = _result(ready[0])
             progress.advance(running.pop(ready[0]), vectors=part.rows, left_out=part.left_out.total())
-            found = part if found is None else join(found, part)
+            result = part if result is None else join(result, part)
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
-    if found is None:
+    if result is None:
         raise ValueError("no shards to search")
-    return found
+    return result
 
 
 @ray.remote
-def _search(search: Search, run: PlacedShards, threads: int) -> Found:
+def _search(spec: SearchSpec, run: PlacedShards, threads: int) -> SearchResult:
     # Ray's limit comes after numpy has been loaded, which then takes all cores for itself.
     with threadpool_limits(threads):
-        return search_shards(search, run)
+        return search_shards(spec, run)
 
 
 def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:
@@ -76,9 +78,9 @@ def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:
         yield run
 
 
-def _result(reference: Any) -> Found:
+def _result(reference: Any) -> SearchResult:
     try:
-        part: Found = ray.get(reference)
+        part: SearchResult = ray.get(reference)
     except RayTaskError as problem:
         if isinstance(problem.cause, InputError | RunError):
             raise problem.cause from None

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from adaptor.artefact import build
-from adaptor.evidence import evidence, shortened
+from adaptor.baselines import shorten
+from adaptor.evidence import evidence
 from adaptor.pairs import score_pairs
 from adaptor.pca import merge_moments, moments, rotation
 from adaptor.quality import graded_overlap, overlap_at_k, pairwise_distance, similarities, topk_distance
@@ -98,7 +99,7 @@ def test_evidence_of_pca_as_adaptor_equals_pca_and_full_width_is_perfect() -> No
     record = found["truncation", 3, "overlap@10"]
     assert (record["ci_low"], record["ci_high"]) == pytest.approx(interval, abs=1e-4)
     assert (record["n"], record["corpus"]) == (50, 350)
-    assert shortened(fitted, "truncation", e, 3).shape == (400, 3)
+    assert shorten(fitted, "truncation", e, 3).shape == (400, 3)
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -1,4 +1,4 @@
-"""Make the shipped figures on what label-free proxies are worth, from measurements with judgments.
+"""Make the shipped figures on the validity of label-free proxies, from measurements with judgments.
 
     python tests/benchmarks/proxies.py --source "…" METRICS.json [METRICS.json …]
 
@@ -18,16 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.search import proxies as worth
-from jobs.search.methods import ORIGINAL
-from jobs.search.proxies import TRUTH, Kept, ProxyValidity, proxy_validity
-from jobs.search.scoring import Record
+from adaptor.baselines import ORIGINAL
+from jobs.search.proxies import BENCHMARK_FILE, TRUTH, OverlapBand, proxy_validity
+from jobs.search.scoring import MeasureEstimate, MetricRecord
 
 _Key = tuple[str, str, int, str]
 _EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Record]]:
+def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[MetricRecord]]:
     """Records by set, averaged over seeds. Where a set was also measured without judgments (rows of the source as
     queries), the proxies are those of that run: it is the situation that the figures are to speak about."""
     judged, label_free = (defaultdict[_Key, list[float]](list) for _ in range(2))
@@ -36,14 +35,15 @@ def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Reco
         values = judged if any(record["metric"] == TRUTH for record in records) else label_free
         for record in (record for record in records if record["method"] not in without):
             values[record["set"], record["method"], record["dim"], record["metric"]].append(record["value"])
-    by_set: dict[str, list[Record]] = defaultdict(list)
+    by_set: dict[str, list[MetricRecord]] = defaultdict(list)
     for (name, method, dim, metric), numbers in {**judged, **label_free}.items():
         mean = float(np.mean(numbers))
-        by_set[name].append(Record(name, method, dim, metric, mean, mean, mean, len(numbers)))
+        estimate = MeasureEstimate(mean, mean, mean)._asdict()
+        by_set[name].append(MetricRecord(set=name, method=method, dim=dim, metric=metric, n=len(numbers), **estimate))
     return by_set
 
 
-def kept(by_set: dict[str, list[Record]]) -> list[Kept]:
+def overlap_bands(by_set: dict[str, list[MetricRecord]]) -> list[OverlapBand]:
     """What columns of all sets kept of nDCG@10, by their overlap@10."""
     points = []
     for records in by_set.values():
@@ -55,12 +55,13 @@ def kept(by_set: dict[str, list[Record]]) -> list[Kept]:
             for (m, w, metric), number in value.items()
             if metric == TRUTH and m != ORIGINAL and w < full
         ]
-    found = []
+    bands = []
     for low, high in pairwise(_EDGES):
         shares = [share for overlap, share in points if low <= overlap < high]
         if shares:
-            found.append(Kept(low, high, round(min(shares), 4), round(float(np.median(shares)), 4), len(shares)))
-    return found
+            least, median = round(min(shares), 4), round(float(np.median(shares)), 4)
+            bands.append(OverlapBand(low=low, high=high, least=least, median=median, columns=len(shares)))
+    return bands
 
 
 def main() -> None:
@@ -71,16 +72,16 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     given = parser.parse_args()
     by_set = read(given.files, given.without)
-    found: list[ProxyValidity] = [w for records in by_set.values() for w in proxy_validity(records)]
-    bands = kept(by_set)
-    for w in found:
-        order = "-" if w.same_order is None else f"{w.same_order:.2f} of {w.pairs}"
-        print(f"{w.set:10} {w.proxy:18} rank {w.rank_correlation:+.3f}  linear {w.linear_correlation:+.3f}  {order}")
+    validity = [v for records in by_set.values() for v in proxy_validity(records)]
+    bands = overlap_bands(by_set)
+    for v in validity:
+        order = "-" if v.same_order is None else f"{v.same_order:.2f} of {v.pairs}"
+        print(f"{v.set:10} {v.proxy:18} rank {v.rank_correlation:+.3f}  linear {v.linear_correlation:+.3f}  {order}")
     for band in bands:
         of = f"least {band.least:.3f}, median {band.median:.3f} of {band.columns}"
         print(f"overlap@10 {band.low:.1f} to {band.high:.1f}: {of}")
-    shipped = {"source": given.source, "worth": [asdict(w) for w in found], "kept": [asdict(b) for b in bands]}
-    worth._BENCHMARK.write_text(json.dumps(shipped, indent=1) + "\n", encoding="utf-8")
+    shipped = {"source": given.source, "validity": [*map(asdict, validity)], "overlap_bands": [*map(asdict, bands)]}
+    BENCHMARK_FILE.write_text(json.dumps(shipped, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from adaptor.artefact import Adaptor, build
-from adaptor.evidence import shortened
+from adaptor.baselines import shorten
 from adaptor.model import fold
 from adaptor.neighbours import top_k
 from adaptor.pca import moments, rotation
@@ -140,7 +140,7 @@ def validate(adaptor: Adaptor, corpus: Floats, fresh: Floats) -> list[dict[str, 
     for dim in adaptor.dims:
         scores = {}
         for method in ("pca", "adaptor"):
-            asked, searched = (shortened(adaptor, method, rows, dim) for rows in (fresh, corpus))
+            asked, searched = (shorten(adaptor, method, rows, dim) for rows in (fresh, corpus))
             scores[method] = overlap_at_k(truth, top_k(asked, searched, numbers, 10, adaptor.metric).ids, 10)
         change = scores["adaptor"] - scores["pca"]
         error = float(change.std() / np.sqrt(len(change)))

@@ -3,8 +3,8 @@
     python tests/benchmarks/sample_size.py SET=FOLDER,ARTEFACT [...] [--shares 0.125 0.25 0.5] [--seeds 3] [--json OUT]
 
 FOLDER holds `corpus/`, `queries.parquet` and `qrels.parquet` (split `test`), ARTEFACT is what fit wrote for it. Runs
-the product's own sampling, search, carrying over and intervals, and prints for every measure: the error of the value on
-the sample, the error of the carried-over estimate, its highest, and how often the truth is at or above the lower end
+the product's own sampling, search, extrapolation and intervals, and prints for every measure: the error of the value on
+the sample, the error of the extrapolated estimate, its highest, and how often the truth is at or above the lower end
 that advise decides by (97.5% wanted). Errors are means over methods, dims below the full one and seeds.
 """
 
@@ -20,43 +20,40 @@ import numpy as np
 import ray
 
 from adaptor.artefact import load
+from adaptor.baselines import ORIGINAL
 from jobs.advise.estimates import combine, estimate
-from jobs.advise.measure import Subject, measure
+from jobs.advise.measure import measure
 from jobs.config.advise import AdviseConfig
 from jobs.runtime.progress import Progress
-from jobs.search.methods import ORIGINAL
-from jobs.sources.queries import read_qrels, read_queries
-from jobs.sources.source import open_source
+from jobs.search.context import AdviseContext, open_advise
 
-_EVERY_ROW, _ANCHORS = 1_000_000, 4_000
+_EVERY_ROW, _SAMPLED_QUERIES = 1_000_000, 4_000
 
 
-def subject(folder: Path, artefact: str, judged: bool, **advising: Any) -> Subject:
+def context(folder: Path, artefact: str, judged: bool, **advising: Any) -> AdviseContext:
     """What advise would measure; with queries and judgments, or with rows of the source."""
     tables = {name: {"uri": str(folder / f"{name}.parquet"), "split": "test"} for name in ("queries", "qrels")}
-    config = AdviseConfig.model_validate(
-        {"source": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
-        | {"advising": advising}
-        | (tables if judged else {})
+    return open_advise(
+        AdviseConfig.model_validate(
+            {"source": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
+            | {"advising": advising}
+            | (tables if judged else {})
+        )
     )
-    adaptor = load(artefact)
-    shards = open_source(config.source).shards()
-    queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
-    qrels = read_qrels(config.qrels) if config.qrels else None
-    return Subject(config, adaptor, adaptor.dims, shards, queries, qrels)
 
 
 def errors(folder: Path, artefact: str, judged: bool, shares: list[float], seeds: int) -> Iterator[dict[str, Any]]:
     """One record per share of rows, seed, column and measure."""
     with Progress("whole") as progress:
-        whole = measure(subject(folder, artefact, judged, sample_rows=_EVERY_ROW, sampled_queries=_ANCHORS), progress)
+        exact = context(folder, artefact, judged, sample_rows=_EVERY_ROW, sampled_queries=_SAMPLED_QUERIES)
+        whole = measure(exact, progress)
         truth = {(c, m): float(s.mean()) for c, by_metric in whole.curves[0].items() for m, s in by_metric.items()}
         for share in shares:
             for seed in range(1, seeds + 1):
                 rows = int(share * whole.source_rows)
-                found = measure(subject(folder, artefact, judged, sample_rows=rows, seed=seed), progress)
-                estimates = combine([estimate(scores, 400, seed) for scores in found.curves])
-                own = {metric: scored for _, scored in found.steps for metric in next(iter(scored.values()))}
+                part = measure(context(folder, artefact, judged, sample_rows=rows, seed=seed), progress)
+                estimates = combine([estimate(scores, 400, seed) for scores in part.curves])
+                own = {m: sample.scores for sample in part.samples for m in next(iter(sample.scores.values()))}
                 for (column, metric), value in estimates.absolute.items():
                     if column.method == ORIGINAL or column.dim == load(artefact).input_dim:
                         continue
@@ -69,8 +66,8 @@ def errors(folder: Path, artefact: str, judged: bool, shares: list[float], seeds
                         "truth": truth[column, metric],
                         "sample": float(own[metric][column][metric].mean()),
                         "estimate": value.value,
-                        "low": value.low,
-                        "high": value.high,
+                        "low": value.ci_low,
+                        "high": value.ci_high,
                     }
 
 

@@ -18,7 +18,7 @@ from tests.benchmarks.contest.adawidth import Householder
 from tests.benchmarks.contest.kept import place
 from tests.benchmarks.contest.methods import METHODS
 from tests.benchmarks.contest.product import prepare_here
-from tests.benchmarks.contest.proxies import worth
+from tests.benchmarks.contest.proxies import validity
 from tests.benchmarks.contest.results import Run, comparisons, original, records
 from tests.benchmarks.contest.scores import score
 from tests.benchmarks.contest.sets import ScoredQueries, SearchSet, load, present
@@ -153,7 +153,7 @@ def test_ours_is_compared_with_pca_and_with_the_best_other(there: SearchSet) -> 
     best = {row["dim"]: row["against"] for row in compared if row["role"] == "best"}
     assert best[4] == max(("truncation", "pca"), key=lambda name: values[name, 4])
     assert {row["seed"] for row in records(runs)} == {0}
-    found = worth(runs + original(runs, "tiny", DIM), frozenset(["ours"]))
+    found = validity(runs + original(runs, "tiny", DIM), frozenset(["ours"]))
     assert {(w["proxy"], w["methods"], w["columns"]) for w in found} >= {("overlap@10", "all", 6)}
     assert all(w["linear_correlation"] > 0 for w in found if w["proxy"].startswith("overlap"))
 

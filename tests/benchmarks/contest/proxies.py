@@ -1,4 +1,4 @@
-"""What measures without labels are worth: how they follow nDCG@10 over all methods and dims (paper, Figure 7)."""
+"""Validity of measures without labels: how they follow nDCG@10 over all methods and dims (paper, Figure 7)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from jobs.search.methods import ORIGINAL
+from adaptor.baselines import ORIGINAL
 from jobs.search.proxies import PROXIES, TRUTH, proxy_validity
-from jobs.search.scoring import Record
+from jobs.search.scoring import MeasureEstimate, MetricRecord
 from tests.benchmarks.contest.results import Run, cells
 
 
@@ -34,8 +34,8 @@ def points(runs: Sequence[Run], proxy: str) -> list[Point]:
     ]
 
 
-def worth(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[str, Any]]:
-    """The worth of each proxy on each set, over the methods that learn without labels, and over all.
+def validity(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[str, Any]]:
+    """The validity of each proxy on each set, over the methods that learn without labels, and over all.
 
     Labels move vectors away from the original on purpose: there a proxy says how far, not how well.
     """
@@ -45,9 +45,16 @@ def worth(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[str, 
             chosen = [run for run in runs if run.set == name and run.method not in left_out]
             found = {metric: cells(chosen, metric) for metric in (TRUTH, *PROXIES)}
             records = [
-                Record(name, method, dim, metric, cell.value, cell.value, cell.value, cell.seeds)
+                MetricRecord(
+                    set=name,
+                    method=method,
+                    dim=dim,
+                    metric=metric,
+                    n=cell.seeds,
+                    **MeasureEstimate(cell.value, cell.value, cell.value)._asdict(),
+                )
                 for metric, by_column in found.items()
                 for (_, method, dim), cell in by_column.items()
             ]
-            made += [{**asdict(w), "methods": group} for w in proxy_validity(records)]
+            made += [{**asdict(v), "methods": group} for v in proxy_validity(records)]
     return made

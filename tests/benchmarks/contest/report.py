@@ -12,7 +12,7 @@ from typing import Any, Self
 from tests.benchmarks.contest.ablation import VARIANTS
 from tests.benchmarks.contest.curves import draw_proxies, draw_widths
 from tests.benchmarks.contest.methods import OURS, Method
-from tests.benchmarks.contest.proxies import worth
+from tests.benchmarks.contest.proxies import validity
 from tests.benchmarks.contest.results import SHOWN, Run, comparisons, records
 from tests.benchmarks.contest.sets import ROOT, SearchSet
 from tests.benchmarks.contest.short import short_table
@@ -51,7 +51,7 @@ def write_report(
     contest = [run for run in runs if run.method not in VARIANTS]
     compared = [row for ours in OURS if ours in methods for row in comparisons(contest, ours, _rivals(ours, methods))]
     learns = frozenset(name for name, method in methods.items() if method.labels)
-    proxies = worth(contest, learns)
+    proxies = validity(contest, learns)
     _write_list(folder / "quality.json", records(runs))
     _write_list(folder / "comparisons.json", compared)
     _write_list(folder / "proxies.json", proxies)

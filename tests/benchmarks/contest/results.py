@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.search.methods import ORIGINAL, Column
+from adaptor.baselines import ORIGINAL, Column
 from jobs.search.scoring import METRICS, compare, make_records
 from tests.benchmarks.contest.scores import QueryScores
 
@@ -51,7 +51,7 @@ def records(runs: Iterable[Run]) -> list[dict[str, Any]]:
         columns = grouped.setdefault((run.set, run.seed), {})
         columns |= {Column(run.method, dim): scores for dim, scores in run.scores.items()}
     for (name, seed), columns in grouped.items():
-        made += [{**r.as_json(), "seed": seed} for r in make_records(name, columns, RESAMPLES, SEED)]
+        made += [{**vars(r), "seed": seed} for r in make_records(name, columns, RESAMPLES, SEED)]
     return made
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from adaptor.neighbours import top_k
-from adaptor.quality import overlap_at_k, pairwise_distance, topk_distance
+from adaptor.quality import Scores, overlap_at_k, pairwise_distance, topk_distance
 from adaptor.rows import Floats, unit_rows
 from jobs.search.label_free import PAIRED_QUERIES
-from jobs.search.scoring import DEPTH, OVERLAPS, Scores, retrieval_scores
+from jobs.search.scoring import DEPTH, OVERLAPS, retrieval_scores
 from jobs.search.source_search import NEAREST
 from tests.benchmarks.contest.maps import Maps
 from tests.benchmarks.contest.product import METRIC

@@ -12,7 +12,7 @@ from adaptor.neighbours import Ids, Neighbours, top_k
 from adaptor.rows import Floats
 from jobs.config.sections import QrelsSection, QueriesSection
 from jobs.fit.labels import Labelled, relevant_documents
-from jobs.search.judgments import judged_documents, match
+from jobs.search.judgments import judged_documents, match_judgments
 from jobs.search.scoring import DEPTH
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.vectors import decode
@@ -73,9 +73,11 @@ def load(name: str, folder: Path) -> SearchSet:
     documents = {d: vectors[place[d]] for d in relevant_documents(queries.ids, qrels) & place.keys()}
     labelled = Labelled(str(folder), queries, qrels, documents)
     queries, qrels = _split(folder, "test")
-    judged = match(qrels, queries.ids, {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place})
+    judged = match_judgments(
+        qrels, queries.ids, {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place}
+    )
     truth = top_k(queries.vectors, vectors, np.arange(len(ids), dtype=np.int64), DEPTH, "cosine")
-    return SearchSet(name, ids, vectors, labelled, ScoredQueries(queries.vectors, judged.scores, truth))
+    return SearchSet(name, ids, vectors, labelled, ScoredQueries(queries.vectors, judged.grades, truth))
 
 
 def sections(folder: Path, split: str) -> tuple[QueriesSection, QrelsSection]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.search.methods import ORIGINAL
+from adaptor.baselines import ORIGINAL
 from tests.benchmarks.contest.results import MAIN, Cell, Run, cells
 
 #: Method → how the README calls it.

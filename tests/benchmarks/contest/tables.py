@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.search.methods import ORIGINAL
+from adaptor.baselines import ORIGINAL
 from tests.benchmarks.contest.ablation import VARIANTS
 from tests.benchmarks.contest.methods import OURS, Method
 from tests.benchmarks.contest.results import MAIN, Cell, Run, cells
@@ -85,10 +85,10 @@ def _difference(row: Mapping[str, Any] | None) -> str:
     return f"{100 * row['difference']:+.1f} [{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]"
 
 
-def proxy_table(worth: Sequence[Mapping[str, Any]]) -> str:
+def proxy_table(validity: Sequence[Mapping[str, Any]]) -> str:
     """Correlations over methods and dims; distances count reversed, so that 1 is best everywhere."""
     lines = [
-        f"## What measures without labels are worth: how they follow {MAIN}",
+        f"## Validity of measures without labels: how they follow {MAIN}",
         "",
         "Over all methods and dims below the full one: rank and linear correlation (distances reversed, 1 is best), "
         "and how often two methods of one dim come in the same order.",
@@ -96,7 +96,7 @@ def proxy_table(worth: Sequence[Mapping[str, Any]]) -> str:
         "| measure | set | methods | rank | linear | columns | same order | pairs |",
         "|---|---|---|--:|--:|--:|--:|--:|",
     ]
-    for w in worth:
+    for w in validity:
         order = "-" if w["same_order"] is None else f"{w['same_order']:.2f}"
         numbers = [f"{w['rank_correlation']:+.3f}", f"{w['linear_correlation']:+.3f}", str(w["columns"])]
         lines.append(_row(w["proxy"], [w["set"], w["methods"], *numbers, order, str(w["pairs"])]))

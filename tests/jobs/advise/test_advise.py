@@ -65,7 +65,7 @@ def values(advice: dict[str, Any]) -> dict[tuple[str, int, str], float]:
     return {(r["method"], r["dim"], r["metric"]): r["value"] for r in advice["records"]}
 
 
-def test_on_the_whole_store_it_says_what_evaluate_says(place: Path, tmp_path: Path) -> None:
+def test_on_the_whole_source_it_says_what_evaluate_says(place: Path, tmp_path: Path) -> None:
     tables = {name: {"uri": str(place / f"{name}.parquet")} for name in ("queries", "qrels")}
     config = evaluate_config(str(place / "source"), str(place / "adaptor"), tmp_path / "evaluation", **tables)
     assert evaluate(config) == 0
@@ -81,17 +81,17 @@ def test_on_the_whole_store_it_says_what_evaluate_says(place: Path, tmp_path: Pa
         assert any("unusable" in note for note in advice["notes"])
 
 
-def test_a_sample_is_carried_over_to_the_size_of_the_store(place: Path, tmp_path: Path) -> None:
+def test_a_sample_is_extrapolated_to_the_size_of_the_source(place: Path, tmp_path: Path) -> None:
     _, whole = advise(place, tmp_path / "whole", judged=False, advising={"sampled_queries": ROWS})
     _, part = advise(place, tmp_path / "part", judged=False, advising={"sample_rows": 300, "sampled_queries": 300})
     assert part["searched_rows"] < 310
     sampled = {(r["method"], r["dim"], r["rows"]): r["value"] for r in part["trend"] if r["metric"] == "overlap@10"}
     for dim in (2, 4):
         exact = values(whole)["pca", dim, "overlap@10"]
-        carried = values(part)["pca", dim, "overlap@10"]
+        extrapolated = values(part)["pca", dim, "overlap@10"]
         alone = sampled["pca", dim, part["searched_rows"]]
         assert alone > exact + 0.03, "a sample alone is too kind"
-        assert abs(carried - exact) < abs(alone - exact)
+        assert abs(extrapolated - exact) < abs(alone - exact)
 
 
 def test_the_sampled_judged_rows_and_the_others_are_found(place: Path, tmp_path: Path) -> None:
@@ -137,6 +137,6 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_workers(place: Path, tm
     assert len(contents) == 1
 
 
-def test_impossible_widths_are_refused(place: Path, tmp_path: Path) -> None:
+def test_impossible_dims_are_refused(place: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"advising.dims is \[13\]: give dims from 1 to 12"):
         advise(place, tmp_path, advising={"dims": [13]})

@@ -1,4 +1,4 @@
-"""The dim that is named follows from lower ends, demands and prices alone; the words say the same."""
+"""The dim that is named follows from lower ends, demands and costs alone; the words say the same."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.advise.answer import Told, answer, like_pca, proxies, size
-from jobs.advise.costs import Prices, prices
-from jobs.advise.decision import decide
+from adaptor.baselines import Column
+from jobs.advise.answer import answer, proxies, size
+from jobs.advise.costs import Costs
+from jobs.advise.decision import Advice, decide
 from jobs.advise.estimates import Estimates, combine, estimate
+from jobs.advise.notes import same_as_pca
 from jobs.config.targets import parse_target
-from jobs.search.methods import Column
 
 DIM = 64
 #: Dim → overlap@10 of the adaptor; PCA is 0.1 below, truncation 0.3.
 KEPT = {8: 0.55, 16: 0.75, 32: 0.92, DIM: 1.0}
-PRICES = prices(1000, DIM, pa.list_(pa.float32()), 4, "cosine")
+COSTS = Costs(
+    rows=1000, input_dim=DIM, vector_type=pa.list_(pa.float32()), vector_bytes=lambda dim: 4 * dim, metric="cosine"
+)
 
 
 def series(mean: float) -> np.ndarray:
@@ -40,9 +43,8 @@ def estimates(kept: Mapping[int, float] = KEPT, judged: bool = False) -> Estimat
     return estimate(scores, 1000, 0)
 
 
-def told(targets: Sequence[str], given: Estimates | None = None, cost: Prices = PRICES) -> Told:
-    given, read = given or estimates(), [parse_target(text) for text in targets]
-    return Told(read, given, cost, decide(read, given, cost, "adaptor"))
+def advice(targets: Sequence[str], given: Estimates | None = None) -> Advice:
+    return decide([parse_target(text) for text in targets], given or estimates(), COSTS)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +56,14 @@ def told(targets: Sequence[str], given: Estimates | None = None, cost: Prices = 
         (["overlap@10 >= 0.95"], None),  # only the full dimension has it, which saves nothing
         (["overlap@10 >= 0.7", "bytes <= 64"], 16),
         (["overlap@10 >= 0.8", "bytes <= 64"], None),
-        (["bytes <= 130"], 32),  # budgets alone: the widest that fits
+        (["bytes <= 130"], 32),  # budgets alone: the largest that fits
         (["total_bytes <= 70kB"], 16),
         (["bytes <= 31"], None),
         (["overlap@10 >= 0.5", "overlap@10 >= 0.9"], 32),
     ],
 )
-def test_the_smallest_width_whose_lower_end_meets_everything(targets: list[str], dim: int | None) -> None:
-    assert told(targets).decision.chosen["adaptor"] == dim
+def test_the_smallest_dim_whose_lower_end_meets_everything(targets: list[str], dim: int | None) -> None:
+    assert advice(targets).chosen["adaptor"] == dim
 
 
 def test_a_share_of_the_original_is_judged_on_the_same_queries() -> None:
@@ -71,16 +73,20 @@ def test_a_share_of_the_original_is_judged_on_the_same_queries() -> None:
     scores = {Column("original", 64): {"ndcg@10": base}, Column("adaptor", 8): {"ndcg@10": base * 0.99}}
     share = estimate(scores, 500, 0).shares[Column("adaptor", 8), "ndcg@10"]
     assert share.value == pytest.approx(0.99)
-    assert share.high - share.low < 1e-6
-    assert told(["ndcg@10 >= 0.7 of original"], judged).decision.chosen["adaptor"] == 16
-    assert told(["ndcg@10 >= 0.7"], judged).decision.chosen["adaptor"] is None
+    assert share.ci_high - share.ci_low < 1e-6
+    assert advice(["ndcg@10 >= 0.7 of original"], judged).chosen["adaptor"] == 16
+    assert advice(["ndcg@10 >= 0.7"], judged).chosen["adaptor"] is None
 
 
 def test_intervals_contain_the_mean_and_stay_within_bounds() -> None:
     high = estimate({Column("original", 4): {"overlap@10": np.array([1.2, 1.0, 0.9])}}, 200, 0)
-    assert high.of(Column("original", 4), "overlap@10") == (1.0, high.of(high.original, "overlap@10").low, 1.0)
+    assert high.of(Column("original", 4), "overlap@10") == (
+        1.0,
+        high.of(Column("original", 4), "overlap@10").ci_low,
+        1.0,
+    )
     for found in (*estimates().absolute.values(), *estimates().shares.values()):
-        assert found.low <= found.value <= found.high
+        assert found.ci_low <= found.value <= found.ci_high
 
 
 def test_an_estimate_of_two_curves_spans_both() -> None:
@@ -88,43 +94,43 @@ def test_an_estimate_of_two_curves_spans_both() -> None:
     both = combine([low, high])
     column = Column("pca", 8)
     assert both.of(column, "overlap@10").value == pytest.approx(0.45)
-    assert both.of(column, "overlap@10").low == low.of(column, "overlap@10").low
-    assert both.of(column, "overlap@10").high == high.of(column, "overlap@10").high
-    assert both.of(column, "overlap@10", relative=True).low == low.of(column, "overlap@10", relative=True).low
+    assert both.of(column, "overlap@10").ci_low == low.of(column, "overlap@10").ci_low
+    assert both.of(column, "overlap@10").ci_high == high.of(column, "overlap@10").ci_high
+    assert both.of(column, "overlap@10", relative=True).ci_low == low.of(column, "overlap@10", relative=True).ci_low
     assert combine([low]) == low
 
 
 def test_other_methods_are_told_beside_the_answer() -> None:
-    lines = answer(told(["overlap@10 >= 0.6"]))
+    lines = answer(advice(["overlap@10 >= 0.6"]))
     assert lines[0].startswith("Smallest dim that meets overlap@10 >= 0.6: 16 (Overlap@10 0.750 [0.74")
     assert "4x less arithmetic per comparison and 4x fewer bytes: 64 instead of 256 a vector, 64 kB" in lines[1]
     assert lines[2] == "For the same, PCA needs 16 and truncation needs 32."
-    (last,) = answer(told(["overlap@10 >= 0.8"]))[2:]
+    (last,) = answer(advice(["overlap@10 >= 0.8"]))[2:]
     assert last == "For the same, PCA needs 32 and no smaller dim of truncation will do."
 
 
-def test_when_no_width_will_do_the_words_say_which_demand_fails_and_what_to_do() -> None:
-    lines = answer(told(["overlap@10 >= 0.8", "bytes <= 64"]))
+def test_when_no_dim_will_do_the_words_say_which_demand_fails_and_what_to_do() -> None:
+    lines = answer(advice(["overlap@10 >= 0.8", "bytes <= 64"]))
     assert lines[0] == "No dim below 64 meets overlap@10 >= 0.8 and bytes <= 64."
     assert lines[1].startswith(
         "The quality takes 32 dimensions, 128 bytes a vector (64 as float16, advising.encoding); "
     )
     assert "the bytes allow 16, which keep Overlap@10 0.750 [0.74" in lines[1]
     assert lines[2] == "Allow more bytes or ask for less."
-    lines = answer(told(["overlap@10 >= 0.99", "bytes <= 64"]))
+    lines = answer(advice(["overlap@10 >= 0.99", "bytes <= 64"]))
     assert lines[1].startswith("overlap@10 >= 0.99: no dim meets it; 32 comes closest with Overlap@10 0.920 [0.91")
     assert lines[2].startswith("Ask for less, or fit an adaptor with other dims, with labels")
-    lines = answer(told(["bytes <= 16"]))
+    lines = answer(advice(["bytes <= 16"]))
     assert lines[1] == "bytes <= 16: no dim meets it; 8 comes closest with 32 bytes."
 
 
-def test_targets_that_no_width_meets_together_are_told_one_by_one() -> None:
+def test_targets_that_no_dim_meets_together_are_told_one_by_one() -> None:
     scores = {Column("original", DIM): {"overlap@10": np.ones(400), "overlap@100": np.ones(400)}}
     for dim, (ten, hundred) in {16: (0.9, 0.5), 32: (0.6, 0.9), DIM: (1.0, 1.0)}.items():
         for method in ("truncation", "pca", "adaptor"):
             scores[Column(method, dim)] = {"overlap@10": series(ten), "overlap@100": series(hundred)}
     for budget in ([], ["bytes <= 200"]):
-        lines = answer(told(["overlap@10 >= 0.8", "overlap@100 >= 0.8", *budget], estimate(scores, 1000, 0)))
+        lines = answer(advice(["overlap@10 >= 0.8", "overlap@100 >= 0.8", *budget], estimate(scores, 1000, 0)))
         assert lines[1:] == [
             "overlap@10 >= 0.8 is met at 16 only.",
             "overlap@100 >= 0.8 is met at 32 only.",
@@ -132,45 +138,46 @@ def test_targets_that_no_width_meets_together_are_told_one_by_one() -> None:
         ]
 
 
-def test_an_adaptor_without_a_smaller_width_is_told_so() -> None:
+def test_an_adaptor_without_a_smaller_dim_is_told_so() -> None:
     for targets in (["overlap@10 >= 0.8"], ["bytes <= 64"]):
-        lines = answer(told(targets, estimates({DIM: 1.0})))
+        lines = answer(advice(targets, estimates({DIM: 1.0})))
         assert lines[1] == "There is no smaller one to look at: give advising.dims, or fit with other adaptor.dims."
 
 
 def test_without_a_target_the_usual_ones_are_answered() -> None:
-    lines = answer(told([]))
+    lines = answer(advice([]))
     assert lines[1:] == [
         "  90% of Overlap@10: 32",
         "  95% of Overlap@10: none below 64",
         "  98% of Overlap@10: none below 64",
     ]
-    assert "of nDCG@10" in answer(told([], estimates(judged=True)))[1]
+    assert "of nDCG@10" in answer(advice([], estimates(judged=True)))[1]
 
 
-def test_without_judgments_the_worth_of_the_proxy_is_told() -> None:
-    lines = proxies(told(["overlap@10 >= 0.7"]))
+def test_without_judgments_the_validity_of_the_proxy_is_told() -> None:
+    lines = proxies(advice(["overlap@10 >= 0.7"]))
     assert "rests on a proxy" in lines[0]
     assert "rank correlation" in lines[0]
     assert "with an overlap@10 of 0.7 to 0.8 kept" in lines[1]
-    assert proxies(told(["overlap@10 >= 0.7"], estimates(judged=True))) == []
-    assert len(proxies(told(["overlap@10 >= 0.99"]))) == 1
+    assert proxies(advice(["overlap@10 >= 0.7"], estimates(judged=True))) == []
+    assert len(proxies(advice(["overlap@10 >= 0.99"]))) == 1
 
 
 def test_it_is_told_where_the_adaptor_is_pca() -> None:
-    assert like_pca(told([])) == []
+    assert same_as_pca(advice([])) == []
     both = {dim: np.full(400, value) for dim, value in KEPT.items()}
     scores = {Column(m, w): {"overlap@10": s} for m in ("pca", "adaptor") for w, s in both.items()}
     scores[Column("original", DIM)] = {"overlap@10": np.ones(400)}
-    (said,) = like_pca(told([], estimate(scores, 100, 0)))
+    (said,) = same_as_pca(advice([], estimate(scores, 100, 0)))
     assert said.startswith("the adaptor gives what PCA gives at every dim: the fit found nothing better")
     scores[Column("adaptor", 8)] = {"overlap@10": both[8] + 0.001}
     scores[Column("adaptor", 16)] = {"overlap@10": both[16] + 0.0004}  # the table would show the same
-    assert like_pca(told([], estimate(scores, 100, 0))) == ["the adaptor gives what PCA gives at dim 16, 32"]
+    assert same_as_pca(advice([], estimate(scores, 100, 0))) == ["the adaptor gives what PCA gives at dim 16, 32"]
 
 
-def test_prices() -> None:
-    half = prices(10**9, 1536, pa.list_(pa.float64(), 1536), 2, "l2")
+def test_costs() -> None:
+    doubles = pa.list_(pa.float64(), 1536)
+    half = Costs(rows=10**9, input_dim=1536, vector_type=doubles, vector_bytes=lambda dim: 2 * dim, metric="l2")
     assert (half.vector_bytes_now, half.vector_bytes(64), half.total_bytes(64)) == (12288, 128, 128 * 10**9)
-    assert (half.flops(64), PRICES.flops(64)) == (192, 128)
+    assert (half.flops(64), COSTS.flops(64)) == (192, 128)
     assert [size(n) for n in (512, 2048, 1.5e9, 1e12)] == ["512 bytes", "2.05 kB", "1.5 GB", "1 TB"]

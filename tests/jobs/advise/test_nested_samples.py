@@ -1,4 +1,4 @@
-"""Nested samples hold what a search of their rows holds; carrying over follows a line, and only downwards."""
+"""Nested samples hold what a search of their rows holds; extrapolation follows a curve, and only downwards."""
 
 from __future__ import annotations
 
@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adaptor.baselines import Column
 from adaptor.rows import unit_rows
 from cluster.settings import ClusterSection
-from jobs.advise.nested_samples import Asked, curve_weights, extrapolate, sample_sizes, search_nested
-from jobs.search.methods import Column
+from jobs.advise.nested_samples import (
+    JudgedRows,
+    SampleScores,
+    curve_weights,
+    extrapolate,
+    sample_sizes,
+    search_nested,
+)
+from jobs.config.sections import SourceSection
 from jobs.search.scoring import DEPTH
+from jobs.search.source_search import SearchSpec
 from tests.jobs.evaluate.inputs import make_adaptor
 
 DIM = 8
@@ -21,7 +30,7 @@ TRUTH, SHORT = Column("original", DIM), Column("pca", 3)
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**9))
-def test_rungs_double_and_end_with_the_whole_sample(rows: int, whole: int) -> None:
+def test_samples_double_and_end_with_the_whole_sample(rows: int, whole: int) -> None:
     sizes = sample_sizes(rows, whole)
     assert sizes[-1] == rows
     assert sizes == sorted(set(sizes))
@@ -39,7 +48,7 @@ def test_weights_are_those_of_the_least_squares_curve(degree: int, sizes: list[i
     assert weights @ values == pytest.approx(curve(np.log2(whole)), rel=1e-6, abs=1e-9 * np.abs(weights).max() + 1e-6)
 
 
-def test_both_curves_are_followed_but_never_upwards() -> None:
+def test_both_curves_are_extrapolated_but_never_upwards() -> None:
     queries = np.array([-0.1, 0.1])
     means = {
         "straight": (0.9, 0.85, 0.8, 0.75),
@@ -48,8 +57,8 @@ def test_both_curves_are_followed_but_never_upwards() -> None:
         "rises": (0.5, 0.55, 0.6, 0.65),
     }
     steps = [
-        (rows, {SHORT: {name: mean[place] + queries for name, mean in means.items()}})
-        for place, rows in enumerate((50, 100, 200, 400))
+        SampleScores(rows, {SHORT: {name: mean[number] + queries for name, mean in means.items()}})
+        for number, rows in enumerate((50, 100, 200, 400))
     ]
     line, parabola = (curve[SHORT] for curve in extrapolate(steps, 1600))
     assert line["straight"] == pytest.approx(0.65 + queries)
@@ -66,16 +75,24 @@ def test_both_curves_are_followed_but_never_upwards() -> None:
 
 
 @pytest.mark.usefixtures("ray_cluster")
-def test_every_rung_is_an_exact_search_of_its_rows_and_of_the_judged_ones() -> None:
+def test_every_sample_is_an_exact_search_of_its_rows_and_of_the_judged_ones() -> None:
     draws = np.random.default_rng(0)
     vectors = draws.normal(size=(300, DIM)).astype(np.float32)
     beyond = draws.normal(size=(20, DIM)).astype(np.float32)
     judged = np.array([5, 70, 200, *range(300, 320)])
     everything = np.concatenate([vectors, beyond])
     own = np.array([3, 99, 250])
-    asked = Asked(vectors[own], own, make_adaptor(vectors, (3,)), (3,), "cosine")
+    spec = SearchSpec(
+        source=SourceSection(uri="unused", metric="cosine"),
+        adaptor=make_adaptor(vectors, (3,)),
+        dims=(3,),
+        queries=vectors[own],
+        exclude=own,
+        judged_ids=(),
+        depth=DEPTH,
+    )
     sizes = [64, 150, 300]
-    found = search_nested(asked, vectors, sizes, (judged, everything[judged]), ClusterSection(workers=2))
+    found = search_nested(spec, vectors, sizes, JudgedRows({}, judged, everything[judged]), ClusterSection(workers=2))
     for size, (alone, joined) in zip(sizes, found, strict=True):
         for near, rows in ((alone, np.arange(size)), (joined, np.union1d(np.arange(size), judged))):
             for column, columns in ((TRUTH, DIM), (Column("truncation", 3), 3)):

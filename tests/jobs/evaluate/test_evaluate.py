@@ -78,7 +78,7 @@ def test_scifact_gives_the_published_number(scifact: Path, tmp_path: Path, capsy
     assert any("0.645" in line for line in printed)
 
 
-def test_records_cover_every_method_width_and_metric(inputs: dict[str, str], tmp_path: Path) -> None:
+def test_records_cover_every_method_dim_and_metric(inputs: dict[str, str], tmp_path: Path) -> None:
     records = evaluate(inputs, tmp_path / "out")
     metrics = {"ndcg@10", "recall@10", "recall@100", "mrr@10", "overlap@1", "overlap@10", "overlap@100"}
     metrics |= {"pairwise_distance", "topk_distance"}
@@ -95,7 +95,7 @@ def test_records_cover_every_method_width_and_metric(inputs: dict[str, str], tmp
     assert json.loads((tmp_path / "out" / "config.json").read_text())["source"]["uri"] == inputs["source"]
 
 
-def test_without_queries_rows_of_the_store_find_others_than_themselves(
+def test_without_queries_rows_of_the_source_find_others_than_themselves(
     inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del inputs["queries"], inputs["qrels"]
@@ -104,7 +104,7 @@ def test_without_queries_rows_of_the_store_find_others_than_themselves(
     assert {r["dim"] for r in records} == {2, 4, DIM}
     assert {r["n"] for r in records} == {20}
     (first,) = (r for r in records if (r["method"], r["dim"], r["metric"]) == ("truncation", 2, "overlap@1"))
-    assert first["value"] < 0.9  # every anchor would find itself at any dim
+    assert first["value"] < 0.9  # every sampled query would find itself at any dim
     assert "20 rows of the source as queries" in capsys.readouterr().out
 
 
@@ -170,7 +170,7 @@ def test_another_metric_is_refused(inputs: dict[str, str], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("dims", [[4, 9], [0], []])
-def test_impossible_widths_are_refused(inputs: dict[str, str], tmp_path: Path, dims: list[int]) -> None:
+def test_impossible_dims_are_refused(inputs: dict[str, str], tmp_path: Path, dims: list[int]) -> None:
     message = refusal(inputs, tmp_path / "out", evaluation={"dims": dims})
     assert f"evaluation.dims is {dims}: give dims from 1 to 8" in message
 
@@ -185,7 +185,7 @@ def test_a_damaged_or_missing_artefact_is_refused(inputs: dict[str, str], tmp_pa
     assert "no adaptor here: adaptor.safetensors missing" in refusal(inputs, tmp_path / "out")
 
 
-def test_a_store_without_usable_rows_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
+def test_a_source_without_usable_rows_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
     inputs["source"] = str(tmp_path / "bad")
     save_vectors(tmp_path / "bad" / "a.parquet", ["a", "b"], [[0.0] * DIM, [float("inf")] * DIM])
     message = refusal(inputs, tmp_path / "out")

@@ -9,18 +9,32 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from jobs.reporting.report import Facts, render
-from jobs.reporting.sentences import Results, headline, verdicts
-from jobs.reporting.table import print_results
-from jobs.search.methods import Column
-from jobs.search.scoring import METRICS, RETRIEVAL, Comparison, Record, compare, make_records
+from adaptor.baselines import Column
+from jobs.reporting.report import render
+from jobs.reporting.results import Facts, Results
+from jobs.reporting.results_table import print_results
+from jobs.reporting.sentences import headline, verdicts
+from jobs.search.scoring import METRICS, RETRIEVAL, Comparison, MeasureEstimate, MetricRecord, compare, make_records
 
 DIM = 384
 CURVES = {"truncation": 0.75, "pca": 0.87, "adaptor": 0.91}
 
 
 def facts(notes: tuple[str, ...] = (), judged: int | None = 300) -> Facts:
-    return Facts("sci<fact>", 5183, 300, judged, DIM, "cosine", "ab" * 32, "orthogonal", judged is None, 1000, notes)
+    return Facts(
+        set="sci<fact>",
+        rows=5183,
+        left_out_rows=0,
+        queries=300,
+        judged=judged,
+        input_dim=DIM,
+        metric="cosine",
+        adaptor_id="ab" * 32,
+        architecture="orthogonal",
+        sampled_queries=judged is None,
+        bootstrap=1000,
+        notes=notes,
+    )
 
 
 def results(
@@ -41,7 +55,7 @@ def results(
     return Results(make_records("sci<fact>", scores, 100, 0), compare(scores, main, "adaptor", 100, 0))
 
 
-def test_the_headline_is_about_the_smallest_width_that_keeps_90_percent() -> None:
+def test_the_headline_is_about_the_smallest_dim_that_keeps_90_percent() -> None:
     said = headline(results())
     assert said.dim == 64
     assert said.sentence == (
@@ -60,13 +74,22 @@ def test_nothing_is_rounded_up_to_100_percent() -> None:
 
 
 def test_a_measure_that_is_zero_everywhere_is_said_to_be() -> None:
-    records = [Record("s", m, w, "ndcg@10", 0.0, 0.0, 0.0, 3) for m, w in (("original", 8), ("adaptor", 4))]
+    zero = MeasureEstimate(0.0, 0.0, 0.0)._asdict()
+    records = [
+        MetricRecord(set="s", method=m, dim=dim, metric="ndcg@10", n=3, **zero)
+        for m, dim in (("original", 8), ("adaptor", 4))
+    ]
     assert "score 0 in nDCG@10" in headline(Results(records, [])).sentence
 
 
 def test_verdicts_follow_the_paired_intervals() -> None:
     differences = [(16, 0.02, 0.01, 0.03), (32, 0.0, -0.01, 0.01), (64, -0.02, -0.03, -0.01)]
-    comparisons = [Comparison("ndcg@10", dim, "adaptor", "pca", *numbers) for dim, *numbers in differences]
+    comparisons = [
+        Comparison(
+            metric="ndcg@10", dim=dim, method="adaptor", against="pca", difference=mean, ci_low=low, ci_high=high
+        )
+        for dim, mean, low, high in differences
+    ]
     (sentence,) = verdicts(Results(results((16, 32, 64)).records, comparisons))
     assert sentence == "Against PCA: better at 16; worse at 64; no clear difference at 32."
 
@@ -144,7 +167,7 @@ def test_every_number_of_the_records_is_in_the_table(page: str) -> None:
 
 
 @pytest.mark.parametrize("dims", [(DIM,), (16,), (1, 2), (8, 16, 32, 48, 64, 96, 128, 160, 192, 224, 256, 320, 384)])
-def test_any_ladder_of_widths_can_be_shown(dims: tuple[int, ...]) -> None:
+def test_any_ladder_of_dims_can_be_shown(dims: tuple[int, ...]) -> None:
     for judged in (True, False):
         given = results(dims, judged=judged)
         assert "<table>" in render(facts(judged=300 if judged else None), given)

@@ -1,8 +1,6 @@
-"""What proxies are worth: against scipy, and against orders made by hand."""
+"""Validity of proxies: against scipy, and against orders made by hand."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 import pytest
@@ -10,22 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from jobs.reporting.proxies import proxy_section, sentence
-from jobs.reporting.report import render
-from jobs.search.methods import ORIGINAL
-from jobs.search.proxies import PROXIES, ProxyValidity, benchmark, correlation, proxy_validity, ranks
-from jobs.search.scoring import Record
-from tests.jobs.reporting.test_report import facts, results
+from adaptor.baselines import ORIGINAL
+from jobs.search.proxies import PROXIES, benchmark, correlation, proxy_validity, ranks
+from jobs.search.scoring import MeasureEstimate, MetricRecord
+from tests.jobs.reporting.test_report import results
 
 NUMBERS = st.lists(st.integers(-5, 5), min_size=3, max_size=30)
 
 
-def records(*rows: tuple[str, int, float, float, float]) -> list[Record]:
+def records(*rows: tuple[str, int, float, float, float]) -> list[MetricRecord]:
     """Method, dim, nDCG@10, overlap@10, top-k distance."""
     made = []
     for method, dim, *numbers in rows:
         for metric, value in zip(("ndcg@10", "overlap@10", "topk_distance"), numbers, strict=True):
-            made.append(Record("s", method, dim, metric, value, value, value, 9))
+            mean = MeasureEstimate(value, value, value)._asdict()
+            made.append(MetricRecord(set="s", method=method, dim=dim, metric=metric, n=9, **mean))
     return made
 
 
@@ -41,7 +38,7 @@ def test_correlations_agree_with_scipy(numbers: list[int], draws: object) -> Non
     assert correlation(ranks(one), ranks(other)) == pytest.approx(stats.spearmanr(one, other).statistic, abs=1e-4)
 
 
-def test_distances_count_reversed_and_methods_of_one_width_are_compared() -> None:
+def test_distances_count_reversed_and_methods_of_one_dim_are_compared() -> None:
     rows = [
         (ORIGINAL, 64, 0.70, 1.0, 0.0),
         ("pca", 8, 0.40, 0.5, 0.3),
@@ -65,44 +62,18 @@ def test_distances_count_reversed_and_methods_of_one_width_are_compared() -> Non
 def test_without_judgments_or_with_few_columns_nothing_is_claimed() -> None:
     assert proxy_validity(results(judged=False).records) == []
     assert proxy_validity(results((16, 384)).records) == []
-    assert [worth.proxy for worth in proxy_validity(results().records)] == list(PROXIES)
+    assert [validity.proxy for validity in proxy_validity(results().records)] == list(PROXIES)
 
 
 def test_the_shipped_figures_are_whole_and_say_where_they_come_from() -> None:
     shipped = benchmark()
     assert "SciFact" in shipped.source
-    assert {worth.proxy for worth in shipped.worth} == set(PROXIES)
-    assert len(shipped.of("overlap@10")) >= 3
-    for worth in shipped.worth:
-        assert -1 <= worth.rank_correlation <= 1
-        assert worth.columns >= 6
-    edges = [kept.low for kept in shipped.kept] + [shipped.kept[-1].high]
+    assert {validity.proxy for validity in shipped.validity} == set(PROXIES)
+    assert sum(validity.proxy == "overlap@10" for validity in shipped.validity) >= 3
+    for validity in shipped.validity:
+        assert -1 <= validity.rank_correlation <= 1
+        assert validity.columns >= 6
+    edges = [band.low for band in shipped.overlap_bands] + [shipped.overlap_bands[-1].high]
     assert edges == sorted(set(edges))
-    assert shipped.kept_at(0.85) in shipped.kept
-    assert shipped.kept_at(1.0) is None
-
-
-def test_the_sentence_names_the_sets_the_correlation_and_the_pairs() -> None:
-    one = [ProxyValidity("a", "overlap@10", 0.97, 0.9, 0.75, 8, 21)]
-    assert sentence(one) == (
-        "On these queries, overlap@10 ranks methods and dims like nDCG@10 (rank correlation 0.97); "
-        "of two methods at one dim it prefers the better one in 6 of 8 cases."
-    )
-    two = [*one, ProxyValidity("b", "overlap@10", 0.9, 0.8, None, 0, 21)]
-    assert sentence(two).startswith("On 2 public sets with judgments, overlap@10")
-    assert "0.90 to 0.97" in sentence(two)
-
-
-def test_the_report_shows_this_run_or_else_the_benchmark() -> None:
-    own = proxy_section(results(), (3.0, 2.0))
-    assert own.sentence.startswith("On these queries, overlap@10")
-    assert [name for name, _ in own.charts] == ["Overlap@10", "Top-10 distance", "Pairwise distance"]
-    assert 'id="worth-overlap-10-title"' in own.charts[0][1]
-    shipped = render(facts(judged=None), results(judged=False))
-    assert "public sets with judgments" in shipped
-    assert benchmark().source in shipped
-    assert "worth-overlap-10" not in shipped
-    section = proxy_section(results(judged=False), (3.0, 2.0))
-    assert section.rows[0].name == "Overlap@10"
-    assert re.fullmatch(r"\d+ of \d+", section.rows[0].order)
-    assert len(section.kept) == len(benchmark().kept)
+    assert shipped.band_at(0.85) in shipped.overlap_bands
+    assert shipped.band_at(1.0) is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from jobs.search.methods import Column
+from adaptor.baselines import Column
 from jobs.search.scoring import METRICS, bootstrap_means, compare, make_records, retrieval_scores
 
 
@@ -83,7 +83,7 @@ def test_resamples_are_seeded_means_of_the_given_numbers() -> None:
 
 def test_records_keep_the_contract_and_each_measure_its_own_n() -> None:
     scores = {Column("pca", 16): {"overlap@10": np.ones(5), "ndcg@10": np.array([0.25, 0.75])}}
-    records = [record.as_json() for record in make_records("scifact", scores, 50, 0)]
+    records = [vars(record) for record in make_records("scifact", scores, 50, 0)]
     assert [record["metric"] for record in records] == ["ndcg@10", "overlap@10"]
     assert list(records[0]) == ["set", "method", "dim", "metric", "value", "ci_low", "ci_high", "n"]
     assert records[0]["set"] == "scifact"

@@ -8,14 +8,14 @@ import pytest
 from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor, build
+from adaptor.baselines import METHODS, ORIGINAL, Column, shorten_to_all
 from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from jobs.config.sections import SourceSection
 from jobs.search import source_search as source_search
-from jobs.search.methods import ORIGINAL, Column, methods, shorten
-from jobs.search.source_search import SHARD_STRIDE, Found, Search, join, search_shards
+from jobs.search.source_search import SHARD_STRIDE, SearchResult, SearchSpec, join, search_shards
 from jobs.search.tasks import cut_runs
 from jobs.sources.source import Shard, open_source
 from tests.jobs.evaluate.inputs import make_adaptor, save_source, save_vectors
@@ -49,13 +49,19 @@ def short(adaptor: Adaptor, vectors: Floats, column: Column) -> Floats:
     return adaptor.transform(vectors, column.dim)
 
 
-def new_search(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None = None, depth: int = 9) -> Search:
-    judged = ("doc-1", "doc-20", "nobody")
-    source = SourceSection(uri=uri, metric=adaptor.metric)
-    return Search(source, adaptor.to_files(), adaptor.dims, queries, exclude, judged, depth)
+def new_search(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None = None, depth: int = 9) -> SearchSpec:
+    return SearchSpec(
+        source=SourceSection(uri=uri, metric=adaptor.metric),
+        adaptor=adaptor,
+        dims=adaptor.dims,
+        queries=queries,
+        exclude=exclude,
+        judged_ids=("doc-1", "doc-20", "7", "nobody"),
+        depth=depth,
+    )
 
 
-def search(spec: Search, runs: int = 1, backwards: bool = False) -> Found:
+def search(spec: SearchSpec, runs: int = 1, backwards: bool = False) -> SearchResult:
     placed = list(enumerate(open_source(spec.source).shards()))
     parts = [search_shards(spec, [placed[i] for i in cut]) for cut in np.array_split(np.arange(len(placed)), runs)]
     parts = parts[::-1] if backwards else parts
@@ -71,7 +77,7 @@ def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Met
     vectors, queries = some_vectors(90), some_vectors(6, seed=1)
     adaptor = make_adaptor(vectors, DIMS, metric, architecture)
     found = search(new_search(save_source(tmp_path, vectors, 3), adaptor, queries))
-    shortened = [Column(name, dim) for name in methods(adaptor) for dim in DIMS]
+    shortened = [Column(name, dim) for name in METHODS for dim in DIMS]
     assert list(found.neighbours) == [Column(ORIGINAL, adaptor.input_dim), *shortened]
     for column, neighbours in found.neighbours.items():
         documents, asked = short(adaptor, vectors, column), short(adaptor, queries, column)
@@ -86,12 +92,12 @@ def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Met
 def test_nested_methods_are_prefixes_up_to_length(metric: Metric, architecture: str) -> None:
     vectors = some_vectors(20)
     adaptor = make_adaptor(vectors, DIMS, metric, architecture)
-    for column, quick in shorten(adaptor, vectors, DIMS):
+    for column, quick in shorten_to_all(adaptor, vectors, DIMS):
         slow = short(adaptor, vectors, column)
         if metric == "cosine":
             quick, slow = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (quick, slow))
         np.testing.assert_allclose(quick, slow, atol=1e-6)
-    assert list(methods(adaptor)) == ["truncation", "pca", "adaptor"]
+    assert METHODS == ("truncation", "pca", "adaptor")
 
 
 def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
@@ -99,12 +105,12 @@ def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
     plain = make_adaptor(vectors, DIMS, architecture="orthogonal")
     head = np.linspace(-1, 1, 4 * DIMS[0], dtype=np.float32).reshape(-1, DIMS[0])
     mapped = build(plain.document, {**plain.tensors, "head": head}, plain.rotation)
-    for column, quick in shorten(mapped, vectors, DIMS):
+    for column, quick in shorten_to_all(mapped, vectors, DIMS):
         if column.method == "adaptor":
             assert np.array_equal(quick, mapped.transform(vectors, column.dim))
 
 
-def test_the_cut_of_the_store_changes_nothing(tmp_path: Path) -> None:
+def test_the_cut_of_the_source_changes_nothing(tmp_path: Path) -> None:
     vectors = some_vectors(100)
     spec = new_search(save_source(tmp_path, vectors, 10), make_adaptor(vectors, DIMS), some_vectors(4, seed=1))
     whole = search(spec)
@@ -117,12 +123,12 @@ def test_the_cut_of_the_store_changes_nothing(tmp_path: Path) -> None:
                 assert np.array_equal(neighbours.similarities, other)
             # The last bits of a shortened row depend on how many rows were multiplied with it.
             np.testing.assert_allclose(neighbours.similarities, other, atol=1e-6)
-        assert np.array_equal(whole.near_rows, cut.near_rows)
-        assert np.array_equal(whole.near_vectors, cut.near_vectors)
-        assert (whole.judged, whole.rows, whole.left_out) == (cut.judged, cut.rows, cut.left_out)
+        assert np.array_equal(whole.row_numbers, cut.row_numbers)
+        assert np.array_equal(whole.vectors, cut.vectors)
+        assert (whole.judged_rows, whole.rows, whole.left_out) == (cut.judged_rows, cut.rows, cut.left_out)
 
 
-def test_ties_go_to_the_earlier_row_and_an_anchor_never_finds_itself(tmp_path: Path) -> None:
+def test_ties_go_to_the_earlier_row_and_a_sampled_query_never_finds_itself(tmp_path: Path) -> None:
     vectors = some_vectors(100)
     adaptor = make_adaptor(vectors, DIMS)
     uri = save_source(tmp_path, vectors, 4)
@@ -154,24 +160,22 @@ def test_judged_ids_are_found_wherever_they_stand(tmp_path: Path) -> None:
     uri = save_source(tmp_path, vectors, 2)
     save_vectors(tmp_path / "part-009.parquet", ["doc-20", "other"], vectors[:2].tolist())
     found = search(new_search(uri, make_adaptor(vectors, DIMS), vectors[:1]), runs=3)
-    assert found.judged == {"doc-1": [1], "doc-20": [SHARD_STRIDE, 2 * SHARD_STRIDE]}
+    assert found.judged_rows == {"doc-1": [1], "doc-20": [SHARD_STRIDE, 2 * SHARD_STRIDE]}
 
 
 def test_integer_ids_match_as_text(tmp_path: Path) -> None:
     vectors = some_vectors(10)
     save_vectors(tmp_path / "a.parquet", list(range(10)), vectors.tolist())
-    source = SourceSection(uri=str(tmp_path))
-    adaptor = make_adaptor(vectors, DIMS)
-    spec = Search(source, adaptor.to_files(), DIMS, vectors[:1], None, ("7", "doc-7"), 5)
-    assert search(spec).judged == {"7": [7]}
+    spec = new_search(str(tmp_path), make_adaptor(vectors, DIMS), vectors[:1], depth=5)
+    assert search(spec).judged_rows == {"7": [7]}
 
 
 def test_the_originals_of_the_nearest_are_kept(tmp_path: Path) -> None:
     vectors, queries = some_vectors(60), some_vectors(3, seed=2)
     found = search(new_search(save_source(tmp_path, vectors, 1), make_adaptor(vectors, DIMS), queries, depth=20))
     nearest = np.unique(found.neighbours[Column("original", DIM)].ids[:, :10])
-    assert np.array_equal(found.near_rows, nearest)
-    assert np.array_equal(found.near_vectors, vectors[nearest])
+    assert np.array_equal(found.row_numbers, nearest)
+    assert np.array_equal(found.vectors, vectors[nearest])
 
 
 @pytest.mark.slow

@@ -1,0 +1,55 @@
+"""What the user should know about the adaptor before an answer is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from adaptor.baselines import ADAPTOR, Column
+from jobs.advise.decision import Advice
+from jobs.search.context import AdviseContext
+from jobs.search.scoring import OVERLAPS
+
+#: Share of the source from which on the adaptor counts as knowing it.
+_KNOWN_SHARE = 0.2
+#: Measures that differ by less are the same to a reader.
+_EQUAL = 0.0005
+
+
+def adaptor_notes(context: AdviseContext) -> Iterator[str]:
+    """What the adaptor learned from, where that makes it look better or worse here than it is."""
+    document = context.adaptor.document
+    data = document.get("data", {})
+    share = data.get("sampled_rows", 0) / max(1, data.get("source_rows", 1))
+    if share >= _KNOWN_SHARE:
+        yield (
+            f"the adaptor learned from {share:.0%} of the rows of its source, so rows here are not new to it; the "
+            "evidence in the artefact is of rows that it never saw"
+        )
+    if not context.qrels and document.get("supervised"):
+        yield (
+            "the adaptor was fitted with labels, which move vectors away from the original on purpose: its overlaps "
+            "say less than its quality; give queries and qrels that the fit did not see"
+        )
+    if context.queries is not None and data.get("queries"):
+        yield (
+            f"the adaptor was fitted with {data['queries']:,} queries of a log: if these are among them, others will "
+            "do less well; give queries that the fit did not see"
+        )
+
+
+def same_as_pca(advice: Advice) -> list[str]:
+    """Where the adaptor gives what PCA gives: by design of the recipe, or because the fit found nothing better."""
+    estimates = advice.estimates
+    same = [
+        dim
+        for dim in advice.smaller_dims
+        if all(
+            abs(estimates.of(Column(ADAPTOR, dim), metric).value - estimates.of(Column("pca", dim), metric).value)
+            < _EQUAL
+            for metric in estimates.metrics
+            if metric in OVERLAPS
+        )
+    ]
+    if same and same == advice.smaller_dims:
+        return ["the adaptor gives what PCA gives at every dim: the fit found nothing better on held-out rows"]
+    return [f"the adaptor gives what PCA gives at dim {', '.join(map(str, same))}"] if same else []

@@ -1,0 +1,90 @@
+"""What evaluate measured, as its page and its table on the terminal take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from adaptor.baselines import ORIGINAL, Column
+from jobs.search.scoring import METRICS, Comparison, MetricRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was measured on what; needed to read the numbers."""
+
+    set: str
+    rows: int
+    left_out_rows: int
+    queries: int
+    judged: int | None
+    input_dim: int
+    metric: str
+    adaptor_id: str
+    architecture: str
+    sampled_queries: bool
+    bootstrap: int
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """All records of one set with the paired comparisons of the adaptor on the main measure."""
+
+    records: Sequence[MetricRecord]
+    comparisons: Sequence[Comparison]
+
+    @cached_property
+    def _records(self) -> dict[tuple[Column, str], MetricRecord]:
+        return {(Column(r.method, r.dim), r.metric): r for r in self.records}
+
+    @property
+    def input_dim(self) -> int:
+        """Full dimension."""
+        return next(record.dim for record in self.records if record.method == ORIGINAL)
+
+    @property
+    def dims(self) -> list[int]:
+        """Dims compared, ascending."""
+        return sorted({record.dim for record in self.records if record.method != ORIGINAL})
+
+    @property
+    def methods(self) -> list[str]:
+        """Methods compared, without the original, in their own order."""
+        return list(dict.fromkeys(record.method for record in self.records if record.method != ORIGINAL))
+
+    @property
+    def metrics(self) -> list[str]:
+        """The measures, in the order in which they are shown."""
+        measured = {record.metric for record in self.records}
+        return [metric for metric in METRICS if metric in measured]
+
+    @property
+    def main(self) -> str:
+        """The measure that the headline is about."""
+        return main_metric(self.metrics)
+
+    def record(self, method: str, dim: int, metric: str) -> MetricRecord:
+        """One measure with its interval."""
+        return self._records[Column(method, dim), metric]
+
+    def value(self, method: str, dim: int, metric: str) -> float:
+        """Mean of one measure."""
+        return self.record(method, dim, metric).value
+
+    def original(self, metric: str) -> MetricRecord:
+        """The measure at full dimension."""
+        return self.record(ORIGINAL, self.input_dim, metric)
+
+    def best(self, dim: int, metric: str) -> set[str]:
+        """Methods that are best at a dim, to the three digits that are shown; none where all are equal."""
+        shown = {method: round(self.value(method, dim, metric), 3) for method in self.methods}
+        top = min(shown.values()) if metric.endswith("_distance") else max(shown.values())
+        best = {method for method, value in shown.items() if value == top}
+        return best if len(best) < len(shown) else set()
+
+
+def main_metric(metrics: Sequence[str]) -> str:
+    """`ndcg@10` where it was measured, else `overlap@10`."""
+    return "ndcg@10" if "ndcg@10" in metrics else "overlap@10"
