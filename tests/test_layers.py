@@ -16,9 +16,9 @@ FORBIDDEN = {"adaptor": {"ray", "jobs", "cluster"}, "cluster": {"adaptor", "jobs
 CODE = ("adaptor", "cluster", "jobs")
 #: The rooms of jobs: each may import those before it. The registries of the doors and the version come before all.
 ROOMS = (
+    "runtime",
     "config",
     "storage",
-    "runtime",
     "sources",
     "encodings",
     "outputs",
