@@ -179,7 +179,7 @@ def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
         if len(written) > 1:
             raise RunError("the summary cannot be written either")
 
-    def outage(*_: Any) -> None:
+    def outage(*_: Any, **__: Any) -> None:
         """At the end of the work."""
         raise RunError("the output is gone")
 

@@ -35,7 +35,7 @@ def failed(workplace: Workplace, **sections: Any) -> set[str]:
 
 
 def file(workplace: Workplace, key: str) -> Path:
-    """The file of an object of the output_version."""
+    """The file of an object of the output version."""
     return Path(workplace.output_version().path(key))
 
 
@@ -284,7 +284,7 @@ def test_ids_that_the_store_has_twice_are_named(workplace: Workplace, capsys: py
 
 
 def test_without_an_output_version_there_is_nothing_to_verify(workplace: Workplace) -> None:
-    with pytest.raises(InputError, match=r"holds no output_version .* run compress first"):
+    with pytest.raises(InputError, match=r"holds no output version .* run compress first"):
         workplace.verify()
     workplace.compress()
     with pytest.raises(InputError, match=r"other settings: row_group_rows 16 \(now 99\)"):
