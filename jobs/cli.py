@@ -18,7 +18,6 @@ from pathlib import Path
 
 from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
-from jobs.config.fields import Schema
 from jobs.config.help import help_text
 from jobs.config.loader import SCHEMAS, load, split_arguments
 from jobs.config.messages import near
@@ -26,26 +25,20 @@ from jobs.runtime.interrupts import Interrupts
 from jobs.runtime.json_logs import JsonFormatter
 from jobs.version import VERSION
 
-#: The verbs, each with its schema and the module whose `run(config)` does it and returns the exit status.
-COMMANDS: dict[str, tuple[Schema, str]] = {verb: (schema, f"jobs.{verb}.command") for verb, schema in SCHEMAS.items()}
-
 #: What a full disk or a broken device says.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
 
 def command(given: Sequence[str], interrupts: Interrupts) -> int:
     """Run one command and return its exit status; `given` are the arguments after the program's name."""
-    verb = given[0] if given else ""
+    verb = given[0] if given and given[0] in SCHEMAS else ""
     if isinstance(sys.stdout, io.TextIOWrapper):  # as standard error does: a result must not be lost for a character
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        if verb in COMMANDS:
-            return _run(verb, given[1:], interrupts)
-        return _about(given)
+        return _run(verb, given[1:], interrupts) if verb else _about(given)
     except (InputError, RunError, ClusterError) as problem:
         # What a Ray task raised arrives as an exception of both kinds, whose own text is the traceback of the task.
-        told = getattr(problem, "cause", problem)
-        print(f"{' '.join(['matryoshka', *([verb] if verb in COMMANDS else [])])}: {told}", file=sys.stderr)
+        print(f"{f'matryoshka {verb}'.strip()}: {getattr(problem, 'cause', problem)}", file=sys.stderr)
         return 2 if isinstance(problem, InputError) else 1
     except (KeyboardInterrupt, SystemExit):
         # Nothing of ours exits from inside: Ray turns both signals into exits, with the status 0, 1 or 15.
@@ -63,21 +56,20 @@ def command(given: Sequence[str], interrupts: Interrupts) -> int:
 
 
 def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
-    schema, module = COMMANDS[verb]
-    if any(argument in ("-h", "--help") for argument in arguments):
-        print(help_text(f"matryoshka {verb}", schema), end="", flush=True)
+    if not {"-h", "--help"}.isdisjoint(arguments):
+        print(help_text(f"matryoshka {verb}", SCHEMAS[verb]), end="", flush=True)
         return 0
     files, flags = split_arguments(arguments)
     if len(files) > 1:
         raise InputError(f"takes one configuration file, got {', '.join(files)}; a flag's value follows its name")
-    config = load(schema, Path(files[0]) if files else None, flags)
+    config = load(SCHEMAS[verb], Path(files[0]) if files else None, flags)
     lines = logging.StreamHandler(sys.stderr)
     as_json = getattr(getattr(config, "cluster", None), "log", "text") == "json"
     lines.setFormatter(JsonFormatter(verb) if as_json else logging.Formatter(f"matryoshka {verb}: %(message)s"))
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
     for package in ("adaptor", "cluster", "jobs"):
         logging.getLogger(package).setLevel(logging.INFO)
-    run = import_module(module).run
+    run = import_module(f"jobs.{verb}.command").run
     interrupts.running()
     status: int = run(config)
     sys.stdout.flush()
@@ -87,13 +79,9 @@ def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
 def _takes_output() -> bool:
     """Whether standard output, if it is a file, takes another line."""
     try:
-        number = sys.stdout.fileno()
-    except OSError:
-        return True
-    try:
-        os.write(number, b"\n")
-    except OSError:
-        return False
+        os.write(sys.stdout.fileno(), b"\n")
+    except OSError as problem:
+        return isinstance(problem, io.UnsupportedOperation)
     return True
 
 
@@ -104,26 +92,17 @@ def _drop_output() -> None:
 
 def _about(given: Sequence[str]) -> int:
     """What is said when no verb is given."""
-    if given[:1] == ["--version"]:
-        print(f"matryoshka {VERSION}")
-    elif given[:1] in (["-h"], ["--help"]):
-        print(_usage(), end="")
-    elif not given:
-        print(_usage(), end="", file=sys.stderr)
-        return 2
-    else:
-        raise InputError(f"there is no command {given[0]!r}{near(given[0], COMMANDS)}; commands: {', '.join(COMMANDS)}")
-    return 0
-
-
-def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    verbs = "".join(
-        f"  {verb:{width}}  {' '.join((schema.__doc__ or '').split())}\n" for verb, (schema, _) in COMMANDS.items()
-    )
-    return (
+    wide = max(map(len, SCHEMAS))
+    verbs = "".join(f"  {verb:{wide}}  {' '.join((model.__doc__ or '').split())}\n" for verb, model in SCHEMAS.items())
+    usage = (
         "usage: matryoshka COMMAND [CONFIG.yaml] [--section.field VALUE ...]\n\n"
-        "Shorten the vectors of a vector store and prove what search quality is kept.\n\n"
-        f"{verbs}\n"
+        f"Shorten the vectors of a vector store and prove what search quality is kept.\n\n{verbs}\n"
         "matryoshka COMMAND --help lists every field; matryoshka --version tells the version.\n"
     )
+    if not given:
+        print(usage, end="", file=sys.stderr)
+        return 2
+    if given[0] not in ("--version", "-h", "--help"):
+        raise InputError(f"there is no command {given[0]!r}{near(given[0], SCHEMAS)}; commands: {', '.join(SCHEMAS)}")
+    print(f"matryoshka {VERSION}\n" if given[0] == "--version" else usage, end="")
+    return 0

@@ -9,7 +9,8 @@ from typing import Any
 from adaptor.artefact import Adaptor
 from jobs.adaptors import open_adaptor
 from jobs.commits.output_version import check_apart, describe, open_output_version, stamps
-from jobs.config.commands import CompressConfig, VerifyConfig
+from jobs.config.compress import CompressConfig
+from jobs.config.verify import VerifyConfig
 from jobs.encodings.encoding import Encoding, open_encoding
 from jobs.outputs.output_format import OutputFormat, open_output_format
 from jobs.sources.source import Shard, Source, open_source

@@ -18,7 +18,7 @@ from typing import Any
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
-from jobs.config.commands import CompressOutputSection
+from jobs.config.compress import CompressOutputSection
 from jobs.config.sections import SourceSection
 from jobs.config.uris import scheme_of
 from jobs.storage.local import LocalObjects

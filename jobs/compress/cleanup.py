@@ -13,7 +13,7 @@ from jobs.commits.ledger import LedgerRecord, list_names, read_record, retire
 from jobs.commits.names import LEDGER, RecordName, source_keys
 from jobs.commits.work_items import WorkPlan, orphans
 from jobs.compress.report import Totals
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.storage.objects import AbsentError, Objects
 
 LOGGER = logging.getLogger(__name__)

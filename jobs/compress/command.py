@@ -28,7 +28,7 @@ from jobs.commits.work_items import Planner, WorkItem, WorkPlan, cut_twice, unde
 from jobs.compress.cleanup import clean_up
 from jobs.compress.preflight import check_dimension, check_quality
 from jobs.compress.report import Totals, log_fields, report, summary, whole_output_version
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.config.loader import resolved
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import write_summary

@@ -13,7 +13,7 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.commits.context import JobContext
 from jobs.commits.work_items import WorkItem
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
 

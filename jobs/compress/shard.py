@@ -22,7 +22,7 @@ from jobs.commits.ledger import LedgerRecord, read_record
 from jobs.commits.work_items import WorkItem
 from jobs.compress.memory import Memory
 from jobs.compress.row_transform import aligned, open_row_transform
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.outputs.output_format import Layout, OutputWriter, Written
 from jobs.outputs.quarantine import Quarantine
 from jobs.outputs.schema import short_schema

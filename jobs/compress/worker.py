@@ -22,7 +22,7 @@ from jobs.commits.work_items import WorkItem
 from jobs.compress.attempts import Begun, Pulse, start_attempts
 from jobs.compress.blocks import blocks, work
 from jobs.compress.shard import ShardCompressor
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.runtime.scratch import sweep
 
 ItemStatus = Literal["done", "failed", "stop"]

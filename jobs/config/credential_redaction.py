@@ -17,6 +17,8 @@ _SIGNED = re.compile(
     r"(://.*[?&;#][^=&;\s]*(?:sig|signature|token|secret|password|passwd|pwd|credential|key|auth|code)=)[^&;\s]*",
     re.IGNORECASE,
 )
+#: Names of fields and variables whose values are not shown.
+SECRET_NAME = re.compile(r"key|secret|token|passw|credential", re.IGNORECASE)
 
 
 def has_login(text: str) -> bool:
@@ -38,13 +40,3 @@ def without_password(uri: str) -> str:
             "use a profile, a role or a key file"
         )
     return uri
-
-
-def without_login(endpoint: str) -> str:
-    """`endpoint` itself; `ValueError` when it holds a user name or a password."""
-    if "@" in endpoint:
-        raise ValueError(
-            "must not hold a login, which would be copied into the files that are written: set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY in the environment of every node, or use a profile or a role"
-        )
-    return endpoint

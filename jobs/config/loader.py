@@ -6,24 +6,27 @@ with its path, the rule, the value found and where that value stands.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from adaptor.errors import InputError
-from jobs.config import messages as wording
 from jobs.config.advise import AdviseConfig
-from jobs.config.commands import CompressConfig, EvaluateConfig, FitConfig, SubmitConfig, VerifyConfig
+from jobs.config.compress import CompressConfig
+from jobs.config.evaluate import EvaluateConfig
 from jobs.config.fields import Schema
-from jobs.config.merged_input import Flag, MergedInput, put, remove
+from jobs.config.fit import FitConfig
+from jobs.config.merged_input import Flag, MergedInput, without
+from jobs.config.messages import near, rule
 from jobs.config.plan import PlanConfig
-from jobs.config.yaml_file import FieldPath, YamlFile, read
-from jobs.runtime.plural import plural
+from jobs.config.submit import SubmitConfig
+from jobs.config.verify import VerifyConfig
+from jobs.config.yaml_file import Entry, FieldPath
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -46,16 +49,11 @@ def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) ->
 
     Raises InputError, whose message lists every problem in a line of its own.
     """
-    source = read(file) if file is not None else YamlFile("")
-    merged = MergedInput(schema, source)
-    merged.lay_over(flags)
-    merged.open_sections()
-    config = _validate(schema, merged)
+    merged = MergedInput(schema, file, flags)
+    config = _validated(schema, merged)
     if config is None or merged.problems:
-        lines = "".join(f"\n  {problem}" for problem in merged.problems)
-        raise InputError(
-            f"{source.name or 'command line'} is invalid, {plural(len(merged.problems), 'problems')}:{lines}"
-        )
+        count = f"{len(merged.problems)} problem{'s' if len(merged.problems) > 1 else ''}"
+        raise InputError("\n  ".join([f"{file or 'command line'} is invalid, {count}:", *merged.problems]))
     return config
 
 
@@ -66,17 +64,14 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[Flag]]:
     """
     others: list[str] = []
     flags: list[Flag] = []
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        if not argument.startswith("--"):
-            others.append(argument)
-            continue
-        name, has_value, value = argument[2:].partition("=")
-        if has_value:
-            flags.append((name, value))
+    for argument in arguments:
+        name, has_value, value = argument.partition("=")
+        if name.startswith("--"):
+            flags.append((name[2:], value if has_value else None))
+        elif flags and flags[-1][1] is None:
+            flags[-1] = (flags[-1][0], argument)
         else:
-            flags.append((name, rest.pop(0) if rest and not rest[0].startswith("--") else None))
+            others.append(argument)
     return others, flags
 
 
@@ -86,52 +81,43 @@ def resolved(config: BaseModel) -> str:
     return _UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def _validate(schema: type[Config], merged: MergedInput) -> Config | None:
+def _validated(schema: type[Config], merged: MergedInput) -> Config | None:
     """Check against the schema; what is wrong is reported and set right, and the whole is checked again.
 
     A rule across fields is looked at once each of its fields is fine: setting the bad ones right brings it to light.
     """
-    remaining = copy.deepcopy(merged.values)
+    entries = merged.entries
     reported: set[FieldPath] = set()
     while True:
         try:
-            return schema.model_validate(remaining)
+            return schema.model_validate(merged.nested(entries))
         except ValidationError as problem:
-            broken: dict[FieldPath, list[str]] = {}  # of a field that may be one thing or another, a rule of each
+            rules: dict[FieldPath, list[str]] = {}  # of a field that may be one thing or another, a rule of each
             for error in problem.errors(include_url=False):
                 path = _field_path(merged, error["loc"])
-                broken.setdefault(path, []).append(_rule(merged, path, error))
-        changed = False
-        for path, rules in broken.items():
-            if path not in reported:
-                reported.add(path)
-                merged.report(path, " or ".join(dict.fromkeys(rules)))
-                changed |= _set_right(merged, remaining, path)
-        if not changed:
+                if reported.isdisjoint(path[:length] for length in range(len(path) + 1)):
+                    rules.setdefault(path, []).append(_rule(merged, path, error))
+        if not rules:
             return None
+        for path, broken in rules.items():
+            merged.report(path, " or ".join(dict.fromkeys(broken)))
+            entries = without(entries, path)
+            if path in merged.fields and merged.fields[path].required:
+                entries[path] = Entry("1", "")  # which most fields take
+        reported |= rules.keys()
 
 
-def _set_right(merged: MergedInput, values: dict[str, Any], path: FieldPath) -> bool:
-    """Leave a bad value out, or put any valid one in the place of a required one; False when neither can be done."""
-    entry = merged.fields.get(path)
-    if entry is None or not entry.required or entry.shape != "value":
-        return remove(values, path)
-    put(values, path, entry.choices[0] if entry.choices else {str: "any", int: 1}.get(entry.kind or str))
-    return True
-
-
-def _rule(merged: MergedInput, path: FieldPath, error: Any) -> str:
+def _rule(merged: MergedInput, path: FieldPath, error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"is required: {merged.fields[path].doc.rstrip('.')}"
-    if error["type"] != "extra_forbidden":
-        return wording.rule(error)
-    beside = [known[-1] for known in merged.fields if known[:-1] == path[:-1]]
-    guess = wording.near(path[-1], beside) or f" (known: {', '.join(beside)})"
-    return f"there is no such field{guess}"
+    if error["type"] == "extra_forbidden":
+        beside = [known[-1] for known in merged.fields if known[:-1] == path[:-1]]
+        return "there is no such field" + (near(path[-1], beside) or f" (known: {', '.join(beside)})")
+    return ("the name " if error["loc"][-1:] == ("[key]",) else "") + rule(error)
 
 
 def _field_path(merged: MergedInput, location: tuple[int | str, ...]) -> FieldPath:
     """The field that an error is about: an item of a list belongs to the list, and so does what a value may be."""
-    path = tuple(str(part) for part in location)
-    whole = (path[:n] for n in range(1, len(path)) if path[:n] in merged.fields)
-    return next((field for field in whole if merged.fields[field].shape in ("list", "value")), path)
+    path = tuple(str(part) for part in location if part != "[key]")
+    fields = (merged.fields.get(path[:length]) for length in range(1, len(path)))
+    return next((field.path for field in fields if field and field.shape in ("value", "list")), path)

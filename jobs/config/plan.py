@@ -8,12 +8,13 @@ from pydantic import Field, model_validator
 
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
-from jobs.config.commands import CompressOutputSection, ReadingSection
+from jobs.config.compress import CompressOutputSection, ReadingSection
+from jobs.config.registered import EncodingName
 from jobs.config.sections import ArtefactSection, OutputSection, SourceSection
 
 
 class DescribeSection(Settings):
-    """A source that need not exist. Give several numbers of rows for a table of several sources."""
+    """A source that need not exist. Several numbers of rows give a table of several sources."""
 
     rows: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     """Vectors of the source."""
@@ -22,15 +23,15 @@ class DescribeSection(Settings):
     output_dim: int = Field(ge=1)
     """Dimensions kept."""
     vectors: Literal["float32", "float16"] = "float32"
-    """Type of the stored numbers, in lists."""
+    """Type of the numbers of the source, in lists."""
     payload_bytes: int = Field(default=100, ge=0)
     """Bytes of text in each row besides the vector."""
     shard_bytes: int = Field(default=512 << 20, ge=1)
     """Size of one Parquet file."""
     row_group_bytes: int = Field(default=64 << 20, ge=1)
     """Size of one row group."""
-    output_encoding: Literal["float32", "float16"] = "float32"
-    """How each number of the output is stored."""
+    output_encoding: EncodingName = "float32"
+    """How each vector of the output is stored."""
 
     @model_validator(mode="after")
     def _dim_fits(self) -> Self:
@@ -45,12 +46,11 @@ class MachinesSection(Settings):
     count: int = Field(default=1, ge=1)
     """Machines; the workers are spread over them evenly."""
     network_gbit: float | None = Field(default=None, gt=0)
-    """Network of one machine in Gbit/s, each way; null means 10, and none for a local source, whose disk is measured
-    with the rest."""
+    """Network of one machine in Gbit/s, each way; null means 10, and no limit for a local source."""
     request_seconds: float = Field(default=0.03, ge=0)
     """Time of one small request to the object store; used for described sources and for listing."""
     startup_seconds: float = Field(default=10.0, ge=0)
-    """Time until the first vector is read, and for the end: Ray, workers, imports. 9 to 12 s on two fast cores."""
+    """Time to start and to end: Ray, workers, imports. 9 to 12 s on two fast cores."""
 
 
 class PricesSection(Settings):
@@ -74,9 +74,9 @@ class CalibrationSection(Settings):
     """How much of the source is looked at, and how long this machine is measured."""
 
     footers: int = Field(default=200, ge=2)
-    """Shards, drawn uniformly, whose footers are read for the counts; with fewer shards all of them."""
+    """Shards, drawn uniformly, whose footers are read for the counts: at most so many."""
     megabytes: int = Field(default=64, ge=1)
-    """Data that each core of this machine compresses at most in one of a few timed runs."""
+    """Most data that each core of this machine compresses in one of a few timed runs."""
     seed: int = Field(default=0, ge=0)
     """Seed of the drawing."""
 
@@ -87,21 +87,16 @@ class PlanConfig(Settings):
     source: SourceSection | None = None
     """The vectors to compress. Give this, `adaptor` and `output` as compress has them, or `describe`."""
     adaptor: ArtefactSection | None = None
-    """The adaptor and the dim."""
+    """The adaptor to apply."""
     output: CompressOutputSection | None = None
     """Where the output version would go; nothing is written there."""
     describe: DescribeSection | None = None
-    """A source that does not exist yet."""
     reading: ReadingSection = ReadingSection()
-    """How the shards would be read."""
     cluster: ClusterSection = ClusterSection()
-    """Where it would run: the numbers of workers and of cores for each count; nothing is started there."""
+    """Where it would run: the numbers of workers and of their cores count; nothing is started."""
     machines: MachinesSection = MachinesSection()
-    """What those machines are like."""
     prices: PricesSection = PricesSection()
-    """What they cost."""
     calibration: CalibrationSection = CalibrationSection()
-    """How this machine is measured."""
     summary: OutputSection | None = None
     """Where summary.json goes; left out, the estimate is only printed."""
 

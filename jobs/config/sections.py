@@ -7,13 +7,14 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from adaptor.settings import Metric, Settings
-from jobs.config.uris import Endpoint, PlaceUri
+from jobs.config.registered import SourceFormat
+from jobs.config.uris import PlaceUri, ServerAddress
 
 
 class FilesystemOptions(Settings):
     """How to reach an object store; local paths ignore it. Secrets never stand here: they come from the environment."""
 
-    endpoint: Endpoint = None
+    endpoint: ServerAddress | None = None
     """Address of an S3-compatible server, such as `http://127.0.0.1:8333`; null means AWS."""
     region: str | None = None
     """Region of the bucket; null asks the environment (AWS_REGION)."""
@@ -33,75 +34,57 @@ class FilesystemOptions(Settings):
         return self
 
 
-class SourceSection(Settings):
-    """A vector store: a prefix of Parquet shards with an id, a vector and any payload columns."""
+class Location(Settings):
+    """A folder or prefix, and how to reach it."""
 
     uri: PlaceUri
-    """Folder or prefix of the shards: a local path, `s3://bucket/prefix`, or any fsspec URI."""
+    """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
+    filesystem: FilesystemOptions = FilesystemOptions()
+
+
+class SourceSection(Location):
+    """A vector source: shards below one prefix, with an id, a vector and any payload columns."""
+
+    format: SourceFormat = "parquet"
+    """Format of the files."""
     id_column: str = "id"
     """Column of row ids (string, integer or UUID)."""
     vector_column: str = "vector"
     """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
     metric: Metric = "cosine"
     """Similarity that the source is searched with."""
-    format: str = "parquet"
+
+
+class _Table(Location):
+    format: SourceFormat = "parquet"
     """Format of the files."""
-    fast_parquet: bool = True
-    """Read vectors straight from Parquet pages where page headers prove that pyarrow would give the same; false reads
-    everything with pyarrow."""
-    filesystem: FilesystemOptions = FilesystemOptions()
-    """How to reach the source."""
+    split: str | None = None
+    """Keep only rows whose `split` column has this value; null keeps all rows."""
 
 
-class QueriesSection(Settings):
-    """Query vectors, in one Parquet file or a prefix of them."""
+class QueriesSection(_Table):
+    """Query vectors, in one file or several."""
 
-    uri: PlaceUri
-    """Parquet file or prefix."""
     id_column: str = "id"
     """Column of query ids."""
     vector_column: str = "vector"
     """Column of query vectors; same model, same dimension as the source."""
-    split: str | None = None
-    """Keep only rows whose `split` column has this value; null keeps all rows."""
-    format: str = "parquet"
-    """Format of the files."""
-    filesystem: FilesystemOptions = FilesystemOptions()
-    """How to reach the file."""
 
 
-class QrelsSection(Settings):
-    """Relevance judgments, in one Parquet file or a prefix of them."""
+class QrelsSection(_Table):
+    """Relevance judgments, in one file or several."""
 
-    uri: PlaceUri
-    """Parquet file or prefix."""
     query_column: str = "query_id"
     """Column of query ids."""
     document_column: str = "doc_id"
     """Column of document ids."""
     grade_column: str = "grade"
     """Column of integer grades; above 0 means relevant."""
-    split: str | None = None
-    """Keep only rows whose `split` column has this value; null keeps all rows."""
-    format: str = "parquet"
-    """Format of the files."""
-    filesystem: FilesystemOptions = FilesystemOptions()
-    """How to reach the file."""
 
 
-class OutputSection(Settings):
-    """Where a command writes."""
-
-    uri: PlaceUri
-    """Folder or prefix; created when absent."""
-    filesystem: FilesystemOptions = FilesystemOptions()
-    """How to reach it."""
+class OutputSection(Location):
+    """Where a command writes: a folder or prefix, created when absent."""
 
 
-class ArtefactSection(Settings):
-    """A fitted adaptor."""
-
-    uri: PlaceUri
-    """Folder or prefix that `matryoshka fit` wrote (`adaptor.safetensors`, `adaptor.json`)."""
-    filesystem: FilesystemOptions = FilesystemOptions()
-    """How to reach it."""
+class ArtefactSection(Location):
+    """A fitted adaptor: the folder or prefix that `matryoshka fit` wrote (`adaptor.safetensors`, `adaptor.json`)."""

@@ -19,17 +19,14 @@ BUDGETS = ("bytes", "total_bytes")
 _SHORT_NAMES = {"ndcg": "ndcg@10", "overlap": "overlap@10", "mrr": "mrr@10"}
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-_SHAPE = re.compile(
-    r"\s*(?P<name>[\w@]+)\s*(?P<sign>>=|<=|≥|≤)\s*(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>%|[a-z]*?)\s*"
-    r"(?P<relative>\bof\s+original)?\s*",
-    re.IGNORECASE,
-)
+_NUMBER = r"\s*(?P<number>\d+(?:\.\d+)?|\.\d+)\s*"
+_QUALITY = re.compile(rf"(?P<name>[\w@]+)\s*(?:>=|≥){_NUMBER}(?P<percent>%?)\s*(?P<relative>\bof\s+original)?")
+_BUDGET = re.compile(rf"(?P<name>bytes|total_bytes)\s*(?:<=|≤){_NUMBER}(?P<unit>{'|'.join(_UNITS)})")
 
 
 @dataclass(frozen=True)
 class Target:
-    """One demand: a measure at or above `bound`, or a budget at or below it; `relative` means a share of the
-    original's value."""
+    """A measure at or above `bound` (`relative`: a share of the original's value), or a budget at or below it."""
 
     name: str
     bound: float
@@ -37,7 +34,7 @@ class Target:
 
     @property
     def is_budget(self) -> bool:
-        """Whether it limits bytes, which more dim costs; otherwise it demands quality, which more dim brings."""
+        """Whether it limits bytes, which more dimensions cost; otherwise it demands quality, which they bring."""
         return self.name in BUDGETS
 
     def __str__(self) -> str:
@@ -49,36 +46,24 @@ class Target:
 
 def parse_target(text: str) -> Target:
     """Read one demand. Raises ValueError that names what is wrong and what may stand there."""
-    match = _SHAPE.fullmatch(text)
-    if match is None:
+    words = text.strip().lower()
+    if match := _BUDGET.fullmatch(words):
+        return Target(match["name"], float(match["number"]) * _UNITS[match["unit"]])
+    match = _QUALITY.fullmatch(words)
+    if match is None or match["name"] in BUDGETS:
         raise ValueError(
-            f"{text!r} is not a target: write MEASURE >= NUMBER, MEASURE >= NUMBER of original, or bytes <= NUMBER "
-            "(in quotes: an open > or < is a redirection for the shell)"
+            f"{text!r} is not a target: write MEASURE >= SHARE (0.9 or 90%), MEASURE >= SHARE of original, or "
+            "bytes <= NUMBER or total_bytes <= NUMBER (with kB, MB, GB, TB, KiB, MiB, GiB or TiB after it), in quotes: "
+            "an open > or < is a redirection for the shell"
         )
-    name = _SHORT_NAMES.get(match["name"].lower(), match["name"].lower())
-    known = (*OVERLAP_MEASURES, *RETRIEVAL_MEASURES, *BUDGETS)
-    if name not in known:
-        guess = near(name, (*known, *_SHORT_NAMES)) or f" (known: {', '.join(known)})"
-        raise ValueError(f"{text!r}: there is no measure {match['name']!r}{guess}")
-    wanted = "<=" if name in BUDGETS else ">="
-    if (match["sign"] in ("<=", "≤")) != (wanted == "<="):
-        raise ValueError(f"{text!r}: {name} is asked for with {wanted}")
-    return _budget(text, name, match) if name in BUDGETS else _quality(text, name, match)
-
-
-def _budget(text: str, name: str, match: re.Match[str]) -> Target:
-    unit = match["unit"].lower()
-    if unit not in _UNITS or match["relative"]:
-        raise ValueError(f"{text!r}: a budget is a number of bytes, with kB, MB, GB, TB, KiB, MiB, GiB or TiB after it")
-    return Target(name, float(match["number"]) * _UNITS[unit])
-
-
-def _quality(text: str, name: str, match: re.Match[str]) -> Target:
-    if match["unit"] not in ("", "%"):
-        raise ValueError(f"{text!r}: a measure is a share, such as 0.9 or 90%")
-    bound = float(match["number"]) / (100 if match["unit"] == "%" else 1)
-    if not 0 < bound <= 1 and not (match["relative"] and bound > 1):
+    name = _SHORT_NAMES.get(match["name"], match["name"])
+    measures = (*OVERLAP_MEASURES, *RETRIEVAL_MEASURES)
+    if name not in measures:
+        guess = near(name, (*measures, *_SHORT_NAMES)) or f" (known: {', '.join(measures)})"
+        raise ValueError(f"{text!r}: there is no measure {name!r}{guess}")
+    bound, relative = float(match["number"]) / (100 if match["percent"] else 1), bool(match["relative"])
+    if not 0 < bound <= 1 and not (relative and bound > 1):
         raise ValueError(f"{text!r}: a measure lies between 0 and 1")
-    if match["relative"] and name in OVERLAP_MEASURES:
+    if relative and name in OVERLAP_MEASURES:
         raise ValueError(f"{text!r}: an overlap is measured against the original already, leave 'of original' out")
-    return Target(name, bound, bool(match["relative"]))
+    return Target(name, bound, relative)

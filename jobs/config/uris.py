@@ -9,17 +9,12 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field
 
-from jobs.config.credential_redaction import without_login, without_password
+from jobs.config.credential_redaction import without_password
 
-#: A scheme, of two letters at least, and what should be its slashes.
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/*)")
+#: A scheme, of two letters at least, without its slashes.
+_MISTYPED = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _CHAIN = re.compile(r"::(?:/|[A-Za-z][\w+.-]*://)")
-_ENDPOINT = re.compile(r"https?://(\[[\da-f:.]+\]|[^/@:?#\[\]\s]+)(:\d{1,5})?/?", re.IGNORECASE)
-#: Those that people mean; a folder may have any other name with a colon.
-_SCHEMES = {
-    *("s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "adl", "hdfs", "webhdfs", "hf", "file", "local", "ftp"),
-    *("sftp", "ssh", "smb", "http", "https", "memory", "oss", "oci", "github", "git", "dbfs", "zip", "simplecache"),
-}
+_SERVER = re.compile(r"https?://(\[[\da-f:.]+\]|[^/@:?#\[\]\s]+)(:\d{1,5})?/?", re.IGNORECASE)
 #: Other programs' names for what we write as s3:// and as a plain path.
 _OTHER_NAMES = {"s3a": "s3://", "s3n": "s3://", "local": "a plain path or file://"}
 
@@ -49,34 +44,32 @@ def _well_formed(uri: str) -> str:
     scheme = scheme_of(uri)
     if "\0" in uri:
         raise ValueError("must not hold a NUL character")
-    if scheme in ("", "file"):
-        mistyped = None if scheme else _SCHEME.match(uri)
-        if mistyped and (name := mistyped[1].lower()) in _SCHEMES:
-            raise ValueError(
-                f"must have two slashes after '{name}:' (for a local folder of that name write ./{name}:…)"
-            )
-        local_path(uri)
-        return uri
+    if not scheme and (mistyped := _MISTYPED.match(uri)):
+        name = mistyped[1].lower()
+        raise ValueError(f"must have two slashes after '{name}:' (for a local folder of that name write ./{name}:…)")
     if scheme in _OTHER_NAMES:
         raise ValueError(f"must be written as {_OTHER_NAMES[scheme]} here, not as {scheme}://")
     if scheme == "s3" and "" in uri[len("s3://") :].rstrip("/").split("/"):
         raise ValueError("must be s3://bucket/prefix, without empty parts")
-    if not _CHAIN.search(uri):
+    if scheme in ("", "file"):
+        local_path(uri)
+    elif not _CHAIN.search(uri):
         urlsplit(uri)
     return uri
 
 
-def an_address(endpoint: str | None) -> str | None:
-    """The address of an S3 server itself, None for AWS; `ValueError` when it is none, or holds a login."""
-    if not endpoint:
-        return None
-    without_login(endpoint)
-    if not _ENDPOINT.fullmatch(endpoint):
+def server_address(address: str) -> str:
+    """`address` itself; `ValueError` when it is none, or holds a login."""
+    if "@" in address:
+        raise ValueError(
+            "must not hold a login, which would be copied into the files that are written: set it in the environment "
+            "of every node, or use a profile or a role"
+        )
+    if not _SERVER.fullmatch(address):
         raise ValueError("must be http://host:port or https://host:port, without a path")
-    return endpoint
+    return address
 
 
 #: A place that is read or written, by its URI.
 PlaceUri = Annotated[str, Field(min_length=1), AfterValidator(without_password), AfterValidator(_well_formed)]
-#: The address of an S3 server, null for AWS.
-Endpoint = Annotated[str | None, AfterValidator(an_address)]
+ServerAddress = Annotated[str, AfterValidator(server_address)]

@@ -15,7 +15,7 @@ from typing import Any
 from adaptor.baselines import ADAPTOR, ORIGINAL, Column
 from adaptor.errors import InputError
 from cluster.session import connect
-from jobs.config.commands import EvaluateConfig
+from jobs.config.evaluate import EvaluateConfig
 from jobs.config.loader import resolved
 from jobs.reporting.report import render
 from jobs.reporting.results import Facts, Results, main_metric

@@ -27,7 +27,7 @@ from adaptor.rows import Floats
 from adaptor.training import State
 from cluster.session import connect
 from jobs.commits.output_version import location
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.config.loader import resolved
 from jobs.fit.data import prepare
 from jobs.fit.description import WITHOUT_EFFECT, describe, fitted_dims

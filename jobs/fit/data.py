@@ -14,7 +14,7 @@ from adaptor.neighbours import Ids
 from adaptor.pca import rotation
 from adaptor.rows import Floats
 from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, Supervision, TrainingSet, fresh, hold_out, started
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit.labels import Labelled, NamedRows, supervise
 from jobs.fit.neighbour_search import Search
 from jobs.fit.query_log import join_log

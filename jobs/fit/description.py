@@ -12,7 +12,7 @@ from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.selection import Selection
 from adaptor.settings import DIM_LADDER
 from adaptor.training import State
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit.sample import Sample
 from jobs.runtime.summary import versions
 

@@ -11,7 +11,7 @@ from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out_queries
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit.neighbour_search import Search
 from jobs.fit.sample import Sample
 from jobs.sources.queries import Queries, read_qrels, read_queries

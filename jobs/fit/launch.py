@@ -16,7 +16,7 @@ from adaptor.model import new_model
 from adaptor.selection import Selection
 from adaptor.stages import outcome, stages
 from adaptor.training import Job, State
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit.data import Prepared
 from jobs.fit.description import what_labels_did
 from jobs.fit.progress_actor import start_progress_actor, watched

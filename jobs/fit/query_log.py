@@ -11,7 +11,7 @@ from adaptor.errors import InputError
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
 from adaptor.training_set import TrainingSet, with_log
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit.neighbour_search import Search
 from jobs.sources.queries import read_queries
 

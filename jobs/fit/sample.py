@@ -16,7 +16,7 @@ from adaptor.errors import InputError
 from adaptor.neighbours import Ids
 from adaptor.pca import Moments, merge_moments, moments
 from adaptor.rows import Floats
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.config.sections import SourceSection
 from jobs.sources.sampling import choose_rows, read_rows
 from jobs.sources.source import Shard, ShardInfo, open_source

@@ -19,7 +19,7 @@ from cluster.credentials import environment
 from jobs.commits.names import RowGroups
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.runtime.scratch import scratch_folder
 from jobs.sources.source import Shard, ShardInfo
 

@@ -18,7 +18,7 @@ from jobs.commits.context import JobContext
 from jobs.commits.ledger import list_names
 from jobs.commits.names import RecordName, RowGroups, record_name
 from jobs.compress.preflight import check_dimension
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.config.plan import DescribeSection, PlanConfig
 from jobs.config.sections import SourceSection
 from jobs.plan.calibration import Rates, calibrate, choose_items

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adaptor.artefact import build
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.config.plan import DescribeSection, PlanConfig
 from jobs.plan.estimate import SourceStatistics
 from jobs.storage.s3 import S3Objects

@@ -14,7 +14,7 @@ from adaptor.neighbours import Ids
 from adaptor.rows import Floats
 from jobs.adaptors import beyond_the_head, open_adaptor
 from jobs.config.advise import AdviseConfig, AdvisingSection
-from jobs.config.commands import EvaluateConfig, EvaluationSection
+from jobs.config.evaluate import EvaluateConfig, EvaluationSection
 from jobs.search.judgments import MatchedJudgments, Qrels, judged_documents, match_judgments
 from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import DEPTH, ColumnScores

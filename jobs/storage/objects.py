@@ -53,11 +53,12 @@ class Objects(ABC):
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Every object whose key starts with `prefix`, sorted by key; nothing when the prefix holds none."""
+        if self.only is not None:  # a folder may hold much else, which need not be readable
+            single = self.stat(self.only)
+            yield from [single] if single is not None and self.only.startswith(prefix) else []
+            return
         # Sorted here: SeaweedFS and AWS's directory buckets list "b/…" before "b-x", plain S3 after it.
-        yield from sorted(
-            (info for info in self._list(prefix) if self.only is None or info.key == self.only),
-            key=lambda info: info.key,
-        )
+        yield from sorted(self._list(prefix), key=lambda info: info.key)
 
     @abstractmethod
     def _list(self, prefix: str) -> Iterator[ObjectInfo]: ...

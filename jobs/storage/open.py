@@ -13,9 +13,8 @@ def open_objects(uri: str, options: FilesystemOptions) -> Objects:
     Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives
     its parent with `only` set to the file's name.
     """
-    bare = uri.rstrip("/")
-    if bare.endswith(".parquet") and bare == uri:
-        parent, _, name = bare.rpartition("/")
+    if uri.endswith(".parquet"):
+        parent, _, name = uri.rpartition("/")
         if not parent:
             parent = "/" if uri.startswith("/") else "."
         single = _open(parent, options)

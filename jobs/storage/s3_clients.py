@@ -11,7 +11,7 @@ import pyarrow.fs as pafs
 from adaptor.errors import InputError
 from jobs.config.credential_redaction import masked
 from jobs.config.sections import FilesystemOptions
-from jobs.config.uris import an_address
+from jobs.config.uris import server_address
 
 if TYPE_CHECKING:
     import s3fs
@@ -26,7 +26,7 @@ def endpoint_of(options: FilesystemOptions) -> str | None:
     given = {"filesystem.endpoint": options.endpoint, **{name: os.environ.get(name) for name in _ENDPOINTS}}
     name, endpoint = next(((name, value) for name, value in given.items() if value), ("", None))
     try:
-        return an_address(endpoint)
+        return server_address(endpoint) if endpoint else None
     except ValueError as problem:
         raise InputError(f"{name} {problem}, got {masked(endpoint or '')!r}") from problem
 

@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from adaptor.errors import InputError
 from cluster.following import follow
 from cluster.submission import Job, on_this_machine, reach, send
-from jobs.config.commands import SubmissionSection, SubmitConfig
 from jobs.config.loader import SCHEMAS, load, resolved
+from jobs.config.submit import SubmissionSection, SubmitConfig
 from jobs.runtime.interrupts import INTERRUPTED
 from jobs.submit.staging import CONFIG_NAME, stage
 

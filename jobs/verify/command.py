@@ -17,7 +17,7 @@ from cluster.session import connect
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord, list_names, output_keys, read_record
 from jobs.commits.output_version import check_description
-from jobs.config.commands import VerifyConfig
+from jobs.config.verify import VerifyConfig
 from jobs.runtime.plural import plural
 from jobs.runtime.summary import write_summary
 from jobs.sources.sampling import choose_rows

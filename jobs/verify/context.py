@@ -13,7 +13,7 @@ import pyarrow as pa
 from adaptor.errors import InputError
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord
-from jobs.config.commands import VerifyConfig
+from jobs.config.verify import VerifyConfig
 from jobs.sources.columns import describe_vectors
 from jobs.sources.fingerprints import Fingerprints
 from jobs.sources.ids import id_texts

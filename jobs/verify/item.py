@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import LedgerRecord
-from jobs.config.commands import VerifyConfig
+from jobs.config.verify import VerifyConfig
 from jobs.outputs.output_format import STAMP
 from jobs.outputs.schema import short_schema
 from jobs.sources.fingerprints import Fingerprints, fingerprints

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayTaskError, WorkerCrashedError
 
 from adaptor.errors import InputError, RunError
-from jobs.config.commands import VerifyConfig
+from jobs.config.verify import VerifyConfig
 from jobs.runtime.progress import Progress
 from jobs.sources.fingerprints import Fingerprints, doubled
 from jobs.verify.checks import UNIQUE, Finding

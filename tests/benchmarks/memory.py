@@ -36,7 +36,7 @@ MOST_LINKS = 10_000
 DRIVER = """
 import sys
 from jobs.compress import command as compress
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from tests.benchmarks.pretence import PretendToCompress
 pretend = PretendToCompress if sys.argv[2] == "pretend" else None
 sys.exit(compress.run(CompressConfig.model_validate_json(sys.argv[1]), pretend))

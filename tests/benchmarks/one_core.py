@@ -31,7 +31,7 @@ from jobs.commits.output_version import claim  # noqa: E402
 from jobs.commits.work_items import Planner, WorkItem  # noqa: E402
 from jobs.compress.row_transform import open_row_transform  # noqa: E402
 from jobs.compress.shard import ShardCompressor  # noqa: E402
-from jobs.config.commands import CompressConfig  # noqa: E402
+from jobs.config.compress import CompressConfig  # noqa: E402
 from jobs.outputs.output_format import Layout  # noqa: E402
 from jobs.sources.source import Batch, Shard  # noqa: E402
 from tests.benchmarks.job import Job  # noqa: E402

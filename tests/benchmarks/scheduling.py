@@ -28,7 +28,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from jobs.commits.work_items import Planner, WorkItem
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.sources.source import open_source
 from tests.benchmarks.sources import SourceShape, make_adaptor, make_source
 

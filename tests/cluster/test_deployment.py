@@ -11,9 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 import ray.autoscaler
-import yaml
+from ruamel.yaml import YAML
 
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.config.loader import load
 from jobs.version import VERSION
 
@@ -32,12 +32,12 @@ def pinned(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def documents(folder: Path) -> dict[str, Any]:
     """The Kubernetes objects by kind."""
-    return {document["kind"]: document for document in yaml.safe_load_all((folder / "kuberay.yaml").read_text())}
+    return {document["kind"]: document for document in YAML(typ="safe").load_all(folder / "kuberay.yaml")}
 
 
 @pytest.fixture(scope="module")
 def launcher(folder: Path) -> Any:
-    return yaml.safe_load((folder / "ray-cluster.yaml").read_text())
+    return YAML(typ="safe").load(folder / "ray-cluster.yaml")
 
 
 def _pods(documents: dict[str, Any]) -> dict[str, Any]:

@@ -37,8 +37,8 @@ def test_help_of_a_verb_lists_every_field(verb: str, capsys: pytest.CaptureFixtu
         assert field.doc, f"{field.name} has no docstring"
         once = f"--SECTION.{'.'.join(field.path[1:])} "
         assert field.shape == "section" or f"--{field.name}" in said or once in said
-        assert all(choice in said for choice in field.choices)
-    assert "(required)" in said or "(required with this section)" in said
+        assert all(choice in said for option in field.options for choice in option.get("enum", ()))
+    assert "(required)" in said
 
 
 def test_help_lists_once_what_stands_in_several_sections_and_tells_all_that_a_field_takes(
@@ -55,7 +55,7 @@ def test_help_lists_once_what_stands_in_several_sections_and_tells_all_that_a_fi
         "--queries.split TEXT|null",
     ):
         assert f"{takes} " in said or f"{takes}\n" in said
-    assert said.count("\n") < 256
+    assert said.count("\n") < 270
 
 
 def test_results_are_escaped_where_standard_output_lacks_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +213,6 @@ def test_a_result_that_cannot_be_written_is_told() -> None:
 
 
 def test_every_verb_has_a_module_with_a_documented_run(root: Path) -> None:
-    for verb, (_, module) in cli.COMMANDS.items():
-        source = (root / (module.replace(".", "/") + ".py")).read_text()
+    for verb in SCHEMAS:
+        source = (root / "jobs" / verb / "command.py").read_text()
         assert "\ndef run(config: " in source, verb

@@ -10,7 +10,7 @@ from typing import Any
 
 from adaptor.artefact import Adaptor
 from adaptor.recipes import RECIPE_VERSIONS, fill
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from tests.benchmarks.contest import adawidth, search_adaptor, smec, untrained
 from tests.benchmarks.contest.maps import Maps, one
 from tests.benchmarks.contest.product import Sections, configure, fit_here

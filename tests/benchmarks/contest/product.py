@@ -17,7 +17,7 @@ from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit.data import Prepared, prepare
 from jobs.fit.description import describe, fitted_dims
 from jobs.fit.labels import Labelled

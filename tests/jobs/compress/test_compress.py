@@ -18,7 +18,8 @@ from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
 from jobs.commits.names import LEDGER
 from jobs.commits.output_version import check_apart
-from jobs.config.commands import CompressOutputSection
+from jobs.config.compress import CompressConfig, CompressOutputSection
+from jobs.config.loader import load
 from jobs.config.sections import SourceSection
 from jobs.storage.objects import Objects
 from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
@@ -65,6 +66,13 @@ def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None
         "normalised": b"true",
         "source": b"sub/b.parquet",
     }
+
+
+def test_the_configuration_that_it_writes_is_one(workplace: Workplace) -> None:
+    output = {"uri": str(workplace.root / "a\x85b\u2028c")}
+    assert workplace.compress(output=output) == 0
+    written = Path(workplace.output_version(output=output).path("config.json"))
+    assert load(CompressConfig, written) == workplace.config(output=output)
 
 
 def test_a_second_run_has_nothing_to_do(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 DRIVER = """
 import sys
 from jobs.compress import command as compress
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 sys.exit(compress.run(CompressConfig.model_validate_json(sys.argv[1])))
 """
 

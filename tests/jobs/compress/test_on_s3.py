@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.config.commands import VerifyConfig
+from jobs.config.verify import VerifyConfig
 from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace
 from tests.s3_server import S3Server
@@ -19,7 +19,8 @@ DRIVER = """
 import sys
 from jobs.compress import command as compress
 from jobs.verify import command as verify
-from jobs.config.commands import CompressConfig, VerifyConfig
+from jobs.config.compress import CompressConfig
+from jobs.config.verify import VerifyConfig
 for _ in range(2):
     status = compress.run(CompressConfig.model_validate_json(sys.argv[1]))
     assert status == 0, status

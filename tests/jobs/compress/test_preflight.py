@@ -9,7 +9,7 @@ import pytest
 from adaptor.artefact import build
 from adaptor.errors import InputError
 from jobs.compress.preflight import check_quality
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.config.loader import load
 from tests.jobs.compress.workplace import Workplace
 from tests.jobs.evaluate.inputs import save_adaptor
@@ -120,8 +120,8 @@ def test_compress_refuses_before_it_writes_anything(judged: Workplace) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("overlap@11", "0.8", "quality.minimum: the evidence of an adaptor has no measure 'overlap@11' (did you mean"),
-        ("ndcg@10", "0.8", "has no measure 'ndcg@10' (known: overlap@10, overlap@100)"),
+        ("overlap@11", "0.8", "quality.minimum.overlap@11: the name must be one of: overlap@10, overlap@100 (did you"),
+        ("ndcg@10", "0.8", "quality.minimum.ndcg@10: the name must be one of: overlap@10, overlap@100; got '0.8'"),
         ("overlap@10", "80", "quality.minimum.overlap@10: must be at most 1, got '80' (command line)"),
         ("overlap@10", "high", "quality.minimum.overlap@10: must be a number, got 'high'"),
     ],

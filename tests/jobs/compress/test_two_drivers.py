@@ -14,7 +14,7 @@ import pytest
 
 from jobs.commits.names import LEDGER
 from jobs.commits.output_version import open_output_version
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, table
@@ -38,7 +38,7 @@ def together(config: CompressConfig, root: Path, environment: Mapping[str, str])
         import sys
         from jobs.compress import command as compress
         from jobs.runtime import summary
-        from jobs.config.commands import CompressConfig
+        from jobs.config.compress import CompressConfig
         written = []
         compress.write_summary = lambda *a: written.append(summary.write_summary(*a)) or written[-1]
         status = compress.run(CompressConfig.model_validate_json(sys.argv[1]))

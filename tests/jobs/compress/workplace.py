@@ -20,7 +20,8 @@ from adaptor.rows import Floats
 from jobs.commits.ledger import LedgerRecord, list_names, read_record
 from jobs.commits.output_version import open_output_version
 from jobs.compress import command as compress
-from jobs.config.commands import CompressConfig, VerifyConfig
+from jobs.config.compress import CompressConfig
+from jobs.config.verify import VerifyConfig
 from jobs.sources.source import Shard, open_source
 from jobs.storage.objects import Objects
 from jobs.verify import command as verify

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor import InputError
-from jobs.config.commands import CompressConfig, FitConfig, SubmitConfig
+from jobs.config.compress import CompressConfig
+from jobs.config.fit import FitConfig
 from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
-
-FIT_FLAGS = ("--source.uri", "in", "--output.uri", "out")
-FIT = "source: {uri: in}\noutput: {uri: out}\n"
+from jobs.config.submit import SubmitConfig
+from tests.jobs.config.loading import FIT, fit, problems
 
 
 @pytest.fixture
@@ -26,83 +26,6 @@ def write(tmp_path: Path) -> Any:
         return path
 
     return _write
-
-
-def problems(schema: Any, file: Path | None, *arguments: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        load(schema, file, split_arguments(arguments)[1])
-    return [line.strip() for line in str(caught.value).splitlines()[1:]]
-
-
-def fit(file: Path | None, *arguments: str) -> FitConfig:
-    return load(FitConfig, file, split_arguments(arguments)[1])
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "sftp://u:topsecret@h/x",
-        "s3://AKIA:top/secret@bucket/x",
-        "ftp://:topsecret@h",
-        "ftp://u:1topsecret@h:21/x",
-        "ftp://u:topsecret@" + "h" * 100,
-        "simplecache::sftp://u:p@topsecret@h/x",
-        "sftp://u:" + "topsecret" * 20 + "@h/x",
-        "ftp://me@corp.com:topsecret@host/p",
-        "sftp://u[x:topsecret@h/p",
-        "ftp://my user:topsecret@h/x",
-        "github://u:topsecret@owner:repository/x",
-        "https://h/x?a=1&X-Amz-Signature=topsecret",
-        "https://h/x?sig=topsecret",
-        "ftp:/u:topsecret@h/x",
-        "ftp://u::topsecret@h/x",
-        "https://h/x?a=1;api_key=topsecret",
-        "https://h/x#token=topsecret",
-    ],
-)
-def test_passwords_in_places_are_refused_and_not_shown(uri: str) -> None:
-    labels = ("--queries.uri", uri, "--qrels.uri", uri)
-    found = problems(FitConfig, None, "--source.uri", uri, "--output.uri", uri, *labels)
-    found += problems(CompressConfig, None, "--source.uri", "in", "--output.uri", "o", "--adaptor.uri", uri)[:1]
-    assert [line.partition(":")[0] for line in found] == [
-        f"{section}.uri" for section in ("source", "output", "queries", "qrels", "adaptor")
-    ]
-    assert all("must not hold a password, which would be copied into the files" in line for line in found)
-    assert not [line for line in found if "secret@" in line or "topsecret" in line]
-
-
-@pytest.mark.parametrize(
-    "endpoint", ["http://AKIA:topsecret@127.0.0.1:9", "http://topsecret@h", "http://u:top/secret@h"]
-)
-def test_logins_in_endpoints_are_refused_and_not_shown(endpoint: str) -> None:
-    (found,) = problems(FitConfig, None, *FIT_FLAGS, "--source.filesystem.endpoint", endpoint)
-    assert found.startswith("source.filesystem.endpoint: must not hold a login, which would be copied into the files")
-    assert "secret" not in found.replace("AWS_SECRET", "")
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "sftp://user@host:22/x",
-        "hdfs://host:9000/a@b",
-        "hdfs://[::1]:9000/a@b",
-        "abfs://container@account.dfs.core.windows.net/x",
-        "hf://datasets/user/name@main/a:b",
-        "github://owner:repository@branch/x",
-        "GITHUB://owner:repository@branch",
-        "https://host/x?version=3",
-        "git://path:main@x/y",
-        "github://owner:repository@feature/x@y",
-        "s3://arn:aws:s3:eu-central-1:1234:accesspoint:mine/user@corp",
-        "zip://a.parquet::/data/a@b",
-        "/data/a?token=3",
-        "zip://a.parquet::s3://bucket/a@b",
-        "s3://bucket/a:b@c",
-        "/a:b@c",
-    ],
-)
-def test_places_without_a_password_are_fine(uri: str) -> None:
-    assert fit(None, "--source.uri", uri, "--output.uri", "out").source.uri == uri
 
 
 def test_texts_that_are_not_utf8_are_refused() -> None:
@@ -128,14 +51,15 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
         [
             f"source.metrik: there is no such field (did you mean metric?), got 'cosine' ({path}, line 1)",
             f"training.steps: must be a whole number, got 'fast' ({path}, line 3)",
-            f"training.step: there is no such field (did you mean steps?), got 10 ({path}, line 4)",
-            f"training.batch: must be a number, got true ({path}, line 5)",
+            f"training.step: there is no such field (did you mean steps?), got '10' ({path}, line 4)",
+            f"training.batch: must be a whole number, got 'true' ({path}, line 5)",
             f"adaptor.architecture: must be one of: orthogonal, linear, mlp; got 'tree' ({path}, line 6)",
             f"adaptor: dims must be positive and strictly ascending, got [64, 32] ({path}, line 6)",
             "--training.learning_rat: there is no such field (did you mean --training.learning_rate?) (command line)",
             "cluster.workers: must be a whole number, got 'two' (command line)",
             "mining.held_out: must be below 0.9, got '2' (command line)",
-            "output.uri: is required: Folder or prefix; created when absent",
+            "output.uri: is required: Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec "
+            "URI",
             "qrels: judgments (q) need queries: give them, or drop qrels",
         ]
     )
@@ -180,7 +104,7 @@ def test_a_list_in_yaml_and_a_bad_item_in_one(write: Any) -> None:
     path = write(FIT + "adaptor: {dims: [16, 32]}\n")
     assert fit(path).adaptor.dims == (16, 32)
     assert problems(FitConfig, path, "--adaptor.dims", "16,x") == [
-        "adaptor.dims: must be a whole number, got ['16', 'x'] (command line)"
+        "adaptor.dims: must be a whole number, got '16,x' (command line)"
     ]
 
 
@@ -229,7 +153,7 @@ def test_keys_of_a_mapping_may_hold_dots(write: Any) -> None:
         (["--training.steps"], "--training.steps: needs a value"),
         (["--training.steps", "--training.seed", "1"], "--training.steps: needs a value"),
         (["--training.seed", "1", "--training.seed", "2"], "--training.seed: is given twice"),
-        (["--training", "5"], "--training: holds further fields; name one"),
+        (["--training", "5"], "training: must be a section of fields, got '5'"),
         (["--steps", "5"], "--steps: there is no such field (did you mean --training.steps?)"),
         (["--", "5"], "--: there is no such field (command line)"),
         (["--training.steps", "-1"], "training.steps: must be at least 0, got '-1' (command line)"),
@@ -245,14 +169,7 @@ def test_flags_that_cannot_be_used(write: Any, arguments: list[str], said: str) 
 
 def test_a_section_that_is_none_is_refused_even_when_flags_name_its_fields(write: Any) -> None:
     (problem,) = problems(FitConfig, write(FIT + "training: 5\n"), "--training.steps", "3")
-    assert problem.startswith("training: must be a section of fields, got 5")
-
-
-def test_what_looks_like_a_secret_is_not_repeated(write: Any) -> None:
-    found = problems(FitConfig, write(FIT + "aws_secret_access_key: hunter2\n"), "--source.uri", "x")
-    assert "hunter2" not in found[0]
-    found = problems(FitConfig, write(FIT + "uri: s3://me:hunter2@bucket\n"))
-    assert "hunter2" not in found[0]
+    assert problem.startswith("training: must be a section of fields, got '5'")
 
 
 def test_the_recipe_fills_only_what_is_not_given(write: Any) -> None:
@@ -269,6 +186,7 @@ def test_the_resolved_configuration_is_a_configuration(verb: str, root: Path, tm
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@settings(deadline=None)  # the machine may be busy
 def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     config = fit(None, "--source.uri", "in", "--output.uri", "out", f"--source.id_column={text}")
     path = tmp_path_factory.mktemp("round") / "config.json"
@@ -276,19 +194,25 @@ def test_any_text_survives_the_resolved_configuration(tmp_path_factory: pytest.T
     assert fit(path) == config
 
 
-def test_numbers_beyond_any_store_are_refused() -> None:
+def test_flags_change_one_of_the_sections_that_share_an_anchor(write: Any) -> None:
+    path = write("source: {uri: in, filesystem: &same {region: a}}\noutput: {uri: out, filesystem: *same}\n")
+    config = fit(path, "--source.filesystem.region", "b")
+    assert (config.source.filesystem.region, config.output.filesystem.region) == ("b", "a")
+
+
+@pytest.mark.parametrize("field", ["workers", "cpus_per_worker", "gpus_per_worker", "max_failures"])
+def test_numbers_beyond_any_cluster_are_refused(field: str) -> None:
+    (found,) = problems(FitConfig, None, "--source.uri", "a", "--output.uri", "b", f"--cluster.{field}", str(10**30))
+    assert found.startswith(f"cluster.{field}: must be at most 9007199254740992")
+
+
+def test_numbers_beyond_any_source_are_refused() -> None:
     huge = "99999999999999999999999"
     found = problems(CompressConfig, None, "--reading.split_bytes", huge, "--reading.batch_rows", str(1 << 53))
     assert (
         "reading.split_bytes: must be at most 9007199254740992, got '99999999999999999999999' (command line)" in found
     )
     assert not [line for line in found if line.startswith("reading.batch_rows")]
-
-
-def test_a_mistyped_address_does_not_show_its_login() -> None:
-    (found,) = problems(FitConfig, None, "--source.uri", "in", "--output.uri", "ftp:u:topsecret@h/x")
-    assert found.startswith("output.uri: must have two slashes after 'ftp:' (for a local folder of that name write")
-    assert found.endswith(", got 'ftp:…@h/x' (command line)")
 
 
 @pytest.mark.parametrize(

@@ -32,19 +32,19 @@ def test_demands_are_read(text: str, target: Target) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("overlap@10", "is not a target: write MEASURE >= NUMBER"),
+        ("overlap@10", "is not a target: write MEASURE >= SHARE"),
         ("overlap@10 > 0.9", "in quotes: an open > or < is a redirection"),
         ("ndgc >= 0.9", "there is no measure 'ndgc' (did you mean ndcg?)"),
         ("speed >= 0.9", "there is no measure 'speed' (known: overlap@1, "),
-        ("overlap@10 <= 0.9", "overlap@10 is asked for with >="),
-        ("bytes >= 200", "bytes is asked for with <="),
+        ("overlap@10 <= 0.9", "is not a target: write MEASURE >= SHARE"),
+        ("bytes >= 200", "bytes <= NUMBER or total_bytes <= NUMBER"),
         ("overlap@10 >= 9", "a measure lies between 0 and 1"),
         ("overlap@10 >= 0", "a measure lies between 0 and 1"),
-        ("overlap@10 >= 9kB", "a measure is a share"),
+        ("overlap@10 >= 9kB", "is not a target: write MEASURE >= SHARE (0.9 or 90%)"),
         ("overlap@10 >= 0.9 of original", "leave 'of original' out"),
-        ("bytes <= 20%", "a budget is a number of bytes"),
-        ("bytes <= 20 of original", "a budget is a number of bytes"),
-        ("bytes <= 2 furlongs", "a budget is a number of bytes"),
+        ("bytes <= 20%", "is not a target: write"),
+        ("bytes <= 20 of original", "is not a target: write"),
+        ("bytes <= 2 furlongs", "is not a target: write"),
     ],
 )
 def test_demands_that_make_no_sense_are_refused(text: str, said: str) -> None:

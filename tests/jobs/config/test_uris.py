@@ -28,6 +28,7 @@ from jobs.config.uris import local_path
         ("s3://bucket/a\0b", "must not hold a NUL character"),
         ("~nobody-of-this-name/x", "names no folder: Could not determine home directory"),
         ("s3://[::1/x", "Invalid IPv6 URL"),
+        ("run:1/out", "for a local folder of that name write ./run:"),
         ("S3:x", "must have two slashes after 's3:'"),
         ("ftp://[::1/x", "Invalid IPv6 URL"),
     ],
@@ -50,7 +51,7 @@ def test_places_that_would_be_somewhere_else(uri: str, rule: str) -> None:
         "C:/x",
         "gs://b//c",
         ".",
-        "run:1/out",
+        "./run:1/out",
     ],
 )
 def test_places_that_are_meant(uri: str) -> None:
@@ -72,15 +73,13 @@ def test_paths_that_uris_name(uri: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["http://[::1", "http://host:port", "localhost:8333", "http://h/path", "ftp://h", "http://h#x", " http://h"],
+    ["", "http://[::1", "http://host:port", "localhost:8333", "http://h/path", "ftp://h", "http://h#x", " http://h"],
 )
 def test_endpoints_that_are_none(endpoint: str) -> None:
     with pytest.raises(ValidationError):
         FilesystemOptions(endpoint=endpoint)
 
 
-@pytest.mark.parametrize(
-    "endpoint", ["http://127.0.0.1:8333", "https://s3.example.org", "http://[::1]:9000/", "", None]
-)
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8333", "https://s3.example.org", "http://[::1]:9000/", None])
 def test_endpoints(endpoint: str | None) -> None:
-    assert FilesystemOptions(endpoint=endpoint).endpoint == (endpoint or None)
+    assert FilesystemOptions(endpoint=endpoint).endpoint == endpoint

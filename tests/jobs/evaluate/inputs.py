@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from adaptor.artefact import Adaptor, build
 from adaptor.rows import Floats
 from adaptor.settings import Metric
-from jobs.config.commands import EvaluateConfig
+from jobs.config.evaluate import EvaluateConfig
 
 
 def make_adaptor(

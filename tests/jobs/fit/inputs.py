@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 
 DIM = 32
 

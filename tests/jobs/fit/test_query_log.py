@@ -19,7 +19,7 @@ from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
 from adaptor.training import Job
 from adaptor.training_set import TrainingSet, hold_out
-from jobs.config.commands import FitConfig
+from jobs.config.fit import FitConfig
 from jobs.fit import query_log
 from jobs.fit.data import Prepared, prepare
 from jobs.fit.query_log import chosen, read_query_log

@@ -15,7 +15,7 @@ import pytest
 from jobs.adaptors import open_adaptor
 from jobs.commits.work_items import Planner, WorkItem, undecided
 from jobs.compress.shard import ShardCompressor
-from jobs.config.commands import CompressConfig
+from jobs.config.compress import CompressConfig
 from jobs.plan.requests import Requests, Traffic, count_requests
 from jobs.sources.source import open_source
 from jobs.storage import s3 as objects_s3

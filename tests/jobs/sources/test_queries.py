@@ -36,6 +36,11 @@ def test_queries_have_text_ids(tmp_path: Path, ids: Any) -> None:
     assert queries.vectors.tolist() == [[1, 0], [0, 2]]
 
 
+def test_what_lies_beside_the_file_is_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "far").symlink_to("a" * 300)  # whoever lists the folder meets an error
+    assert read_queries(_queries(tmp_path / "q.parquet", {"id": ["7"], "vector": [[1.0]]}), 1).ids == ["7"]
+
+
 def test_one_split_of_a_folder_of_files(tmp_path: Path) -> None:
     for part, split in ((0, "test"), (1, "train"), (2, "test")):
         rows = {"id": [f"{part}"], "vector": [[1.0, part]], "split": [split]}

@@ -60,6 +60,16 @@ def test_an_entry_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
         list(_open(tmp_path).list())
 
 
+def test_a_uri_of_one_file_looks_at_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "far").symlink_to("a" * 300)  # whoever lists the folder meets an error
+    (tmp_path / "q.parquet").write_bytes(b"1")
+    objects = _open(tmp_path / "q.parquet")
+    assert list(objects.list()) == list(objects.list("q.p")) == [objects.stat("q.parquet")]
+    assert list(objects.list("p")) == []
+    (tmp_path / "q.parquet").unlink()
+    assert list(objects.list()) == []
+
+
 def test_nothing_is_changed_behind_a_link_that_leads_out(tmp_path: Path) -> None:
     outside, local = tmp_path / "outside", tmp_path / "local"
     outside.mkdir()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.commands import SubmissionSection, SubmitConfig
 from jobs.config.loader import load
+from jobs.config.submit import SubmissionSection, SubmitConfig
 from jobs.submit.command import _checked, _name, run
 from jobs.submit.staging import CONFIG_NAME, stage
 
@@ -75,7 +75,7 @@ def test_secrets_do_not_travel_in_the_environment(tmp_path: Path, name: str) -> 
     path.write_text(f"submission: {{command: fit, config: fit.yaml, environment: {{{name}: hunter2}}}}\n")
     with pytest.raises(InputError) as caught:
         load(SubmitConfig, path)
-    assert f"{name} looks like a secret" in str(caught.value)
+    assert f"submission.environment.{name}: the name looks like a secret" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

@@ -23,7 +23,7 @@ from jobs.commits.names import LEDGER
 from jobs.commits.output_version import DESCRIPTION, claim, describe
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
-from jobs.config.commands import VerifyConfig
+from jobs.config.verify import VerifyConfig
 from jobs.verify import command as verify
 from jobs.verify import tasks
 from jobs.verify.context import open_context

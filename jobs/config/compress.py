@@ -1,0 +1,72 @@
+"""The schema of `matryoshka compress`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from adaptor.settings import Settings
+from cluster.settings import ClusterSection
+from jobs.config.registered import EncodingName, OutputFormatName, Registered
+from jobs.config.sections import ArtefactSection, OutputSection, SourceSection
+
+#: A measure that the artefact's evidence holds and that grows with quality.
+EvidenceMeasure = Annotated[str, Registered(("overlap@10", "overlap@100"))]
+
+
+class CompressOutputSection(OutputSection):
+    """Where and how the short vectors are written."""
+
+    dim: int = Field(ge=1)
+    """Dimensions kept: best one of the adaptor's trained dims; any up to the source's dimension, with a warning."""
+    encoding: EncodingName = "float32"
+    """How each vector is stored; float16 rounds to nearest and takes half the bytes of float32."""
+    format: OutputFormatName = "parquet"
+    """Format of the files."""
+    row_group_rows: int = Field(default=65_536, ge=1)
+    """Rows of one row group of the output."""
+    compression: Literal["none", "snappy", "zstd", "lz4"] = "none"
+    """Compression of the files; unit vectors hardly shrink."""
+    removed: Literal["keep", "delete"] = "keep"
+    """What happens to the output of a shard that has left the source."""
+
+
+class ReadingSection(Settings):
+    """How the shards are read."""
+
+    bad_rows: Literal["stop", "quarantine"] = "stop"
+    """What a null, NaN, infinite, zero or wrong-length vector or a null id does: end the job, or go to the quarantine
+    with its reason; an unreadable shard is then a failed one, and the others finish."""
+    batch_rows: int = Field(default=8192, ge=1)
+    """Rows that pass through the adaptor at once; memory grows with it, the output does not depend on it."""
+    split_bytes: int = Field(default=1 << 30, ge=1)
+    """Shards larger than this are split into work items by row groups, so that one file never holds up the job."""
+    attempts: int = Field(default=3, ge=1)
+    """How often a shard that kills its worker, or makes no progress, is tried before it is given up as failed."""
+    timeout_seconds: float = Field(default=3600.0, gt=0)
+    """Longest time for a batch, or for publishing the output; a worker without progress for so long is killed."""
+    retry_failed: bool = False
+    """Take up only what earlier runs gave up as failed; otherwise that comes last, after all else that is not done."""
+
+
+class QualitySection(Settings):
+    """What the adaptor must be known to keep before anything is compressed with it."""
+
+    minimum: dict[EvidenceMeasure, Annotated[float, Field(gt=0, le=1)]] = Field(default={})
+    """Least value of a measure in the artefact's evidence at `output.dim`, as in `overlap@10: 0.8`; below it compress
+    refuses to start. The lower end of the 95% interval counts; of a dim that was not trained, the evidence of the next
+    smaller trained one. A source larger than the fit's sample keeps less (`matryoshka advise` says how much)."""
+
+
+class CompressConfig(Settings):
+    """Stream the whole source through the adaptor and write short vectors."""
+
+    source: SourceSection
+    """The vectors to compress."""
+    adaptor: ArtefactSection
+    """The adaptor to apply."""
+    output: CompressOutputSection
+    reading: ReadingSection = ReadingSection()
+    quality: QualitySection = QualitySection()
+    cluster: ClusterSection = ClusterSection()

@@ -1,0 +1,53 @@
+"""The schema of `matryoshka evaluate`, and what it shares with `matryoshka advise`."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from adaptor.settings import Settings
+from cluster.settings import ClusterSection
+from jobs.config.sections import ArtefactSection, OutputSection, QrelsSection, QueriesSection, SourceSection
+
+
+class MeasureConfig(Settings):
+    """An adaptor that is measured by searching its source."""
+
+    source: SourceSection
+    """The full-dimension vectors (the ground truth)."""
+    adaptor: ArtefactSection
+    """The adaptor to measure."""
+    output: OutputSection
+    queries: QueriesSection | None = None
+    """Query vectors; without them rows of the source are the queries."""
+    qrels: QrelsSection | None = None
+    """Judgments: with them nDCG, recall and MRR are measured, too."""
+    cluster: ClusterSection = ClusterSection()
+
+    @model_validator(mode="after")
+    def _qrels_need_queries(self) -> Self:
+        if self.qrels is not None and self.queries is None:
+            raise ValueError("qrels need queries: give the query vectors, or leave qrels out")
+        return self
+
+
+class EvaluationSection(Settings):
+    """What evaluate measures."""
+
+    name: str | None = None
+    """Name of the set in metrics.json; null takes the last part of the source's uri."""
+    dims: tuple[int, ...] | None = None
+    """Dims to score; null takes the trained dims of the adaptor."""
+    sampled_queries: int = Field(default=1000, ge=1)
+    """Without queries: rows of the source, drawn uniformly, that serve as queries."""
+    bootstrap: int = Field(default=1000, ge=10)
+    """Resamples of the queries behind each confidence interval (95%)."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the sampled queries and of the resampling."""
+
+
+class EvaluateConfig(MeasureConfig):
+    """Measure what search quality each dim keeps."""
+
+    evaluation: EvaluationSection = EvaluationSection()

@@ -1,0 +1,48 @@
+"""The schema of `matryoshka fit`."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from adaptor.recipes import fill
+from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
+from cluster.settings import ClusterSection
+from jobs.config.sections import OutputSection, QrelsSection, QueriesSection, SourceSection
+
+
+class FitConfig(Settings):
+    """Learn an adaptor from a sample of the source."""
+
+    source: SourceSection
+    """The vectors to learn from."""
+    output: OutputSection
+    """Where the artefact goes."""
+    queries: QueriesSection | None = None
+    """Training queries. With qrels they train all dims, the full one too. Without qrels (a sample of the query log)
+    they show the low-dimensional head what is asked."""
+    qrels: QrelsSection | None = None
+    """Judgments of the training queries."""
+    adaptor: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    mining: MiningSettings = MiningSettings()
+    cluster: ClusterSection = ClusterSection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_fills_gaps(cls, given: Any) -> Any:
+        return fill(given)
+
+    @model_validator(mode="after")
+    def _queries_have_a_use(self) -> Self:
+        if self.queries is None and self.qrels is not None:
+            raise ValueError(f"qrels: judgments ({self.qrels.uri}) need queries: give them, or drop qrels")
+        has_head = self.adaptor.architecture == "orthogonal" and self.adaptor.low_dim_head
+        if self.queries is not None and self.qrels is None and not has_head:
+            raise ValueError(
+                "queries: without qrels they train only the low-dimensional head, which this adaptor has not: give "
+                "qrels, or set adaptor.architecture: orthogonal and adaptor.low_dim_head: true"
+            )
+        return self

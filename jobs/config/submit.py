@@ -1,0 +1,71 @@
+"""The schema of `matryoshka submit`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from adaptor.settings import Settings
+from jobs.config.credential_redaction import SECRET_NAME, has_login
+from jobs.config.uris import ServerAddress
+
+
+def _without_login(text: str) -> str:
+    if has_login(text):
+        raise ValueError("must not hold a user name or password: put the packages into the image, or give nodes a role")
+    return text
+
+
+def _public(name: str) -> str:
+    if SECRET_NAME.search(name):
+        raise ValueError(
+            "looks like a secret, and everybody on the cluster can read a job's environment: give the nodes a role, or "
+            "set it where they start (a Kubernetes secret, the instance's environment)"
+        )
+    return name
+
+
+WithoutLogin = Annotated[str, AfterValidator(_without_login)]
+PublicName = Annotated[str, AfterValidator(_public)]
+
+
+class SubmissionSection(Settings):
+    """The job to send."""
+
+    command: Literal["fit", "advise", "compress", "evaluate", "verify"]
+    """Command to run on the cluster."""
+    config: str
+    """Its YAML file; it is checked here before anything is sent."""
+    overrides: dict[str, str] = Field(default={})
+    """Fields to override in it, as `section.field: value`."""
+    address: ServerAddress = "http://127.0.0.1:8265"
+    """Address of the cluster's dashboard (Jobs API), as `http://host:port` or `https://host:port`."""
+    allow_unauthenticated: bool = False
+    """Send also to a cluster beyond this machine that asks for no token (anybody who reaches it can run code on it)."""
+    job_id: str | None = None
+    """Name of the job; submitting it twice follows the running job. Null: made from what is sent."""
+    pip: tuple[WithoutLogin, ...] = ()
+    """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
+    environment: dict[PublicName, WithoutLogin] = Field(default={})
+    """Environment variables of the job, none of them secret: everybody on the cluster can read them."""
+    follow: bool = True
+    """Print the job's log until it ends and exit with its status; false returns once the job is queued."""
+    entrypoint_cpus: float = Field(default=0, ge=0)
+    """CPUs reserved for the driver of the job."""
+
+    @field_validator("job_id")
+    @classmethod
+    def _job_id_fits_a_url(cls, job_id: str | None) -> str | None:
+        if job_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", job_id):
+            raise ValueError(
+                "must be letters, digits, dots, dashes and underscores, up to 128, a letter or digit first"
+            )
+        return job_id
+
+
+class SubmitConfig(Settings):
+    """Send a command to a running Ray cluster."""
+
+    submission: SubmissionSection
