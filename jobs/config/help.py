@@ -55,5 +55,4 @@ def _metavar(option: Option) -> str:
 def _meaning(field: Field) -> str:
     if field.required or field.shape == "mapping":
         return field.doc + (" (required)" if field.required else "")
-    default = ",".join(field.default) if isinstance(field.default, list) else json.dumps(field.default).strip('"')
-    return f"{field.doc} (default: {default or 'none'})"
+    return f"{field.doc} (default: {json.dumps(field.default).strip('[]"') or 'none'})"

@@ -56,6 +56,8 @@ class SourceSection(Location):
 
 
 class _Table(Location):
+    """One file, or the folder or prefix of several."""
+
     format: SourceFormat = "parquet"
     """Format of the files."""
     split: str | None = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
 from adaptor.settings import Settings
 from jobs.config.credential_redaction import SECRET_NAME, has_login
@@ -44,8 +43,9 @@ class SubmissionSection(Settings):
     """Address of the cluster's dashboard (Jobs API), as `http://host:port` or `https://host:port`."""
     allow_unauthenticated: bool = False
     """Send also to a cluster beyond this machine that asks for no token (anybody who reaches it can run code on it)."""
-    job_id: str | None = None
-    """Name of the job; submitting it twice follows the running job. Null: made from what is sent."""
+    job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] | None = None
+    """Name of the job, of letters, digits, dots, dashes and underscores; submitting it twice follows the running job.
+    Null: made from what is sent."""
     pip: tuple[WithoutLogin, ...] = ()
     """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
     environment: dict[PublicName, WithoutLogin] = Field(default={})
@@ -54,15 +54,6 @@ class SubmissionSection(Settings):
     """Print the job's log until it ends and exit with its status; false returns once the job is queued."""
     entrypoint_cpus: float = Field(default=0, ge=0)
     """CPUs reserved for the driver of the job."""
-
-    @field_validator("job_id")
-    @classmethod
-    def _job_id_fits_a_url(cls, job_id: str | None) -> str | None:
-        if job_id is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", job_id):
-            raise ValueError(
-                "must be letters, digits, dots, dashes and underscores, up to 128, a letter or digit first"
-            )
-        return job_id
 
 
 class SubmitConfig(Settings):
