@@ -55,4 +55,5 @@ def _metavar(option: Option) -> str:
 def _meaning(field: Field) -> str:
     if field.required or field.shape == "mapping":
         return field.doc + (" (required)" if field.required else "")
-    return f"{field.doc} (default: {json.dumps(field.default).strip('[]"') or 'none'})"
+    default = json.dumps(field.default).strip('[]"')  # 16, 32 of a list
+    return f"{field.doc} (default: {default or 'none'})"

@@ -27,6 +27,7 @@ from jobs.config.plan import PlanConfig
 from jobs.config.submit import SubmitConfig
 from jobs.config.verify import VerifyConfig
 from jobs.config.yaml_file import Entry, FieldPath
+from jobs.runtime.plural import plural
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -52,8 +53,8 @@ def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) ->
     merged = MergedInput(schema, file, flags)
     config = _validated(schema, merged)
     if config is None or merged.problems:
-        count = f"{len(merged.problems)} problem{'s' if len(merged.problems) > 1 else ''}"
-        raise InputError("\n  ".join([f"{file or 'command line'} is invalid, {count}:", *merged.problems]))
+        said = f"{file or 'command line'} is invalid, {plural(len(merged.problems), 'problems')}:"
+        raise InputError("\n  ".join([said, *merged.problems]))
     return config
 
 

@@ -53,6 +53,9 @@ class SourceSection(Location):
     """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
     metric: Metric = "cosine"
     """Similarity that the source is searched with."""
+    fast_parquet: bool = True
+    """Read vectors straight from Parquet pages where page headers prove that pyarrow would give the same; false reads
+    everything with pyarrow."""
 
 
 class _Table(Location):
