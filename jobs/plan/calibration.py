@@ -20,8 +20,8 @@ from jobs.commits.names import RowGroups
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.compress import CompressConfig
+from jobs.plan.statistics import SampledStatistics
 from jobs.runtime.scratch import scratch_folder
-from jobs.sources.source import Shard, ShardInfo
 
 _REPEATS = 3
 _SHARDS = 2
@@ -52,9 +52,9 @@ class Rates:
     spread: float
 
 
-def choose_items(shards: Sequence[Shard], infos: Sequence[ShardInfo], most_bytes: int) -> list[WorkItem]:
+def choose_items(sample: SampledStatistics, most_bytes: int, suffix: str) -> list[WorkItem]:
     """Of the shards of middling size: the first row group, and as many as `most_bytes` hold (two at least)."""
-    filled = [(shard, info) for shard, info in zip(shards, infos, strict=True) if info.rows]
+    filled = [(shard, info) for shard, info in zip(sample.shards, sample.infos, strict=True) if info.rows]
     middling = sorted(filled, key=lambda pair: pair[0].size)[max(0, len(filled) // 2 - 1) :][:_SHARDS]
     items: dict[str, WorkItem] = {}
     for shard, info in middling:
@@ -62,7 +62,7 @@ def choose_items(shards: Sequence[Shard], infos: Sequence[ShardInfo], most_bytes
         share = np.cumsum(info.row_group_bytes) / max(1, sum(info.row_group_bytes)) * shard.size
         fitting = max(min(2, total), int(np.searchsorted(share, most_bytes, side="right")))
         for stop in (1, fitting):
-            item = WorkItem(shard, RowGroups(0, stop, total), int(share[stop - 1]))
+            item = WorkItem(shard, RowGroups(0, stop, total), int(share[stop - 1]), suffix=suffix)
             items[item.record.key] = item
     return list(items.values())
 

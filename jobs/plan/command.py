@@ -85,7 +85,7 @@ def _measure_source(config: PlanConfig) -> Measured | None:
     sample = sample_statistics(context.source, section, calibration.footers, calibration.seed, left)
     if sample is None:
         return None
-    items = choose_items(sample.shards, sample.infos, calibration.megabytes * _MEGABYTE)
+    items = choose_items(sample, calibration.megabytes * _MEGABYTE, context.output_format.suffix)
     if not items:
         raise InputError(f"{section.uri}: none of {len(sample.shards)} shards that were looked at holds a row")
     check_dimension(context, compress, items)
@@ -134,7 +134,7 @@ def _measure_described(config: PlanConfig, described: DescribeSection) -> Measur
         sample = sample_statistics(open_source(compress.source), compress.source, 2, 0)
         if sample is None:
             raise InputError("the described source is empty")  # nothing of it can be done
-        items = choose_items(sample.shards, sample.infos, config.calibration.megabytes * _MEGABYTE)
+        items = choose_items(sample, config.calibration.megabytes * _MEGABYTE, ".parquet")
         rates = calibrate(compress, items)
     statistics = [statistics_of(described, rows) for rows in described.rows]
     return Measured(f"described source, {described.dim:,} → {described.output_dim:,} dimensions", rates, statistics)

@@ -21,8 +21,8 @@ class ArrowFormat:
     @contextmanager
     def writer(self, path: Path, schema: pa.Schema, layout: Layout) -> Iterator[OutputWriter]:
         """Start a file."""
-        with pa.ipc.new_file(str(path), schema) as file:
-            yield _ArrowWriter(path, file)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
+            yield _ArrowWriter(path, sink, file)
 
     def describe(self, objects: Objects, key: str) -> ShardInfo:
         """Each record batch is a row group."""
@@ -45,8 +45,8 @@ class ArrowFormat:
 
 
 class _ArrowWriter:
-    def __init__(self, path: Path, file: pa.ipc.RecordBatchFileWriter) -> None:
-        self._path, self._file, self._rows = path, file, 0
+    def __init__(self, path: Path, sink: pa.NativeFile, file: pa.ipc.RecordBatchFileWriter) -> None:
+        self._path, self._sink, self._file, self._rows = path, sink, file, 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows."""
@@ -59,4 +59,5 @@ class _ArrowWriter:
     def finish(self) -> Written:
         """Close the file."""
         self._file.close()
+        self._sink.close()
         return finished(self._path, self._rows)
