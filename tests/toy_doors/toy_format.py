@@ -21,8 +21,8 @@ class ArrowFormat:
     @contextmanager
     def writer(self, path: Path, schema: pa.Schema, layout: Layout) -> Iterator[OutputWriter]:
         """Start a file."""
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as file:
-            yield _ArrowWriter(path, sink, file)
+        with pa.OSFile(str(path), "wb") as sink:
+            yield _ArrowWriter(path, sink, pa.ipc.new_file(sink, schema))
 
     def describe(self, objects: Objects, key: str) -> ShardInfo:
         """Each record batch is a row group."""
