@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from cluster.errors import ClusterError
+from cluster.guardian import leave
 
 #: Seconds between two looks, and the longest wait for a connection.
 _EVERY, _WAIT = 2.0, 5.0
@@ -124,4 +125,4 @@ def _listens(address: str) -> bool:
 def give_up(why: str) -> NoReturn:
     """End the process from any thread, whatever the others hang in. As safe as a kill: the command can be run again."""
     os.write(2, f"matryoshka: {why}\n".encode())
-    os._exit(1)
+    leave(1)

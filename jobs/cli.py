@@ -42,7 +42,7 @@ def command(given: Sequence[str], interrupts: Interrupts) -> int:
         return 2 if isinstance(problem, InputError) else 1
     except (KeyboardInterrupt, SystemExit):
         # Nothing of ours exits from inside: Ray turns both signals into exits, with the status 0, 1 or 15.
-        return interrupts.tell()
+        return interrupts.report()
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`): nothing is wrong here, and nothing more can be written there.
         _drop_output()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from cluster.guardian import guarded
 from tests.s3_server import bucket, s3
 
 __all__ = ["bucket", "ray_cluster", "root", "s3", "scifact"]
@@ -17,6 +19,15 @@ __all__ = ["bucket", "ray_cluster", "root", "s3", "scifact"]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _last_words(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Where Ray's native side, or a lack of memory, ends the test run, a line on the real standard error says so."""
+    with ExitStack() as until_the_end:
+        with pytestconfig.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            until_the_end.enter_context(guarded("tests", "", ""))
+        yield
 
 
 @pytest.fixture(scope="session")

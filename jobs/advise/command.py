@@ -26,7 +26,7 @@ from jobs.config.advise import AdviseConfig
 from jobs.config.loader import resolved
 from jobs.encodings.encoding import open_encoding
 from jobs.runtime.progress import Progress
-from jobs.runtime.summary import write_summary
+from jobs.runtime.summary import summarised
 from jobs.search.context import AdviseContext, open_advise
 from jobs.storage.open import open_objects
 
@@ -42,24 +42,24 @@ def run(config: AdviseConfig) -> int:
     context = open_advise(config)
     cluster = config.cluster
     unit = "nested samples" if config.advising.sample_rows else "runs of shards"
-    with (
-        connect(
-            cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
-        ),
-        Progress("advise", unit=unit, log=cluster.log) as progress,
-    ):
-        measurement = measure(context, progress)
-    advice = _decide(context, measurement)
-    notes = [*context.untrained_dims(), *same_as_pca(advice), *adaptor_notes(context), *measurement.notes]
-    summary = _summary(context, measurement, advice) | {"notes": notes}
-    details = {
-        "dims": dim_records(advice),
-        "records": estimate_records(advice.estimates),
-        "trend": trend(measurement.samples),
-    }
-    output.put(ADVICE_FILE, json.dumps(summary | details, indent=1, ensure_ascii=False).encode() + b"\n")
-    output.put(CONFIG_FILE, resolved(config).encode())
-    write_summary(output, "advise", summary, began)
+    with summarised(output, "advise", began) as numbers:
+        with (
+            connect(
+                cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
+            ),
+            Progress("advise", unit=unit, log=cluster.log) as progress,
+        ):
+            measurement = measure(context, progress)
+        advice = _decide(context, measurement)
+        notes = [*context.untrained_dims(), *same_as_pca(advice), *adaptor_notes(context), *measurement.notes]
+        numbers |= _summary(context, measurement, advice) | {"notes": notes}
+        details = {
+            "dims": dim_records(advice),
+            "records": estimate_records(advice.estimates),
+            "trend": trend(measurement.samples),
+        }
+        output.put(ADVICE_FILE, json.dumps(numbers | details, indent=1, ensure_ascii=False).encode() + b"\n")
+        output.put(CONFIG_FILE, resolved(config).encode())
     print_advice(advice, _facts(context, measurement, advice), notes, sys.stdout)
     print(f"{config.output.uri.rstrip('/')}/{ADVICE_FILE}")
     return 0 if advice.met else 1

@@ -12,11 +12,11 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from adaptor.errors import InputError, RunError
+from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.adaptors import beyond_the_head
 from jobs.commits.context import JobContext
@@ -31,7 +31,7 @@ from jobs.compress.report import Totals, log_fields, report, summary, whole_outp
 from jobs.config.compress import CompressConfig
 from jobs.config.loader import resolved
 from jobs.runtime.progress import Progress
-from jobs.runtime.summary import write_summary
+from jobs.runtime.summary import summarised
 from jobs.sources.columns import describe_vectors
 from jobs.sources.source import DESCRIBE_THREADS, Shard, ShardInfo
 
@@ -65,20 +65,20 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     claim(output_version, context.description)
     output_version.put("config.json", resolved(config).encode())
     totals, notes = Totals(items_left=len(work.todo) - len(items)), _notes(context)
-    facts = {"adaptor_id": context.adaptor.adaptor_id, "dim": config.output.dim, "shards": listing.shards}
-    facts["notes"] = notes
-    # Until the run ends, and for good when it is killed.
-    write_summary(output_version, "compress", facts | summary(work, totals) | {"status": "running"}, started)
-    try:
-        if items:
-            _compress(context, config, items, totals, worker)
-        _finish(context, config, listing, totals)
-    except Exception:
-        with suppress(InputError, RunError):  # in an outage of the output the first problem is the one to tell
-            write_summary(output_version, "compress", facts | summary(work, totals) | {"status": "failed"}, started)
-        raise
-    numbers = facts | summary(work, totals) | {"output_version": whole_output_version(output_version, work, totals)}
-    write_summary(output_version, "compress", numbers, started)
+    facts = {
+        "adaptor_id": context.adaptor.adaptor_id,
+        "dim": config.output.dim,
+        "shards": listing.shards,
+        "notes": notes,
+    }
+    with summarised(output_version, "compress", started, **facts, **summary(work, totals)) as numbers:
+        try:
+            if items:
+                _compress(context, config, items, totals, worker)
+            _finish(context, config, listing, totals)
+        finally:
+            numbers |= summary(work, totals)
+        numbers["output_version"] = whole_output_version(output_version, work, totals)
     sys.stdout.write(report(output_version.uri, work, totals, notes, time.time() - started))
     return 0 if totals.complete else 1
 

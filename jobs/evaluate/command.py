@@ -21,7 +21,7 @@ from jobs.reporting.report import render
 from jobs.reporting.results import Facts, Results, main_metric
 from jobs.reporting.results_table import print_results
 from jobs.runtime.progress import Progress
-from jobs.runtime.summary import write_summary
+from jobs.runtime.summary import summarised
 from jobs.search.context import EvaluateContext, open_evaluate
 from jobs.search.label_free import label_free_scores
 from jobs.search.proxies import proxy_validity
@@ -39,18 +39,19 @@ def run(config: EvaluateConfig) -> int:
     output.check_writable()
     context = open_evaluate(config)
     cluster, options = config.cluster, config.evaluation
-    with connect(
-        cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
-    ):
-        scores, facts = _measure(context)
-    records = make_records(facts.set, scores, options.bootstrap, options.seed)
-    main = main_metric([record.metric for record in records])
-    results = Results(records, compare(scores, main, ADAPTOR, options.bootstrap, options.seed))
-    lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
-    output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
-    output.put(REPORT_FILE, render(facts, results).encode())
-    output.put(CONFIG_FILE, resolved(config).encode())
-    write_summary(output, "evaluate", _summary(context, facts, results), began)
+    with summarised(output, "evaluate", began) as numbers:
+        with connect(
+            cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
+        ):
+            scores, facts = _measure(context)
+        records = make_records(facts.set, scores, options.bootstrap, options.seed)
+        main = main_metric([record.metric for record in records])
+        results = Results(records, compare(scores, main, ADAPTOR, options.bootstrap, options.seed))
+        lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
+        output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
+        output.put(REPORT_FILE, render(facts, results).encode())
+        output.put(CONFIG_FILE, resolved(config).encode())
+        numbers |= _summary(context, facts, results)
     print_results(results, facts, sys.stdout)
     for name in (METRICS_FILE, REPORT_FILE):
         print(f"{config.output.uri.rstrip('/')}/{name}")

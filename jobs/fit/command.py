@@ -39,17 +39,13 @@ from jobs.fit.sample import Sample, draw
 from jobs.reporting.evidence_table import print_evidence
 from jobs.runtime.plural import plural
 from jobs.runtime.progress import Progress
-from jobs.runtime.summary import FILE as SUMMARY
-from jobs.runtime.summary import write_summary
+from jobs.runtime.summary import says_complete, summarised, write_summary
 from jobs.runtime.timings import Timings
 from jobs.sources.dimension import dimension
 from jobs.sources.source import Shard, open_source
 from jobs.sources.whole_source import describe_all
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-
-#: Counts in the summary, and what the artefact calls them.
-_COUNTS = {"rows": "source", "sampled_rows": "sampled"}
 
 
 def run(config: FitConfig) -> int:
@@ -62,43 +58,50 @@ def run(config: FitConfig) -> int:
     fingerprint = _fingerprint(config, shards)
     if (done := _finished(output, fingerprint)) is not None:
         _clean_up(output)
-        if output.stat(SUMMARY) is None:  # the fit was killed after the artefact was complete
-            data = {name: done.document["data"][f"{kind}_rows"] for name, kind in _COUNTS.items()}
-            write_summary(output, "fit", {"adaptor_id": done.adaptor_id, **data, "shards": len(shards)}, began)
+        if not says_complete(output):  # the fit was killed after the artefact was complete
+            write_summary(output, "fit", _counts(done, shards), began)
         print(f"nothing to do: {config.output.uri} holds adaptor {done.adaptor_id[:16]} of this config and source")
         return 0
     output.check_writable(work_folder(fingerprint))
     cluster = config.cluster
-    try:
-        with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
-            adaptor, sample, state = _fit(config, shards, output, fingerprint, phases)
-    except RunError:
-        # Two runs of one fit share its checkpoints; the first to finish takes them away.
-        if (done := _finished(output, fingerprint)) is None:
-            raise
-        print(f"another run finished this fit: {config.output.uri} holds adaptor {done.adaptor_id[:16]}")
-        return 0
-    files = adaptor.to_files()
-    output.put("config.json", resolved(config).encode())
-    # The description goes last: a folder without it is not an artefact.
-    for name in sorted(FILES, key=lambda name: name == DOCUMENT):
-        output.put(name, files[name])
-    _clean_up(output)
-    numbers = {
-        "adaptor_id": adaptor.adaptor_id,
-        "rows": sample.source_rows,
-        "sampled_rows": len(sample.vectors),
-        "left_out_rows": len(sample.left_out),
-        "shards": len(shards),
-        "input_bytes": sum(s.size for s in shards),
-        "steps": state.step,
-        "best_step": state.best_step,
-        "phases": phases.seconds,
-    }
-    write_summary(output, "fit", numbers, began)
+    with summarised(output, "fit", began) as numbers:
+        try:
+            with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
+                adaptor, sample, state = _fit(config, shards, output, fingerprint, phases)
+        except RunError:
+            # Two runs of one fit share its checkpoints; the first to finish takes them away.
+            if (done := _finished(output, fingerprint)) is None:
+                raise
+            numbers |= _counts(done, shards)
+            print(f"another run finished this fit: {config.output.uri} holds adaptor {done.adaptor_id[:16]}")
+            return 0
+        files = adaptor.to_files()
+        output.put("config.json", resolved(config).encode())
+        # The description goes last: a folder without it is not an artefact.
+        for name in sorted(FILES, key=lambda name: name == DOCUMENT):
+            output.put(name, files[name])
+        _clean_up(output)
+        numbers |= {
+            "adaptor_id": adaptor.adaptor_id,
+            "rows": sample.source_rows,
+            "sampled_rows": len(sample.vectors),
+            "left_out_rows": len(sample.left_out),
+            "shards": len(shards),
+            "input_bytes": sum(s.size for s in shards),
+            "steps": state.step,
+            "best_step": state.best_step,
+            "phases": phases.seconds,
+        }
     print_evidence(adaptor, sys.stdout)
     print(f"adaptor {adaptor.adaptor_id[:16]} written to {config.output.uri} ({time.time() - began:.0f} s: {phases})")
     return 0
+
+
+def _counts(done: Adaptor, shards: list[Shard]) -> dict[str, Any]:
+    """What a finished artefact still tells about its fit, for the summary."""
+    data = done.document["data"]
+    rows = {"rows": data["source_rows"], "sampled_rows": data["sampled_rows"]}
+    return {"adaptor_id": done.adaptor_id, **rows, "shards": len(shards)}
 
 
 def _clean_up(output: Objects) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from cluster.guardian import leave
+
 #: Exit status after an interrupt, as shells have it.
 INTERRUPTED = 130
 #: Longest time for leaving in order, in seconds; schedulers kill after 10 (Docker) or 30 (Kubernetes).
@@ -29,17 +31,17 @@ class Interrupts:
 
     def __init__(self, verb: str) -> None:
         self._verb = verb
-        self._running = self._interrupted = self._told = False
+        self._running = self._interrupted = self._reported = False
         self._stderr = os.dup(2)  # while Ray starts, stderr itself is held back
 
     def running(self) -> None:
         """From here on a signal unwinds the command."""
         self._running = True
 
-    def tell(self) -> int:
+    def report(self) -> int:
         """Print the last line; the exit status. Safe in a signal handler."""
-        if not self._told:
-            self._told = True
+        if not self._reported:
+            self._reported = True
             os.write(
                 self._stderr, f"matryoshka {self._verb}: interrupted; run the same command again to finish\n".encode()
             )
@@ -48,7 +50,7 @@ class Interrupts:
     def handle(self, _signal: int, _frame: FrameType | None) -> None:
         """The signal handler."""
         if not self._running or self._interrupted:
-            os._exit(self.tell())
+            leave(self.report())
         self._interrupted = True
         raise KeyboardInterrupt
 
@@ -62,7 +64,7 @@ class Interrupts:
             while number := arrivals.recv(1):
                 if number[0] in _SIGNALS:
                     time.sleep(GRACE_SECONDS)
-                    os._exit(self.tell())
+                    leave(self.report())
 
 
 @contextmanager

@@ -1,40 +1,61 @@
-"""The `summary.json` that fit, compress and verify leave beside their output: what was done, in numbers."""
+"""The `summary.json` that every command leaves beside its output: what was done, in numbers."""
 
 from __future__ import annotations
 
 import json
-import math
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
+from pydantic_core import to_jsonable_python
+
+from adaptor.errors import InputError, RunError
+from cluster.guardian import guarded
 from jobs.runtime.json_logs import job_id
 from jobs.version import VERSION
 
-if TYPE_CHECKING:
-    from jobs.storage.objects import Objects
-
-#: `running`: so far, or it was killed.
-Status = Literal["complete", "incomplete", "failed", "running"]
+#: `running`: so far, or it was killed and its output is not on a local disk.
+SummaryStatus = Literal["complete", "incomplete", "failed", "running"]
 FILE = "summary.json"
 #: Libraries whose version can change the bytes that a command writes.
 _LIBRARIES = ("ray", "torch", "pyarrow", "numpy", "safetensors", "faiss-cpu", "faiss-gpu")
 
 
-def versions() -> dict[str, str]:
-    """Versions of this package, Python and the libraries that shape the output; those not installed are left out."""
-    found = {"matryoshka-adaptor": VERSION, "python": platform.python_version()}
-    for library in _LIBRARIES:
+class Folder(Protocol):
+    """Where a summary goes; jobs.storage has them."""
+
+    def path(self, key: str) -> str:
+        """The path of a file in it, absolute on a local disk."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Create or replace a file."""
+
+    def read(self, key: str) -> bytes:
+        """The content of a file; InputError when there is none."""
+
+
+@contextmanager
+def summarised(folder: Folder, command: str, started: float, **numbers: Any) -> Iterator[dict[str, Any]]:
+    """Keep `summary.json` true while the block runs: `running` at first, at the end what the block put into the dict
+    that it gets (which starts as `numbers`), `failed` after an exception, and after a kill where the disk is local.
+
+    Enter it before Ray starts, and once the input is known to be usable. Fields are those of `write_summary`.
+    """
+    write_summary(folder, command, numbers | {"status": "running"}, started)
+    with guarded(command, job_id(), folder.path(FILE)):
         try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
+            yield numbers
+            write_summary(folder, command, numbers, started)
+        except BaseException:
+            with suppress(InputError, RunError):  # in an outage of the output the first problem is the one to tell
+                write_summary(folder, command, numbers | {"status": "failed"}, started)
+            raise
 
 
-def write_summary(objects: Objects, command: str, numbers: Mapping[str, Any], started: float) -> dict[str, Any]:
+def write_summary(folder: Folder, command: str, numbers: Mapping[str, Any], started: float) -> dict[str, Any]:
     """Write `summary.json` and return what it holds.
 
     `numbers` are the command's own fields (counts, `_bytes`, `adaptor_id` …); `status` is `complete` when left out.
@@ -49,21 +70,27 @@ def write_summary(objects: Objects, command: str, numbers: Mapping[str, Any], st
         **numbers,
         "versions": versions(),
     }
-    if summary["status"] not in get_args(Status):
-        raise ValueError(f"status is {summary['status']!r}, expected one of {', '.join(get_args(Status))}")
-    plain: dict[str, Any] = _plain(summary)
+    if summary["status"] not in get_args(SummaryStatus):
+        raise ValueError(f"status is {summary['status']!r}, expected one of {', '.join(get_args(SummaryStatus))}")
+    plain: dict[str, Any] = to_jsonable_python(summary, inf_nan_mode="null", fallback=lambda scalar: scalar.item())
     # Half a character, as in a file name that is not UTF-8, is written as its escape, which JSON reads the same.
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
-    objects.put(FILE, text + b"\n")
+    folder.put(FILE, text + b"\n")
     return plain
 
 
-def _plain(value: Any) -> Any:
-    """Numpy scalars as Python's, tuples as lists, non-finite numbers as None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item") and callable(value.item):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def says_complete(folder: Folder) -> bool:
+    """Whether there is a summary whose status is `complete`."""
+    try:
+        return b'"status": "complete"' in folder.read(FILE)
+    except InputError:
+        return False
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, Python and the libraries that shape the output; those not installed are left out."""
+    installed = {"matryoshka-adaptor": VERSION, "python": platform.python_version()}
+    for library in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            installed[library] = version(library)
+    return installed

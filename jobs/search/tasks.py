@@ -7,15 +7,13 @@ holds one joined result and one coming in, however many shards there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import ray
-from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 from threadpoolctl import threadpool_limits
 
-from adaptor.errors import InputError, RunError
 from cluster.settings import ClusterSection
 from jobs.runtime.progress import Progress
+from jobs.runtime.task_pool import completed
 from jobs.search.source_search import SearchResult, SearchSpec, join, search_shards
 from jobs.sources.source import Shard
 
@@ -33,26 +31,15 @@ def search_source(
     Raises what the reading side raises (InputError, RunError), and RunError when workers keep dying.
     """
     task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
-    spec_reference = ray.put(spec)
-    waiting = cut_runs(shards, cluster.workers)
-    running: dict[Any, int] = {}
-    result: SearchResult | None = None
-    try:
-        while True:
-            while len(running) < cluster.workers and (run := next(waiting, None)):
-                running[task.remote(spec_reference, run, cluster.cpus_per_worker)] = len(run)
-            if not running:
-                break
-            ready, _ = ray.wait(list(running), num_returns=1)
-            part = _result(ready[0])
-            progress.advance(running.pop(ready[0]), vectors=part.rows, left_out=part.left_out.total())
-            result = part if result is None else join(result, part)
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
-    if result is None:
+    shared = ray.put(spec)
+    calls = ((shared, run, cluster.cpus_per_worker) for run in cut_runs(shards, cluster.workers))
+    joined: SearchResult | None = None
+    for (_, run, _), part in completed(task, calls, cluster.workers, "searched the source"):
+        progress.advance(len(run), vectors=part.rows, left_out=part.left_out.total())
+        joined = part if joined is None else join(joined, part)
+    if joined is None:
         raise ValueError("no shards to search")
-    return result
+    return joined
 
 
 @ray.remote
@@ -76,15 +63,3 @@ def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:
         size += shard.size
     if run:
         yield run
-
-
-def _result(reference: Any) -> SearchResult:
-    try:
-        part: SearchResult = ray.get(reference)
-    except RayTaskError as problem:
-        if isinstance(problem.cause, InputError | RunError):
-            raise problem.cause from None
-        raise
-    except (OutOfMemoryError, WorkerCrashedError) as problem:
-        raise RunError(f"a worker died again and again while it searched the source: {problem}") from problem
-    return part

@@ -19,7 +19,7 @@ from jobs.commits.ledger import LedgerRecord, list_names, output_keys, read_reco
 from jobs.commits.output_version import check_description
 from jobs.config.verify import VerifyConfig
 from jobs.runtime.plural import plural
-from jobs.runtime.summary import write_summary
+from jobs.runtime.summary import summarised
 from jobs.sources.sampling import choose_rows
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
@@ -38,8 +38,16 @@ def run(config: VerifyConfig) -> int:
     """
     started = time.time()
     context = JobContext.open(config)
+    check_description(context.output_version, context.description)
+    folder = open_objects(f"{context.output_version.uri}/_verify", config.output.filesystem)
+    with summarised(folder, "verify", started) as numbers:
+        findings = _verify(config, context, numbers)
+    return 1 if findings else 0
+
+
+def _verify(config: VerifyConfig, context: JobContext, numbers: dict[str, Any]) -> list[Finding]:
+    """Make all checks, put their results into `numbers` and print them."""
     output_version = context.output_version
-    check_description(output_version, context.description)
     shards = context.source.shards()
     records, findings = _read_ledger(output_version)
     covered = cover(shards, records, config.output.removed == "keep")
@@ -48,7 +56,7 @@ def run(config: VerifyConfig) -> int:
     rows, more, unchecked = _check_items(config, covered, outputs)
     findings += more
     kept = len({record.shard for record in covered.kept})
-    numbers = {
+    numbers |= {
         "status": "failed" if findings else "complete",
         "adaptor_id": context.adaptor.adaptor_id,
         "shards": len(shards),
@@ -60,8 +68,7 @@ def run(config: VerifyConfig) -> int:
         "findings": [vars(finding) for finding in findings[:_LISTED]],
     }
     _report(output_version, numbers, findings, unchecked)
-    write_summary(open_objects(f"{output_version.uri}/_verify", config.output.filesystem), "verify", numbers, started)
-    return 1 if findings else 0
+    return findings
 
 
 def _read_ledger(output_version: Objects) -> tuple[list[LedgerRecord], list[Finding]]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayTaskError, WorkerCrashedError
 
-from adaptor.errors import InputError, RunError
 from jobs.config.verify import VerifyConfig
 from jobs.runtime.progress import Progress
+from jobs.runtime.task_pool import completed
 from jobs.sources.fingerprints import Fingerprints, doubled
 from jobs.verify.checks import UNIQUE, Finding
 from jobs.verify.context import ItemTask
@@ -33,7 +32,7 @@ def check_outputs(config: VerifyConfig, tasks: Sequence[ItemTask], id_rows: int)
     with Progress(
         "verify", total=len(tasks), unit="work items", rates=("vectors",), log=config.cluster.log
     ) as progress:
-        for report in _in_flight(config, check_item, tasks):
+        for report in _results(config, check_item, ((task,) for task in tasks)):
             rows += report.rows
             findings += report.findings
             last = filled + len(report.prints)
@@ -51,40 +50,20 @@ def _name_doubled(config: VerifyConfig, tasks: Sequence[ItemTask], twice: Finger
     if not len(twice):
         return []
     names: Counter[str] = Counter()
-    arguments = [(task.record, twice[:_NAMED_IDS]) for task in tasks]
-    for ids in _in_flight(config, lambda config_json, pair: find_ids(config_json, *pair), arguments):
+    for ids in _results(config, find_ids, ((task.record, twice[:_NAMED_IDS]) for task in tasks)):
         names.update(ids)
     shown = ", ".join(f"{name!r} ({count} times)" for name, count in sorted(names.items()) if count > 1)
     problem = (
         f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the source itself has them "
-        f"twice "
-        "(verification.unique_ids_up_to: 0 leaves this check out)"
+        "twice (verification.unique_ids_up_to: 0 leaves this check out)"
     )
     return [Finding(UNIQUE, "all outputs", problem)]
 
 
-def _in_flight(config: VerifyConfig, function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
-    """Results of a function of (configuration, argument) as Ray tasks, as many at a time as there are workers."""
+def _results(config: VerifyConfig, function: Callable[..., Any], calls: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+    """Results of a function of the configuration and the arguments of a call, as Ray tasks, as many as workers."""
     cluster = config.cluster
     task = ray.remote(num_cpus=cluster.cpus_per_worker, max_retries=2)(function)
-    told = config.model_dump_json()
-    waiting = iter(arguments)
-    running: set[Any] = set()
-    try:
-        while True:
-            while len(running) < cluster.workers and (argument := next(waiting, None)) is not None:
-                running.add(task.remote(told, argument))
-            if not running:
-                return
-            ready, _ = ray.wait(list(running), num_returns=1)
-            running.remove(ready[0])
-            yield ray.get(ready[0])
-    except RayTaskError as problem:
-        if isinstance(problem.cause, InputError | RunError):
-            raise problem.cause from None
-        raise
-    except WorkerCrashedError as problem:
-        raise RunError(f"a worker died again and again while it checked the outputs: {problem}") from problem
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
+    config_json = config.model_dump_json()
+    with_config = ((config_json, *call) for call in calls)
+    return (result for _, result in completed(task, with_config, cluster.workers, "checked the outputs"))

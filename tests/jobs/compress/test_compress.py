@@ -191,7 +191,7 @@ def test_an_outage_of_the_output_is_told_and_not_what_came_of_it(
         """At the end of the work."""
         raise RunError("the output is gone")
 
-    monkeypatch.setattr("jobs.compress.command.write_summary", first_time_only)
+    monkeypatch.setattr("jobs.runtime.summary.write_summary", first_time_only)
     monkeypatch.setattr("jobs.compress.command.clean_up", outage)
     with pytest.raises(RunError, match="the output is gone"):
         workplace.compress()

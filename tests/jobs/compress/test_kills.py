@@ -230,6 +230,7 @@ def test_a_killed_driver_leaves_what_is_done_and_nothing_half_done(workplace: Wo
     for process in psutil.wait_procs(started, timeout=1)[1]:  # agents of Ray itself may outlive their node
         process.kill()
     assert not alive
+    assert summary(workplace)["status"] == "failed"  # by its guardian
     done = workplace.bytes_below(LEDGER)
     assert len(done) < 63
     assert workplace.compress() == 0

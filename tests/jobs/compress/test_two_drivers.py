@@ -40,7 +40,8 @@ def together(config: CompressConfig, root: Path, environment: Mapping[str, str])
         from jobs.runtime import summary
         from jobs.config.compress import CompressConfig
         written = []
-        compress.write_summary = lambda *a: written.append(summary.write_summary(*a)) or written[-1]
+        write = summary.write_summary
+        summary.write_summary = lambda *a: written.append(write(*a)) or written[-1]
         status = compress.run(CompressConfig.model_validate_json(sys.argv[1]))
         import json
         print("summary", json.dumps(written[-1]))

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from jobs.runtime.progress import Progress, SmoothedRate, duration, quantity
+from jobs.runtime.progress import Progress, duration, quantity
 
 
 class Clock:
@@ -126,24 +126,16 @@ def test_many_threads_count_right() -> None:
     assert (progress.done, progress.fields) == (4000, {"vectors": 8000})
 
 
-def test_the_rate_follows_the_last_half_minute_and_falls_while_nothing_ends() -> None:
-    rate = SmoothedRate(0.0)
-    assert rate.at(0.0) == 0
-    for second in range(1, 11):
-        rate.add(10, second)
-    assert rate.at(10.0) == pytest.approx(10, rel=0.2)
-    for second in range(11, 200):
-        rate.add(1, second)
-    assert rate.at(199.0) == pytest.approx(1, rel=0.05)
-    assert rate.at(300.0) < 0.3
-
-
-def test_a_burst_of_parallel_ends_does_not_fool_the_rate() -> None:
-    rate = SmoothedRate(0.0)
-    for burst in range(1, 20):
-        for _ in range(8):
-            rate.add(1, burst * 80.0)
-    assert rate.at(19 * 80.0) == pytest.approx(0.1, rel=0.15)
+def test_a_burst_of_parallel_ends_does_not_fool_the_eta_which_grows_while_nothing_ends() -> None:
+    clock = Clock()
+    with Progress("compress", total=400, stream=io.StringIO(), clock=clock) as progress:
+        for _ in range(20):
+            clock.now += 80
+            for _ in range(8):
+                progress.advance()
+        assert progress.line().endswith("ETA 40m00s")
+        clock.now += 400
+        assert progress.line().endswith("ETA 50m00s")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -47,15 +47,15 @@ def output_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace
     for shard in place.shards():
         compressor.compress(WorkItem(shard, None, shard.size))
     monkeypatch.setattr(verify, "connect", lambda *_: nullcontext())
-    monkeypatch.setattr(tasks, "_in_flight", _one_after_another)
+    monkeypatch.setattr(tasks, "_results", _one_after_another)
     return place
 
 
-def _one_after_another(config: VerifyConfig, function: Any, arguments: Sequence[Any]) -> Iterator[Any]:
+def _one_after_another(config: VerifyConfig, function: Any, calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
     """What Ray's tasks would do, here; nothing opened before is used again."""
-    for argument in arguments:
+    for call in calls:
         open_context.cache_clear()
-        yield function(config.model_dump_json(), argument)
+        yield function(config.model_dump_json(), *call)
 
 
 def findings(place: Workplace) -> set[str]:
