@@ -15,18 +15,15 @@ TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"  # noqa: S105
 WHERE = f"{TOKEN}, the file named by {TOKEN_PATH}, or ~/.ray/auth_token"
 
 
-def has_token() -> bool:
-    """Whether a token is in one of the places where Ray looks (`WHERE`). The token itself is not read."""
-    path = os.environ.get(TOKEN_PATH) or os.path.expanduser("~/.ray/auth_token")
-    return bool(os.environ.get(TOKEN)) or os.path.isfile(path)
-
-
 def mode_for_existing_cluster() -> dict[str, str]:
-    """The environment for talking to a running cluster: token mode if there is a token and nobody chose otherwise.
+    """The environment for talking to a running cluster: token mode if there is a token (`WHERE`; it is not read) and
+    nobody chose otherwise.
 
     Ray 2.60 does this by itself only for some of its entry points; a cluster without authentication ignores the token.
     """
-    return {MODE: "token"} if MODE not in os.environ and has_token() else {}
+    path = os.environ.get(TOKEN_PATH) or os.path.expanduser("~/.ray/auth_token")
+    has_token = bool(os.environ.get(TOKEN)) or os.path.isfile(path)
+    return {MODE: "token"} if MODE not in os.environ and has_token else {}
 
 
 def reload() -> None:

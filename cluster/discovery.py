@@ -27,8 +27,7 @@ def find(target: str, field: str) -> str:
     look at all processes of this machine.
     """
     address = _running() if target == "auto" else target
-    found = "" if address in (None, target) else f" ({address} was found)"
-    where = f"{field} {target!r}{found}"
+    where = f"{field} {target!r}" + ("" if address in (None, target) else f" ({address} was found)")
     local = "set --cluster.address local" + (f" without {field}" if field == "RAY_ADDRESS" else "")
     admitted = _admits(address) if address is not None and _listens(address) else None
     if address is None or admitted is None:

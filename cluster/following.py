@@ -1,7 +1,7 @@
 """Prints the log of a submitted job until the job ends.
 
 The log comes over a websocket that sends it from the start; a connection can drop, or fall silent without dropping.
-Both are normal on long jobs: the next connection skips what was printed, and after a silence the job's status decides.
+Both are normal on long jobs. The job's status then decides, and the next connection skips what was printed.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cluster.errors import ClusterError
-from cluster.submission import details
+from cluster.submission import job_details
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
 LOGGER = logging.getLogger(__name__)
 
-#: With no new line for so long, the job's status is asked for.
+#: With no new line for so long, the job's status is asked for and the log's connection made anew.
 SILENCE_SECONDS = 15.0
 #: How long a cluster that does not answer is tried again.
 PATIENCE_SECONDS = 180.0
@@ -29,56 +28,42 @@ PATIENCE_SECONDS = 180.0
 PAUSE_SECONDS = 2.0
 
 
-@dataclass(frozen=True)
-class Ending:
-    """How a job ended: `SUCCEEDED`, `FAILED` or `STOPPED`, the exit status of its command if any, and Ray's words."""
-
-    status: str
-    exit_code: int | None
-    message: str
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the command ended with exit status 0."""
-        return self.status == "SUCCEEDED"
-
-
-def follow(client: JobSubmissionClient, name: str, write: Callable[[str], None]) -> Ending:
-    """Hand the log of job `name` to `write`, piece by piece and each piece once, until the job has ended.
+def follow(client: JobSubmissionClient, name: str, write: Callable[[str], None]) -> JobDetails:
+    """Hand the log of job `name` to `write`, piece by piece and each piece once, until the job has ended. How it ended.
 
     Raises `ClusterError` when the cluster stays unreachable for `PATIENCE_SECONDS`; the job may well be running on.
     """
-    return asyncio.run(_follow(client, name, _Once(write)))
+    return asyncio.run(_follow(client, name, _NewText(write)))
 
 
-class _Once:
-    """Passes a text on that is told again from the start after each interruption."""
+class _NewText:
+    """Passes on what is new of a text that is sent from its start after each interruption."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
-        self._write, self._written, self._heard = write, 0, 0
+        self._write, self._written, self._received = write, 0, 0
 
     def restart(self) -> None:
         """The text starts again."""
-        self._heard = 0
+        self._received = 0
 
-    def hear(self, piece: str) -> None:
+    def receive(self, piece: str) -> None:
         """The text goes on with `piece`."""
-        known = max(0, self._written - self._heard)
-        self._heard += len(piece)
-        if piece[known:]:
-            self._write(piece[known:])
-            self._written = self._heard
+        new = piece[max(0, self._written - self._received) :]
+        self._received += len(piece)
+        if new:
+            self._write(new)
+            self._written = self._received
 
 
-async def _follow(client: JobSubmissionClient, name: str, log: _Once) -> Ending:
+async def _follow(client: JobSubmissionClient, name: str, log: _NewText) -> JobDetails:
     from aiohttp import ClientError
 
     lost_since: float | None = None
+    waiting_said = False
     while True:
         try:
-            log.restart()
             complete = await _tail(client, name, log)
-            job = await asyncio.to_thread(details, client, name)
+            job = await asyncio.to_thread(job_details, client, name)
             lost_since = None
         except (ClusterError, ClientError, OSError, RuntimeError) as error:
             lost_since = lost_since or time.monotonic()
@@ -96,37 +81,27 @@ async def _follow(client: JobSubmissionClient, name: str, log: _Once) -> Ending:
             if job.status.is_terminal():
                 if not complete:
                     await _rest(client, name, log)
-                return _ending(job)
-        await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _tail(client: JobSubmissionClient, name: str, log: _Once) -> bool:
-    """Read the log until it ends (True), or until the job has ended and the log has been silent (False)."""
-    pieces = client.tail_job_logs(name).__aiter__()
-    waiting_said = False
-    pending: asyncio.Task[Any] | None = None
-    try:
-        while True:
-            pending = pending or asyncio.ensure_future(_next(pieces))
-            done, _ = await asyncio.wait({pending}, timeout=SILENCE_SECONDS)
-            if done:
-                piece, pending = pending.result(), None
-                if piece is None:
-                    return True
-                log.hear(piece)
-                continue
-            job = await asyncio.to_thread(details, client, name)
-            if job is None or job.status.is_terminal():
-                return False
+                return job
             if job.status.value == "PENDING" and not waiting_said:
                 LOGGER.warning("the job is waiting: %s", job.message)
                 waiting_said = True
-    finally:
-        if pending is not None:
-            pending.cancel()
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def _rest(client: JobSubmissionClient, name: str, log: _Once) -> None:
+async def _tail(client: JobSubmissionClient, name: str, log: _NewText) -> bool:
+    """Read the log from its start until it ends (True) or has been silent for a while (False)."""
+    log.restart()
+    try:
+        async with asyncio.timeout(SILENCE_SECONDS) as silence:
+            async for piece in client.tail_job_logs(name):
+                log.receive(piece)
+                silence.reschedule(asyncio.get_running_loop().time() + SILENCE_SECONDS)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _rest(client: JobSubmissionClient, name: str, log: _NewText) -> None:
     """Read what the silent connection kept back, if the machine that holds the log still answers."""
     try:
         text = await asyncio.to_thread(client.get_job_logs, name)
@@ -134,16 +109,4 @@ async def _rest(client: JobSubmissionClient, name: str, log: _Once) -> None:
         LOGGER.warning("the end of the job's log is missing here (%s)", type(error).__name__)
         return
     log.restart()
-    log.hear(text)
-
-
-async def _next(pieces: Any) -> str | None:
-    async for piece in pieces:
-        return str(piece)
-    return None
-
-
-def _ending(job: JobDetails) -> Ending:
-    # Ray repeats the tail of the log after the first line of its message.
-    message = (job.message or "").split(", last available logs")[0].strip()
-    return Ending(job.status.value, job.driver_exit_code, message)
+    log.receive(text)

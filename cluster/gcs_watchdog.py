@@ -47,9 +47,8 @@ def head_watched(patience: float | None = None) -> Iterator[None]:
     if patience is None:
         patience = max(_EVERY, float(os.environ.get(_RECONNECT, _RECONNECT_SECONDS)) - _RESERVE)
     watch = _Watch(ray.get_runtime_context().gcs_address, patience)
-    before = signal.getsignal(_SIGNAL) or signal.SIG_DFL
+    before = signal.signal(_SIGNAL, watch.interrupt) or signal.SIG_DFL
     try:
-        signal.signal(_SIGNAL, watch.interrupt)
         watch.start()
         try:
             yield
@@ -79,14 +78,14 @@ class _Watch(threading.Thread):
         """Until the block has ended or the head is lost."""
         silent, looked = 0.0, time.monotonic()
         while not self._ended.wait(_EVERY):
-            answered, before, looked = _listens(self._address), looked, time.monotonic()
+            answers, before, looked = _listens(self._address), looked, time.monotonic()
             # A process that was stopped for an hour has not looked for an hour.
-            silent = 0.0 if answered else silent + min(looked - before, _EVERY + _WAIT)
+            silent = 0.0 if answers else silent + min(looked - before, _EVERY + _WAIT)
             if silent > self._patience:
-                self._tell()
+                self._interrupt_main()
                 return
 
-    def _tell(self) -> None:
+    def _interrupt_main(self) -> None:
         with self._one_at_a_time:  # a signal after the end would meet somebody else's handler
             if self._ended.is_set():
                 return

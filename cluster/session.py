@@ -58,14 +58,14 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
 
     if ray.is_initialized():
         _require(need_cpus, need_gpus)
-        with _failures_told(), head_watched():
+        with _failures_named(), head_watched():
             yield
         return
-    target, field = section.address, "cluster.address"
-    if os.environ.get("RAY_ADDRESS"):
-        target, field = os.environ["RAY_ADDRESS"], "RAY_ADDRESS"
+    joined = os.environ.get("RAY_ADDRESS")
+    target, field = (joined, "RAY_ADDRESS") if joined else (section.address, "cluster.address")
     local = target == "local"
-    with environment(_quiet_variables() | (_own_cluster() if local else mode_for_existing_cluster())):
+    token = {MODE: "token", TOKEN: secrets.token_hex(32)} | _LOOPBACK if local else mode_for_existing_cluster()
+    with environment(_quiet_variables() | token):
         try:
             with nullcontext() if _show_workers() else native_lines_dropped(), _sigterm_kept():
                 if local:
@@ -74,14 +74,14 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
                     _join(target, field)
             quiet()
             _require(need_cpus, need_gpus)
-            with _failures_told(), head_watched(_LOCAL_PATIENCE if local else None):
+            with _failures_named(), head_watched(_LOCAL_PATIENCE if local else None):
                 yield
         finally:
             ray.shutdown()
 
 
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def _failures_named() -> Iterator[None]:
     """Failures of Ray as `ClusterError`; what a task of ours raised passes as it is."""
     from ray.exceptions import RayError, RayTaskError
 
@@ -90,9 +90,9 @@ def _failures_told() -> Iterator[None]:
     except RayTaskError:
         raise
     except RayError as failure:
-        what = str(failure).strip().splitlines() or [""]
+        first_line = str(failure).strip().partition("\n")[0]
         raise ClusterError(
-            f"the Ray cluster failed ({type(failure).__name__}: {what[0]}): run the same command again to go on"
+            f"the Ray cluster failed ({type(failure).__name__}: {first_line}): run the same command again to go on"
         ) from failure
 
 
@@ -107,10 +107,6 @@ def quiet() -> None:
 def _quiet_variables() -> dict[str, str]:
     """What keeps Ray silent, less what the user has set; nothing at all where the user wants to see everything."""
     return {} if _show_workers() else {name: value for name, value in _QUIET.items() if name not in os.environ}
-
-
-def _own_cluster() -> dict[str, str]:
-    return _LOOPBACK | {MODE: "token", TOKEN: secrets.token_hex(32)}
 
 
 def _start(need_cpus: float) -> None:
@@ -147,10 +143,10 @@ def _session_folder() -> str:
     from ray._common.utils import get_default_ray_temp_dir
 
     folder: str = os.path.abspath(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
-    above = folder
-    while not os.path.isdir(above):
-        above = os.path.dirname(above)
-    free = shutil.disk_usage(above).free
+    existing = folder
+    while not os.path.isdir(existing):
+        existing = os.path.dirname(existing)
+    free = shutil.disk_usage(existing).free
     if free < _SESSION_BYTES:
         raise ClusterError(
             f"the disk of {folder}, where Ray keeps its logs and sockets, has {free >> 20} MB left: free "
@@ -184,12 +180,12 @@ def _require(need_cpus: float, need_gpus: float) -> None:
     """Raise `ClusterError` if the whole cluster is smaller than what the command needs at once."""
     import ray
 
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    for name, need, knob in (("CPU", need_cpus, "cpus_per_worker"), ("GPU", need_gpus, "gpus_per_worker")):
-        if have.get(name, 0) < need:
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    for name, need, field in (("CPU", need_cpus, "cpus_per_worker"), ("GPU", need_gpus, "gpus_per_worker")):
+        if resources.get(name, 0) < need:
             raise ClusterError(
-                f"the cluster has {have.get(name, 0):g} {name}s, this command needs {need:g} at once: "
-                f"lower cluster.workers or cluster.{knob}, or use a larger cluster"
+                f"the cluster has {resources.get(name, 0):g} {name}s, this command needs {need:g} at once: "
+                f"lower cluster.workers or cluster.{field}, or use a larger cluster"
             )
 
 

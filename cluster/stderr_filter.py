@@ -19,17 +19,17 @@ def native_lines_dropped() -> Iterator[None]:
 
     `RAY_BACKEND_LOG_LEVEL` does not do it: the native side heeds it once its log is open, and warns before that.
     """
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as buffer:
         sys.stderr.flush()
         stderr = os.dup(2)
-        os.dup2(held.fileno(), 2)
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         finally:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
-            held.seek(0)
-            for line in held:
+            buffer.seek(0)
+            for line in buffer:
                 if not _NATIVE.search(line):
                     os.write(2, line)

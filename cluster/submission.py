@@ -1,6 +1,6 @@
 """Sends a job to a running cluster through Ray's Jobs API.
 
-1. `reach` looks at the cluster before anything secret is sent: is it there, does it ask for a token, is it our Ray?
+1. `job_client` looks at the cluster before anything secret is sent: is it there, with our Ray, and wants a token?
 2. `send` starts the job, or finds the running job of that name.
 3. `cluster.following.follow` prints its log until it ends.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cluster.credentials import MODE, WHERE, environment, mode_for_existing_cluster
@@ -29,7 +29,7 @@ PROBE_SECONDS = 10
 
 
 @dataclass(frozen=True)
-class Job:
+class SubmittedJob:
     """What is sent: a command line, the folder it runs in, and what its nodes need."""
 
     name: str
@@ -46,7 +46,7 @@ def on_this_machine(address: str) -> bool:
 
 
 @contextmanager
-def reach(address: str, allow_unauthenticated: bool = False) -> Iterator[JobSubmissionClient]:
+def job_client(address: str, allow_unauthenticated: bool = False) -> Iterator[JobSubmissionClient]:
     """Hold a client of the cluster whose dashboard is at `address` (`http[s]://host:port`).
 
     Raises `ClusterError` when nothing answers, the token is missing or wrong, the Ray versions differ, or a cluster
@@ -72,23 +72,19 @@ def _probe(address: str) -> bool:
 
     try:
         reply = requests.get(f"{address.rstrip('/')}/api/version", timeout=PROBE_SECONDS, allow_redirects=False)
-        is_ray = reply.status_code in (401, 403) or _tells_version(reply.json())
-    except requests.exceptions.JSONDecodeError:
-        is_ray = False
+        version = "not told" if reply.status_code in (401, 403) else reply.json().get("ray_version")
+    except (requests.exceptions.JSONDecodeError, AttributeError):  # no JSON, or no object
+        version = None
     except requests.exceptions.RequestException as error:
         raise ClusterError(
             f"no Ray cluster answers at {address} ({type(error).__name__}). submission.address is the address of its "
             "dashboard (port 8265 unless changed), which listens on the head node only: forward that port"
         ) from error
-    if not is_ray:
+    if not isinstance(version, str):
         raise ClusterError(
             f"{address} answers, but not as a Ray dashboard (status {reply.status_code}): check the address"
         )
     return reply.status_code == 200
-
-
-def _tells_version(body: Any) -> bool:
-    return isinstance(body, dict) and isinstance(body.get("ray_version"), str)
 
 
 def _client(address: str) -> JobSubmissionClient:
@@ -102,9 +98,9 @@ def _client(address: str) -> JobSubmissionClient:
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
-        known = "the token is not the cluster's" if "nvalid" in str(error) else "no token was found here"
+        reason = "the token is not the cluster's" if "nvalid" in str(error) else "no token was found here"
         raise ClusterError(
-            f"the Ray cluster at {address} refused us: {known}. The token comes from {WHERE}; "
+            f"the Ray cluster at {address} refused us: {reason}. The token comes from {WHERE}; "
             "RAY_AUTH_MODE must be `token` or unset"
         ) from error
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: a version that is none
@@ -118,17 +114,24 @@ def _client(address: str) -> JobSubmissionClient:
     return client
 
 
-def send(client: JobSubmissionClient, job: Job) -> bool:
+def send(client: JobSubmissionClient, job: SubmittedJob) -> bool:
     """Start the job; returns False when a job of that name is running already (then nothing is sent).
 
     Raises `ClusterError` when a job of that name has ended (Ray uses a name once), or the cluster refuses the job.
     """
-    earlier = details(client, job.name)
+    earlier = job_details(client, job.name)
     if earlier is None:
+        # Without a buffer of its own the job's log arrives line by line.
+        runtime_env = {"working_dir": str(job.working_dir), "env_vars": {"PYTHONUNBUFFERED": "1"} | job.variables}
         try:
-            _submit(client, job)
+            client.submit_job(
+                entrypoint=job.entrypoint,
+                submission_id=job.name,
+                runtime_env=runtime_env | ({"pip": list(job.pip)} if job.pip else {}),
+                entrypoint_num_cpus=job.cpus,
+            )
         except (OSError, RuntimeError) as error:
-            earlier = details(client, job.name)  # somebody may have sent the same job a moment before us
+            earlier = job_details(client, job.name)  # somebody may have sent the same job a moment before us
             if earlier is None:
                 raise ClusterError(f"the cluster refused the job {job.name}: {error}") from error
         else:
@@ -141,18 +144,7 @@ def send(client: JobSubmissionClient, job: Job) -> bool:
     return False
 
 
-def _submit(client: JobSubmissionClient, job: Job) -> None:
-    # Without a buffer of its own the job's log arrives line by line.
-    runtime_env = {"working_dir": str(job.working_dir), "env_vars": {"PYTHONUNBUFFERED": "1"} | job.variables}
-    client.submit_job(
-        entrypoint=job.entrypoint,
-        submission_id=job.name,
-        runtime_env=runtime_env | ({"pip": list(job.pip)} if job.pip else {}),
-        entrypoint_num_cpus=job.cpus,
-    )
-
-
-def details(client: JobSubmissionClient, name: str) -> JobDetails | None:
+def job_details(client: JobSubmissionClient, name: str) -> JobDetails | None:
     """What the cluster knows about a job, None when it knows no such job."""
     try:
         return client.get_job_info(name)

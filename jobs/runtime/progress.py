@@ -165,13 +165,10 @@ class Progress:
 def duration(seconds: float) -> str:
     """Seconds as `7s`, `3m05s`, `2h04m` or `3d02h`."""
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
+    for size, letter, smaller, its_letter in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            return f"{whole // size}{letter}{whole % size // smaller:02}{its_letter}"
+    return f"{whole}s"
 
 
 def _three_digits(rate: float) -> str:

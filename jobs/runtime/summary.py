@@ -25,16 +25,11 @@ _LIBRARIES = ("ray", "torch", "pyarrow", "numpy", "safetensors", "faiss-cpu", "f
 
 
 class Folder(Protocol):
-    """Where a summary goes; jobs.storage has them."""
+    """Where a summary goes: what it takes of jobs.storage's Objects."""
 
-    def path(self, key: str) -> str:
-        """The path of a file in it, absolute on a local disk."""
-
-    def put(self, key: str, content: bytes) -> None:
-        """Create or replace a file."""
-
-    def read(self, key: str) -> bytes:
-        """The content of a file; InputError when there is none."""
+    def path(self, key: str) -> str: ...
+    def put(self, key: str, content: bytes) -> None: ...
+    def read(self, key: str) -> bytes: ...
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pydantic import BaseModel
 
 from adaptor.errors import InputError
 from cluster.following import follow
-from cluster.submission import Job, on_this_machine, reach, send
+from cluster.submission import SubmittedJob, job_client, on_this_machine, send
 from jobs.config.loader import SCHEMAS, load, resolved
 from jobs.config.submit import SubmissionSection, SubmitConfig
 from jobs.runtime.interrupts import INTERRUPTED
@@ -39,7 +40,7 @@ def run(config: SubmitConfig) -> int:
     command_config = _checked(section)
     with tempfile.TemporaryDirectory(prefix="matryoshka-submit-") as folder:
         code = stage(Path(folder), resolved(command_config))
-        job = Job(
+        job = SubmittedJob(
             name=section.job_id or _name(section, code),
             entrypoint=f"python -m jobs {section.command} {CONFIG_NAME}",
             working_dir=Path(folder),
@@ -47,7 +48,7 @@ def run(config: SubmitConfig) -> int:
             variables=section.environment,
             cpus=section.entrypoint_cpus,
         )
-        with reach(section.address, section.allow_unauthenticated) as client:
+        with job_client(section.address, section.allow_unauthenticated) as client:
             sent = send(client, job)
             _say(f"job {job.name} " + ("is sent" if sent else "is running already: following it, nothing new was sent"))
             if section.follow:
@@ -64,12 +65,12 @@ def _checked(section: SubmissionSection) -> BaseModel:
     schema = SCHEMAS[section.command]
     config = load(schema, Path(section.config), section.overrides.items())
     values = config.model_dump(mode="json")
-    here = on_this_machine(section.address)
-    relative = list(_relative_paths(values, Path.cwd() if here else None))
+    shares_disk = on_this_machine(section.address)
+    relative = list(_relative_paths(values, Path.cwd() if shares_disk else None))
     if not relative:
         return config
     listing = "".join(f"\n  {name}: {path}" for name, path in relative)
-    if not here:
+    if not shares_disk:
         raise InputError(
             f"{section.config} cannot be submitted: on the cluster there is no folder that these relative paths could "
             f"start from; give s3:// URIs, or absolute paths of a disk that all nodes share{listing}"
@@ -97,24 +98,21 @@ def _name(section: SubmissionSection, code: str) -> str:
 
 def _follow(client: JobSubmissionClient, name: str, address: str) -> int:
     try:
-        ending = follow(client, name, _print)
+        job = follow(client, name, partial(print, end="", flush=True))
     except KeyboardInterrupt:
         _say(f"no longer following; the job goes on. {_how_to(name, address)}")
         return INTERRUPTED
-    how = ending.status.lower() + (f" (exit status {ending.exit_code})" if ending.exit_code is not None else "")
-    reason = f": {ending.message}" if ending.message and not ending.succeeded else ""
-    _say(f"job {name} {how}{reason}")
-    return 0 if ending.succeeded else 1
+    succeeded = job.status == "SUCCEEDED"
+    status = f" (exit status {job.driver_exit_code})" if job.driver_exit_code is not None else ""
+    # Ray repeats the tail of the log after the first line of its message.
+    message = (job.message or "").split(", last available logs")[0].strip()
+    _say(f"job {name} {job.status.lower()}{status}" + (f": {message}" if message and not succeeded else ""))
+    return 0 if succeeded else 1
 
 
 def _how_to(name: str, address: str) -> str:
     return f"Follow it: submit it again. Stop it: RAY_AUTH_MODE=token ray job stop --address {address} {name}"
 
 
-def _print(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    print(text, file=sys.stderr)

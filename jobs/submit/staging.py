@@ -29,13 +29,8 @@ def stage(folder: Path, config_json: str) -> str:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
     (folder / CONFIG_NAME).write_text(config_json, encoding="utf-8")
-    return _digest(folder)
-
-
-def _digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix().encode()
-        content = path.read_bytes()
+        name, content = path.relative_to(folder).as_posix().encode(), path.read_bytes()
         digest.update(b"%d %d " % (len(name), len(content)) + name + content)
     return digest.hexdigest()

@@ -44,9 +44,9 @@ OURS = json.dumps({"ray_version": ray.__version__})
 REACH = """
 import sys
 from cluster.errors import ClusterError
-from cluster.submission import reach
+from cluster.submission import job_client
 try:
-    with reach(sys.argv[1], sys.argv[2] == "True") as client: print("REACHED", client.get_address())
+    with job_client(sys.argv[1], sys.argv[2] == "True") as client: print("REACHED", client.get_address())
 except ClusterError as error:
     print("REFUSED", error)
 """

@@ -14,7 +14,7 @@ import pytest
 import ray
 from ray._private import services
 
-from cluster import discovery as reach
+from cluster import discovery
 from cluster.errors import ClusterError
 from cluster.session import connect
 from cluster.settings import ClusterSection
@@ -150,14 +150,14 @@ print(time.monotonic() - began < 30)
 
 @pytest.mark.parametrize("target", ["auto", "127.0.0.1:{port}", "127.0.0.1:1", "nowhere.invalid:6379", "127.0.0.1"])
 def test_where_no_cluster_answers_that_is_said_soon(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "_WAIT", 0.5)
+    monkeypatch.setattr(discovery, "_WAIT", 0.5)
     with socket.socket() as silent:  # takes connections, as a process that hangs does, and says nothing
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = silent.getsockname()[1]
-        monkeypatch.setattr(reach, "_running", lambda: f"127.0.0.1:{port}")
+        monkeypatch.setattr(discovery, "_running", lambda: f"127.0.0.1:{port}")
         with pytest.raises(ClusterError) as caught:
-            reach.find(target.format(port=port), "cluster.address")
+            discovery.find(target.format(port=port), "cluster.address")
     found = f" (127.0.0.1:{port} was found)" if target == "auto" else ""
     assert str(caught.value).startswith(
         f"no Ray cluster found at cluster.address {target.format(port=port)!r}{found}, nothing answers there as a "
@@ -186,14 +186,14 @@ def test_only_http2_is_taken_for_a_cluster(answer: list[bytes], is_a_cluster: bo
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=serve)
         thread.start()
-        assert reach._listens(f"127.0.0.1:{server.getsockname()[1]}") is is_a_cluster
+        assert discovery._listens(f"127.0.0.1:{server.getsockname()[1]}") is is_a_cluster
         thread.join()
 
 
 def test_with_tls_whoever_takes_connections_may_be_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_USE_TLS", "1")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert reach._listens(f"127.0.0.1:{server.getsockname()[1]}")
+        assert discovery._listens(f"127.0.0.1:{server.getsockname()[1]}")
 
 
 def test_a_full_disk_is_told_before_ray_tries_for_ever(root: Path, tmp_path: Path) -> None:
@@ -220,10 +220,10 @@ def test_what_speaks_http2_and_is_no_cluster(monkeypatch: pytest.MonkeyPatch) ->
         """As Ray's client, which has waited for an answer that it understands."""
         raise ray.exceptions.RpcError("Timed out while waiting for GCS to become available.")  # type: ignore[no-untyped-call]
 
-    monkeypatch.setattr(reach, "_listens", lambda address: True)
+    monkeypatch.setattr(discovery, "_listens", lambda address: True)
     monkeypatch.setattr("ray._raylet.GcsClient", no_cluster)
     with pytest.raises(ClusterError, match=r"no Ray cluster found at cluster.address 'host:1', nothing answers there"):
-        reach.find("host:1", "cluster.address")
+        discovery.find("host:1", "cluster.address")
 
 
 def test_auto_without_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +232,7 @@ def test_auto_without_any_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         ClusterError, match=r"no Ray cluster found at RAY_ADDRESS 'auto': .* local without RAY_ADDRESS to "
     ):
-        reach.find("auto", "RAY_ADDRESS")
+        discovery.find("auto", "RAY_ADDRESS")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_auto_is_what_ray_means_by_it(
 ) -> None:
     monkeypatch.setattr(services, "find_gcs_addresses", lambda: running)
     monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: latest)
-    assert reach._running() == chosen
+    assert discovery._running() == chosen
     assert services.get_ray_address_from_environment("auto", None) in {chosen, *running}
 
 

@@ -18,13 +18,15 @@ import sys
 from pathlib import Path
 from cluster.errors import ClusterError
 from cluster.following import follow
-from cluster.submission import Job, reach, send
+from cluster.submission import SubmittedJob, job_client, send
 
 address, name, entrypoint, folder = sys.argv[1:]
 try:
-    with reach(address) as client:
-        print("SENT", send(client, Job(name, entrypoint, Path(folder), variables={"GREETING": "hello"})), flush=True)
-        print("ENDED", follow(client, name, lambda text: print(text, end="", flush=True)))
+    with job_client(address) as client:
+        job = SubmittedJob(name, entrypoint, Path(folder), variables={"GREETING": "hello"})
+        print("SENT", send(client, job), flush=True)
+        ended = follow(client, name, lambda text: print(text, end="", flush=True))
+        print("ENDED", ended.status.value, ended.driver_exit_code)
 except ClusterError as error:
     print("REFUSED", error)
 """
@@ -53,7 +55,7 @@ def test_log_and_status_of_a_job_that_succeeds(root: Path, head_node: HeadNode, 
     output = _output(_send(root, head_node, "good", "python job.py", tmp_path))
     assert "SENT True" in output
     assert [line for line in output.splitlines() if line.startswith("hello")] == [f"hello {i}" for i in range(30)]
-    assert "ENDED Ending(status='SUCCEEDED', exit_code=0" in output
+    assert "ENDED SUCCEEDED 0" in output
     again = _output(_send(root, head_node, "good", "python job.py", tmp_path))
     assert "REFUSED the job good has already run on this cluster (it succeeded)" in again
     assert "--submission.job_id good-2" in again
@@ -63,7 +65,7 @@ def test_a_job_that_fails_says_so(root: Path, head_node: HeadNode, tmp_path: Pat
     (tmp_path / "job.py").write_text("import sys\nprint('before')\nsys.exit('cannot go on')")
     output = _output(_send(root, head_node, "bad", "python job.py", tmp_path))
     assert output.count("cannot go on") == 1, "the log is not told twice"
-    assert "ENDED Ending(status='FAILED', exit_code=1" in output
+    assert "ENDED FAILED 1" in output
 
 
 def test_a_running_job_is_followed_not_doubled(root: Path, head_node: HeadNode, tmp_path: Path) -> None:

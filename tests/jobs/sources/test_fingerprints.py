@@ -61,12 +61,11 @@ def test_scratch_of_killed_processes_is_swept(tmp_path: Path, monkeypatch: pytes
     killed = "import os, signal\nfrom jobs.runtime.scratch import scratch_folder\nwith scratch_folder() as f:\n"
     killed += "    (f / 'output').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     subprocess.run([sys.executable, "-c", killed], cwd=root, check=False)
-    (home,) = tmp_path.iterdir()
-    assert len(list(home.iterdir())) == 1
+    assert len(list(tmp_path.iterdir())) == 1
     with scratch_folder() as mine:
         sweep()
-        assert list(home.iterdir()) == [mine]
-    assert list(home.iterdir()) == []
+        assert list(tmp_path.iterdir()) == [mine]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_scratch_folder_that_is_swept_before_it_is_locked_is_made_again(
@@ -88,30 +87,31 @@ def test_a_scratch_folder_that_is_swept_before_it_is_locked_is_made_again(
     assert not mine.exists()
 
 
-@pytest.mark.parametrize("squatter", ["file", "link", "open", "foreign"])
-def test_a_scratch_home_that_is_not_ours_alone_is_not_used(
+@pytest.mark.parametrize("squatter", ["file", "link", "unlocked", "foreign"])
+def test_what_is_not_a_left_scratch_folder_of_ours_is_not_swept(
     squatter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    home, theirs = tmp_path / "tmp" / f"matryoshka-{os.getuid()}", tmp_path / "theirs"
-    theirs.mkdir(mode=0o700)
-    home.parent.mkdir()
+    temporary, theirs = tmp_path / "tmp", tmp_path / "theirs"
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    squatted = temporary / f"matryoshka-{os.getuid()}-squatted"
+    for folder in (theirs, temporary):
+        folder.mkdir(mode=0o700)
+    (theirs / "lock").touch()
     if squatter == "file":
-        home.write_text("")
+        squatted.write_text("")
     elif squatter == "link":
-        home.symlink_to(theirs)
+        squatted.symlink_to(theirs)
     else:
-        home.mkdir(mode=0o700)
-    if squatter == "open":
-        home.chmod(0o770)
-    elif squatter == "foreign":
+        squatted.mkdir(mode=0o700)
+    if squatter == "foreign":
+        (squatted / "lock").touch()
         monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
     sweep()
     with scratch_folder() as mine:
-        assert mine.parent == home.parent
+        assert mine.parent == temporary
         assert mine.stat().st_mode & 0o777 == 0o700
-        assert list(theirs.iterdir()) == []
-    assert list(home.parent.iterdir()) == [home]
+    assert list(temporary.iterdir()) == [squatted]
+    assert [path.name for path in theirs.iterdir()] == ["lock"]
 
 
 def test_a_scratch_folder_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
