@@ -19,8 +19,8 @@ def job_id() -> str:
 def log_line(command: str, event: str, fields: dict[str, object]) -> str:
     """`time` (UTC), `command`, `job` and `event`, then the fields; those that are None are left out."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    known = {name: value for name, value in fields.items() if value is not None}
-    return json.dumps({"time": now, "command": command, "job": job_id(), "event": event, **known}, ensure_ascii=False)
+    present = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps({"time": now, "command": command, "job": job_id(), "event": event, **present}, ensure_ascii=False)
 
 
 class JsonFormatter(logging.Formatter):

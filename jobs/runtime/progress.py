@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from rich.console import Console
@@ -69,9 +68,7 @@ class Progress:
             self._log()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Show the last state, whatever happened."""
         self._ended = True
         if self._terminal is not None:
@@ -113,13 +110,9 @@ class Progress:
         if self.log == "json":
             self._write(log_line(self.title, event, fields))
 
-    def line(self) -> str:
-        """The state in one line of text."""
-        return " · ".join([*self._counts(), *self._figures()])
-
     def __str__(self) -> str:
-        """The state as it is drawn beside the bar: counts and times, the fields below them."""
-        return "\n".join((" · ".join(self._counts()), " · ".join(self._figures()))).rstrip()
+        """The state in one line of text: counts, times and fields."""
+        return " · ".join([*self._counts(), *self._figures()])
 
     def _counts(self) -> Iterator[str]:
         now = self.clock()
@@ -155,7 +148,7 @@ class Progress:
             elapsed = round(self.clock() - self._started, 3)
             self.event(ended or "progress", **state, elapsed_seconds=elapsed, **self.fields)
         else:
-            self._write(f"{self.title}{f' {ended}' if ended else ''}: {self.line()}")
+            self._write(f"{self.title}{f' {ended}' if ended else ''}: {self}")
 
     def _write(self, text: str) -> None:
         with self._lock:

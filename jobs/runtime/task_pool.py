@@ -28,15 +28,12 @@ def completed(task: Any, calls: Iterable[Arguments], at_most: int, doing: str) -
         if not running:
             return
         (reference,), _ = ray.wait(list(running), num_returns=1)
-        yield running.pop(reference), _result(reference, doing)
-
-
-def _result(reference: Any, doing: str) -> Any:
-    try:
-        return ray.get(reference)
-    except RayTaskError as problem:
-        if isinstance(problem.cause, InputError | RunError):
-            raise problem.cause from None
-        raise
-    except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as problem:
-        raise RunError(f"a worker died again and again while it {doing}: {problem}") from problem
+        try:
+            result = ray.get(reference)
+        except RayTaskError as problem:
+            if isinstance(problem.cause, InputError | RunError):
+                raise problem.cause from None
+            raise
+        except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as problem:
+            raise RunError(f"a worker died again and again while it {doing}: {problem}") from problem
+        yield running.pop(reference), result

@@ -55,11 +55,11 @@ def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:
     target = min(max(total // (workers * _RUNS_PER_WORKER), _SMALL_RUN), _LARGE_RUN, max(1, -(-total // workers)))
     run: PlacedShards = []
     size = 0
-    for place, shard in enumerate(shards):
+    for index, shard in enumerate(shards):
         if run and size + shard.size // 2 > target:
             yield run
             run, size = [], 0
-        run.append((place, shard))
+        run.append((index, shard))
         size += shard.size
     if run:
         yield run

@@ -118,4 +118,4 @@ def test_steps_of_an_earlier_run_are_no_speed_of_this_one() -> None:
         for step in (10, 12):
             clock.now += 2
             shown.update({**LOOK, "step": step})
-        assert progress.line().startswith("12/20 steps · 4s elapsed · ETA 8s")
+        assert str(progress).startswith("12/20 steps · 4s elapsed · ETA 8s")

@@ -87,7 +87,7 @@ def test_the_time_before_the_work_does_not_count_in_the_eta() -> None:
         progress.begin()
         clock.now += 10
         progress.advance(10)
-        assert "16m50s elapsed · ETA 10s" in progress.line()
+        assert "16m50s elapsed · ETA 10s" in str(progress)
 
 
 def test_without_a_total_there_is_no_eta() -> None:
@@ -133,9 +133,9 @@ def test_a_burst_of_parallel_ends_does_not_fool_the_eta_which_grows_while_nothin
             clock.now += 80
             for _ in range(8):
                 progress.advance()
-        assert progress.line().endswith("ETA 40m00s")
+        assert str(progress).endswith("ETA 40m00s")
         clock.now += 400
-        assert progress.line().endswith("ETA 50m00s")
+        assert str(progress).endswith("ETA 50m00s")
 
 
 @pytest.mark.parametrize(

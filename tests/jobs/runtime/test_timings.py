@@ -7,8 +7,8 @@ from jobs.runtime.timings import Timings
 
 def test_seconds_of_each_phase_in_order() -> None:
     now = iter([10.0, 12.5, 12.5, 100.25])
-    phases = Timings(clock=lambda: next(now))
+    timings = Timings(clock=lambda: next(now))
     for name in ("start", "sample", "train"):
-        phases.done(name)
-    assert phases.seconds == {"start": 2.5, "sample": 0.0, "train": 87.75}
-    assert str(phases) == "start 2, sample 0, train 88"
+        timings.done(name)
+    assert timings.seconds == {"start": 2.5, "sample": 0.0, "train": 87.75}
+    assert str(timings) == "start 2, sample 0, train 88"
