@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from jobs.runtime.extras import install_hint
 from jobs.runtime.interrupts import interruptible
 
 #: Standard input, output and error are the files with the numbers below.
@@ -17,9 +18,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_streams()
     with interruptible(given[0] if given else "") as interrupts:
-        from jobs.cli import command
+        try:
+            from jobs.cli import command
 
-        return command(given, interrupts)
+            return command(given, interrupts)
+        except ModuleNotFoundError as missing:
+            if (hint := install_hint(missing.name)) is None:
+                raise
+            print(f"matryoshka: {hint}", file=sys.stderr)
+            return 2
 
 
 def _open_streams() -> None:
