@@ -6,6 +6,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Newer than pyproject.toml and constraints.txt when the environment holds what they ask for.
 INSTALLED := $(VENV)/.installed
+INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt -e
+# Two processes, each with a Ray of its own: most tests wait for Ray. A file's tests stay together and share its fixtures.
+PYTEST := $(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph
@@ -21,31 +24,31 @@ demo: $(INSTALLED) ## Fit, compress, verify and evaluate the bundled vectors (mi
 	@$(BIN)/matryoshka compress configs/demo/compress.yaml
 	@printf '\n== 3/4 verify: check that the output is complete and right ==\n'
 	@$(BIN)/matryoshka verify configs/demo/verify.yaml
-	@printf '\n== 4/4 evaluate: search quality at every width, against truncation and PCA ==\n'
+	@printf '\n== 4/4 evaluate: search quality at every dim, against truncation and PCA ==\n'
 	@$(BIN)/matryoshka evaluate configs/demo/evaluate.yaml
 	@printf '\nThe report, for a browser: %s\n' "$(CURDIR)/.demo/evaluation/report.html"
 
 test: $(INSTALLED) ## Run the tests (without the slow ones)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
-test-slow: $(INSTALLED) ## Run all tests, slow ones too
-	$(BIN)/python -m pytest -m "slow or not slow"
+test-slow: $(INSTALLED) ## Run all tests, slow ones too: before a release
+	$(PYTEST) -m "slow or not slow"
 
 chaos: $(INSTALLED) ## Compress and fit under kills and faults for MINUTES (10), from a SEED (0): nothing may be lost
 	$(BIN)/python -m tests.benchmarks.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) inputs each
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev,fuzz]'
+	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,fuzz]'
 	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000)
 
 test-ceph: $(INSTALLED) ## Run the S3 tests on Ceph (apt-get install ceph-mon ceph-osd radosgw ceph-common)
 	MATRYOSHKA_TEST_S3=ceph $(BIN)/python -m pytest -m "slow or not slow" -k "s3 and not role" tests/jobs/storage tests/jobs/compress/test_on_s3.py
 
-check: $(INSTALLED) ## Format check, lint, types and tests
+check: $(INSTALLED) ## Format check, lint, types and tests: all that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 audit: ## Known vulnerabilities of the pinned packages (asks pypi.org or, with AUDIT=osv, osv.dev)
 	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
@@ -62,5 +65,5 @@ clean: ## Remove .venv, .demo, build products and caches
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,dev]'
+	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev]'
 	@touch $@

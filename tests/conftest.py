@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+
+# Two test processes on two cores: where each also takes two threads for every product, they mostly wait for each other
+# (a third of the CPU time of the training tests is left). Before anything loads numpy or torch.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
