@@ -1,6 +1,6 @@
 """What a training step costs beside a plain loop over dims, and what a whole fit costs with one and two workers.
 
-    python tests/benchmarks/fit.py [--steps 20] [--repeats 5] [--source URI | --made-up ROWSxDIM] [--workers 1 2]
+    python -m tests.benchmarks.fit [--steps 20] [--repeats 5] [--source URI | --made-up ROWSxDIM] [--workers 1 2]
         [--json FILE] [-- more arguments of matryoshka fit]
 
 Step: the product's objective and, as its counterpart, the same loss the obvious way (for each dim: cut, normalise,
@@ -9,7 +9,7 @@ must give the same loss. With --source, `matryoshka fit` with default settings r
 its own summary tells the steps, and the seconds of each phase. --made-up makes a source for it. One GPU and a sample of
 a million rows:
 
-    python tests/benchmarks/fit.py --repeats 0 --made-up 1000000x1536 --workers 1 -- --mining.sample_rows 1000000 \
+    python -m tests.benchmarks.fit --repeats 0 --made-up 1000000x1536 --workers 1 -- --mining.sample_rows 1000000 \
         --cluster.gpus_per_worker 1 --cluster.cpus_per_worker 14
 """
 

@@ -8,8 +8,8 @@ about the vectors (a matrix, a fitted PCA) is made beforehand (`--prepare`), fro
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,8 +35,12 @@ PREPARATIONS: dict[str, Callable[[Job], None]] = {
 
 def main() -> None:
     """Run one program on one job."""
-    variant, job = sys.argv[1], Job(**json.loads(Path(sys.argv[2]).read_text()))
-    (PREPARATIONS if "--prepare" in sys.argv else VARIANTS)[variant](job)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("variant", choices=VARIANTS)
+    parser.add_argument("job", type=Path, help="what job.Job holds, as JSON")
+    parser.add_argument("--prepare", action="store_true", help="fit the model of the variant, and no more")
+    given = parser.parse_args()
+    (PREPARATIONS if given.prepare else VARIANTS)[given.variant](Job(**json.loads(given.job.read_text())))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Make the shipped figures on the validity of label-free proxies, from measurements with judgments.
 
-    python tests/benchmarks/proxies.py --source "…" METRICS.json [METRICS.json …]
+    python -m tests.benchmarks.proxies --source "…" METRICS.json [METRICS.json …]
 
 Takes metrics.json files of `matryoshka evaluate`, or the JSON of tests/benchmarks/quality.py (the same records, plus
 `seed`, over which they are averaged), and writes jobs/search/proxies.json. Prints the table.

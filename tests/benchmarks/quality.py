@@ -1,6 +1,6 @@
-"""Search quality of every method at every dim, on every set, with several seeds: the table behind the README.
+"""Search quality of every method at every dim, on every set, with several seeds: the table in adaptor/README.md.
 
-    python tests/benchmarks/quality.py --data DIR --output DIR [--sets scifact …] [--methods default pca …]
+    python -m tests.benchmarks.quality --data DIR --output DIR [--sets scifact …] [--methods default pca …]
         [--seeds 3] [--dims 16 32 …] [--quick] [--threads N] [--report]
 
 DIR holds sets as folders with corpus/*.parquet, queries.parquet and qrels.parquet (ids, vectors, a split column);
@@ -16,8 +16,6 @@ import argparse
 import sys
 import time
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 

@@ -1,6 +1,6 @@
 """How good are advise's estimates from a sample? Against the exact values of the whole source.
 
-    python tests/benchmarks/sample_size.py SET=FOLDER,ARTEFACT [...] [--shares 0.125 0.25 0.5] [--seeds 3] [--json OUT]
+    python -m tests.benchmarks.sample_size SET=FOLDER,ARTEFACT [...] [--shares 0.125 0.25 0.5] [--seeds 3] [--json OUT]
 
 FOLDER holds `corpus/`, `queries.parquet` and `qrels.parquet` (split `test`), ARTEFACT is what fit wrote for it. Runs
 the product's own sampling, search, extrapolation and intervals, and prints for every measure: the error of the value on

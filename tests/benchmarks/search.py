@@ -1,6 +1,6 @@
 """Sharded exact search on Ray beside one faiss flat index on the same cores, interleaved.
 
-    python tests/benchmarks/search.py [--rows 100000] [--dim 768] [--repeats 3] [--blas default] [--json FILE]
+    python -m tests.benchmarks.search [--rows 100000] [--dim 768] [--repeats 3] [--blas default] [--json FILE]
 
 Both search every row among all others. The sharded side is what fit does (`jobs.fit.neighbour_search`): as many workers
 as cores, one thread each, rows in Ray's object store; the other is `faiss.IndexFlatIP` with as many threads as cores.

@@ -14,6 +14,9 @@ import pytest
 from tests.benchmarks.sources import VECTOR_TYPES, SourceShape, VectorType, make_source
 from tests.benchmarks.throughput_report import Record, table
 
+HERE = Path(__file__).parent
+PROGRAMS = sorted(file.stem for file in HERE.glob("*.py") if '\nif __name__ == "__main__"' in file.read_text())
+
 # A child works for half a CPU-second holding 200 MB and then waits to be looked at; its parent does not wait for it.
 _LEAVES_A_CHILD = """
 import os, sys, time
@@ -92,3 +95,19 @@ def test_the_table_subtracts_the_startup() -> None:
     slow, fast = lines[2].split(), lines[3].split()
     assert slow == ["slow", "100", "(100", "-", "100)", "1.00", "6.00", "1.00", "2.0", "1.0", "100"]
     assert fast == ["fast", "200", "(200", "-", "200)", "2.00", "3.00", "0.50", "10.0", "5.0", "100"]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_benchmark_says_how_it_is_started(name: str) -> None:
+    assert f"python -m tests.benchmarks.{name} " in (HERE / f"{name}.py").read_text()
+    readme = (HERE / "README.md").read_text()
+    assert f"| `{name}` |" in readme or f"python -m tests.benchmarks.{name}`" in readme
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_benchmark_starts_so(name: str, root: Path) -> None:
+    command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--help"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage:" in done.stdout

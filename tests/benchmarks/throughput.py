@@ -3,7 +3,7 @@
     python -m tests.benchmarks.throughput [--rows 2000000 --input-dim 384 --dim 64 --vectors list …] [--json FILE]
     python -m tests.benchmarks.throughput --quick          # under 3 minutes on two cores
     python -m tests.benchmarks.throughput --s3             # the same files on a real S3 server (SeaweedFS, loopback)
-    pip install -c constraints.txt '.[bench]'              # adds scikit-learn, Spark (needs Java 17) and Daft
+    pip install -c constraints.txt -e '.[bench]'           # adds scikit-learn, Spark (needs Java 17) and Daft
 
 Every variant is a command of its own on the same files (in the page cache), on as many cores as there are workers, in
 turn, `--repeats` times. Each runs on a source of one tiny file for each worker too: that is its start-up (interpreter,

@@ -89,7 +89,7 @@ def _heading(facts: Sequence[Facts], arguments: str) -> str:
     lines = [
         "# Search quality by method and dim",
         "",
-        f"`python tests/benchmarks/quality.py {arguments}` at commit {commit.stdout.strip() or 'unknown'}",
+        f"`python -m tests.benchmarks.quality {arguments}` at commit {commit.stdout.strip() or 'unknown'}",
         "",
         "| set | rows | dimensions | train queries | test queries | judged |",
         "|---|--:|--:|--:|--:|--:|",
