@@ -1,6 +1,6 @@
 """Uncentred second moments of vectors, mergeable over blocks, and the PCA rotation they give.
 
-The rotation is not centred on purpose: subtracting the mean would change the cosines of what is stored (method.md).
+The rotation is not centred on purpose: subtracting the mean would change the cosines of what is stored.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a prefix keeps of the original geometry, measured without labels (method.md; paper, Figure 7)."""
+"""What a prefix keeps of the original geometry, measured without labels (paper, Figure 7)."""
 
 from __future__ import annotations
 

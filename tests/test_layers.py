@@ -121,8 +121,8 @@ def test_the_code_never_imports_its_tests(root: Path) -> None:
     assert [file for file in files if "tests" in imports(file)] == []
 
 
-def test_configs_hold_yaml_only(root: Path) -> None:
-    assert {file.suffix for file in (root / "configs").rglob("*") if file.is_file()} == {".yaml"}
+def test_configs_hold_yaml_and_their_readme_only(root: Path) -> None:
+    assert {file.suffix for file in (root / "configs").rglob("*") if file.is_file()} == {".yaml", ".md"}
 
 
 @pytest.mark.parametrize(

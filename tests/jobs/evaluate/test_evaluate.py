@@ -66,7 +66,7 @@ def test_scifact_gives_the_published_number(scifact: Path, tmp_path: Path, capsy
     records = evaluate(inputs, tmp_path / "out", **split, evaluation={"name": "scifact", "bootstrap": 100})
     value = {(r["method"], r["dim"], r["metric"]): r["value"] for r in records}
     assert value["original", 384, "ndcg@10"] == pytest.approx(0.6451, abs=1e-3)
-    # method.md, "What we measured"
+    # the table in adaptor/README.md
     assert value["truncation", 16, "ndcg@10"] == pytest.approx(0.158, abs=2e-3)
     assert value["truncation", 64, "ndcg@10"] == pytest.approx(0.484, abs=2e-3)
     assert value["pca", 16, "ndcg@10"] == pytest.approx(0.299, abs=2e-3)
