@@ -22,7 +22,6 @@ _JOBS_LIBRARIES = (
     "s3fs",
     "threadpoolctl",
     "torch",
-    "yaml",
 )
 _EXTRAS = dict.fromkeys(REPORT_LIBRARIES, "report") | dict.fromkeys(_JOBS_LIBRARIES, "jobs,cpu")
 
