@@ -26,7 +26,7 @@ def main(folder: str) -> None:
         "advise": [*source, *adaptor, ("output.uri", f"{folder}/advice"), ("advising.encoding", "thousandths")],
         "evaluate": [*source, *adaptor, *queries, ("output.uri", f"{folder}/evaluation")],
     }
-    with ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False):
+    with ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False):
         for verb, given in flags.items():
             status = import_module(f"jobs.{verb}.command").run(load(SCHEMAS[verb], None, given))
             print(f"{verb}: {status}", flush=True)
