@@ -8,8 +8,8 @@ import math
 import faiss
 import numpy as np
 
-from adaptor.neighbours import Ids, Neighbours
-from adaptor.rows import Floats, unit_rows
+from adaptor.neighbours import Neighbours
+from adaptor.rows import Floats, Ids, unit_rows
 from adaptor.settings import Metric
 
 #: Cells per square root of the rows, and rows per cell that k-means learns from (both as faiss recommends).
@@ -35,15 +35,15 @@ def approximate_neighbours(vectors: Floats, k: int, metric: Metric, nprobe: int)
     index.train(rows)
     index.add(rows)
     index.nprobe = min(nprobe, cells)
-    scores, found = index.search(rows, k + 1)
-    found[found == np.arange(count)[:, None]] = -1
+    scores, ids = index.search(rows, k + 1)
+    ids[ids == np.arange(count)[:, None]] = -1
     # The others in their order: where a row did not find itself (equal rows crowd it out), the last of them is dropped.
-    order = np.argsort(found < 0, axis=1, kind="stable")[:, :k]
-    ids, scores = np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)
+    order = np.argsort(ids < 0, axis=1, kind="stable")[:, :k]
+    ids, scores = np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
     similarities = np.where(ids < 0, -np.inf, -scores if metric == "l2" else scores).astype(np.float32)
     return Neighbours(ids.astype(np.int64), similarities)
 
 
-def recall(found: Ids, truth: Ids) -> float:
-    """Share of the true neighbours (q, k) that were found (q, k)."""
-    return float(np.mean([np.isin(true, near).mean() for true, near in zip(truth, found, strict=True)]))
+def recall(neighbours: Ids, truth: Ids) -> float:
+    """Share of the true neighbours (q, k) that are among the `neighbours` (q, k)."""
+    return float(np.mean([np.isin(true, near).mean() for true, near in zip(truth, neighbours, strict=True)]))

@@ -8,14 +8,15 @@ with. The adaptor id is a hash of the weights and of every setting that shaped t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
@@ -34,11 +35,13 @@ from adaptor.identity import (
     identity,
     sha256,
 )
-from adaptor.rows import Floats, rescale_rows, scale
+from adaptor.rows import Floats, as_numbers, rescale_rows, scale
 from adaptor.settings import Metric
 
 #: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
 _BLOCK_ROWS = 4096
+#: What looks like the address of an object store, also after a Path has taken one of its slashes.
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True)
@@ -91,50 +94,58 @@ class Adaptor:
         """Uncentred PCA rotation of the sample, float32 (d, d), columns by falling variance."""
         return np.asarray(load_tensors(self.pca)["rotation"], np.float32)
 
-    def transform(self, vectors: NDArray[np.floating[Any]], dim: int, squares: Floats | None = None) -> Floats:
+    def transform(self, vectors: ArrayLike, *, dim: int) -> Floats:
         """Adapt vectors and keep the first `dim` columns.
 
-        Takes (n, d) of any float type, gives float32 (n, dim). For the cosine metric the length of the input does not
-        matter and every row of the output has length 1 (a zero row stays zero). Only the columns that are kept are
-        computed. Raises InputError on another shape, a dim outside 1..d, or a row with NaN or infinity (named).
-        Dims up to `head_dim` are prefixes of one another, and so are the wider ones; `cut` goes from wide to
-        head. Who knows the squared lengths of the rows, float32 (n,), saves a pass over them.
+        Takes (n, d), or one vector (d,), of any float or integer type, as an array or as lists; gives float32 (n, dim),
+        or (dim,). For the cosine metric the length of the input does not matter and every row of the output has length
+        1 (a zero row stays zero). Only the columns that are kept are computed. Dims up to `head_dim` are prefixes of
+        one another, and so are the wider ones; `truncate` goes from wide to narrow.
+
+        Raises InputError on ragged lists and texts, on another shape, on a dim outside 1..d, and on a row with NaN or
+        infinity (named).
         """
-        if vectors.ndim != 2 or vectors.shape[1] != self.input_dim:
-            raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {self.input_dim})")
+        rows = as_numbers(vectors)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != self.input_dim:
+            d = self.input_dim
+            raise InputError(f"vectors have shape {rows.shape}, but this adaptor takes (n, {d}), or one vector ({d},)")
+        return self.transform_rows(np.atleast_2d(rows), dim=dim).reshape(*rows.shape[:-1], dim)
+
+    def transform_rows(self, vectors: NDArray[Any], *, dim: int, squares: Floats | None = None) -> Floats:
+        """What `transform` does, without a look at the shape: (n, d) of any float or integer type → float32 (n, dim).
+
+        `squares` (n,) are the squared lengths, where they are known. Raises InputError for the dim and for a row.
+        """
         if not 1 <= dim <= self.input_dim:
             raise InputError(f"dim is {dim}, but this adaptor gives 1 to {self.input_dim} columns")
+        short = np.empty((len(vectors), dim), np.float32)
+        for rows, block in _blocks(vectors):
+            lengths = np.einsum("nd,nd->n", block, block) if squares is None else squares[rows]
+            self._adapt(self._rescaled(block, lengths, rows.start), short[rows])
+            self._normalise(short[rows])
+        return short
 
-        def transform_block(block: Floats, short: Floats, first_row: int) -> None:
-            """Rows (r, d) to `short` (r, dim), cosine's as long as they come out."""
-            known = None if squares is None else squares[first_row : first_row + len(block)]
-            self._adapt(self._rescaled(block, known, first_row), short)
+    def truncate(self, adapted: ArrayLike, *, dim: int) -> Floats:
+        """Shorten what `transform` gave: (n, m) or (m,) → float32 (n, dim) or (dim,), equal to `transform` of the
+        originals at that dim within rounding.
 
-        return self._by_block(vectors, transform_block, dim)
-
-    def cut(self, adapted: NDArray[np.floating[Any]], dim: int) -> Floats:
-        """Shorten what `transform` gave: float (n, m) → float32 (n, dim), equal to `transform` of the originals at
-        that dim within rounding.
-
-        Raises InputError when m columns do not tell: `dim` above m, or narrow while m is neither head nor at least
-        the `len(head)` columns that narrow ones are made of.
+        Raises InputError as `transform` does, and when m columns do not tell: `dim` above m, or one of the
+        low-dimensional head while m is neither its own nor at least the `len(head)` columns that it is made of.
         """
-        if adapted.ndim != 2 or adapted.shape[1] > self.input_dim:
-            raise InputError(f"vectors have shape {adapted.shape}, but this adaptor gives (n, 1 to {self.input_dim})")
-        given, head = adapted.shape[1], self.head_dim
-        made_of = len(self.tensors["head"]) if head else 0
-        if not 1 <= dim <= given or (dim <= head < given < made_of):
-            enough = f" (it takes {made_of} for that)" if dim <= head < given < made_of else ""
-            raise InputError(f"{given} columns cannot be cut to {dim}{enough}; transform the original vectors")
-
-        def cut_block(block: Floats, short: Floats, first_row: int) -> None:
-            """Rows (r, m) to `short` (r, dim)."""
-            if dim <= head < given:
-                np.matmul(block[:, :made_of], self.tensors["head"][:, :dim], out=short)
-            else:
-                short[:] = block[:, :dim]
-
-        return self._by_block(adapted, cut_block, dim)
+        rows = as_numbers(adapted)
+        if rows.ndim not in (1, 2) or rows.shape[-1] > self.input_dim:
+            raise InputError(f"vectors have shape {rows.shape}, but this adaptor gives (n, 1 to {self.input_dim})")
+        columns, from_head = rows.shape[-1], dim <= self.head_dim < rows.shape[-1]
+        made_of = len(self.tensors["head"]) if from_head else 0
+        if not 1 <= dim <= columns or columns < made_of:
+            enough = f" (it takes {made_of} for that)" if from_head else ""
+            raise InputError(f"{columns} columns cannot be cut to {dim}{enough}; transform the original vectors")
+        short = np.empty((*rows.shape[:-1], dim), np.float32)
+        for part, block in _blocks(np.atleast_2d(rows)):
+            shortened = np.atleast_2d(short)[part]
+            shortened[:] = block[:, :made_of] @ self.tensors["head"][:, :dim] if from_head else block[:, :dim]
+            self._normalise(shortened)
+        return short
 
     @property
     def head_dim(self) -> int:
@@ -143,31 +154,16 @@ class Adaptor:
 
     def columns(self, dim: int) -> Floats:
         """The matrix that gives outputs of this dim, float32 (d, dim); for the mlp architecture its linear part."""
-        return (self._narrow_columns if dim <= self.head_dim else self.tensors["linear"])[:, :dim]
+        return (self._head_columns if dim <= self.head_dim else self.tensors["linear"])[:, :dim]
 
     @cached_property
-    def _narrow_columns(self) -> Floats:
+    def _head_columns(self) -> Floats:
         with np.errstate(all="ignore"):  # weights that are no numbers give vectors that are none, as in wide outputs
             head = self.tensors["head"].astype(np.float64)
             return np.asarray(self.tensors["linear"][:, : len(head)].astype(np.float64) @ head, np.float32)
 
-    def _by_block(
-        self, vectors: NDArray[np.floating[Any]], convert: Callable[[Floats, Floats, int], None], dim: int
-    ) -> Floats:
-        """`convert` fills a block of the result from one of the vectors, whose first row it is told."""
-        short = np.empty((len(vectors), dim), np.float32)
-        for start in range(0, len(vectors), _BLOCK_ROWS):
-            block = np.ascontiguousarray(vectors[start : start + _BLOCK_ROWS], dtype=np.float32)
-            result = short[start : start + _BLOCK_ROWS]
-            convert(block, result, start)
-            if self.metric == "cosine":
-                result *= scale(np.sqrt(np.einsum("nd,nd->n", result, result)))
-        return short
-
-    def _rescaled(self, block: Floats, squares: Floats | None, first_row: int) -> Floats:
+    def _rescaled(self, block: Floats, squares: Floats, first_row: int) -> Floats:
         """Rows (r, d) that the map can take: finite, and of a length (cosine's does not matter) that it needs."""
-        if squares is None:
-            squares = np.einsum("nd,nd->n", block, block)
         if not np.isfinite(squares).all():
             row = first_row + int(np.flatnonzero(~np.isfinite(squares))[0])
             raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
@@ -182,6 +178,10 @@ class Adaptor:
             hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
             short += hidden @ self.tensors["output_weight"][:, :dim] + self.tensors["output_bias"][:dim]
 
+    def _normalise(self, short: Floats) -> None:
+        if self.metric == "cosine":
+            short *= scale(np.sqrt(np.einsum("nd,nd->n", short, short)))
+
     def to_files(self) -> dict[str, bytes]:
         """The artefact's files by name."""
         return {
@@ -189,6 +189,15 @@ class Adaptor:
             DOCUMENT: json.dumps(self.document, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n",
             PCA: self.pca,
         }
+
+
+def _blocks(vectors: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
+    """Stretches of rows, and what stands there as contiguous float32."""
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        rows = slice(start, start + _BLOCK_ROWS)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused by row
+            block = np.ascontiguousarray(vectors[rows], dtype=np.float32)
+        yield rows, block
 
 
 def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotation: Floats) -> Adaptor:
@@ -208,7 +217,12 @@ def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotatio
 
 def load(path: str | Path) -> Adaptor:
     """Read an artefact from a local folder. Raises InputError when a file is missing, damaged or does not fit the
-    others."""
+    others, and for the URI of an object store."""
+    if _URI.match(str(path)):
+        raise InputError(
+            f"{path} is a URI, and load reads local folders only: copy {', '.join(FILES)} into a folder, or read them "
+            "with your own client and give their bytes by name to adaptor.from_files"
+        )
     folder = Path(path)
     files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     return from_files(files, where=str(folder))

@@ -28,7 +28,7 @@ class Column(NamedTuple):
 def shorten(adaptor: Adaptor, method: str, vectors: Floats, dim: int) -> Floats:
     """Shorten vectors by one of METHODS: float32 (n, d) → float32 (n, dim)."""
     if method == ADAPTOR:
-        return adaptor.transform(vectors, dim)
+        return adaptor.transform_rows(vectors, dim=dim)
     return vectors[:, :dim] if method == "truncation" else vectors @ adaptor.rotation[:, :dim]
 
 

@@ -8,44 +8,35 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adaptor.neighbours import Ids
-from adaptor.rows import Floats
-from adaptor.settings import LossSettings, TrainingSettings
-from adaptor.training_set import QueryLog, Supervision, TrainingSet
+from adaptor.rows import Floats, Ids
+from adaptor.training_job import Stage, TrainingJob
+from adaptor.training_set import Supervision, TrainingSet
 
-#: The stages, in the numbers that checkpoints and the draws of batches use.
-ROTATION, LABELS, NARROW = 1, 2, 3
-STAGES = {ROTATION: "unsupervised", LABELS: "labels", NARROW: "low-dimensional outputs"}
 #: Mined negatives of one query in a step (Search-Adaptor: 10 per positive).
 _NEGATIVES = 10
 
 
-@dataclass(frozen=True)
-class World:
-    """This worker's place among the workers."""
-
-    rank: int = 0
-    size: int = 1
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AnchorRows:
-    """SampledQueries (p,) of this worker and candidates (q,). Of their pairs (p, q): the flat places of anchors with
-    themselves and, where a term counts them, whether one is of a mined neighbour, or of another anchor of the step.
-    `shift` (p, d), where there is any, is added to the anchors to make something like queries of them.
+    """Anchors (p,) of this worker and candidates (q,), as rows of the corpus, and what is known of their pairs (p, q).
+
     `share` is p over an equal split: data-parallel training averages over workers, so a mean over p times the share
     gives the mean over the step's batch."""
 
     share: float
     anchors: Ids
     candidates: Ids
-    itself: Ids
-    neighbour: NDArray[np.bool_] | None
-    batch: NDArray[np.bool_] | None
-    shift: Floats | None = None
+    self_pairs: Ids
+    """Flat places of the pairs of an anchor with itself."""
+    neighbour_mask: NDArray[np.bool_] | None
+    """Whether the candidate is a mined neighbour of the anchor; None where no term counts these."""
+    batch_mask: NDArray[np.bool_] | None
+    """Whether the candidate is an anchor of the step; None where no term counts these."""
+    noise: Floats | None = None
+    """Added to the anchors (p, d), to make something like queries of them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class QueryRows:
     """Queries (p,) of this worker, documents (q,) and the grade (p, q) of each pair, 0 where unjudged; `share` as
     above."""
@@ -53,74 +44,73 @@ class QueryRows:
     share: float
     queries: Ids
     documents: Ids
-    grades: NDArray[np.float32]
+    grades: Floats
 
 
-def anchor_rows(
-    data: TrainingSet, loss: LossSettings, training: TrainingSettings, key: tuple[int, int], world: World
-) -> AnchorRows:
-    """Draw the anchors and candidates of step `key` = (stage, step). Up to half of the low-dimensional head's anchors
-    are queries without labels, where there are any."""
-    draw = np.random.default_rng([training.seed, 2, *key])
+def anchor_rows(job: TrainingJob, stage: Stage, step: int) -> AnchorRows:
+    """Draw the anchors of a step, and as candidates their mined neighbours and random documents.
+
+    In the stage of the low-dimensional head, half of the anchors are queries of the log, where it has as many.
+    """
+    data, loss, training, worker = job.data, job.loss, job.training, job.worker
+    draw = np.random.default_rng([training.seed, 2, stage.value, step])
     batch = draw.choice(data.anchors, min(training.batch, data.anchors), replace=False)
     documents, near = len(batch), data.neighbours[batch]
-    if key[0] == NARROW and data.log is not None:
-        queries, answers = _some_queries(data.log, len(batch), draw)
+    if stage is Stage.LOW_DIM_HEAD and data.query_neighbours is not None:
+        answers = data.query_neighbours
+        queries = draw.choice(len(answers), min(len(batch) // 2, len(answers)), replace=False)
         documents -= len(queries)
-        batch, near = np.append(batch[:documents], queries), np.append(near[:documents], answers, axis=0)
-    parts = [near.ravel()]
-    if training.candidates:
-        parts.append(draw.choice(data.anchors, min(training.candidates, data.anchors), replace=False))
-    if loss.pairwise:
-        parts.append(batch[:documents])  # queries are no documents of the source
-    pool = np.unique(np.concatenate(parts))
-    pool = pool[pool >= 0]  # -1 fills the list of a row that has fewer neighbours than k
-    own = batch[world.rank :: world.size]
-    place = np.searchsorted(pool, own).clip(max=len(pool) - 1)
-    itself = np.flatnonzero(pool[place] == own)
-    shift = None
-    if key[0] == NARROW and (training.head_noise or training.narrow_tilt):
-        shift = np.zeros((len(batch), data.corpus.shape[1]), np.float32)  # queries stay as they are
-        shift[:documents] = _query_like(data, training, batch[:documents], draw)
+        batch = np.append(batch[:documents], data.anchors + queries)
+        near = np.append(near[:documents], answers[queries], axis=0)
+    pool = _pool(job, near, batch[:documents], draw)
+    own, mine = batch[worker.rank :: worker.size], slice(worker.rank, None, worker.size)
+    columns = np.searchsorted(pool, own).clip(max=len(pool) - 1)
+    own_candidates = np.flatnonzero(pool[columns] == own)
+    noise = None
+    if stage is Stage.LOW_DIM_HEAD and training.head_noise:
+        noise = np.zeros((len(batch), job.input_dim), np.float32)  # queries stay as they are
+        noise[:documents] = _noise(data, training.head_noise, documents, draw)
     return AnchorRows(
-        len(own) * world.size / len(batch),
-        own,
-        pool,
-        itself * len(pool) + place[itself],
-        _neighbours(near[world.rank :: world.size], pool) if loss.topk else None,
-        np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
-        None if shift is None else shift[world.rank :: world.size],
+        share=len(own) * worker.size / len(batch),
+        anchors=own,
+        candidates=pool,
+        self_pairs=own_candidates * len(pool) + columns[own_candidates],
+        neighbour_mask=_neighbour_mask(near[mine], pool) if loss.topk else None,
+        batch_mask=np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
+        noise=None if noise is None else noise[mine],
     )
 
 
-def _some_queries(log: QueryLog, batch: int, draw: np.random.Generator) -> tuple[Ids, Ids]:
-    """Rows and neighbours of the queries of a step: half of the batch, where there are as many."""
-    chosen = draw.choice(len(log.neighbours), min(batch // 2, len(log.neighbours)), replace=False)
-    return log.first + chosen, log.neighbours[chosen]
+def _pool(job: TrainingJob, near: Ids, documents: Ids, draw: np.random.Generator) -> Ids:
+    """Rows of all candidates of a step, ascending: neighbours (p, k), random ones and, where a term asks, anchors."""
+    parts = [near.ravel()]
+    if job.training.candidates:
+        parts.append(draw.choice(job.data.anchors, min(job.training.candidates, job.data.anchors), replace=False))
+    if job.loss.pairwise:
+        parts.append(documents)  # queries are no documents of the source
+    pool = np.unique(np.concatenate(parts))
+    return pool[pool >= 0]  # -1 fills the list of a row that has fewer neighbours than k
 
 
-def _query_like(data: TrainingSet, training: TrainingSettings, batch: Ids, draw: np.random.Generator) -> Floats:
-    """What anchors become without being documents any more, less the anchors (p, d): their large coordinates less
-    large, plus Gaussian noise of the corpus's spread and of an anchor's own strength between none and the most."""
-    strength = draw.uniform(0, training.head_noise, (len(batch), 1)).astype(np.float32)
-    noise = draw.standard_normal((len(batch), len(data.spread)), np.float32) * (strength * data.spread)
-    shift: Floats = data.corpus[batch] * (data.tilt(training.narrow_tilt) - 1) + noise
-    return shift
+def _noise(data: TrainingSet, most: float, rows: int, draw: np.random.Generator) -> Floats:
+    """Gaussian noise of the corpus's spread, of a strength between none and the most for each row: float32 (n, d)."""
+    strength = draw.uniform(0, most, (rows, 1)).astype(np.float32)
+    noise: Floats = draw.standard_normal((rows, len(data.spread)), np.float32) * (strength * data.spread)
+    return noise
 
 
-def _neighbours(mined: Ids, pool: Ids) -> NDArray[np.bool_]:
+def _neighbour_mask(mined: Ids, pool: Ids) -> NDArray[np.bool_]:
     """Which of the pool (q,) are mined neighbours (p, k): (p, q)."""
-    neighbour = np.zeros((len(mined), len(pool)), bool)
+    mask = np.zeros((len(mined), len(pool)), bool)
     rows, columns = np.nonzero(mined >= 0)
-    neighbour[rows, np.searchsorted(pool, mined[rows, columns])] = True
-    return neighbour
+    mask[rows, np.searchsorted(pool, mined[rows, columns])] = True
+    return mask
 
 
-def query_rows(
-    data: TrainingSet, supervision: Supervision, training: TrainingSettings, key: tuple[int, int], world: World
-) -> QueryRows:
-    """Draw the queries of step `key`, with their positives, some mined negatives and random documents."""
-    draw = np.random.default_rng([training.seed, 3, *key])
+def query_rows(job: TrainingJob, supervision: Supervision, step: int) -> QueryRows:
+    """Draw the labelled queries of a step, with their positives, some mined negatives and random documents."""
+    data, training, worker = job.data, job.training, job.worker
+    draw = np.random.default_rng([training.seed, 3, Stage.SUPERVISED.value, step])
     count = len(supervision.queries)
     batch = draw.choice(count, min(training.batch, count), replace=False)
     mined = supervision.negatives[batch]
@@ -131,8 +121,8 @@ def query_rows(
     positives = labels.documents[np.isin(labels.queries, batch)]
     pool = np.unique(np.concatenate([mined.ravel(), random, positives]))
     pool = pool[pool >= 0]
-    own = batch[world.rank :: world.size]
+    own = batch[worker.rank :: worker.size]
     judged = labels.of(own)
     grades = np.zeros((len(own), len(pool)), np.float32)
     grades[judged.queries, np.searchsorted(pool, judged.documents)] = judged.grades
-    return QueryRows(len(own) * world.size / len(batch), own, pool, grades)
+    return QueryRows(share=len(own) * worker.size / len(batch), queries=own, documents=pool, grades=grades)

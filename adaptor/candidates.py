@@ -11,13 +11,10 @@ from typing import Any
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from adaptor.gpu import gpu_seen
-from adaptor.rows import Floats
+from adaptor.rows import Floats, Ids
 from adaptor.settings import Metric
-
-_Ids = NDArray[np.int64]
 
 #: Queries and rows of one block of products: 8 MB on the CPU, 1 GB on a GPU.
 _CPU_BLOCK, _GPU_BLOCK = (2048, 1024), (4096, 65_536)
@@ -25,7 +22,7 @@ _CPU_BLOCK, _GPU_BLOCK = (2048, 1024), (4096, 65_536)
 
 def candidates(
     queries: Floats, vectors: Floats, k: int, metric: Metric, floor: Floats | None = None
-) -> tuple[_Ids, Floats]:
+) -> tuple[Ids, Floats]:
     """Positions in `vectors` (n, d) of the k rows that score best for each of `queries` (q, d): int64 (q, k), best
     first, and their scores, float32 (q, k), right within `doubt`.
 
@@ -54,7 +51,7 @@ def doubt(queries: Floats, vectors: Floats, metric: Metric) -> Floats:
     return np.asarray(rounding * product, np.float32)
 
 
-def _by_heaps(queries: Floats, vectors: Floats, added: Floats | None, floor: Floats, k: int) -> tuple[_Ids, Floats]:
+def _by_heaps(queries: Floats, vectors: Floats, added: Floats | None, floor: Floats, k: int) -> tuple[Ids, Floats]:
     positions = np.full((len(queries), k), -1, np.int64)
     scores = np.repeat(floor[:, None], k, axis=1)
     heaps: Any = faiss.float_minheap_array_t()
@@ -77,12 +74,12 @@ def _by_heaps(queries: Floats, vectors: Floats, added: Floats | None, floor: Flo
 
 def _by_selection(
     queries: Floats, vectors: Floats, added: Floats | None, floor: Floats, k: int, device: str = "cuda"
-) -> tuple[_Ids, Floats]:
+) -> tuple[Ids, Floats]:
     """The same on a GPU, which selects faster than it could bring the products to the host."""
     import torch  # takes seconds: only where it is used
 
     torch.set_float32_matmul_precision("highest")  # some images turn TF32 on, of whose rounding `doubt` knows nothing
-    asked, rows = torch.tensor(queries, device=device), torch.tensor(vectors, device=device)
+    left, right = torch.tensor(queries, device=device), torch.tensor(vectors, device=device)
     more = None if added is None else torch.tensor(added, device=device)
     positions = torch.full((len(queries), k), -1, device=device)
     scores = torch.tensor(floor, device=device)[:, None].repeat(1, k)
@@ -90,14 +87,14 @@ def _by_selection(
         stop = min(start + _GPU_BLOCK[1], len(vectors))
         for first in range(0, len(queries), _GPU_BLOCK[0]):
             block = slice(first, first + _GPU_BLOCK[0])
-            products = asked[block] @ rows[start:stop].T
+            products = left[block] @ right[start:stop].T
             if more is not None:
                 products += more[start:stop]
-            best, where = products.topk(min(k, stop - start), dim=1)
-            # Stable: of equal scores the one found first stays, so that a row at the floor does not count.
-            both = torch.cat([scores[block], best], 1).sort(dim=1, descending=True, stable=True)
-            scores[block] = both.values[:, :k]
-            positions[block] = torch.cat([positions[block], where + start], 1).gather(1, both.indices[:, :k])
+            best, columns = products.topk(min(k, stop - start), dim=1)
+            # Stable: of equal scores the first one stays, so that a row at the floor does not count.
+            merged = torch.cat([scores[block], best], 1).sort(dim=1, descending=True, stable=True)
+            scores[block] = merged.values[:, :k]
+            positions[block] = torch.cat([positions[block], columns + start], 1).gather(1, merged.indices[:, :k])
     scores[positions < 0] = -torch.inf
     return positions.cpu().numpy(), scores.cpu().numpy()
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from adaptor.settings import Metric
 
 WEIGHTS, DOCUMENT, PCA = FILES = ("adaptor.safetensors", "adaptor.json", "pca.safetensors")
@@ -28,7 +28,7 @@ IDENTITY = (
     "settings",
     "weights_sha256",
 )
-#: Tensors of each form, and those it may have besides.
+#: Tensors of each architecture, and those it may have besides.
 _TENSORS: dict[str, tuple[set[str], set[str]]] = {
     "orthogonal": ({"linear"}, {"head"}),
     "linear": ({"linear"}, set()),
@@ -67,21 +67,21 @@ def check_document(document: Any, files: Mapping[str, bytes], where: str) -> Non
             f"{where} has artefact format {document['format']}, this version reads {FORMAT}; "
             "use the version that wrote it"
         )
-    for name, found, expected in (
+    for name, computed, recorded in (
         (WEIGHTS, sha256(files[WEIGHTS]), document["weights_sha256"]),
         (PCA, sha256(files[PCA]), document["pca_sha256"]),
         (DOCUMENT, checksum(document), document["checksum"]),
         (f"{DOCUMENT} (adaptor_id)", identity(document), document["adaptor_id"]),
     ):
-        if found != expected:
+        if computed != recorded:
             raise InputError(
-                f"{where}/{name} is damaged or was changed: its hash is {found[:16]}…, "
-                f"recorded is {str(expected)[:16]}…; restore the artefact or fit again"
+                f"{where}/{name} is damaged or was changed: its hash is {computed[:16]}…, "
+                f"recorded is {str(recorded)[:16]}…; restore the artefact or fit again"
             )
 
 
-def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, NDArray[np.float32]], where: str) -> None:
-    """Raise InputError unless the tensors are those that the document's form needs."""
+def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, Floats], where: str) -> None:
+    """Raise InputError unless the tensors are those that the document's architecture needs."""
     input_dim = document["input_dim"]
     hidden = len(tensors.get("hidden_bias", ()))
     head = tensors["head"].shape if "head" in tensors else (1, 1)
@@ -97,8 +97,7 @@ def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, NDArray[np.f
     if document["metric"] not in get_args(Metric) or not needed or not needed <= set(tensors) <= needed | allowed:
         raise InputError(
             f"{where}: architecture {document['architecture']!r}, metric {document['metric']!r} and tensors "
-            f"{sorted(tensors)} "
-            "do not fit together; fit again"
+            f"{sorted(tensors)} do not fit together; fit again"
         )
     for name in sorted(tensors):
         if tensors[name].shape != shapes[name] or tensors[name].dtype != np.float32:

@@ -94,6 +94,6 @@ def contrastive(prefixes: Tensor, grades: Tensor, temperature: float) -> Tensor:
     """
     logits, positive = prefixes / temperature, grades > 0
     weight = (grades / grades.max(dim=1, keepdim=True).values.clamp_min(_TINY)).clamp_min(_TINY).log()
-    found = torch.logsumexp((logits + weight).masked_fill(~positive, _NEVER), dim=-1)
-    missed = torch.logsumexp(logits.masked_fill(positive, _NEVER), dim=-1)
-    return (functional.softplus(missed - found) * positive.any(dim=1)).mean(-1).sum()
+    positives = torch.logsumexp((logits + weight).masked_fill(~positive, _NEVER), dim=-1)
+    negatives = torch.logsumexp(logits.masked_fill(positive, _NEVER), dim=-1)
+    return (functional.softplus(negatives - positives) * positive.any(dim=1)).mean(-1).sum()

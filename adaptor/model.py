@@ -1,8 +1,5 @@
-"""The trainable adaptor `ê = e + f(e)`, in the coordinates that the start puts the vectors in.
-
-Training works on started vectors z = e·S, where S (d, d) is the PCA rotation or the identity; both keep every
-full-dimension inner product, so the teacher's similarities are those of the originals. `fold` multiplies S back in.
-"""
+"""The trainable adaptor `ê = e + f(e)`, on vectors in the initial basis (pca.py). `fold` multiplies the basis back
+in."""
 
 from __future__ import annotations
 
@@ -10,20 +7,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adaptor.pca import InitialBasis
 from adaptor.rows import Floats
 from adaptor.settings import DIM_LADDER, ModelSettings
 
-#: An automatic block ends at a third of the dimension: beyond it PCA is near the ceiling on what we measured.
-_LEADING_SHARE = 3
-#: It has at most one column for so many training rows, and so many columns in all (a rotation's step inverts a matrix
-#: of them).
-_ROWS_PER_COLUMN, _MAX_TRAINED = 25, 512
+#: `auto` trains a third of the dimension: beyond it PCA is near the ceiling on what we measured.
+_DIM_PER_COMPONENT = 3
+#: At most one component for so many training rows, and so many in all (a rotation's step inverts a matrix of them).
+_ROWS_PER_COMPONENT, _MAX_COMPONENTS = 25, 512
 
 
 class Orthogonal(nn.Module):
     """A rotation of the first b coordinates; the others pass. Starts at the identity, or at a given rotation.
 
-    Every prefix of dim ≥ b has the similarities of the start, and the full dimension those of the original, exactly.
+    Every prefix of dim ≥ b has the similarities of the initial basis, and the full dimension those of the original,
+    exactly.
     The rotation is base · (I − S)⁻¹(I + S) with S = (A − Aᵀ)/2, Cayley's transform: orthogonal for every A, and ten
     times cheaper than the exponential at b = 512.
     """
@@ -37,32 +35,32 @@ class Orthogonal(nn.Module):
 
     def rotation(self, columns: int | None = None) -> Tensor:
         """The first `columns` (all) of the rotation (b, b), float32 with gradient."""
-        turned = _cayley(self.generator, columns)
-        return turned if self.base is None else self.base.to(turned) @ turned
+        learned = _cayley(self.generator, columns)
+        return learned if self.base is None else self.base.to(learned) @ learned
 
     @torch.no_grad()
     def exact(self) -> Tensor:
         """The rotation (b, b) in float64, on the CPU: in float32 it is orthogonal only to about 1e-6."""
-        turned = _cayley(self.generator.cpu().double())
-        return turned if self.base is None else self.base @ turned
+        learned = _cayley(self.generator.cpu().double())
+        return learned if self.base is None else self.base @ learned
 
-    def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
-        """Started vectors (n, ≥b) → adapted (n, b), or only the first `columns`: callers that need the columns behind b
-        take them unchanged."""
-        return started[:, : self.trained_components] @ self.rotation(columns)
+    def forward(self, vectors: Tensor, columns: int | None = None) -> Tensor:
+        """Vectors (n, ≥b) → adapted (n, b), or only the first `columns`: callers that need the columns behind b take
+        them unchanged."""
+        return vectors[:, : self.trained_components] @ self.rotation(columns)
 
 
 class Linear(nn.Module):
-    """A free matrix (b, b) on the first b coordinates, of all of them or, for low-dimensional outputs, of a block.
-    Starts at the identity, or at a given matrix (b, b) (later stages continue the first)."""
+    """A free matrix (b, b) on the first b coordinates: all of them or, in the low-dimensional head, fewer. Starts at
+    the identity, or at a given matrix (b, b) (later stages continue the first)."""
 
-    def __init__(self, trained_components: int, matrix: Tensor | None = None) -> None:
+    def __init__(self, components: int, matrix: Tensor | None = None) -> None:
         super().__init__()
-        self.matrix = nn.Parameter(torch.eye(trained_components) if matrix is None else matrix.clone())
+        self.matrix = nn.Parameter(torch.eye(components) if matrix is None else matrix.clone())
 
-    def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
-        """Started vectors (n, ≥b) → adapted (n, b), or only the first `columns`."""
-        return started[:, : len(self.matrix)] @ self.matrix[:, :columns]
+    def forward(self, vectors: Tensor, columns: int | None = None) -> Tensor:
+        """Vectors (n, ≥b) → adapted (n, b), or only the first `columns`."""
+        return vectors[:, : len(self.matrix)] @ self.matrix[:, :columns]
 
 
 class Residual(nn.Module):
@@ -75,9 +73,9 @@ class Residual(nn.Module):
         nn.init.zeros_(self.outer.weight)
         nn.init.zeros_(self.outer.bias)
 
-    def forward(self, started: Tensor, columns: int | None = None) -> Tensor:
-        """Started vectors (n, d) → adapted (n, d), or only the first `columns`."""
-        adapted: Tensor = started + self.outer(torch.relu(self.inner(started)))
+    def forward(self, vectors: Tensor, columns: int | None = None) -> Tensor:
+        """Vectors (n, d) → adapted (n, d), or only the first `columns`."""
+        adapted: Tensor = vectors + self.outer(torch.relu(self.inner(vectors)))
         return adapted[:, :columns]
 
 
@@ -86,12 +84,12 @@ AdaptorModule = Orthogonal | Linear | Residual
 
 def new_model(settings: ModelSettings, input_dim: int, seed: int, rows: int | None = None) -> AdaptorModule:
     """The untrained module of the settings for dimension `input_dim`; `seed` draws the perceptron's first layer. `rows`
-    are the training rows, which bound an automatic block."""
+    are the training rows, which bound an automatic number of trained components."""
     if settings.architecture == "orthogonal":
-        trained_components = (
-            _automatic(input_dim, rows) if settings.trained_components == "auto" else settings.trained_components
-        )
-        return Orthogonal(min(trained_components or input_dim, input_dim))
+        components = settings.trained_components
+        if components == "auto":
+            components = _automatic_components(input_dim, rows)
+        return Orthogonal(min(components or input_dim, input_dim))
     if settings.architecture == "linear":
         return Linear(input_dim)
     with torch.random.fork_rng(devices=()):
@@ -99,44 +97,44 @@ def new_model(settings: ModelSettings, input_dim: int, seed: int, rows: int | No
         return Residual(input_dim, settings.hidden_units)
 
 
-def _automatic(input_dim: int, rows: int | None) -> int:
-    """Columns of an automatic block: the usual dim next to a third of the dimension, less where rows are few."""
-    wanted = min(w for w in (*DIM_LADDER, input_dim) if w * _LEADING_SHARE >= input_dim or w >= _MAX_TRAINED)
-    if rows is None or wanted * _ROWS_PER_COLUMN <= rows:
-        return wanted
-    return max((w for w in DIM_LADDER if w * _ROWS_PER_COLUMN <= rows), default=min(DIM_LADDER))
+def _automatic_components(input_dim: int, rows: int | None) -> int:
+    """The usual dim next to a third of the dimension, less where rows are few."""
+    components = min(
+        dim for dim in (*DIM_LADDER, input_dim) if dim * _DIM_PER_COMPONENT >= input_dim or dim >= _MAX_COMPONENTS
+    )
+    if rows is None or components * _ROWS_PER_COMPONENT <= rows:
+        return components
+    return max((dim for dim in DIM_LADDER if dim * _ROWS_PER_COMPONENT <= rows), default=min(DIM_LADDER))
 
 
 def head_components(trained_components: int, input_dim: int) -> int:
-    """Leading coordinates that low-dimensional outputs are made of: half as many again as the block of trained
-    components has."""
+    """Leading coordinates that low-dimensional outputs are made of: half as many again as are trained components."""
     return min(trained_components + trained_components // 2, input_dim)
 
 
 def unconstrained(module: AdaptorModule, input_dim: int) -> AdaptorModule:
-    """The same map with every entry free to move: the supervised stage's start. The perceptron is free already."""
+    """The same map with every entry free to move, for the supervised stage. The perceptron is free already."""
     return Linear(input_dim, torch.from_numpy(_matrix(module, input_dim))) if isinstance(module, Orthogonal) else module
 
 
 def trainable_dims(module: AdaptorModule, dims: tuple[int, ...]) -> tuple[int, ...]:
     """The dims whose similarities the module can change: an orthogonal architecture leaves those from
-    `trained_components` on as the start has them."""
-    return tuple(w for w in dims if not isinstance(module, Orthogonal) or w < module.trained_components)
+    `trained_components` on as the initial basis has them."""
+    return tuple(dim for dim in dims if not isinstance(module, Orthogonal) or dim < module.trained_components)
 
 
-def fold(module: AdaptorModule, start: Floats, scale: float, head: Tensor | None = None) -> dict[str, Floats]:
-    """Multiply the start back in: the artefact's tensors (float32), computed in float64.
+def fold(module: AdaptorModule, basis: InitialBasis, head: Tensor | None = None) -> dict[str, Floats]:
+    """Multiply the basis back in: the artefact's tensors (float32), computed in float64.
 
-    `start` is S (d, d); `scale` is the length that training vectors were divided by (1 for the cosine metric). `head`
-    (b, c) makes low-dimensional outputs of the first b columns of wide ones.
+    `head` (b, c) makes low-dimensional outputs of the first b columns of wide ones.
     """
-    outer = start.astype(np.float64)
+    outer, scale = basis.matrix.astype(np.float64), basis.scale
     if not isinstance(module, Residual):
-        folded = {"linear": (outer @ _matrix(module, len(start))).astype(np.float32)}
+        folded = {"linear": (outer @ _matrix(module, len(outer))).astype(np.float32)}
         return folded if head is None else {**folded, "head": head.float().numpy()}
     weights = {name: p.detach().cpu().double().numpy() for name, p in module.named_parameters()}
     return {
-        "linear": start,
+        "linear": basis.matrix,
         "hidden_weight": (outer @ weights["inner.weight"].T / scale).astype(np.float32),
         "hidden_bias": weights["inner.bias"].astype(np.float32),
         "output_weight": (weights["outer.weight"].T * scale).astype(np.float32),
@@ -156,6 +154,6 @@ def _cayley(generator: Tensor, columns: int | None = None) -> Tensor:
     """The first columns of (I − S)⁻¹(I + S) = 2(I − S)⁻¹ − I."""
     upper = generator.triu(1)
     skew, unit = (upper - upper.T) / 2, torch.eye(len(upper), dtype=upper.dtype, device=upper.device)
-    wanted = unit[:, :columns]
-    turned: Tensor = 2 * torch.linalg.solve(unit - skew, wanted) - wanted
-    return turned
+    first = unit[:, :columns]
+    rotation: Tensor = 2 * torch.linalg.solve(unit - skew, first) - first
+    return rotation

@@ -24,9 +24,9 @@ class Trainee(nn.Module):
         self.module = module
         self.log_scale = nn.Parameter(torch.full((len(dims),), -float(np.log(temperature))))
 
-    def forward(self, started: Tensor, columns: int | None = None) -> tuple[Tensor, Tensor]:
-        """Started vectors (n, d) → adapted (n, c), at most `columns` of them, and the inverse temperatures (w,)."""
-        return self.module(started, columns), self.log_scale.exp()
+    def forward(self, vectors: Tensor, columns: int | None = None) -> tuple[Tensor, Tensor]:
+        """Vectors (n, d) → adapted (n, c), at most `columns` of them, and the inverse temperatures (w,)."""
+        return self.module(vectors, columns), self.log_scale.exp()
 
 
 @dataclass(frozen=True)
@@ -42,43 +42,44 @@ class Objective:
         model: Callable[[Tensor, int | None], tuple[Tensor, Tensor]],
         corpus: Tensor,
         queries: Tensor | None,
-        rows: AnchorRows,
-        asked: QueryRows | None,
+        anchor_rows: AnchorRows,
+        query_rows: QueryRows | None,
     ) -> Tensor:
         """Loss of this worker's part of a step: () tensor with gradient."""
-        index = [rows.anchors, rows.candidates, *([] if asked is None else [asked.documents])]
-        started = corpus.index_select(0, on_device(np.concatenate(index), corpus.device))
-        if rows.shift is not None:
-            started[: len(rows.anchors)] += on_device(rows.shift, corpus.device)
-        if asked is not None and queries is not None:
-            started = torch.cat([started, queries.index_select(0, on_device(asked.queries, corpus.device))])
-            index.append(asked.queries)
-        adapted, scale = model(started, None if self.loss.reconstruction else self.dims[-1])
-        parts, pieces = (torch.split(whole, [len(part) for part in index]) for whole in (started, adapted))
-        total = rows.share * self._unsupervised(parts, pieces, scale, rows)
-        if asked is not None:
-            grades = on_device(asked.grades, corpus.device)
-            total = total + asked.share * self._supervised((pieces[3], pieces[2]), grades)
+        index = [anchor_rows.anchors, anchor_rows.candidates, *([] if query_rows is None else [query_rows.documents])]
+        vectors = corpus.index_select(0, on_device(np.concatenate(index), corpus.device))
+        if anchor_rows.noise is not None:
+            vectors[: len(anchor_rows.anchors)] += on_device(anchor_rows.noise, corpus.device)
+        if query_rows is not None and queries is not None:
+            vectors = torch.cat([vectors, queries.index_select(0, on_device(query_rows.queries, corpus.device))])
+            index.append(query_rows.queries)
+        adapted, scale = model(vectors, None if self.loss.reconstruction else self.dims[-1])
+        originals, pieces = (torch.split(whole, [len(part) for part in index]) for whole in (vectors, adapted))
+        total = anchor_rows.share * self._unsupervised(originals, pieces, scale, anchor_rows)
+        if query_rows is not None:
+            grades = on_device(query_rows.grades, corpus.device)
+            total = total + query_rows.share * self._supervised((pieces[3], pieces[2]), grades)
         return total
 
     def _unsupervised(
-        self, parts: tuple[Tensor, ...], pieces: tuple[Tensor, ...], scale: Tensor, rows: AnchorRows
+        self, originals: tuple[Tensor, ...], pieces: tuple[Tensor, ...], scale: Tensor, rows: AnchorRows
     ) -> Tensor:
         loss, pair = self.loss, (pieces[0], pieces[1])
-        full = losses.similarities(parts[0], parts[1], self.metric)
+        full = losses.similarities(originals[0], originals[1], self.metric)
         # The temperatures take part even when no term uses them: data-parallel training wants a gradient for each
         # parameter.
         total = 0.0 * scale.sum()
         if loss.listwise:
-            lists = distillation.teacher(full, on_device(rows.itself, full.device), loss.temperature)
+            lists = distillation.teacher(full, on_device(rows.self_pairs, full.device), loss.temperature)
             total = total + loss.listwise * distillation.distil(pair, self.dims, scale, lists, self.metric)
         if loss.topk or loss.pairwise:
             prefixes = losses.prefix_similarities(*pair, self.dims, self.metric)
-            for weight, counted in ((loss.topk, rows.neighbour), (loss.pairwise, rows.batch)):
-                if weight and counted is not None:
-                    total = total + weight * losses.similarity_change(full, prefixes, on_device(counted, full.device))
+            for weight, mask in ((loss.topk, rows.neighbour_mask), (loss.pairwise, rows.batch_mask)):
+                if weight and mask is not None:
+                    total = total + weight * losses.similarity_change(full, prefixes, on_device(mask, full.device))
         if loss.reconstruction:
-            total = total + loss.reconstruction * losses.reconstruction(parts[0][:, : pieces[0].shape[1]], pieces[0])
+            original = originals[0][:, : pieces[0].shape[1]]
+            total = total + loss.reconstruction * losses.reconstruction(original, pieces[0])
         return total
 
     def _supervised(self, pair: tuple[Tensor, Tensor], grades: Tensor) -> Tensor:

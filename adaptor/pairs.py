@@ -7,20 +7,16 @@ ten million pairs, by one last bit. Which of both takes a search may depend on h
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adaptor.gpu import gpu_seen
-from adaptor.rows import Floats, unit_rows
+from adaptor.rows import Doubles, Floats, Ids, unit_rows
 from adaptor.settings import Metric
-
-_Ids = NDArray[np.int64]
-_Doubles = NDArray[np.float64]
 
 #: Numbers gathered at once of each side: few enough for the cache of a CPU; with their products 1 GB on a GPU.
 _CPU_GATHER, _GPU_GATHER = 1 << 17, 1 << 25
 
 
-def score_pairs(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Metric) -> _Doubles:
+def score_pairs(left: Floats, right: Floats, rows: Ids, picked: Ids, metric: Metric) -> Doubles:
     """Score of `left[rows[i]]` with `right[picked[i]]`, rows of (q, d) and (n, d): float64 (p,).
 
     The inner product or, for `l2`, minus the squared distance. Many pairs are taken to the GPU where torch sees one.
@@ -30,7 +26,7 @@ def score_pairs(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: M
     return (_by_torch if worth_it else _by_numpy)(left, right, rows, picked, metric)
 
 
-def score_neighbours(queries: Floats, vectors: Floats, ids: _Ids, metric: Metric) -> Floats:
+def score_neighbours(queries: Floats, vectors: Floats, ids: Ids, metric: Metric) -> Floats:
     """Similarity of each query (q, d) to those of `vectors` (n, d) that its ids (q, k) number: float32 (q, k).
 
     For cosine both sides are scaled to length 1. An id of -1 stands for no row: its number means nothing.
@@ -41,7 +37,7 @@ def score_neighbours(queries: Floats, vectors: Floats, ids: _Ids, metric: Metric
     return score_pairs(queries, vectors, rows, ids.ravel(), metric).astype(np.float32).reshape(ids.shape)
 
 
-def _by_numpy(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Metric) -> _Doubles:
+def _by_numpy(left: Floats, right: Floats, rows: Ids, picked: Ids, metric: Metric) -> Doubles:
     scores = np.empty(len(rows))
     step = max(1, _CPU_GATHER // right.shape[1])
     for start in range(0, len(rows), step):
@@ -54,7 +50,7 @@ def _by_numpy(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Met
     return -scores if metric == "l2" else scores
 
 
-def _by_torch(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Metric, device: str = "cuda") -> _Doubles:
+def _by_torch(left: Floats, right: Floats, rows: Ids, picked: Ids, metric: Metric, device: str = "cuda") -> Doubles:
     import torch  # takes seconds: only where it is used
 
     ones, others = torch.tensor(left, device=device), torch.tensor(right, device=device)
@@ -68,5 +64,5 @@ def _by_torch(left: Floats, right: Floats, rows: _Ids, picked: _Ids, metric: Met
             one -= other
             other = one
         scores[pairs] = (one * other).sum(1)
-    found: _Doubles = scores.cpu().numpy()
-    return -found if metric == "l2" else found
+    values: Doubles = scores.cpu().numpy()
+    return -values if metric == "l2" else values

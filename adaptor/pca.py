@@ -1,4 +1,4 @@
-"""Uncentred second moments of vectors, mergeable over blocks, and the PCA rotation they give.
+"""Uncentred second moments of vectors, mergeable over blocks, the PCA rotation they give, and the initial basis.
 
 The rotation is not centred on purpose: subtracting the mean would change the cosines of what is stored.
 """
@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from adaptor.rows import Floats, unit_rows
+from adaptor.rows import Doubles, Floats, unit_rows
 from adaptor.settings import Metric
 
-Doubles = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Moments:
     """Sums over rows: `rows`, `total` Σe (d,), `outer` Σ eᵀe (d, d) and the extremes of the rows' lengths, all
     float64."""
@@ -34,7 +31,13 @@ def moments(vectors: Floats, metric: Metric) -> Moments:
     original ones."""
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     rows = (unit_rows(vectors) if metric == "cosine" else vectors).astype(np.float64)
-    return Moments(len(rows), rows.sum(axis=0), rows.T @ rows, float(lengths.min()), float(lengths.max()))
+    return Moments(
+        rows=len(rows),
+        total=rows.sum(axis=0),
+        outer=rows.T @ rows,
+        shortest=float(lengths.min()),
+        longest=float(lengths.max()),
+    )
 
 
 def merge_moments(parts: Sequence[Moments]) -> Moments:
@@ -44,17 +47,42 @@ def merge_moments(parts: Sequence[Moments]) -> Moments:
     for part in parts[1:]:
         total += part.total
         outer += part.outer
-    rows = sum(part.rows for part in parts)
-    return Moments(rows, total, outer, min(p.shortest for p in parts), max(p.longest for p in parts))
+    return Moments(
+        rows=sum(part.rows for part in parts),
+        total=total,
+        outer=outer,
+        shortest=min(part.shortest for part in parts),
+        longest=max(part.longest for part in parts),
+    )
 
 
-def rotation(found: Moments) -> Floats:
+def rotation(sample: Moments) -> Floats:
     """Eigenvectors of the second moment as columns, by falling eigenvalue: float32 (d, d), orthogonal.
 
     The sign of each column is fixed (its largest entry is positive), so that equal moments give equal bytes.
     """
-    _, vectors = np.linalg.eigh(found.outer / found.rows)
+    _, vectors = np.linalg.eigh(sample.outer / sample.rows)
     columns = vectors[:, ::-1]
     largest = np.abs(columns).argmax(axis=0)
     signs = np.sign(columns[largest, np.arange(len(columns))])
     return np.asarray(columns * np.where(signs == 0, 1, signs), np.float32)
+
+
+@dataclass(frozen=True)
+class InitialBasis:
+    """The coordinates that training works in: unit rows (cosine) or rows over `scale` (other metrics), times `matrix`
+    (d, d), the PCA rotation or the identity.
+
+    Both keep every full-dimension inner product, so the teacher's similarities are those of the originals.
+    """
+
+    matrix: Floats
+    scale: float
+    metric: Metric
+
+    def transform(self, vectors: Floats) -> Floats:
+        """Original vectors float32 (n, d) in these coordinates: float32 (n, d)."""
+        cosine = self.metric == "cosine"
+        rows: Floats = unit_rows(vectors) if cosine else np.divide(vectors, self.scale, dtype=np.float32)
+        rotated: Floats = rows @ self.matrix
+        return rotated

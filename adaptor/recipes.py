@@ -2,7 +2,7 @@
 
 `default` is what the schemas carry as their defaults. `paper` is arXiv 2407.20243 as published (objective top-k +
 α·pairwise + β·reconstruction + γ·ranking with α = β = γ = 1, Adam 1e-3, batch 128, at most 5,000 iterations, patience
-500, neighbours within 50,000 rows); depth, dim and activation of its "shallow MLP" are not published: one hidden
+500, neighbours within 50,000 rows); depth, width and activation of its "shallow MLP" are not published: one hidden
 layer of 512 ReLU units here.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 #: Part of the adaptor's identity: raise it when a recipe's meaning changes.
-RECIPE_VERSIONS = {"default": 6, "paper": 4}
+RECIPE_VERSIONS = {"default": 7, "paper": 4}
 
 _PAPER: dict[str, dict[str, Any]] = {
     "adaptor": {"architecture": "mlp", "initialisation": "identity", "hidden_units": 512, "trained_components": None},

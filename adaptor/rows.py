@@ -1,16 +1,34 @@
-"""Rows of vectors and their lengths."""
+"""Arrays of vectors: their types, their lengths, and what counts as one."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from adaptor.errors import InputError
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Ids = NDArray[np.int64]
 
 #: How far from 1 a vector's length may be when all vectors that fit saw had length 1.
 LENGTH_TOLERANCE = 1e-2
 #: Squared lengths between which a row passes through a linear map as it is.
 _UNSCALED_SQUARES = (1e-6, 1e6)
+
+
+def as_numbers(vectors: ArrayLike) -> NDArray[Any]:
+    """An array of real numbers, of any float or integer type. Raises InputError for ragged lists, texts and the
+    like."""
+    try:
+        array = np.asarray(vectors)
+    except ValueError as problem:
+        raise InputError("vectors are ragged: their rows differ in length; give as many numbers in each") from problem
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"vectors are of type {array.dtype}: give numbers (floats or integers)")
+    return array
 
 
 def unit_rows(vectors: Floats) -> Floats:

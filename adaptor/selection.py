@@ -1,9 +1,9 @@
-"""What happens to trained maps before they are used: they give way where they lost, and columns are put in order.
+"""What happens to trained maps before they are used: they fall back to PCA where they lost, and columns are sorted.
 
-Held-out rows judge every dim on its own, by the graded overlap@10 (quality.py). The map that low-dimensional outputs
-have to themselves is cut off at the first dim that does worse than the start beyond noise; a rotation is drawn back
-into the coordinates before it. That dim then scores exactly like the start again, as do all wider ones. Last, the
-columns between two trained dims are sorted by variance: trained dims do not notice, those between gain.
+Held-out rows judge every dim on its own, by the graded overlap@10 (quality.py). The low-dimensional head is cut off at
+the first dim that does worse than the initial basis beyond noise; a rotation is restricted to the coordinates before
+it. That dim then scores exactly like the initial basis again, as do all wider ones. Last, the columns between two
+trained dims are sorted by variance: trained dims do not notice, those between gain.
 """
 
 from __future__ import annotations
@@ -20,66 +20,65 @@ from adaptor.model import AdaptorModule, Linear, Orthogonal, Residual, trainable
 from adaptor.quality import Scores
 from adaptor.settings import Metric
 from adaptor.tensors import as_tensor
-from adaptor.training import Job
+from adaptor.training_job import TrainingJob
 from adaptor.training_set import TrainingSet
 from adaptor.validation import validate_dims
 
-#: A map that gains less than one standard error over all dims was luck: the start is kept.
+#: A map that gains less than one standard error over all dims was luck: the initial one is kept.
 _CERTAIN = 1.0
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The module to use, and what was held back, in words for the user (empty: nothing)."""
+    """The module to use, and where it falls back to its start, in words for the user (empty: nowhere)."""
 
     module: AdaptorModule
     fallback_notes: tuple[str, ...] = ()
     head: Tensor | None = None
-    """Beside an untrained module: the matrix (b, c) from started coordinates to outputs of at most c columns."""
+    """Beside an untrained module: the matrix (b, c) from the initial basis to outputs of at most c columns."""
 
 
-def select(module: AdaptorModule, data: TrainingSet, dims: Sequence[int], metric: Metric) -> Selection:
+def select(module: AdaptorModule, job: TrainingJob) -> Selection:
     """The module as it is to be used. An untrained module and the paper's perceptron come back as they are."""
     if isinstance(module, Residual):
         return Selection(module)
     if not isinstance(module, Orthogonal):
-        return Selection(sorted_by_variance(module, data, dims))
+        return Selection(sorted_by_variance(module, job.data, job.dims))
     notes = list[str]()
-    while tried := trainable_dims(module, tuple(dims)):
-        gains = _gains(module, (data, tried, metric))
+    while dims := trainable_dims(module, job.dims):
+        gains = _gains(module, job.data, dims, job.metric)
         if chance := _no_more_than_chance(gains[0].mean(axis=0)):
             notes.append(chance)
             return Selection(Orthogonal(module.trained_components), tuple(notes))
-        lost = _lost(tried, gains, metric)
-        if not lost:
+        loss = _first_loss(dims, gains, job.metric)
+        if loss is None:
             break
-        dim, told = lost
         notes.append(
-            f"{told} on held-out rows: the rotation is drawn back into the leading {dim} coordinates, and dim "
-            f"{dim} scores like its start"
+            f"{loss.words} on held-out rows: the rotation is restricted to the leading {loss.dim} coordinates, and dim "
+            f"{loss.dim} scores like its start"
         )
-        module = restricted(module, dim)
-    return Selection(sorted_by_variance(module, data, dims), tuple(notes))
+        module = restricted(module, loss.dim)
+    return Selection(sorted_by_variance(module, job.data, job.dims), tuple(notes))
 
 
-def select_head(start: Orthogonal, head: Linear, job: Job) -> Selection:
-    """The start, and as much of the low-dimensional head as held-out rows do not speak against: its columns up to the
-    last trained dim before the first that does worse than the start; none where all of them together gain nothing."""
-    gains = _gains(head, (job.data, job.dims, job.metric))
-    lost = _lost(job.dims, gains, job.metric)
-    kept, notes = job.dims, list[str]()
-    if lost:
-        kept = job.dims[: job.dims.index(lost[0])]
+def select_head(initial: Orthogonal, head: Linear, job: TrainingJob) -> Selection:
+    """The initial module, and as much of the low-dimensional head as held-out rows do not speak against: its columns up
+    to the last trained dim before the first that does worse than the initial basis; none where all of them together
+    gain nothing."""
+    gains = _gains(head, job.data, job.dims, job.metric)
+    dims, notes = job.dims, list[str]()
+    if loss := _first_loss(job.dims, gains, job.metric):
+        dims = job.dims[: job.dims.index(loss.dim)]
         notes.append(
-            f"{lost[1]} on held-out rows with the low-dimensional head: outputs of more than {max(kept, default=0)} "
-            "columns stay as the start has them"
+            f"{loss.words} on held-out rows with the low-dimensional head: outputs of more than "
+            f"{max(dims, default=0)} columns stay as the start has them"
         )
-    if not kept:
-        return Selection(start, tuple(notes))
-    if chance := _no_more_than_chance(gains[0, : len(kept)].mean(axis=0)):
-        return Selection(start, (chance,))
+    if not dims:
+        return Selection(initial, tuple(notes))
+    if chance := _no_more_than_chance(gains[0, : len(dims)].mean(axis=0)):
+        return Selection(initial, (chance,))
     ordered = _ordered(head.matrix.detach().cpu().double(), job.data, job.dims)
-    return Selection(start, tuple(notes), ordered[:, : kept[-1]])
+    return Selection(initial, tuple(notes), ordered[:, : dims[-1]])
 
 
 def _no_more_than_chance(gain: Scores) -> str:
@@ -101,7 +100,7 @@ def restricted(module: Orthogonal, trained_components: int) -> Orthogonal:
 
 
 def sorted_by_variance(module: AdaptorModule, data: TrainingSet, dims: Sequence[int]) -> AdaptorModule:
-    """The same map at every trained dim, with the columns between two of them turned to falling variance."""
+    """The same map at every trained dim, with the columns between two of them rotated to falling variance."""
     if isinstance(module, Residual):
         return module
     if isinstance(module, Orthogonal):
@@ -111,14 +110,14 @@ def sorted_by_variance(module: AdaptorModule, data: TrainingSet, dims: Sequence[
 
 @torch.no_grad()
 def _ordered(matrix: Tensor, data: TrainingSet, dims: Sequence[int]) -> Tensor:
-    reach = len(matrix)
-    rows = as_tensor(data.corpus[: data.anchors, :reach], torch.device("cpu"))
+    components = len(matrix)
+    rows = as_tensor(data.corpus[: data.anchors, :components], torch.device("cpu"))
     moment = (rows.T @ rows).double() / len(rows)
-    turned = matrix.clone()
-    for first, last in pairwise((0, *(w for w in dims if w < reach), reach)):
+    ordered = matrix.clone()
+    for first, last in pairwise((0, *(dim for dim in dims if dim < components), components)):
         block = matrix[:, first:last]
-        turned[:, first:last] = block @ _principal(block.T @ moment @ block)
-    return turned
+        ordered[:, first:last] = block @ _principal(block.T @ moment @ block)
+    return ordered
 
 
 def _principal(moment: Tensor) -> Tensor:
@@ -130,10 +129,10 @@ def _principal(moment: Tensor) -> Tensor:
     return principal
 
 
-def _gains(module: Orthogonal | Linear, judged: tuple[TrainingSet, tuple[int, ...], Metric]) -> Scores:
-    """Change of both measures against the start for each dim and held-out row: float64 (2, w, h)."""
-    start = Orthogonal(module.trained_components if isinstance(module, Orthogonal) else len(module.matrix))
-    return validate_dims(module, *judged) - validate_dims(start, *judged)
+def _gains(module: Orthogonal | Linear, data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> Scores:
+    """Change of both measures against the initial basis for each dim and held-out row: float64 (2, w, h)."""
+    initial = Orthogonal(module.trained_components if isinstance(module, Orthogonal) else len(module.matrix))
+    return validate_dims(module, data, dims, metric) - validate_dims(initial, data, dims, metric)
 
 
 def _allowed(metric: Metric) -> dict[str, float]:
@@ -143,12 +142,20 @@ def _allowed(metric: Metric) -> dict[str, float]:
     return {"graded overlap@10": 0.005, "overlap@10": 0.06 if metric == "cosine" else 0.02}
 
 
-def _lost(dims: Sequence[int], gains: Scores, metric: Metric) -> tuple[int, str] | None:
-    """The first dim whose mean loss, less two standard errors, is more than allowed, and what it lost in words."""
+@dataclass(frozen=True)
+class _Loss:
+    """A dim that does worse than the initial basis, and by how much in words."""
+
+    dim: int
+    words: str
+
+
+def _first_loss(dims: Sequence[int], gains: Scores, metric: Metric) -> _Loss | None:
+    """The first dim whose mean loss, less two standard errors, is more than allowed."""
     for number, dim in enumerate(dims):
         for (measure, allowed), gain in zip(_allowed(metric).items(), gains[:, number], strict=True):
             if gain.mean() + 2 * _error(gain) < -allowed:
-                return dim, f"dim {dim} lost {-gain.mean():.3f} {measure}"
+                return _Loss(dim, f"dim {dim} lost {-gain.mean():.3f} {measure}")
     return None
 
 

@@ -38,7 +38,7 @@ class ModelSettings(Settings):
     """The adaptor `ê = e + f(e)`: what f may be and where it starts."""
 
     recipe: Literal["default", "paper"] = "default"
-    """Named set of settings: `default` (PCA start, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
+    """Named set of settings: `default` (PCA basis, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
     The recipe fills every field of model, loss and training that is not given."""
     architecture: Architecture = "orthogonal"
     """What f is: `orthogonal` (full-dimension scores stay exact; labels free it), `linear` (a free matrix), `mlp` (the
@@ -47,8 +47,8 @@ class ModelSettings(Settings):
     """The map before the first step: the uncentred PCA rotation, or the identity."""
     trained_components: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
     """Orthogonal architecture: without labels change only outputs narrower than this, so that every dim from here on
-    scores exactly like the start. `auto`: a third of the dimension (128 of 384), fewer for small samples; null: all of
-    it."""
+    scores exactly like the initial map. `auto`: a third of the dimension (128 of 384), fewer for small samples; null:
+    all of it."""
     low_dim_head: bool = True
     """Orthogonal architecture without labels: low-dimensional outputs come from a free matrix of their own, over half
     as many columns again; false rotates the leading columns among themselves instead."""
@@ -90,19 +90,16 @@ class TrainingSettings(Settings):
     """How the adaptor is trained."""
 
     steps: int = Field(default=1500, ge=0)
-    """Most optimisation steps of the stage without labels (0 keeps the start)."""
+    """Most optimisation steps of the stage without labels (0 keeps the initial map)."""
     head_learning_rate: float = Field(default=6e-3, gt=0)
     """Peak learning rate of the low-dimensional head of up to 192 columns; less for more, by the square root."""
     head_noise: float = Field(default=0.7, ge=0)
     """Most noise on an anchor of the low-dimensional head, in standard deviations of each coordinate: queries lie
     beside documents, not on them."""
-    narrow_tilt: float = Field(default=0.3, ge=0, le=1)
-    """Power of its root mean square that each coordinate of an anchor of the low-dimensional head is divided by: a
-    query has less of what documents share, and more of what is rare."""
     supervised_steps: int = Field(default=800, ge=0)
     """Most steps of the stage with labels; used only when queries and qrels are given."""
     batch: int = Field(default=128, ge=2)
-    """SampledQueries per step, over all workers together."""
+    """Anchors (documents, or labelled queries) per step, over all workers together."""
     candidates: int = Field(default=512, ge=0)
     """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
     learning_rate: float = Field(default=1e-3, gt=0)
@@ -110,12 +107,12 @@ class TrainingSettings(Settings):
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls over the steps."""
     evaluate_every: int = Field(default=100, ge=1)
-    """Steps between two looks at the held-out rows; each is also a checkpoint."""
+    """Steps between two scores of the held-out rows."""
     patience: int = Field(default=500, ge=1)
     """Steps without a better held-out score after which a stage stops: the one with labels, or one whose learning rate
     does not fall."""
     checkpoint_seconds: float = Field(default=5.0, ge=0)
-    """Shortest time between two checkpoints; they are taken when the held-out rows are looked at."""
+    """Shortest time between two checkpoints; they are taken when the held-out rows are scored."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sample, the batches and the initial weights."""
 
@@ -133,8 +130,6 @@ class MiningSettings(Settings):
     nprobe: int | None = Field(default=None, ge=1)
     """Search them approximately, looking into so many cells of an IVF index, and say how many of the true ones were
     found; exactly when not given. For samples of millions of rows."""
-    search_partitions: int = Field(default=2, ge=1)
-    """Parts, each held by a worker of its own, that the search is split into; the result does not depend on it."""
     max_row_groups: int = Field(default=4096, ge=1)
     """Row groups read for the sample at most: a larger source is sampled in two stages (row groups, then rows)."""
     bad_rows: Literal["stop", "skip"] = "stop"

@@ -19,9 +19,9 @@ def on_device(adaptor: Adaptor, dim: int, device: str) -> Callable[[Floats], Flo
     Takes float32 (n, d), gives float32 (n, dim), equal to the numpy path within 1e-5. The folded weights are copied
     to the device once. Raises InputError as `transform` does.
     """
-    place = torch.device(device)
-    tensors = {name: as_tensor(array, place) for name, array in adaptor.tensors.items()}
-    linear = as_tensor(np.ascontiguousarray(adaptor.columns(dim)), place)
+    target = torch.device(device)
+    tensors = {name: as_tensor(array, target) for name, array in adaptor.tensors.items()}
+    linear = as_tensor(np.ascontiguousarray(adaptor.columns(dim)), target)
     unit = adaptor.metric == "cosine"
 
     @torch.inference_mode()
@@ -29,7 +29,7 @@ def on_device(adaptor: Adaptor, dim: int, device: str) -> Callable[[Floats], Flo
         """Float32 (n, d) → float32 (n, dim)."""
         if vectors.ndim != 2 or vectors.shape[1] != adaptor.input_dim:
             raise InputError(f"vectors have shape {vectors.shape}, but this adaptor takes (n, {adaptor.input_dim})")
-        block = as_tensor(vectors, place)
+        block = as_tensor(vectors, target)
         lengths = torch.linalg.vector_norm(block, dim=1, keepdim=True)
         if not bool(torch.isfinite(lengths).all()):
             row = int(torch.nonzero(~torch.isfinite(lengths[:, 0]))[0])

@@ -1,25 +1,20 @@
-"""What training works on: the sample in started coordinates, its mined neighbours, and what is held out to validate
+"""What training works on: the sample in the initial basis, its mined neighbours, and what is held out to validate
 with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from adaptor.neighbours import Ids
-from adaptor.rows import Floats, unit_rows
-from adaptor.settings import Metric
+from adaptor.rows import Floats, Ids
 
-#: Held-out rows and, at most, corpus rows that they search when training looks at them: a look must stay cheap.
+#: Held-out rows and, at most, corpus rows that they search in an eval step, which must stay cheap.
 MOST_HELD_OUT, MAX_VALIDATION_ROWS = 2_000, 20_000
 VALIDATION_K = 10
 #: Labelled queries that are held out at least, where half of them are that many.
 _FEWEST_HELD_OUT = 50
-#: Of the largest coordinate: one that is nearly nothing is not lifted without end.
-_LEAST_SIZE = 0.01
-_TINY = 1e-30
 
 
 @dataclass(frozen=True)
@@ -32,17 +27,16 @@ class Labels:
 
     def of(self, chosen: Ids) -> Labels:
         """The judgments of some queries, renumbered by their place in `chosen`."""
-        place = {int(q): i for i, q in enumerate(chosen)}
-        kept = np.flatnonzero(np.isin(self.queries, chosen))
-        renumbered = np.array([place[int(q)] for q in self.queries[kept]], np.int64)
+        number = {int(q): i for i, q in enumerate(chosen)}
+        rows = np.flatnonzero(np.isin(self.queries, chosen))
+        renumbered = np.array([number[int(q)] for q in self.queries[rows]], np.int64)
         order = np.argsort(renumbered, kind="stable")
-        return Labels(renumbered[order], self.documents[kept][order], self.grades[kept][order])
+        return Labels(renumbered[order], self.documents[rows][order], self.grades[rows][order])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Supervision:
-    """Started queries (q, d) with labels over the corpus rows, mined negatives (q, h), and held-out queries with
-    theirs."""
+    """Queries (q, d) with labels over the corpus rows, mined negatives (q, h), and held-out queries with labels."""
 
     queries: Floats
     labels: Labels
@@ -51,21 +45,12 @@ class Supervision:
     held_out_labels: Labels
 
 
-@dataclass(frozen=True)
-class QueryLog:
-    """Queries that nobody labelled: the rows of a training set's corpus from `first` on, and their `neighbours` (q, k)
-    among its training rows."""
-
-    first: int
-    neighbours: Ids
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSet:
-    """Started rows, float32. The first `anchors` rows of `corpus` (n, d) are the sampled training rows, with
-    `neighbours` (anchors, k) as row numbers of `corpus`; judged documents of the supervised stage, or queries without
-    labels, may follow. `held_out` (h, d) rows have `truth` (h, 10): their neighbours among the first `searched`
-    rows."""
+    """All vectors in the initial basis, float32. The first `anchors` rows of `corpus` (n, d) are training rows, whose
+    mined `neighbours` are (anchors, k) as row numbers of `corpus`. Judged documents of the supervised stage may follow,
+    or queries without labels, whose neighbours are `query_neighbours` (q, k). `held_out` (h, d) rows have `truth`
+    (h, 10): their neighbours among the first `searched` rows."""
 
     corpus: Floats
     anchors: int
@@ -74,42 +59,12 @@ class TrainingSet:
     truth: Ids
     searched: int
     supervision: Supervision | None = None
-    log: QueryLog | None = None
+    query_neighbours: Ids | None = None
 
     @cached_property
     def spread(self) -> Floats:
         """Standard deviation of each coordinate over the training rows: float32 (d,)."""
         return np.asarray(self.corpus[: self.anchors].std(axis=0, dtype=np.float64), np.float32)
-
-    def tilt(self, power: float) -> Floats:
-        """One over each coordinate's root mean square to this power, scaled so that rows stay as long as they are on
-        average: float32 (d,)."""
-        size = np.sqrt(self._squares)
-        tilted = np.maximum(size, size.max() * _LEAST_SIZE) ** -power if size.any() else np.ones(len(size))
-        return np.asarray(
-            tilted * np.sqrt(self._squares.sum() / max(self._squares @ np.square(tilted), _TINY)), np.float32
-        )
-
-    @cached_property
-    def _squares(self) -> Floats:
-        """Mean square of each coordinate over the training rows: float64 (d,)."""
-        rows = self.corpus[: self.anchors]
-        squares: Floats = np.einsum("nd,nd->d", rows, rows, dtype=np.float64) / len(rows)
-        return squares
-
-
-def started(vectors: Floats, start: Floats, scale: float, metric: Metric) -> Floats:
-    """Vectors in the coordinates that training uses: unit rows (cosine) or rows over `scale`, times the start (d,
-    d)."""
-    rows: Floats = unit_rows(vectors) if metric == "cosine" else np.divide(vectors, scale, dtype=np.float32)
-    turned: Floats = rows @ start
-    return turned
-
-
-def with_log(data: TrainingSet, queries: Floats, neighbours: Ids) -> TrainingSet:
-    """The same with started queries (q, d) that have no labels, and their `neighbours` (q, k) among the training rows,
-    as many as those have."""
-    return replace(data, corpus=np.concatenate([data.corpus, queries]), log=QueryLog(len(data.corpus), neighbours))
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:
@@ -146,8 +101,8 @@ def hold_out_queries(labels: Labels, share: float, seed: int) -> tuple[Ids, Ids]
 
 def fresh(held_out: Labels, training: Labels) -> int:
     """How many held-out queries have no relevant document in common with the training queries."""
-    known = np.isin(held_out.documents, training.documents)
-    return len(np.setdiff1d(held_out.queries, held_out.queries[known]))
+    in_common = np.isin(held_out.documents, training.documents)
+    return len(np.setdiff1d(held_out.queries, held_out.queries[in_common]))
 
 
 def _groups(labels: Labels) -> Ids:

@@ -131,6 +131,7 @@ def test_configs_hold_yaml_and_their_readme_only(root: Path) -> None:
         ("adaptor", {"torch", "ray", "pyarrow", "pandas", "faiss", "jobs", "cluster"}),
         ("jobs.__main__", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
         ("jobs.config.loader", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
+        ("jobs.fit.command", {"matplotlib", "jinja2"}),
         ("cluster.settings", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
     ],
 )

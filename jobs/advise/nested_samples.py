@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 import ray
 
-from adaptor.neighbours import Ids, Neighbours
+from adaptor.neighbours import Neighbours
 from adaptor.quality import Scores
-from adaptor.rows import Floats
+from adaptor.rows import Floats, Ids
 from cluster.settings import ClusterSection
 from jobs.search.scoring import ColumnScores
 from jobs.search.source_search import ColumnNeighbours, SearchSpec, join_neighbours, search_rows

@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from adaptor.artefact import Adaptor
-from jobs.adaptors import open_adaptor
 from jobs.commits.output_version import check_apart, describe, open_output_version, stamps
 from jobs.config.compress import CompressConfig
 from jobs.config.verify import VerifyConfig
 from jobs.encodings.encoding import Encoding, open_encoding
 from jobs.outputs.output_format import OutputFormat, open_output_format
 from jobs.sources.source import Shard, Source, open_source
+from jobs.storage.adaptors import open_adaptor
 from jobs.storage.objects import Objects
 
 

@@ -18,7 +18,6 @@ from typing import Any
 
 from adaptor.errors import InputError
 from cluster.session import connect
-from jobs.adaptors import beyond_the_head
 from jobs.commits.context import JobContext
 from jobs.commits.failures import failed_names, forget_attempts, noted_attempts, record_failure
 from jobs.commits.ledger import list_names, output_keys, quarantine_keys
@@ -34,6 +33,7 @@ from jobs.runtime.progress import Progress
 from jobs.runtime.summary import summarised
 from jobs.sources.columns import describe_vectors
 from jobs.sources.source import DESCRIBE_THREADS, Shard, ShardInfo
+from jobs.storage.adaptors import beyond_the_head
 
 
 @dataclass(frozen=True)

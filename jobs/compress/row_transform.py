@@ -52,7 +52,7 @@ class RowTransform:
 def open_row_transform(adaptor: Adaptor, dim: int, on_gpu: bool) -> RowTransform:
     """The adaptor at this dim, on the GPU that Ray gave this process or with numpy."""
     if not on_gpu:
-        return RowTransform(adaptor, lambda vectors, squares: adaptor.transform(vectors, dim, squares))
+        return RowTransform(adaptor, lambda vectors, squares: adaptor.transform_rows(vectors, dim=dim, squares=squares))
     from adaptor.torch_transform import on_device
 
     transform = on_device(adaptor, dim, "cuda")  # where lengths cost less than to bring them there

@@ -5,121 +5,148 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from adaptor.approximate import recall
-from adaptor.neighbours import Ids
-from adaptor.pca import rotation
-from adaptor.rows import Floats
-from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, Supervision, TrainingSet, fresh, hold_out, started
+from adaptor.errors import InputError
+from adaptor.pca import InitialBasis, Moments, rotation
+from adaptor.rows import Floats, Ids
+from adaptor.settings import DIM_LADDER
+from adaptor.training_job import TrainingJob
+from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, Supervision, TrainingSet, fresh, hold_out
 from jobs.config.fit import FitConfig
-from jobs.fit.labels import Labelled, NamedRows, supervise
-from jobs.fit.neighbour_search import Search
-from jobs.fit.query_log import join_log
+from jobs.fit.labels import Labelled, NamedRows, relevant_documents, supervise
+from jobs.fit.neighbour_search import NeighbourSearch
+from jobs.fit.query_log import distinct, join_log
 from jobs.fit.sample import Sample
+from jobs.sources.queries import Queries
 
 #: Rows whose true neighbours are searched to tell the recall of approximate ones.
 _RECALL_ROWS = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The training set, the maps that led to it, and the original rows that the evidence is measured on. `recall` of
-    mined neighbours where they are approximate."""
+    """What the stages train on, the basis that it is in, the PCA rotation (d, d), and the original rows that the
+    evidence is measured on. `recall` of mined neighbours where they are approximate."""
 
-    data: TrainingSet
-    start: Floats
+    job: TrainingJob
+    basis: InitialBasis
     pca: Floats
-    scale: float
     held_out: Floats
     searched: Floats
     recall: float | None = None
 
 
+def fitted_dims(config: FitConfig, input_dim: int) -> tuple[int, ...]:
+    """The dims to train for vectors of dimension `input_dim`. Raises InputError when the config asks for more."""
+    if config.adaptor.dims is None:
+        return (*(dim for dim in DIM_LADDER if dim < input_dim), input_dim)
+    if config.adaptor.dims[-1] > input_dim:
+        raise InputError(
+            f"adaptor.dims: {config.adaptor.dims[-1]} is more than the source's dimension {input_dim} "
+            f"({config.source.uri}); give dims up to {input_dim}"
+        )
+    return config.adaptor.dims
+
+
 def prepare(
     config: FitConfig,
     sample: Sample,
-    queries: Labelled | Floats | None,
-    search: Search,
+    queries: Labelled | Queries | None,
+    search: NeighbourSearch,
     note: Callable[[str], None],
 ) -> Prepared:
-    """Build the training set from the sample and, where there are any, labelled queries or those of a log (q, d).
+    """Build the training set from the sample and, where there are any, labelled queries or those of a log.
 
     Raises InputError when queries or qrels do not fit the source.
     """
-    training, held = hold_out(len(sample.vectors), config.mining.held_out, config.training.seed)
+    seed = config.training.seed
+    training, held = hold_out(len(sample.ids), config.mining.held_out, seed)
     rows, held_out = sample.vectors[training], sample.vectors[held]
-    searched = min(MAX_VALIDATION_ROWS, len(training))
     # The rotation takes every sampled row: it stays in the product, where a tenth fewer rows would cost quality.
     # Held-out rows enter it by their second moment only, which favours PCA and the adaptor alike.
     pca = rotation(sample.moments)
-    start = pca if config.adaptor.initialisation == "pca" else np.eye(len(pca), dtype=np.float32)
-    metric = config.source.metric
-    # Soft-max temperatures are in units of similarity: other metrics are brought to vectors of length 1 on average.
-    scale = 1.0 if metric == "cosine" else float(np.sqrt(np.trace(sample.moments.outer) / sample.moments.rows))
-    neighbours, found = _mined(config, rows, search)
-    truth = search(held_out, [rows[:searched]], VALIDATION_K).ids
-    note(f"mined the {neighbours.shape[1]} nearest neighbours of {len(training):,} rows; {len(held):,} rows held out")
-    if found is not None:
-        note(f"the search was approximate: it found {found:.1%} of the true neighbours (mining.nprobe)")
+    basis = _basis(config, sample.moments, pca)
+    neighbours, share = _mined(config, rows, search)
+    note(f"mined the {neighbours.shape[1]} nearest neighbours of {len(rows):,} rows; {len(held):,} rows held out")
+    if share is not None:
+        note(f"the search was approximate: it found {share:.1%} of the true neighbours (mining.nprobe)")
+    searched = rows[:MAX_VALIDATION_ROWS]
     data = TrainingSet(
-        started(rows, start, scale, metric),
-        len(training),
-        neighbours,
-        started(held_out, start, scale, metric),
-        truth,
-        searched,
+        corpus=basis.transform(rows),
+        anchors=len(rows),
+        neighbours=neighbours,
+        held_out=basis.transform(held_out),
+        truth=search.search(held_out, searched, VALIDATION_K).ids,
+        searched=len(searched),
     )
-    read = frozenset[str]()
     if isinstance(queries, Labelled):
-        named = NamedRows([sample.ids[i] for i in training], rows)
-        data, read = supervise(config, queries, data, named, search, lambda v: started(v, start, scale, metric))
+        data = supervise(data, queries, NamedRows([sample.ids[i] for i in training], rows), seed, search, basis)
         if data.supervision is not None:
             note(_what_labels(data.supervision))
+        held_out = _unseen(held_out, [sample.ids[i] for i in held], queries, note)
     elif queries is not None:
-        # What a log's queries are is up to `read_query_log`: their lengths are not those of documents.
-        by = scale if metric == "l2" else 1.0
-        turn = partial(started, start=start, scale=by, metric=metric)
-        data, count = join_log(data, queries, (rows, held_out), metric, search, turn)
-        note(_what_log(count, len(queries) - count))
-    unseen = _unseen(held_out, [sample.ids[i] for i in held], read, note)
-    return Prepared(data, start, pca, scale, unseen, rows[:searched], found)
+        log = distinct(queries.vectors, config.source.metric, seed)
+        data = join_log(data, log, rows, held_out, search, basis)
+        note(_what_log(len(data.corpus) - len(rows), len(log)))
+    job = _job(config, data)
+    return Prepared(job=job, basis=basis, pca=pca, held_out=held_out, searched=searched, recall=share)
 
 
-def _what_log(count: int, documents: int) -> str:
-    if not count:
-        return f"warning: all {documents:,} queries are documents of the sample: none is left to learn from"
-    known = f"; {documents:,} more are documents of the sample, and left out" if documents else ""
-    return f"{count:,} queries without labels (no qrels) for low-dimensional outputs to learn from{known}"
-
-
-def _what_labels(told: Supervision) -> str:
-    return (
-        f"{len(told.queries):,} labelled queries with {len(told.labels.grades):,} positives; "
-        f"{len(told.held_out):,} more held out, {fresh(told.held_out_labels, told.labels):,} of them without a "
-        "relevant document that training sees"
+def _job(config: FitConfig, data: TrainingSet) -> TrainingJob:
+    return TrainingJob(
+        data=data,
+        model=config.adaptor,
+        loss=config.loss,
+        training=config.training,
+        metric=config.source.metric,
+        dims=fitted_dims(config, data.corpus.shape[1]),
     )
 
 
-def _mined(config: FitConfig, rows: Floats, search: Search) -> tuple[Ids, float | None]:
+def _basis(config: FitConfig, moments: Moments, pca: Floats) -> InitialBasis:
+    metric, scale = config.source.metric, 1.0
+    if metric != "cosine":
+        # Soft-max temperatures are in units of similarity: vectors are brought to length 1 on average.
+        scale = float(np.sqrt(np.trace(moments.outer) / moments.rows))
+    matrix = pca if config.adaptor.initialisation == "pca" else np.eye(len(pca), dtype=np.float32)
+    return InitialBasis(matrix, scale, metric)
+
+
+def _mined(config: FitConfig, rows: Floats, search: NeighbourSearch) -> tuple[Ids, float | None]:
     """Neighbours of each of `rows` among the others: exact, or approximate and their recall."""
-    k = min(config.mining.neighbours, len(rows) - 1)
-    if config.mining.nprobe is None:
-        return search(rows, [rows], k, itself=True).ids, None
-    found = search(rows, [rows], k, itself=True, nprobe=config.mining.nprobe).ids
-    asked = np.unique(np.linspace(0, len(rows) - 1, _RECALL_ROWS).astype(np.int64))
-    near = search(rows[asked], [rows], k + 1).ids
-    truth = np.stack([others[others != row][:k] for row, others in zip(asked, near, strict=True)])
-    return found, recall(found[asked], truth)
+    k, nprobe = min(config.mining.neighbours, len(rows) - 1), config.mining.nprobe
+    near = search.search_within(rows, k, nprobe).ids
+    if nprobe is None:
+        return near, None
+    some = np.unique(np.linspace(0, len(rows) - 1, _RECALL_ROWS).astype(np.int64))
+    exact = search.search(rows[some], rows, k + 1).ids
+    truth = np.stack([others[others != row][:k] for row, others in zip(some, exact, strict=True)])
+    return near, recall(near[some], truth)
 
 
-def _unseen(held_out: Floats, ids: list[str], read: frozenset[str], note: Callable[[str], None]) -> Floats:
+def _what_log(count: int, of: int) -> str:
+    if not count:
+        return f"warning: all {of:,} queries are documents of the sample: none is left to learn from"
+    left_out = f"; {of - count:,} more are documents of the sample, and left out" if of > count else ""
+    return f"{count:,} queries without labels (no qrels) for low-dimensional outputs to learn from{left_out}"
+
+
+def _what_labels(labelled: Supervision) -> str:
+    return (
+        f"{len(labelled.queries):,} labelled queries with {len(labelled.labels.grades):,} positives; "
+        f"{len(labelled.held_out):,} more held out, {fresh(labelled.held_out_labels, labelled.labels):,} of them "
+        "without a relevant document that training sees"
+    )
+
+
+def _unseen(held_out: Floats, ids: list[str], labelled: Labelled, note: Callable[[str], None]) -> Floats:
     """The held-out rows that the supervised stage did not read as relevant documents: only they are evidence."""
-    unseen = np.array([name not in read for name in ids])
+    relevant = relevant_documents(labelled.queries.ids, labelled.qrels)
+    unseen = np.array([name not in relevant for name in ids])
     if unseen.any():
-        kept: Floats = held_out[unseen]
-        return kept
+        return np.asarray(held_out[unseen])
     note("warning: every held-out row is a relevant document; the evidence is of rows that training saw")
     return held_out

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import ray
 import ray.train
 from ray.exceptions import RayActorError
 from ray.train.torch import TorchTrainer
 
-from adaptor.batches import ROTATION
 from adaptor.errors import RunError
-from adaptor.model import new_model
-from adaptor.selection import Selection
-from adaptor.stages import outcome, stages
-from adaptor.training import Job, State
-from jobs.config.fit import FitConfig
-from jobs.fit.data import Prepared
-from jobs.fit.description import what_labels_did
+from adaptor.stages import planned_steps
+from adaptor.training_job import Stage, TrainingJob
+from adaptor.training_state import TrainingState, load_state
+from cluster.settings import ClusterSection
 from jobs.fit.progress_actor import start_progress_actor, watched
-from jobs.fit.worker import Assignment, load_state, run_worker
+from jobs.fit.worker import Assignment, run_worker
 from jobs.runtime.progress import Progress
 from jobs.storage.objects import Objects
 
@@ -31,51 +26,30 @@ _STARTS = 30
 
 
 def train_on_cluster(
-    config: FitConfig,
-    prepared: Prepared,
-    dims: tuple[int, ...],
-    output: Objects,
-    fingerprint: str,
-    progress: Progress,
-) -> tuple[Selection, State]:
-    """Train on the cluster; the module to use, and where training ended. Raises RunError when it fails."""
-    job = Job(prepared.data, config.loss, config.training, config.source.metric, dims)
-    todo = stages(job, config.adaptor)
-    if not todo:
+    job: TrainingJob, cluster: ClusterSection, output: Objects, work: str, progress: Progress
+) -> TrainingState:
+    """Train on the cluster, with checkpoints in the folder `work` of the output; the state in which training ended.
+    Raises RunError when it fails."""
+    planned = planned_steps(job)
+    if not planned:
         progress.note(
             "nothing to train: no steps asked for, or no dim that the module can change; the adaptor is its start"
         )
-        module = new_model(config.adaptor, prepared.data.corpus.shape[1], config.training.seed, prepared.data.anchors)
-        return Selection(module), State(ROTATION)
-    work = work_folder(fingerprint)
-    progress_actor = start_progress_actor()
-    trainer = _trainer(config, prepared, dims, progress_actor, (output, work))
+        return TrainingState(stage=Stage.UNSUPERVISED)
     if any("checkpoint_" in info.key for info in output.list(f"{work}/")):
         progress.note("an unfinished run of this fit is there: training continues from its last checkpoint")
-    progress.total = sum(todo.values())
-    with watched(progress_actor, progress, todo.get(ROTATION, 0), config.cluster.stalled_seconds):
-        try:
-            result = trainer.fit()
-        except ray.train.TrainingFailedError as failure:
-            raise RunError(_what_failed(failure, config.cluster.max_failures)) from failure
-        except RayActorError as failure:  # the controller: it could not reach the storage, or its process died
-            reason = str(failure).strip().splitlines()[-1]
-            raise RunError(
-                f"training was cut off ({reason}): run again to continue from the last checkpoint"
-            ) from failure
-    if result.checkpoint is None:
-        raise RunError("training ended without a checkpoint; see the Ray Train logs of this session and run again")
+    progress.total = sum(planned.values())
+    progress_actor = start_progress_actor()
+    trainer = _trainer(Assignment(ray.put(job), cluster.cpus_per_worker, progress_actor), cluster, output, work)
+    with watched(progress_actor, progress, cluster.stalled_seconds):
+        checkpoint = _last_checkpoint(trainer, cluster.max_failures)
     try:
-        with result.checkpoint.as_directory() as folder:
-            state = load_state(Path(folder))
+        with checkpoint.as_directory() as folder:
+            return load_state(Path(folder))
     except OSError as failure:
         raise RunError(
             f"the last checkpoint could not be fetched ({failure}): run again, training is done"
         ) from failure
-    selection = outcome(state, job, config.adaptor)
-    for note in (*what_labels_did(state), *selection.fallback_notes):
-        progress.note(note)
-    return selection, state
 
 
 def work_folder(fingerprint: str) -> str:
@@ -83,20 +57,22 @@ def work_folder(fingerprint: str) -> str:
     return f"{WORK}/{fingerprint[:32]}"
 
 
-def _trainer(
-    config: FitConfig, prepared: Prepared, dims: tuple[int, ...], progress_actor: Any, place: tuple[Objects, str]
-) -> TorchTrainer:
-    cluster, (output, work) = config.cluster, place
-    assignment = Assignment(
-        ray.put(prepared.data),
-        config.adaptor,
-        config.loss,
-        config.training,
-        config.source.metric,
-        dims,
-        cluster.cpus_per_worker,
-        progress_actor,
-    )
+def _last_checkpoint(trainer: TorchTrainer, max_failures: int) -> ray.train.Checkpoint:
+    """Run the training to its end."""
+    try:
+        result = trainer.fit()
+    except ray.train.TrainingFailedError as failure:
+        raise RunError(_what_failed(failure, max_failures)) from failure
+    except RayActorError as failure:  # the controller: it could not reach the storage, or its process died
+        reason = str(failure).strip().splitlines()[-1]
+        raise RunError(f"training was cut off ({reason}): run again to continue from the last checkpoint") from failure
+    if result.checkpoint is None:
+        raise RunError("training ended without a checkpoint; see the Ray Train logs of this session and run again")
+    checkpoint: ray.train.Checkpoint = result.checkpoint
+    return checkpoint
+
+
+def _trainer(assignment: Assignment, cluster: ClusterSection, output: Objects, work: str) -> TorchTrainer:
     return TorchTrainer(
         run_worker,
         train_loop_config={"assignment": assignment},

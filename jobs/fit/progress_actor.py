@@ -9,32 +9,44 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayError
 
-from adaptor.batches import LABELS, STAGES
 from cluster.gcs_watchdog import give_up
 from cluster.placement import start_beside_driver
 from jobs.runtime.progress import Progress
 
 #: Longest wait for an answer of the progress actor, in seconds.
-_LOOK_SECONDS = 5.0
+_READ_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingProgress:
+    """Where the first worker is: steps done, over all stages, and the figures of its last eval step (`loss` is the mean
+    since the one before, None at the first)."""
+
+    steps: int
+    stage: str
+    loss: float | None
+    score: float
+    best_score: float
 
 
 class ProgressActor:
-    """Actor: the last look of the first worker and the step that it has come to, for the driver to show."""
+    """Actor: what the first worker posted last, for the driver to show."""
 
     def __init__(self) -> None:
-        self.last: dict[str, Any] = {}
+        self.last: TrainingProgress | None = None
 
-    def post(self, numbers: dict[str, Any]) -> None:
+    def post(self, progress: TrainingProgress) -> None:
         """Replace what is shown."""
-        self.last = numbers
+        self.last = progress
 
-    def read(self) -> dict[str, Any]:
-        """What is shown; nothing when the progress actor was started (again) and no worker has posted since."""
+    def read(self) -> TrainingProgress | None:
+        """What is shown; nothing when the actor was started (again) and no worker has posted since."""
         return self.last
 
 
@@ -45,26 +57,25 @@ def start_progress_actor() -> Any:
 
 @contextmanager
 def watched(
-    progress_actor: Any, progress: Progress, first_stage: int, stalled: float, end: Callable[[str], object] = give_up
+    progress_actor: Any, progress: Progress, stalled: float, end: Callable[[str], object] = give_up
 ) -> Iterator[None]:
-    """Show where training is while the block runs; a stage with labels counts on from `first_stage` steps.
+    """Show where training is while the block runs.
 
     No new step for `stalled` seconds is the `end`: whatever Ray Train waits for, it is not going to come. A progress
     actor that is lost for good ends only the watch.
     """
     ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(progress_actor, _Shown(progress, first_stage), stalled, end, ended))
-    watcher.daemon = True
+    watcher = threading.Thread(target=_watch, args=(progress_actor, Shown(progress), stalled, end, ended), daemon=True)
     watcher.start()
     try:
         yield
     finally:
         ended.set()
-        watcher.join(2 * _LOOK_SECONDS)
+        watcher.join(2 * _READ_SECONDS)
 
 
 def _watch(
-    progress_actor: Any, shown: _Shown, stalled: float, end: Callable[[str], object], ended: threading.Event
+    progress_actor: Any, shown: Shown, stalled: float, end: Callable[[str], object], ended: threading.Event
 ) -> None:
     """Until the block has ended: read the progress actor, twice a second."""
     moved = time.monotonic()
@@ -73,7 +84,7 @@ def _watch(
             end(f"fit: training has shown nothing new for {stalled:g} s: run again to continue from its checkpoint")
             return
         try:
-            if shown.update(ray.get(progress_actor.read.remote(), timeout=_LOOK_SECONDS)):
+            if shown.update(ray.get(progress_actor.read.remote(), timeout=_READ_SECONDS)):
                 moved = time.monotonic()
         except GetTimeoutError:  # late, or Ray itself hangs: that is no sign of training
             continue
@@ -86,26 +97,24 @@ def _watch(
             moved = time.monotonic()
 
 
-class _Shown:
+class Shown:
     """What the user has been shown."""
 
-    def __init__(self, progress: Progress, first_stage: int) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self._first_stage = first_stage
-        self._last: dict[str, Any] = {}
-        self._done = 0
+        self._last: TrainingProgress | None = None
+        self._steps = 0
 
-    def update(self, new: dict[str, Any]) -> bool:
-        """Show what the progress actor says; whether training has moved. Stage and step tell: a loss that is NaN never
+    def update(self, new: TrainingProgress | None) -> bool:
+        """Show what the progress actor says; whether training has moved. Stage and steps tell: a loss that is NaN never
         equals itself."""
-        if not new or new == self._last:
+        if new is None or new == self._last:
             return False
         last, self._last = self._last, new
-        step = int(new["step"]) + (self._first_stage if new["stage"] == LABELS else 0)
-        if not last:
-            self.progress.begin(step)
-            self._done = step
-        more, self._done = max(0, step - self._done), max(self._done, step)
-        loss = {"loss": new["loss"]} if new["step"] else {}  # there is none yet
-        self.progress.set(more, stage=STAGES[new["stage"]], **loss, held_out=new["score"], best=new["best_score"])
-        return (new["stage"], new["step"]) != (last.get("stage"), last.get("step"))
+        if last is None:
+            self.progress.begin(new.steps)
+            self._steps = new.steps
+        more, self._steps = max(0, new.steps - self._steps), max(self._steps, new.steps)
+        loss = {} if new.loss is None else {"loss": new.loss}
+        self.progress.set(more, stage=new.stage, **loss, held_out=new.score, best=new.best_score)
+        return last is None or (new.stage, new.steps) != (last.stage, last.steps)

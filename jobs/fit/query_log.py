@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adaptor.errors import InputError
+from adaptor.pca import InitialBasis
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
-from adaptor.training_set import TrainingSet, with_log
+from adaptor.training_set import TrainingSet
 from jobs.config.fit import FitConfig
-from jobs.fit.neighbour_search import Search
-from jobs.sources.queries import read_queries
+from jobs.fit.neighbour_search import NeighbourSearch
+from jobs.sources.queries import Queries, read_queries
 
 #: Queries taken at most: a few hundred already help, and each is searched for exactly.
 _MOST = 10_000
@@ -21,8 +22,8 @@ _MOST = 10_000
 _SAME = 1e-5
 
 
-def read_query_log(config: FitConfig, input_dim: int) -> Floats | None:
-    """The queries of the log that take part, as `chosen` says; None when the config names none, or judgments of them.
+def read_query_log(config: FitConfig, input_dim: int) -> Queries | None:
+    """The queries of the log; None when the config names none, or judgments of them.
 
     Raises InputError when they do not fit the source.
     """
@@ -38,10 +39,10 @@ def read_query_log(config: FitConfig, input_dim: int) -> Floats | None:
             f"queries {config.queries.uri}: the vector of query '{queries.ids[first]}' is too long or too short for "
             f"float32 (squared length {squares[first]}): remove it"
         )
-    return chosen(queries.vectors, metric, config.training.seed)
+    return queries
 
 
-def chosen(vectors: Floats, metric: Metric, seed: int) -> Floats:
+def distinct(vectors: Floats, metric: Metric, seed: int) -> Floats:
     """The different ones of the queries (n, d), at most 10,000, drawn by the seed: float32 (q, d).
 
     Where their length changes no ranking (cosine, dot) it is made 1, as that of documents is on average in training:
@@ -58,30 +59,25 @@ def chosen(vectors: Floats, metric: Metric, seed: int) -> Floats:
 
 
 def join_log(
-    data: TrainingSet,
-    log: Floats,
-    documents: tuple[Floats, Floats],
-    metric: Metric,
-    search: Search,
-    turn: Callable[[Floats], Floats],
-) -> tuple[TrainingSet, int]:
-    """The training set with those queries (q, d) of the log that are none of the `documents`, and how many those are.
+    data: TrainingSet, queries: Floats, rows: Floats, held_out: Floats, search: NeighbourSearch, basis: InitialBasis
+) -> TrainingSet:
+    """Add those queries (q, d) that are neither training `rows` nor held-out ones, with their neighbours among `rows`.
 
-    `documents` are the training rows and the held-out rows, which must stay unseen; `turn` puts queries in started
-    coordinates. A query that is a document would learn to find itself.
+    A query that is a document would learn to find itself, and held-out rows must stay unseen.
     """
-    known = np.zeros(len(log), bool)
-    for rows in documents:
-        known |= _are(log, rows, metric, search)
-    if known.all():
-        return data, 0
-    near = search(log[~known], [documents[0]], data.neighbours.shape[1]).ids
-    return with_log(data, turn(log[~known]), near), int((~known).sum())
+    queries = queries[~(_are(queries, rows, search) | _are(queries, held_out, search))]
+    if not len(queries):
+        return data
+    # Their lengths are not those of documents: `distinct` has made of them what counts.
+    own_basis = basis if basis.metric == "l2" else replace(basis, scale=1.0)
+    near = search.search(queries, rows, data.neighbours.shape[1]).ids
+    return replace(data, corpus=np.concatenate([data.corpus, own_basis.transform(queries)]), query_neighbours=near)
 
 
-def _are(queries: Floats, documents: Floats, metric: Metric, search: Search) -> NDArray[np.bool_]:
+def _are(queries: Floats, documents: Floats, search: NeighbourSearch) -> NDArray[np.bool_]:
     """Whether each query (q, d) is one of the documents (n, d); but for its length, where that changes no ranking."""
     # By `dot` the nearest to a document may be a longer one.
-    nearest = search(queries, [documents], 1, metric="l2" if metric == "l2" else "cosine").ids[:, 0]
-    same = documents[nearest] if metric == "l2" else unit_rows(documents[nearest])
+    metric: Metric = "l2" if search.metric == "l2" else "cosine"
+    nearest = documents[search.search(queries, documents, 1, metric=metric).ids[:, 0]]
+    same = nearest if metric == "l2" else unit_rows(nearest)
     return np.asarray(np.square(queries - same).sum(axis=1) <= _SAME * np.square(same).sum(axis=1))

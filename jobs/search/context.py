@@ -10,9 +10,7 @@ import pyarrow as pa
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
-from adaptor.neighbours import Ids
-from adaptor.rows import Floats
-from jobs.adaptors import beyond_the_head, open_adaptor
+from adaptor.rows import Floats, Ids
 from jobs.config.advise import AdviseConfig, AdvisingSection
 from jobs.config.evaluate import EvaluateConfig, EvaluationSection
 from jobs.search.judgments import MatchedJudgments, Qrels, judged_documents, match_judgments
@@ -23,6 +21,7 @@ from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, Source, open_source
+from jobs.storage.adaptors import beyond_the_head, open_adaptor
 
 ConfigT = TypeVar("ConfigT", EvaluateConfig, AdviseConfig)
 

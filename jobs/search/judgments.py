@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from adaptor.errors import InputError
-from adaptor.neighbours import Ids
+from adaptor.rows import Ids
 from jobs.search.scoring import ColumnScores, retrieval_scores
 from jobs.search.source_search import ColumnNeighbours
 

@@ -10,8 +10,7 @@ import ray
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
-from adaptor.neighbours import Ids
-from adaptor.rows import Floats
+from adaptor.rows import Floats, Ids
 from jobs.config.sections import SourceSection
 from jobs.search.source_search import SHARD_STRIDE, wrong_lengths
 from jobs.sources.sampling import choose_rows, read_rows

@@ -14,8 +14,8 @@ import numpy as np
 import pytrec_eval
 
 from adaptor.baselines import Column
-from adaptor.neighbours import Ids
 from adaptor.quality import Scores
+from adaptor.rows import Ids
 
 #: Scores per query, float64 (n,), by column and measure.
 ColumnScores = dict[Column, dict[str, Scores]]

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor
 from adaptor.baselines import ORIGINAL, Column, shorten_to_all
-from adaptor.neighbours import Ids, Neighbours, improve, merge, top_k
-from adaptor.rows import LENGTH_TOLERANCE, Floats
+from adaptor.neighbours import Neighbours, improve, merge, top_k
+from adaptor.rows import LENGTH_TOLERANCE, Floats, Ids
 from jobs.config.sections import SourceSection
 from jobs.runtime.read_ahead import read_ahead
 from jobs.sources.columns import describe_vectors

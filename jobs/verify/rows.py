@@ -126,7 +126,7 @@ class RowChecker:
             position, why = next(iter(reasons.items()))
             item.report_finding(SAMPLE, f"row {chosen[position]} comes from an unusable vector: {why}")
             return
-        self._compare(chosen, job.adaptor.transform(vectors, job.config.output.dim), stored)
+        self._compare(chosen, job.adaptor.transform(vectors, dim=job.config.output.dim), stored)
         if (changed := first_changed(item, chosen, rows)) is not None:
             item.report_finding(SAMPLE, changed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,7 @@ def test_written_and_read_it_is_the_same(tmp_path: Path) -> None:
         "linear",
         True,
     )
-    assert np.array_equal(read.transform(matrix(2), 4), made.transform(matrix(2), 4))
+    assert np.array_equal(read.transform(matrix(2), dim=4), made.transform(matrix(2), dim=4))
     assert np.array_equal(read.rotation, matrix(1))
     assert read.to_files() == made.to_files()
 
@@ -121,7 +122,16 @@ def test_tensors_that_do_not_fit_the_form_are_refused() -> None:
     ("vectors", "dim", "message"),
     [
         (np.zeros((2, 5)), 4, r"shape \(2, 5\), but this adaptor takes \(n, 12\)"),
-        (np.zeros(DIM), 4, r"shape \(12,\)"),
+        (np.zeros(5), 4, r"shape \(5,\), but .* or one vector \(12,\)"),
+        (np.zeros((2, 2, DIM)), 4, r"shape \(2, 2, 12\)"),
+        (1.0, 4, r"shape \(\)"),
+        ([], 4, r"shape \(0,\)"),
+        ([[1.0] * DIM, [1.0] * 5], 4, "vectors are ragged: their rows differ in length"),
+        ([["1"] * DIM], 4, "vectors are of type <U1: give numbers"),
+        ([[None] * DIM], 4, "vectors are of type object"),
+        ([[True] * DIM], 4, "vectors are of type bool"),
+        ([[1.0, np.nan] * 6], 4, "row 0 holds NaN"),
+        (np.full((2, DIM), 1e300), 4, "row 0 holds NaN, infinity or overflows float32"),
         (np.ones((2, DIM)), 13, "dim is 13, but this adaptor gives 1 to 12"),
         (np.ones((2, DIM)), 0, "dim is 0"),
         (np.array([[1.0] * DIM, [np.nan] * DIM]), 4, "row 1 holds NaN"),
@@ -130,7 +140,7 @@ def test_tensors_that_do_not_fit_the_form_are_refused() -> None:
 )
 def test_bad_input_is_named(vectors: Any, dim: int, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        example().transform(vectors, dim)
+        example().transform(vectors, dim=dim)
 
 
 @settings(max_examples=60, deadline=None)
@@ -139,26 +149,56 @@ def test_bad_input_is_named(vectors: Any, dim: int, message: str) -> None:
 )
 def test_rows_keep_length_one_whatever_their_scale_and_type(dim: int, seed: int, exponent: float, kind: Any) -> None:
     e = matrix(seed) * np.float64(10) ** (exponent if kind is not np.float16 else exponent / 6)
-    short = example().transform(e.astype(kind), dim)
+    short = example().transform(e.astype(kind), dim=dim)
     assert short.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(short.astype(np.float64), axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "dot"])
+def test_lists_single_vectors_and_integers_are_vectors(metric: str) -> None:
+    adaptor, rows = example(metric=metric), np.arange(3 * DIM).reshape(3, DIM) - 7
+    expected = adaptor.transform(rows.astype(np.float32), dim=4)
+    for vectors in (rows, rows.astype(np.int8), rows.tolist(), list(rows), rows.astype(np.float64), rows[::-1][::-1]):
+        np.testing.assert_array_equal(adaptor.transform(vectors, dim=4), expected)
+    for vector in (rows[1], rows[1].tolist(), tuple(rows[1].tolist())):
+        one = adaptor.transform(vector, dim=4)
+        assert one.shape == (4,)
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, expected[1], rtol=1e-6)
 
 
 def test_a_zero_row_stays_zero_and_blocks_do_not_show() -> None:
     e = np.random.default_rng(0).normal(size=(9000, DIM)).astype(np.float32)
     e[8500] = 0
-    short = example().transform(e, 4)
+    short = example().transform(e, dim=4)
     assert (short[8500] == 0).all()
-    np.testing.assert_allclose(short[4000:4200], example().transform(e[4000:4200], 4), atol=1e-6)
-    assert example().transform(e[:0], 4).shape == (0, 4)
+    np.testing.assert_allclose(short[4000:4200], example().transform(e[4000:4200], dim=4), atol=1e-6)
+    assert example().transform(e[:0], dim=4).shape == (0, 4)
 
 
-def test_importing_and_using_it_needs_no_torch() -> None:
+@pytest.mark.parametrize("uri", ["s3://bucket/adaptor", "gs://bucket/x", "file:///tmp/x", Path("s3://bucket/adaptor")])
+def test_the_uri_of_an_object_store_is_refused_with_what_to_do(uri: str | Path) -> None:
+    with pytest.raises(
+        InputError, match=r"copy adaptor\.safetensors, .* or read them .* adaptor\.from_files"
+    ) as caught:
+        adaptor.load(uri)
+    assert str(caught.value).startswith(f"{uri} is a URI")
+    files = example().to_files()
+    assert adaptor.from_files(files).adaptor_id == example().adaptor_id
+
+
+def test_loading_and_using_it_is_quick_and_needs_no_torch(tmp_path: Path) -> None:
+    for name, content in example().to_files().items():
+        (tmp_path / name).write_bytes(content)
     code = (
-        "import sys, numpy as np, adaptor; from adaptor.artefact import build\n"
-        f"a = build({description()!r}, {{'linear': np.eye(12, dtype=np.float32)}}, np.eye(12))\n"
-        "a.transform(np.ones((3, 12)), 4)\n"
-        "print([m for m in ('torch', 'ray', 'faiss', 'pyarrow') if m in sys.modules])"
+        "import sys, adaptor\n"
+        f"short = adaptor.load({str(tmp_path)!r}).transform([[1.0] * {DIM}], dim=4)\n"
+        "heavy = ('torch', 'ray', 'faiss', 'pyarrow', 'pandas', 'scipy', 'matplotlib', 'yaml', 'jobs', 'cluster')\n"
+        "print(short.shape, [m for m in heavy if m in sys.modules])"
     )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.strip() == "(1, 4) []"
+    # Of the processor: other processes may be busy meanwhile.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1

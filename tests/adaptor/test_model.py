@@ -1,4 +1,4 @@
-"""The forms: where they start, what they keep, and that folding them changes nothing."""
+"""The architectures: where they start, what they keep, and that folding them changes nothing."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from adaptor.model import (
     trainable_dims,
     unconstrained,
 )
+from adaptor.pca import InitialBasis
 from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
 from adaptor.torch_transform import on_device
@@ -58,7 +59,8 @@ def artefact(module: AdaptorModule, start: Any, metric: str = "cosine", scale: f
         "recipe": {},
         "settings": {},
     }
-    return build(about, fold(module, start, scale), start)
+    basis = InitialBasis(start, scale, "cosine" if metric == "cosine" else "dot")
+    return build(about, fold(module, basis), start)
 
 
 def rows(count: int = 50) -> Any:
@@ -66,7 +68,7 @@ def rows(count: int = 50) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
-def test_an_untrained_form_is_the_identity(kind: str) -> None:
+def test_an_untrained_module_is_the_identity(kind: str) -> None:
     z = torch.from_numpy(rows())
     module = new_model(ModelSettings.model_validate({"architecture": kind, "trained_components": 8}), DIM, seed=0)
     out = module(z)
@@ -90,35 +92,35 @@ def test_the_seed_decides_the_perceptron_and_leaves_torchs_own_seed_alone() -> N
     assert not torch.equal(first["inner.weight"], other["inner.weight"])
 
 
-def test_an_orthogonal_form_keeps_every_full_width_inner_product() -> None:
+def test_an_orthogonal_architecture_keeps_every_full_dimension_inner_product() -> None:
     start, e = random_rotation(), rows()
-    full = artefact(trained("orthogonal", None), start, "dot").transform(e, DIM)
+    full = artefact(trained("orthogonal", None), start, "dot").transform(e, dim=DIM)
     np.testing.assert_allclose(full @ full.T, e @ e.T, atol=2e-4)
 
 
-def test_an_orthogonal_form_scores_like_its_start_from_leading_on() -> None:
+def test_an_orthogonal_architecture_scores_like_its_basis_from_the_trained_components_on() -> None:
     start, e = random_rotation(), unit_rows(rows())
     fitted = artefact(trained("orthogonal", 8), start)
     for dim in (8, 9, 15, DIM):
-        ours, pca = fitted.transform(e, dim), unit_rows((e @ start)[:, :dim])
+        ours, pca = fitted.transform(e, dim=dim), unit_rows((e @ start)[:, :dim])
         np.testing.assert_allclose(ours @ ours.T, pca @ pca.T, atol=1e-5)
-    ours, pca = fitted.transform(e, 4), unit_rows((e @ start)[:, :4])
+    ours, pca = fitted.transform(e, dim=4), unit_rows((e @ start)[:, :4])
     assert np.abs(ours @ ours.T - pca @ pca.T).max() > 0.1  # below it, it is free to differ
 
 
-def test_free_widths_are_those_that_training_can_change() -> None:
+def test_trainable_dims_are_those_that_training_can_change() -> None:
     assert trainable_dims(trained("orthogonal", 8), (4, 8, 16)) == (4,)
     assert trainable_dims(trained("linear"), (4, 8, 16)) == (4, 8, 16)
 
 
-def test_leading_wider_than_the_store_means_all_of_it() -> None:
+def test_more_trained_components_than_dimensions_means_all_of_them() -> None:
     module = new_model(ModelSettings(trained_components=128), DIM, 0)
     assert isinstance(module, Orthogonal)
     assert module.trained_components == DIM
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
-def test_freed_starts_where_the_first_stage_ended(kind: str) -> None:
+def test_unconstrained_starts_where_the_first_stage_ended(kind: str) -> None:
     z = torch.from_numpy(rows())
     module = trained(kind)
     before, after = module(z), unconstrained(module, DIM)(z)
@@ -138,16 +140,16 @@ def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, 
     if metric == "cosine":
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     fitted = artefact(module, start, metric, scale)
-    np.testing.assert_allclose(fitted.transform(e, dim), expected, atol=1e-5)
-    np.testing.assert_allclose(on_device(fitted, dim, "cpu")(e), fitted.transform(e, dim), atol=1e-5)
+    np.testing.assert_allclose(fitted.transform(e, dim=dim), expected, atol=1e-5)
+    np.testing.assert_allclose(on_device(fitted, dim, "cpu")(e), fitted.transform(e, dim=dim), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
 def test_with_cosine_the_length_of_a_row_does_not_matter_whatever_stands_beside_it(kind: str) -> None:
     fitted, e = artefact(trained(kind), random_rotation()), rows(9)
     lengths = np.array([1, 1e-18, 1e-6, 1e-3, 30, 999, 1e4, 1e9, 1e18], np.float32)[:, None]
-    scaled = fitted.transform(unit_rows(e) * lengths, 5)
-    np.testing.assert_allclose(scaled, fitted.transform(e, 5), atol=1e-5)
+    scaled = fitted.transform(unit_rows(e) * lengths, dim=5)
+    np.testing.assert_allclose(scaled, fitted.transform(e, dim=5), atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(scaled.astype(np.float64), axis=1), 1, atol=1e-6)
 
 
@@ -158,10 +160,10 @@ def test_squared_lengths_that_are_known_change_nothing(kind: str, metric: str) -
     e[[3, 4700]] *= np.float32(1e-9)
     e[4600] *= np.float32(1e9)
     squares = np.einsum("nd,nd->n", e, e)
-    np.testing.assert_array_equal(fitted.transform(e, 5, squares), fitted.transform(e, 5))
+    np.testing.assert_array_equal(fitted.transform_rows(e, dim=5, squares=squares), fitted.transform(e, dim=5))
     e[4800, 2], squares[4800] = np.nan, np.nan
     with pytest.raises(InputError, match="row 4800 holds NaN"):
-        fitted.transform(e, 5, squares)
+        fitted.transform_rows(e, dim=5, squares=squares)
 
 
 def test_a_free_matrix_starts_as_a_copy_of_the_given_one_or_at_the_identity() -> None:
@@ -175,7 +177,7 @@ def test_a_free_matrix_starts_as_a_copy_of_the_given_one_or_at_the_identity() ->
 
 
 @pytest.mark.parametrize(
-    ("trained_components", "dim", "reach"), [(128, 384, 192), (5, 12, 7), (1, 3, 1), (12, 12, 12), (11, 12, 12)]
+    ("trained_components", "dim", "components"), [(128, 384, 192), (5, 12, 7), (1, 3, 1), (12, 12, 12), (11, 12, 12)]
 )
-def test_narrow_outputs_are_made_of_half_as_many_again(trained_components: int, dim: int, reach: int) -> None:
-    assert head_components(trained_components, dim) == reach
+def test_the_head_is_made_of_half_as_many_again(trained_components: int, dim: int, components: int) -> None:
+    assert head_components(trained_components, dim) == components

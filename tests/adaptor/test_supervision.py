@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from adaptor.model import Linear
 from adaptor.rows import unit_rows
-from adaptor.training_set import Labels, Supervision, fresh, hold_out_queries
+from adaptor.training_set import Labels, Supervision, TrainingSet, fresh, hold_out_queries
 from adaptor.validation import ndcg
 from adaptor.weight_interpolation import interpolate_weights, largest_alpha
 
@@ -92,7 +92,7 @@ def noisy(means: list[float], queries: int, spread: float) -> Any:
     return np.asarray(np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True))
 
 
-def test_of_shares_that_held_out_queries_cannot_tell_apart_the_largest_is_kept() -> None:
+def test_of_alphas_that_held_out_queries_cannot_tell_apart_the_largest_is_kept() -> None:
     assert largest_alpha(noisy([0.60, 0.64, 0.66, 0.655, 0.65], 50, 0.2)) == 4  # a standard error of 0.04
     assert largest_alpha(noisy([0.60, 0.64, 0.66, 0.655, 0.62], 5000, 0.1)) == 2  # a standard error of 0.002
 
@@ -107,14 +107,30 @@ def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_k
     corpus = unit_rows(draw.normal(size=(300, 16)).astype(np.float32))
     queries = unit_rows(corpus[:60] + 0.02 * draw.normal(size=(60, 16)).astype(np.float32))
     truth = Labels(np.arange(60), np.arange(60), np.ones(60, np.float32))
-    asked = Supervision(queries, truth, np.zeros((60, 1), np.int64), queries, truth)
+    supervision = Supervision(
+        queries=queries,
+        labels=truth,
+        negatives=np.zeros((60, 1), np.int64),
+        held_out=queries,
+        held_out_labels=truth,
+    )
+    none = np.zeros((0, 10), np.int64)
+    data = TrainingSet(
+        corpus=corpus,
+        anchors=300,
+        neighbours=none,
+        held_out=corpus[:0],
+        truth=none,
+        searched=300,
+        supervision=supervision,
+    )
     good, bad = torch.eye(16), torch.from_numpy(draw.normal(size=(16, 16)).astype(np.float32))
     bad[:, 0] *= 100  # one direction drowns the others
     module = Linear(16, bad)
-    share, score = interpolate_weights(module, good, (corpus, asked), (4, 16), "cosine")
-    assert share == 0
+    alpha, score = interpolate_weights(module, good, data, (4, 16), "cosine")
+    assert alpha == 0
     assert torch.equal(module.matrix.detach(), good)
     module = Linear(16, good)  # the other way round: training found the good map
-    assert interpolate_weights(module, bad, (corpus, asked), (4, 16), "cosine") == (1.0, score)
+    assert interpolate_weights(module, bad, data, (4, 16), "cosine") == (1.0, score)
     assert torch.equal(module.matrix.detach(), good)
     assert score > 0.9

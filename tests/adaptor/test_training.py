@@ -12,17 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.batches import NARROW, World, anchor_rows, query_rows
+from adaptor.batches import anchor_rows, query_rows
 from adaptor.gpu import gpu_seen
 from adaptor.losses import prefix_similarities
 from adaptor.model import new_model
 from adaptor.neighbours import top_k
 from adaptor.objective import Objective, Trainee
-from adaptor.pca import moments, rotation
+from adaptor.pca import InitialBasis, moments, rotation
 from adaptor.rows import unit_rows
 from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
-from adaptor.training import EvalStep, Job, State, _batches, learning_rate, train
-from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out, started
+from adaptor.training import EvalStep, _batches, learning_rate, train
+from adaptor.training_job import Stage, TrainingJob, Worker
+from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
+from adaptor.training_state import TrainingState, load_state, save_state
 
 DIM, DIMS = 32, (4, 8, 16, 32)
 MODEL = ModelSettings(trained_components=16)
@@ -38,60 +40,75 @@ def training_set(supervised: bool = False) -> TrainingSet:
     noise = draw.normal(size=(900, DIM)) * np.r_[np.full(6, 0.6), np.full(10, 0.05), np.full(DIM - 16, 0.02)]
     cluster = draw.integers(0, 90, 900)
     vectors = unit_rows((centres[cluster] + noise).astype(np.float32))
-    start = rotation(moments(vectors, "cosine"))
+    basis = InitialBasis(rotation(moments(vectors, "cosine")), 1.0, "cosine")
     training, held = hold_out(len(vectors), 0.2, 0)
     corpus, held_out = vectors[training], vectors[held]
     numbers = np.arange(len(corpus))
-    turned = [started(v, start, 1.0, "cosine") for v in (corpus, held_out)]
-    mined = top_k(corpus, corpus, numbers, 5, "cosine", numbers).ids
     truth = top_k(held_out, corpus, numbers, 10, "cosine").ids
-    data = TrainingSet(turned[0], len(corpus), mined, turned[1], truth, len(corpus))
+    data = TrainingSet(
+        corpus=basis.transform(corpus),
+        anchors=len(corpus),
+        neighbours=top_k(corpus, corpus, numbers, 5, "cosine", numbers).ids,
+        held_out=basis.transform(held_out),
+        truth=truth,
+        searched=len(corpus),
+    )
     if not supervised:
         return data
-    queries, held_queries = turned[1][:100], turned[1][100:]
+    queries, held_queries = data.held_out[:100], data.held_out[100:]
     # Relevant = of the same cluster, which the cosine of these noisy vectors hardly shows.
     same = cluster[held][:, None] == cluster[training][None, :]
     labels, held_labels = (
         Labels(rows, documents, (1.0 + documents % 2).astype(np.float32))
         for rows, documents in (np.nonzero(same[:100]), np.nonzero(same[100:]))
     )
-    return replace(data, supervision=Supervision(queries, labels, truth[:100, 7:], held_queries, held_labels))
+    supervision = Supervision(
+        queries=queries,
+        labels=labels,
+        negatives=truth[:100, 7:],
+        held_out=held_queries,
+        held_out_labels=held_labels,
+    )
+    return replace(data, supervision=supervision)
 
 
-def job(**changes: Any) -> Job:
+def job(**changes: Any) -> TrainingJob:
     settings = {
         "data": training_set(),
+        "model": MODEL,
         "loss": LossSettings(),
         "training": TRAINING,
         "metric": "cosine",
         "dims": DIMS,
     }
-    return Job(**{**settings, **changes})
+    return TrainingJob(**{**settings, **changes})
 
 
-def run(work: Job, model: ModelSettings = MODEL, stage: int = 1) -> tuple[Any, State, list[EvalStep]]:
-    module, state, looks = new_model(model, DIM, 0), State(stage), list[EvalStep]()
-    train(module, work, state, lambda look: looks.append(replace(look, state=copy.deepcopy(look.state))))
-    return module, state, looks
+def run(
+    work: TrainingJob, model: ModelSettings = MODEL, stage: Stage = Stage.UNSUPERVISED
+) -> tuple[Any, TrainingState, list[EvalStep]]:
+    module, state, steps = new_model(model, DIM, 0), TrainingState(stage=stage), list[EvalStep]()
+    train(module, work, state, lambda step: steps.append(replace(step, state=copy.deepcopy(step.state))))
+    return module, state, steps
 
 
 def test_it_learns_what_pca_does_not_know() -> None:
     steps: list[int] = []
-    _, state, looks = run(job(on_step=steps.append))
+    _, state, evaluated = run(job(worker=Worker(on_step=steps.append)))
     assert steps == list(range(1, 61))
-    assert [look.state.step for look in looks] == [0, 20, 40, 60]
-    assert looks[-1].finished
-    assert state.best_score > state.first_score + 0.02
-    assert looks[-1].loss < looks[1].loss
+    assert [step.state.step for step in evaluated] == [0, 20, 40, 60]
+    assert [step.state.finished for step in evaluated] == [False, False, False, True]
+    assert state.best_score > state.initial_score + 0.02
+    assert evaluated[-1].loss < evaluated[1].loss
 
 
 def test_the_best_weights_are_kept_and_never_worse_than_the_start() -> None:
     wild = job(training=TRAINING.model_copy(update={"learning_rate": 3.0, "schedule": "constant"}))
-    module, state, looks = run(wild, MODEL.model_copy(update={"architecture": "linear"}))
-    assert looks[-1].score < state.best_score == max(look.score for look in looks)
-    assert state.best_score >= state.first_score
-    kept = {k.removeprefix("best.module."): v for k, v in state.tensors.items() if k.startswith("best.module.")}
-    assert all(torch.equal(kept[k], v) for k, v in module.state_dict().items())
+    module, state, evaluated = run(wild, MODEL.model_copy(update={"architecture": "linear"}))
+    assert evaluated[-1].score < state.best_score == max(step.score for step in evaluated)
+    assert state.best_score >= state.initial_score
+    assert state.best_weights.keys() == module.state_dict().keys()
+    assert all(torch.equal(state.best_weights[k], v) for k, v in module.state_dict().items())
 
 
 @pytest.mark.gpu
@@ -101,61 +118,74 @@ def test_a_gpu_learns_what_the_cpu_learns() -> None:
     linear = MODEL.model_copy(update={"architecture": "linear"})
     few = TRAINING.model_copy(update={"steps": 60, "evaluate_every": 20})
     (_, _, on_cpu), (_, _, on_gpu) = (
-        run(job(training=few, device=torch.device(device)), linear, NARROW) for device in ("cpu", "cuda")
+        run(job(training=few, worker=Worker(device=torch.device(device))), linear, Stage.LOW_DIM_HEAD)
+        for device in ("cpu", "cuda")
     )
-    assert [look.loss for look in on_gpu] == pytest.approx([look.loss for look in on_cpu], rel=0.02)
-    assert [look.score for look in on_gpu] == pytest.approx([look.score for look in on_cpu], abs=0.02)
+    assert [step.loss for step in on_gpu] == pytest.approx([step.loss for step in on_cpu], rel=0.02)
+    assert [step.score for step in on_gpu] == pytest.approx([step.score for step in on_cpu], abs=0.02)
 
 
 @pytest.mark.parametrize(
     ("means", "kept"),
     [
         ((0.50, 0.60, 0.595, 0.59), 60),  # within one standard error (0.02) of the best: the last
-        ((0.50, 0.60, 0.595, 0.55), 40),  # the last look is worse beyond doubt
+        ((0.50, 0.60, 0.595, 0.55), 40),  # the last score is worse beyond doubt
         ((0.50, 0.505, 0.499, 0.495), 20),  # never below the start
         ((0.50, 0.49, 0.48, 0.45), 0),
     ],
 )
-def test_of_looks_that_cannot_be_told_apart_the_last_counts(
+def test_of_scores_that_cannot_be_told_apart_the_last_counts(
     means: tuple[float, ...], kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coming = iter(means)
     # Rows at ± 0.2 around the mean: over 100 rows a standard error of 0.02.
     monkeypatch.setattr("adaptor.training.validate", lambda *_: np.tile([0.2, -0.2], 50) + next(coming))
-    _, state, looks = run(job())
+    _, state, evaluated = run(job())
     assert state.best_step == kept
     assert state.best_score == pytest.approx(max(means))
-    weights = looks[kept // 20].state.tensors["now.module.generator"]
-    assert torch.equal(state.tensors["best.module.generator"], weights)
+    weights = evaluated[kept // 20].state.weights["module.generator"]
+    assert torch.equal(state.best_weights["generator"], weights)
 
 
 @pytest.mark.parametrize(
     ("stage", "schedule", "early"),
-    [(1, "constant", True), (3, "constant", True), (2, "cosine", True), (1, "cosine", False), (3, "cosine", False)],
+    [
+        (Stage.UNSUPERVISED, "constant", True),
+        (Stage.LOW_DIM_HEAD, "constant", True),
+        (Stage.SUPERVISED, "cosine", True),
+        (Stage.UNSUPERVISED, "cosine", False),
+        (Stage.LOW_DIM_HEAD, "cosine", False),
+    ],
 )
 def test_patience_ends_a_stage_with_labels_or_with_a_constant_learning_rate(
-    stage: int, schedule: str, early: bool
+    stage: Stage, schedule: str, early: bool
 ) -> None:
-    # Without labels a falling learning rate is followed to its end, however long the score lies below the start's.
+    # Without labels a falling learning rate is followed to its end, however long the score lies below the initial one.
     lost = {"learning_rate": 1e-9, "patience": 20, "steps": 200, "supervised_steps": 200, "schedule": schedule}
-    stale = job(data=training_set(supervised=stage == 2), training=TRAINING.model_copy(update=lost))
-    _, state, looks = run(stale, MODEL.model_copy(update={"architecture": "linear"}), stage)
-    assert looks[-1].finished
+    stale = job(data=training_set(supervised=stage is Stage.SUPERVISED), training=TRAINING.model_copy(update=lost))
+    _, state, evaluated = run(stale, MODEL.model_copy(update={"architecture": "linear"}), stage)
+    assert evaluated[-1].state.finished
     assert (state.step < 200) == early
 
 
-@pytest.mark.parametrize(("stage", "patience"), [(1, 500), (2, 500), (2, 20)])
+@pytest.mark.parametrize(
+    ("stage", "patience"), [(Stage.UNSUPERVISED, 500), (Stage.SUPERVISED, 500), (Stage.SUPERVISED, 20)]
+)
 @pytest.mark.parametrize("architecture", ["orthogonal", "linear", "mlp"])
-def test_continued_from_any_look_it_ends_with_the_same_bits(architecture: str, stage: int, patience: int) -> None:
+def test_continued_from_any_checkpoint_it_ends_with_the_same_bits(
+    architecture: str, stage: Stage, patience: int, tmp_path: Path
+) -> None:
     model = MODEL.model_copy(update={"architecture": architecture, "hidden_units": 8})
     # With no patience a high learning rate ends the stage before its last step.
     rate = 1e-2 if patience == 500 else 3e-2
     hurried = TRAINING.model_copy(update={"patience": patience, "learning_rate": rate, "supervised_steps": 60})
-    work = job(data=training_set(supervised=stage == 2), training=TRAINING if patience == 500 else hurried)
-    expected, ended, looks = run(work, model, stage)
-    for look in looks:  # the last one, too: a fit may be killed between its last checkpoint and its artefact
+    supervised = stage is Stage.SUPERVISED
+    work = job(data=training_set(supervised), training=TRAINING if patience == 500 else hurried)
+    expected, ended, evaluated = run(work, model, stage)
+    for step in evaluated:  # the last one, too: a fit may be killed between its last checkpoint and its artefact
         again = new_model(model, DIM, 99)  # other first weights: they must come from the state
-        state = copy.deepcopy(look.state)
+        save_state(step.state, tmp_path)
+        state = load_state(tmp_path)
         train(again, work, state, lambda _: None)
         assert state.step == ended.step
         assert all(torch.equal(a, b) for a, b in zip(again.parameters(), expected.parameters(), strict=True))
@@ -163,24 +193,23 @@ def test_continued_from_any_look_it_ends_with_the_same_bits(architecture: str, s
 
 def test_supervised_stage_finds_the_labelled_documents() -> None:
     model = MODEL.model_copy(update={"architecture": "linear"})
-    _, state, _ = run(job(data=training_set(supervised=True)), model, stage=2)
-    assert state.best_score > state.first_score
+    _, state, _ = run(job(data=training_set(supervised=True)), model, Stage.SUPERVISED)
+    assert state.best_score > state.initial_score
 
 
 @pytest.mark.parametrize("name", ["topk", "pairwise", "reconstruction", "ranking"])
 def test_every_term_of_the_paper_trains_alone(name: str) -> None:
     loss = LossSettings.model_validate({"listwise": 0, "contrastive": 0, name: 1})
     model = ModelSettings(architecture="mlp", hidden_units=8, initialisation="identity")
-    _, _, looks = run(job(loss=loss, data=training_set(supervised=True)), model, stage=2)
-    assert np.isfinite([look.loss for look in looks]).all()
-    last = looks[-1].state.tensors
-    moved = float(last["now.module.outer.weight"].abs().max()) > 0
+    _, _, evaluated = run(job(loss=loss, data=training_set(supervised=True)), model, Stage.SUPERVISED)
+    assert np.isfinite([step.loss for step in evaluated]).all()
+    moved = float(evaluated[-1].state.weights["module.outer.weight"].abs().max()) > 0
     assert moved == (name != "reconstruction")  # f = 0 is where reconstruction is best
 
 
 def test_nothing_to_train_is_no_step() -> None:
-    module, state, looks = run(job(dims=(16, 32)))  # an orthogonal architecture cannot change these
-    assert (state.step, looks) == (0, [])
+    module, state, evaluated = run(job(dims=(16, 32)))  # an orthogonal architecture cannot change these
+    assert (state.step, evaluated) == (0, [])
     assert float(module.generator.detach().abs().max()) == 0
 
 
@@ -193,7 +222,10 @@ def test_learning_rate_falls_to_zero_or_stays() -> None:
 
 def test_drawing_ahead_gives_the_same_batches() -> None:
     work = job(data=training_set(supervised=True))
-    at_once, ahead = (list(_batches(replace(work, device=torch.device(d)), 2, range(3, 8))) for d in ("cpu", "cuda"))
+    at_once, ahead = (
+        list(_batches(replace(work, worker=Worker(device=torch.device(d))), Stage.SUPERVISED, range(3, 8)))
+        for d in ("cpu", "cuda")
+    )
     assert len(at_once) == len(ahead) == 5
     for one, other in zip(at_once, ahead, strict=True):
         for mine, theirs in zip(one, other, strict=True):
@@ -215,7 +247,7 @@ def _worker(rank: int, size: int, folder: str) -> None:
 
     wrap = torch.nn.parallel.DistributedDataParallel
     gentle = TRAINING.model_copy(update={"learning_rate": 1e-3})
-    module, _, _ = run(job(training=gentle, world=World(rank, size), wrap=wrap, agree=agree))
+    module, _, _ = run(job(training=gentle, worker=Worker(rank=rank, size=size, wrap=wrap, agree=agree)))
     if rank == 0:
         np.save(f"{folder}/{size}.npy", module.rotation().detach().numpy())
     torch.distributed.destroy_process_group()
@@ -230,7 +262,7 @@ def test_three_workers_learn_what_one_learns(tmp_path: Path) -> None:
         worker.start()
     alone, _, _ = run(job(training=TRAINING.model_copy(update={"learning_rate": 1e-3})))
     for worker in workers:
-        worker.join(60)
+        worker.join(200)
         assert worker.exitcode == 0
     # Adam turns the last bits of a sum into whole steps where a gradient is near zero: equal in effect, not in bits.
     together = torch.from_numpy(np.load(tmp_path / "3.npy"))
@@ -247,16 +279,15 @@ def test_three_workers_learn_what_one_learns(tmp_path: Path) -> None:
 def test_the_gradient_does_not_depend_on_the_number_of_workers() -> None:
     data, loss = training_set(supervised=True), LossSettings(topk=1, pairwise=1, reconstruction=1, ranking=1)
     assert data.supervision is not None
-    objective = Objective(loss, DIMS, "cosine")
+    objective, work = Objective(loss, DIMS, "cosine"), job(data=data, loss=loss)
     corpus, queries = torch.from_numpy(data.corpus), torch.from_numpy(data.supervision.queries)
     gradients = []
     for size in (1, 2, 3):
         trainee = Trainee(new_model(ModelSettings(architecture="linear"), DIM, 0), DIMS, 0.05)
         for rank in range(size):
-            world = World(rank, size)
-            rows = anchor_rows(data, loss, TRAINING, (2, 4), world)
-            asked = query_rows(data, data.supervision, TRAINING, (2, 4), world)
-            torch.autograd.backward(objective(trainee, corpus, queries, rows, asked) / size)
+            mine = replace(work, worker=Worker(rank=rank, size=size))
+            rows = anchor_rows(mine, Stage.SUPERVISED, 4), query_rows(mine, data.supervision, 4)
+            torch.autograd.backward(objective(trainee, corpus, queries, *rows) / size)
         gradients.append(torch.cat([p.grad.flatten() for p in trainee.parameters() if p.grad is not None]))
     for other in gradients[1:]:
         assert torch.allclose(other, gradients[0], rtol=1e-3, atol=1e-3 * float(gradients[0].abs().max()))

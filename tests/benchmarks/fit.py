@@ -32,10 +32,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adaptor.batches import NARROW, AnchorRows, World, anchor_rows
+from adaptor.batches import AnchorRows, anchor_rows
 from adaptor.model import Linear, head_components
 from adaptor.objective import Objective, Trainee
-from adaptor.settings import DIM_LADDER, LossSettings, TrainingSettings
+from adaptor.settings import DIM_LADDER, LossSettings, ModelSettings, TrainingSettings
+from adaptor.training_job import Stage, TrainingJob
 from adaptor.training_set import TrainingSet
 from tests.benchmarks.sources import SourceShape, make_source_with_all_cores
 
@@ -52,17 +53,19 @@ def training_set(rows: int, input_dim: int) -> TrainingSet:
     )
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     near = draw.integers(0, rows, (rows, 10))
-    return TrainingSet(vectors, rows, near, vectors[:10], near[:10], rows)
+    return TrainingSet(
+        corpus=vectors, anchors=rows, neighbours=near, held_out=vectors[:10], truth=near[:10], searched=rows
+    )
 
 
 def plain_loss(trainee: Trainee, corpus: Tensor, dims: tuple[int, ...], rows: AnchorRows) -> Tensor:
     """The objective as one would write it first."""
     anchors, candidates = corpus[torch.from_numpy(rows.anchors)], corpus[torch.from_numpy(rows.candidates)]
-    if rows.shift is not None:
-        anchors = anchors + torch.from_numpy(rows.shift)
+    if rows.noise is not None:
+        anchors = anchors + torch.from_numpy(rows.noise)
     (left, scale), (right, _) = trainee(anchors), trainee(candidates)
     itself = torch.zeros(len(anchors), len(candidates), dtype=torch.bool)
-    itself.view(-1)[torch.from_numpy(rows.itself)] = True
+    itself.view(-1)[torch.from_numpy(rows.self_pairs)] = True
     total = torch.zeros(())
     for number, dim in enumerate(dims):
         full = functional.normalize(anchors) @ functional.normalize(candidates).T
@@ -85,6 +88,7 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
     corpus = torch.from_numpy(data.corpus)
     sides: dict[str, tuple[Callable[[AnchorRows], Tensor], torch.optim.Adam]] = {}
     free = tuple(w for w in dims if w < trained_components)
+    job = TrainingJob(data=data, model=ModelSettings(), loss=LOSS, training=TRAINING, metric="cosine", dims=free)
     for name in ("ours", "plain"):
         trainee = Trainee(Linear(head_components(trained_components, input_dim)), free, LOSS.temperature)
         objective = Objective(LOSS, free, "cosine")
@@ -96,7 +100,7 @@ def compare_steps(shape: tuple[int, int, int], steps: int, repeats: int) -> dict
         for name, (loss, optimiser) in sides.items():
             began = time.thread_time()
             for step in range(repeat * steps, (repeat + 1) * steps):
-                batch = anchor_rows(data, LOSS, TRAINING, (NARROW, step), World())
+                batch = anchor_rows(job, Stage.LOW_DIM_HEAD, step)
                 optimiser.zero_grad()
                 value = loss(batch)
                 torch.autograd.backward(value)

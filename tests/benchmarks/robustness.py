@@ -31,10 +31,13 @@ from adaptor.pca import moments, rotation
 from adaptor.quality import overlap_at_k
 from adaptor.rows import Floats, unit_rows
 from adaptor.selection import Selection
-from adaptor.settings import DIM_LADDER, LossSettings, Metric, MiningSettings, ModelSettings, TrainingSettings
+from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
-from adaptor.training import Job
-from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, TrainingSet, hold_out, started
+from jobs.config.fit import FitConfig
+from jobs.fit.data import prepare
+from jobs.fit.description import describe
+from jobs.fit.sample import Sample
+from tests.benchmarks.contest.product import SearchHere
 
 FRESH, TOLERANCE = 1_000, 0.005
 BUNDLED = Path(__file__).parents[1] / "data" / "scifact" / "corpus"
@@ -109,28 +112,25 @@ def mixtures(rows: int, input_dim: int, draw: np.random.Generator) -> Floats:
 
 def fit(vectors: Floats, metric: Metric, seed: int) -> tuple[Adaptor, Selection]:
     """The default recipe on a sample (n, d), as `matryoshka fit` does it, in this process."""
-    found, training = moments(vectors, metric), TrainingSettings(seed=seed)
-    start, scale = rotation(found), 1.0 if metric == "cosine" else float(np.sqrt(np.trace(found.outer) / found.rows))
-    mining, (kept, held) = MiningSettings(), hold_out(len(vectors), MiningSettings().held_out, seed)
-    rows, held_out, input_dim = vectors[kept], vectors[held], vectors.shape[1]
-    numbers, searched = np.arange(len(rows), dtype=np.int64), min(MAX_VALIDATION_ROWS, len(rows))
-    mined = top_k(rows, rows, numbers, mining.neighbours, metric, numbers).ids
-    truth = top_k(held_out, rows[:searched], numbers[:searched], VALIDATION_K, metric).ids
-    turned = (started(part, start, scale, metric) for part in (rows, held_out))
-    data = TrainingSet(next(turned), len(rows), mined, next(turned), truth, searched)
-    dims = (*(w for w in DIM_LADDER if w < input_dim), input_dim)
-    job = Job(data, LossSettings(), training, metric, dims)
-    selection = outcome(train_stages(job, ModelSettings(), None, lambda look: None), job, ModelSettings())
-    about = {
-        "input_dim": input_dim,
-        "dims": list(dims),
-        "metric": metric,
-        "architecture": "orthogonal",
-        "unit_input": False,
-    }
-    return build(
-        {**about, "recipe": {}, "settings": {}}, fold(selection.module, start, scale, selection.head), start
-    ), selection
+    config = FitConfig.model_validate(
+        {
+            "source": {"uri": "nowhere", "metric": metric},
+            "output": {"uri": "nowhere"},
+            "training": {"seed": seed},
+        }
+    )
+    sample = Sample(
+        ids=[str(row) for row in range(len(vectors))],
+        vectors=vectors,
+        moments=moments(vectors, metric),
+        left_out=[],
+        source_rows=len(vectors),
+    )
+    prepared = prepare(config, sample, None, SearchHere(metric), lambda text: None)
+    state = train_stages(prepared.job, None)
+    selection = outcome(state, prepared.job)
+    description = describe(config, sample, prepared, selection, state)
+    return build(description, fold(selection.module, prepared.basis, selection.head), prepared.pca), selection
 
 
 def validate(adaptor: Adaptor, corpus: Floats, fresh: Floats) -> list[dict[str, Any]]:

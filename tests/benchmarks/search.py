@@ -31,7 +31,7 @@ from adaptor.neighbours import top_k
 from adaptor.rows import Floats
 from cluster.session import connect
 from cluster.settings import ClusterSection
-from jobs.fit.neighbour_search import search_on
+from jobs.fit.neighbour_search import NeighbourSearch
 
 
 def make_rows(rows: int, dim: int) -> Floats:
@@ -77,11 +77,11 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     cluster = ClusterSection(workers=cores)
     runs = []
     with connect(cluster, cores):
-        memory, search = WorkerMemory(), search_on(cluster, "cosine", cores)
-        search(rows[:2000], [rows[:2000]], k, itself=True)
+        memory, search = WorkerMemory(), NeighbourSearch(cluster, "cosine")
+        search.search_within(rows[:2000], k)
         for _ in range(given.repeats):
             flat, (_, expected) = seconds(lambda: index.search(rows, k + 1))
-            sharded, found = seconds(lambda: search(rows, [rows], k, itself=True))
+            sharded, found = seconds(lambda: search.search_within(rows, k))
             same = np.mean([len(np.intersect1d(a[1:], b)) for a, b in zip(expected[:2000], found.ids, strict=False)])
             runs.append({"faiss_seconds": flat, "sharded_seconds": sharded, "ratio": flat / sharded, "same": same / k})
     ratios = sorted(run["ratio"] for run in runs)
@@ -97,7 +97,7 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
         "ratio_spread": [ratios[0], ratios[-1]],
         "tflops": 2e-12 * given.rows**2 * given.dim / min(run["sharded_seconds"] for run in runs),
         "worker_private_bytes": memory.peak,
-        "shard_bytes": 4 * given.dim * -(-given.rows // cores),
+        "corpus_bytes": 4 * given.dim * given.rows,
     }
 
 
@@ -160,7 +160,7 @@ def main() -> int:
     print(
         f"ratio {result['ratio_median']:.2f} [{result['ratio_spread'][0]:.2f}, {result['ratio_spread'][1]:.2f}], "
         f"{result['tflops']:.3f} TFLOP/s, a worker holds {result['worker_private_bytes'] / 1e6:.0f} MB "
-        f"for a shard of {result['shard_bytes'] / 1e6:.0f} MB"
+        f"beside the corpus of {result['corpus_bytes'] / 1e6:.0f} MB, which all share"
     )
     gpu = on_gpu(given)
     print("no GPU here: its search was not measured" if gpu is None else json.dumps(gpu))

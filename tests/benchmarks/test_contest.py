@@ -40,14 +40,15 @@ def there() -> SearchSet:
     ids = [f"d{row}" for row in range(ROWS)]
     qrels = {f"q{i}": {f"d{row}": 1 + row % 2 for row in relevant[i]} for i in range(120)}
     documents = {name: vectors[row] for row, name in enumerate(ids)}
-    labelled = Labelled("train", Queries([f"q{i}" for i in range(120)], queries[:120]), qrels, documents)
+    asked_for = Queries([f"q{i}" for i in range(120)], queries[:120])
+    labelled = Labelled(name="train", queries=asked_for, qrels=qrels, documents=documents)
     judged = {i: dict.fromkeys(relevant[120 + i], 1) for i in range(60)}
     truth = top_k(queries[120:], vectors, np.arange(ROWS), 100, "cosine")
     return SearchSet("tiny", ids, vectors, labelled, ScoredQueries(queries[120:], judged, truth))
 
 
 def test_centred_pca_takes_the_mean_off_queries_and_documents(there: SearchSet) -> None:
-    short = untrained.pca_centred(there, 0).transform(there.test.vectors, 5)
+    short = untrained.pca_centred(there, 0).transform(there.test.vectors, dim=5)
     centred = there.vectors - there.vectors.mean(axis=0)
     _, _, directions = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
     expected = (there.test.vectors - there.vectors.mean(axis=0)) @ directions[:5].T
@@ -76,7 +77,7 @@ def test_reflections_start_as_the_identity_and_stay_orthogonal() -> None:
 
 
 def test_negatives_that_count_are_not_relevant(there: SearchSet) -> None:
-    data = prepare_here(there, {}, 0, labels=True).prepared.data
+    data = prepare_here(there, {}, 0, labels=True).prepared.job.data
     drawn = pairs.draw_pairs(data, 0, 3)
     labels = pairs.supervision_of(data).labels
     judged = set(zip(labels.queries.tolist(), labels.documents.tolist(), strict=True))
@@ -86,7 +87,7 @@ def test_negatives_that_count_are_not_relevant(there: SearchSet) -> None:
 
 
 def test_a_random_hold_out_keeps_every_judgment(there: SearchSet) -> None:
-    data = prepare_here(there, {}, 0, labels=True).prepared.data
+    data = prepare_here(there, {}, 0, labels=True).prepared.job.data
     before, after = (pairs.supervision_of(d) for d in (data, pairs.with_random_hold_out(data, 0)))
     assert len(after.held_out) == len(before.held_out) > 5
 

@@ -163,7 +163,7 @@ class Targets:
         with suppress(InputError):
             from_files(files)
         adaptor = from_files(_forged(files))
-        adaptor.transform(np.ones((2, adaptor.input_dim), np.float32), 1)
+        adaptor.transform(np.ones((2, adaptor.input_dim), np.float32), dim=1)
 
     def _description(self, content: bytes) -> None:
         self._compressed.put(DESCRIPTION, content)

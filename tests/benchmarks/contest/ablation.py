@@ -13,7 +13,6 @@ VARIANTS: dict[str, Method] = {
     "no random candidates": fitted({"training": {"candidates": 0}}),
     "rotation instead of the low-dimensional head": fitted({"adaptor": {"low_dim_head": False}}),
     "low-dimensional head without noise": fitted({"training": {"head_noise": 0.0}}),
-    "low-dimensional head without tilt": fitted({"training": {"narrow_tilt": 0.0}}),
     "low-dimensional head learned slower": fitted({"training": {"head_learning_rate": 1e-3}}),
     "500 steps": fitted({"training": {"steps": 500}}),
     "labels: ranking loss of the paper": fitted({"loss": {"contrastive": 0.0, "ranking": 1.0}}, labels=True),

@@ -34,9 +34,9 @@ class Householder(nn.Module):
         drawn = np.random.default_rng([seed, 30]).normal(size=(REFLECTIONS // 2, input_dim)) / input_dim**0.5
         self.mirrors = nn.Parameter(torch.from_numpy(np.repeat(drawn, 2, axis=0).astype(np.float32)))
 
-    def forward(self, started: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor) -> Tensor:
         """(n, d) → (n, d)."""
-        return started @ self.matrix()
+        return vectors @ self.matrix()
 
     def matrix(self) -> Tensor:
         """The orthogonal map (d, d), all reflections at once: I - V·S⁻¹·Vᵀ, unit mirrors as the columns of V (d, r), S
@@ -51,8 +51,8 @@ def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
     """The adaptor learned from judged pairs, or from neighbours; `start` is identity or pca."""
     begun = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, judged)
     input_dim = there.vectors.shape[1]
-    data = with_random_hold_out(begun.prepared.data, seed) if judged else begun.prepared.data
-    dims = tuple(w for w in begun.dims if w < input_dim)
+    data = with_random_hold_out(begun.prepared.job.data, seed) if judged else begun.prepared.job.data
+    dims = tuple(w for w in begun.prepared.job.dims if w < input_dim)
     module = Householder(input_dim, seed)
 
     def loss(step: int) -> Tensor:
@@ -73,7 +73,7 @@ def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
         return float(validate(module, data, dims, METRIC, False).mean())  # type: ignore[arg-type]  # any module that maps rows will do
 
     learn(module, loss, score, PATIENCE)
-    return one(linear(begun.prepared.start @ module.matrix().detach().numpy(), "adawidth"))
+    return one(linear(begun.prepared.basis.matrix @ module.matrix().detach().numpy(), "adawidth"))
 
 
 def _judged(data: TrainingSet, draw: np.random.Generator) -> tuple[Floats, Floats, Floats]:

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adaptor.neighbours import Ids
+from adaptor.rows import Ids
 from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
 from adaptor.validation import validate
 from jobs.fit.labels import mined_negatives
-from tests.benchmarks.contest.product import METRIC, search_here
+from tests.benchmarks.contest.product import METRIC, SearchHere
 
 #: Search-Adaptor: batch, negatives per positive, most steps, patience, learning rate.
 BATCH, NEGATIVES, STEPS, PATIENCE, LEARNING_RATE = 128, 10, 2000, 125, 1e-3
@@ -56,9 +56,13 @@ def with_random_hold_out(data: TrainingSet, seed: int) -> TrainingSet:
         np.concatenate([own.grades, held.grades]),
     )
     training, validation = hold_out(len(queries), len(asked.held_out) / len(queries), seed)
-    negatives = mined_negatives(queries[training], labels.of(training), [data.corpus], search_here)
+    negatives = mined_negatives(queries[training], labels.of(training), data.corpus, SearchHere())
     supervision = Supervision(
-        queries[training], labels.of(training), negatives, queries[validation], labels.of(validation)
+        queries=queries[training],
+        labels=labels.of(training),
+        negatives=negatives,
+        held_out=queries[validation],
+        held_out_labels=labels.of(validation),
     )
     return replace(data, supervision=supervision)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +16,11 @@ from adaptor.pca import moments
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
-from adaptor.training import Job
+from cluster.settings import ClusterSection
 from jobs.config.fit import FitConfig
 from jobs.fit.data import Prepared, prepare
-from jobs.fit.description import describe, fitted_dims
-from jobs.fit.labels import Labelled
-from jobs.fit.query_log import chosen
+from jobs.fit.description import describe
+from jobs.fit.neighbour_search import NeighbourSearch
 from jobs.fit.sample import Sample
 from tests.benchmarks.contest.sets import SearchSet
 
@@ -35,7 +34,6 @@ class Preparation:
 
     config: FitConfig
     sample: Sample
-    dims: tuple[int, ...]
     prepared: Prepared
 
 
@@ -48,21 +46,22 @@ def configure(sections: Sections, seed: int, labels: bool, queries: bool = False
     return FitConfig.model_validate({**places, **named, **sections, "training": training})
 
 
-def search_here(
-    queries: Floats,
-    corpus: Sequence[Floats],
-    k: int,
-    *,
-    metric: Metric | None = None,
-    itself: bool = False,
-    nprobe: int | None = None,
-) -> Neighbours:
+class SearchHere(NeighbourSearch):
     """The search that preparing asks for, on arrays of this process."""
-    if itself and nprobe is not None:
-        return approximate_neighbours(queries, k, METRIC, nprobe)
-    rows = np.concatenate(corpus)
-    numbers = np.arange(len(rows), dtype=np.int64)
-    return top_k(queries, rows, numbers, k, metric or METRIC, numbers if itself else None)
+
+    def __init__(self, metric: Metric = METRIC) -> None:
+        super().__init__(ClusterSection(), metric)
+
+    def search(self, queries: Floats, corpus: Floats, k: int, *, metric: Metric | None = None) -> Neighbours:
+        """As on a cluster."""
+        return top_k(queries, corpus, np.arange(len(corpus), dtype=np.int64), k, metric or self.metric)
+
+    def search_within(self, rows: Floats, k: int, nprobe: int | None = None) -> Neighbours:
+        """As on a cluster."""
+        if nprobe is not None:
+            return approximate_neighbours(rows, k, self.metric, nprobe)
+        numbers = np.arange(len(rows), dtype=np.int64)
+        return top_k(rows, rows, numbers, k, self.metric, numbers)
 
 
 def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool, queries: bool = False) -> Preparation:
@@ -71,20 +70,23 @@ def prepare_here(there: SearchSet, sections: Sections, seed: int, labels: bool, 
     config = configure(sections, seed, labels, queries)
     if len(there.ids) > config.mining.sample_rows:
         raise ValueError(f"{there.name} has {len(there.ids)} rows, more than the sample of {config.mining.sample_rows}")
-    sample = Sample(there.vectors, there.ids, moments(there.vectors, METRIC), [], len(there.ids))
-    told: Labelled | Floats | None = there.labelled if labels else None
-    if queries:
-        told = chosen(there.labelled.queries.vectors, METRIC, seed)
-    prepared = prepare(config, sample, told, search_here, lambda text: None)
-    return Preparation(config, sample, fitted_dims(config, there.vectors.shape[1]), prepared)
+    sample = Sample(
+        ids=there.ids,
+        vectors=there.vectors,
+        moments=moments(there.vectors, METRIC),
+        left_out=[],
+        source_rows=len(there.ids),
+    )
+    asked = there.labelled if labels else there.labelled.queries if queries else None
+    prepared = prepare(config, sample, asked, SearchHere(), lambda text: None)
+    return Preparation(config, sample, prepared)
 
 
 def fit_here(there: SearchSet, sections: Sections, seed: int, labels: bool, queries: bool = False) -> Adaptor:
     """The adaptor that `matryoshka fit` makes of this corpus and these settings, without evidence."""
     begun = prepare_here(there, sections, seed, labels, queries)
-    config, prepared = begun.config, begun.prepared
-    job = Job(prepared.data, config.loss, config.training, METRIC, begun.dims)
-    state = train_stages(job, config.adaptor, None, lambda look: None)
-    selection = outcome(state, job, config.adaptor)
-    described = describe(config, begun.sample, begun.dims, (selection, state), there.name)
-    return build(described, fold(selection.module, prepared.start, prepared.scale, selection.head), prepared.pca)
+    prepared = begun.prepared
+    state = train_stages(prepared.job, None)
+    selection = outcome(state, prepared.job)
+    described = describe(begun.config, begun.sample, prepared, selection, state)
+    return build(described, fold(selection.module, prepared.basis, selection.head), prepared.pca)

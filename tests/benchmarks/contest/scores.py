@@ -25,7 +25,9 @@ def score(there: SearchSet, maps: Maps, dims: Sequence[int]) -> dict[int, QueryS
     scores: dict[int, QueryScores] = {}
     for dim in dims:
         adaptor = maps[min(served for served in maps if served >= dim)]
-        scores[dim] = score_vectors(there, *(adaptor.transform(v, dim) for v in (there.test.vectors, there.vectors)))
+        scores[dim] = score_vectors(
+            there, *(adaptor.transform(v, dim=dim) for v in (there.test.vectors, there.vectors))
+        )
     return scores
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from adaptor.neighbours import Ids, Neighbours, top_k
-from adaptor.rows import Floats
+from adaptor.neighbours import Neighbours, top_k
+from adaptor.rows import Floats, Ids
 from jobs.config.sections import QrelsSection, QueriesSection
 from jobs.fit.labels import Labelled, relevant_documents
 from jobs.search.judgments import judged_documents, match_judgments
@@ -71,7 +71,7 @@ def load(name: str, folder: Path) -> SearchSet:
     place = {name: row for row, name in enumerate(ids)}
     queries, qrels = _split(folder, "train")
     documents = {d: vectors[place[d]] for d in relevant_documents(queries.ids, qrels) & place.keys()}
-    labelled = Labelled(str(folder), queries, qrels, documents)
+    labelled = Labelled(name=str(folder), queries=queries, qrels=qrels, documents=documents)
     queries, qrels = _split(folder, "test")
     judged = match_judgments(
         qrels, queries.ids, {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place}

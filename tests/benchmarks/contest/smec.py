@@ -53,23 +53,23 @@ class Stage(nn.Module):
         order = self.importance.argsort(descending=True, stable=True)
         return (self.before @ (torch.eye(len(self.layer)) + self.layer))[:, order]
 
-    def forward(self, started: Tensor) -> Tensor:
-        """Started vectors (n, d) → (n, dim): the most important columns."""
-        return started @ self.matrix()[:, : self.dim]
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(n, d) → (n, dim): the most important columns."""
+        return vectors @ self.matrix()[:, : self.dim]
 
-    def sampled(self, started: Tensor, noise: Tensor) -> Tensor:
+    def sampled(self, vectors: Tensor, noise: Tensor) -> Tensor:
         """(n, d) → (n, a) with all but `dim` columns zero, chosen with Gumbel noise (a,); the gradient is that of the
         soft choice."""
         shares = torch.softmax((self.importance + noise) / TEMPERATURE, dim=0) * self.dim
         hard = torch.zeros_like(shares).scatter(0, shares.topk(self.dim).indices, 1.0)
-        narrowed = started @ self.before
+        narrowed = vectors @ self.before
         return (narrowed + narrowed @ self.layer) * (hard + shares - shares.detach())
 
 
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
     """One map per trained dim, from the full dimension down; `start` is identity or pca."""
     prepared = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, labels=True).prepared
-    data, input_dim = with_random_hold_out(prepared.data, seed), there.vectors.shape[1]
+    data, input_dim = with_random_hold_out(prepared.job.data, seed), there.vectors.shape[1]
     before, maps = torch.eye(input_dim), {}
     for dim in [input_dim, *reversed([w for w in DIM_LADDER if w < input_dim])]:
         variance = (torch.from_numpy(data.corpus) @ before).var(0)
@@ -77,7 +77,7 @@ def fit(there: SearchSet, seed: int, start: str) -> Maps:
         _train(stage, data, seed)
         before = stage.matrix()[:, :dim].detach()
         padded = np.zeros((input_dim, input_dim), np.float32)
-        padded[:, :dim] = prepared.start @ before.numpy()
+        padded[:, :dim] = prepared.basis.matrix @ before.numpy()
         maps[dim] = linear(padded, "smec")
     return maps
 

@@ -71,7 +71,7 @@ def test_quarantine_keeps_the_rows_as_they_were(spoiled: Workplace, capsys: pyte
     assert str(aside["vector"].to_pylist()) == str(source.take(list(REASONS))["vector"].to_pylist())
     good = [row for row in range(26) if row not in REASONS]
     assert output.drop(["vector"]).equals(source.take(good).drop(["vector"]))
-    expected = spoiled.adaptor.transform(vectors(26, 4), OUTPUT_DIM)[good]
+    expected = spoiled.adaptor.transform(vectors(26, 4), dim=OUTPUT_DIM)[good]
     np.testing.assert_allclose(np.array(output["vector"].to_pylist()), expected, atol=1e-6)
     assert (record.rows_in, record.rows_out, record.rows_quarantined) == (26, 18, 8)
     assert "8 rows went into quarantine in this run" in capsys.readouterr().out

@@ -14,7 +14,9 @@ import adaptor
 from adaptor.errors import InputError, RunError
 from adaptor.neighbours import top_k
 from adaptor.quality import overlap_at_k
+from adaptor.recipes import RECIPE_VERSIONS
 from jobs.fit import command as fit
+from jobs.fit.fingerprints import input_fingerprint
 from jobs.fit.launch import work_folder
 from jobs.sources.source import open_source
 from tests.jobs.fit.inputs import DIM, clustered, config, query_log, source, write
@@ -51,14 +53,15 @@ def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     names = {p.name for p in fitted.iterdir()}
     assert names == {"adaptor.json", "adaptor.safetensors", "pca.safetensors", "config.json", "summary.json"}
     summary = json.loads((fitted / "summary.json").read_text())
-    assert summary["adaptor_id"] == adaptor.load(fitted).adaptor_id
+    document = adaptor.load(fitted).document
+    assert (summary["adaptor_id"], summary["fit_fingerprint"]) == (document["adaptor_id"], document["fit_fingerprint"])
     assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
     assert list(summary["phases"]) == ["start", "sample", "mine", "train", "measure"]
     assert 0 < sum(summary["phases"].values()) <= summary["seconds"]
     assert json.loads((fitted / "config.json").read_text())["source"]["uri"] == str(folder)
 
 
-def test_the_rotation_is_that_of_the_whole_store(fitted: Path) -> None:
+def test_the_rotation_is_that_of_the_whole_source(fitted: Path) -> None:
     vectors, _ = clustered()
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64)
     _, _, expected = np.linalg.svd(unit)
@@ -68,7 +71,7 @@ def test_the_rotation_is_that_of_the_whole_store(fitted: Path) -> None:
 
 def test_a_second_run_has_nothing_to_do(fitted: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (fitted / "adaptor.json").read_bytes()
-    assert fit.run(config(folder, fitted, cluster={"workers": 2}, mining={"search_partitions": 5})) == 0
+    assert fit.run(config(folder, fitted, cluster={"workers": 2})) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert (fitted / "adaptor.json").read_bytes() == before
     (fitted / "summary.json").unlink()  # a fit that was killed after the artefact was complete
@@ -77,16 +80,14 @@ def test_a_second_run_has_nothing_to_do(fitted: Path, folder: Path, capsys: pyte
     assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
 
 
-def test_another_config_or_store_does_not_overwrite(fitted: Path, folder: Path) -> None:
+def test_another_config_or_source_does_not_overwrite(fitted: Path, folder: Path) -> None:
     with pytest.raises(InputError, match="fitted with another config"):
         fit.run(config(folder, fitted, training={"seed": 1}))
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_adaptor_and_shards_do_not_matter(
-    fitted: Path, folder: Path, tmp_path: Path
-) -> None:
-    fit.run(config(folder, tmp_path, mining={"search_partitions": 5}))
+def test_the_same_seed_gives_the_same_adaptor(fitted: Path, folder: Path, tmp_path: Path) -> None:
+    fit.run(config(folder, tmp_path))
     assert adaptor.load(tmp_path).adaptor_id == adaptor.load(fitted).adaptor_id
     assert (tmp_path / "adaptor.safetensors").read_bytes() == (fitted / "adaptor.safetensors").read_bytes()
 
@@ -97,13 +98,13 @@ def test_two_workers_learn_what_one_learns(fitted: Path, folder: Path, tmp_path:
     one, two = adaptor.load(fitted), adaptor.load(tmp_path)
     assert (fitted / "pca.safetensors").read_bytes() == (tmp_path / "pca.safetensors").read_bytes()
     vectors, _ = clustered()
-    a, b = one.transform(vectors, 8), two.transform(vectors, 8)
+    a, b = one.transform(vectors, dim=8), two.transform(vectors, dim=8)
     assert np.abs(a @ a.T - b @ b.T).mean() < 0.01
     assert evidence(tmp_path)["adaptor", 8] == pytest.approx(evidence(fitted)["adaptor", 8], abs=0.02)
 
 
 @pytest.mark.parametrize("metric", ["dot", "l2"])
-def test_without_steps_other_metrics_keep_their_full_width_scores(
+def test_without_steps_other_metrics_keep_their_full_dimension_scores(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str
 ) -> None:
     approximate = {"sample_rows": 600, "nprobe": 1 if metric == "l2" else 100}
@@ -112,7 +113,7 @@ def test_without_steps_other_metrics_keep_their_full_width_scores(
     assert 0.1 < found < 1 if metric == "l2" else found > 0.999
     assert f"it found {found:.1%} of the true neighbours" in capsys.readouterr().err
     vectors, _ = clustered(50)
-    full = adaptor.load(tmp_path).transform(vectors, DIM)
+    full = adaptor.load(tmp_path).transform(vectors, dim=DIM)
     np.testing.assert_allclose(full @ full.T, vectors @ vectors.T, atol=1e-4)
     assert not adaptor.load(tmp_path).unit_input
 
@@ -127,7 +128,8 @@ def test_the_paper_recipe_runs(folder: Path, tmp_path: Path) -> None:
         )
     )
     document = adaptor.load(tmp_path).document
-    assert (document["architecture"], document["recipe"]) == ("mlp", {"name": "paper", "version": 2})
+    assert (document["architecture"], document["recipe"]["name"]) == ("mlp", "paper")
+    assert document["recipe"]["version"] == RECIPE_VERSIONS["paper"]
     assert document["settings"]["loss"]["pairwise"] == 1
     assert document["settings"]["loss"]["listwise"] == 0
 
@@ -164,7 +166,7 @@ def test_refused_inputs(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("depth", [1, 2])
 def test_no_checkpoint_is_written_behind_a_link_that_leads_out(folder: Path, tmp_path: Path, depth: int) -> None:
     settings = config(folder, tmp_path / "out")
-    name = fit._fingerprint(settings, open_source(settings.source).shards())
+    name = input_fingerprint(settings, open_source(settings.source).shards())
     outside, link = tmp_path / "outside", tmp_path / "out" / "/".join(work_folder(name).split("/")[:depth])
     outside.mkdir()
     link.parent.mkdir(parents=True)
@@ -199,7 +201,7 @@ def test_the_slower_of_two_runs_of_one_fit_has_nothing_to_complain_about(
         shutil.copytree(tmp_path / "first", tmp_path / "out", dirs_exist_ok=True)
         raise RunError("the last checkpoint could not be fetched")
 
-    monkeypatch.setattr(fit, "_fit", cut_off)
+    monkeypatch.setattr(fit, "_learn", cut_off)
     assert fit.run(config(folder, tmp_path / "out", training=quick)) == 0
     assert "another run finished this fit" in capsys.readouterr().out
     monkeypatch.setattr(shutil, "copytree", lambda *_, **__: None)  # while the other has not finished
@@ -222,12 +224,12 @@ def test_queries_without_labels_show_what_is_asked(
     fresh[:, :6] *= 0.05
     numbers = np.arange(len(vectors))
     truth = top_k(fresh, vectors, numbers, 10, "cosine").ids
-    kept = [
-        overlap_at_k(truth, top_k(a.transform(fresh, 4), a.transform(vectors, 4), numbers, 10, "cosine").ids, 10).mean()
-        for a in (alone, told)
-    ]
+    kept = []
+    for each in (alone, told):
+        near = top_k(each.transform(fresh, dim=4), each.transform(vectors, dim=4), numbers, 10, "cosine").ids
+        kept.append(overlap_at_k(truth, near, 10).mean())
     assert kept[1] > kept[0] + 0.03
-    np.testing.assert_allclose(told.transform(fresh, DIM), alone.transform(fresh, DIM), atol=1e-6)
+    np.testing.assert_allclose(told.transform(fresh, dim=DIM), alone.transform(fresh, dim=DIM), atol=1e-6)
     # The same place is the same fit; without the log it is another one.
     assert fit.run(config(folder, tmp_path / "told", **sections)) == 0
     with pytest.raises(InputError, match="fitted with another config"):

@@ -16,7 +16,7 @@ from cluster.settings import ClusterSection
 from jobs.fit import command as fit
 from jobs.fit.data import prepare
 from jobs.fit.labels import read_labelled
-from jobs.fit.neighbour_search import search_on
+from jobs.fit.neighbour_search import NeighbourSearch
 from jobs.fit.sample import draw
 from jobs.sources.source import open_source
 from jobs.sources.whole_source import describe_all
@@ -37,9 +37,9 @@ def test_labels_move_the_relevant_documents_up(
     document = adaptor.load(tmp_path / "out").document
     assert document["supervised"]
     assert document["architecture"] == "linear"
-    assert document["held_out_score"]["stage"] == 2
-    assert document["held_out_score"]["best"] > document["held_out_score"]["start"]
-    assert 0 < document["held_out_score"]["share"] <= 1
+    assert document["held_out_score"]["stage"] == "supervised"
+    assert document["held_out_score"]["best"] > document["held_out_score"]["initial"]
+    assert 0 < document["held_out_score"]["alpha"] <= 1
     said = capsys.readouterr().err
     assert "labelled queries" in said
     assert document["fallback_notes"][0].startswith("labels: nDCG@10 of held-out queries")
@@ -47,27 +47,25 @@ def test_labels_move_the_relevant_documents_up(
 
 
 def test_labelled_documents_outside_the_sample_are_read_from_the_source(folder: Path, tmp_path: Path) -> None:
-    settings = config(
-        folder, tmp_path / "out", mining={"sample_rows": 100, "search_partitions": 3}, **supervision(tmp_path)
-    )
+    settings = config(folder, tmp_path / "out", mining={"sample_rows": 100}, **supervision(tmp_path))
     shards = open_source(settings.source).shards()
     sample = draw(settings, shards, describe_all(settings.source, shards), DIM)
     assert (sample.source_rows, len(sample.vectors), len(set(sample.ids))) == (600, 100, 100)
     prepared = prepare(
-        settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
+        settings, sample, read_labelled(settings, shards, sample), NeighbourSearch(ClusterSection(), "cosine"), print
     )
-    labels = prepared.data.supervision
+    labels = prepared.job.data.supervision
     assert labels is not None
     wanted = set(pq.read_table(tmp_path / "qrels.parquet")["doc_id"].to_pylist()) - {"doc-of-no-source"}
-    trained = len(prepared.data.corpus) - prepared.data.anchors
+    trained = len(prepared.job.data.corpus) - prepared.job.data.anchors
     assert trained == len(wanted - {sample.ids[i] for i in hold_out(100, 0.1, 0)[0]})
     # The labels point at the right rows: of the query's own cluster, whose centre their mean is near.
     vectors, cluster = clustered()
     asked, query_cluster = clustered(80, seed=1)
-    turned = unit_rows(vectors) @ prepared.start
+    rotated = unit_rows(vectors) @ prepared.basis.matrix
     for query, document in zip(labels.labels.queries, labels.labels.documents, strict=True):
-        row = int(np.abs(turned - prepared.data.corpus[document]).sum(1).argmin())
-        number = int(np.abs(unit_rows(asked) @ prepared.start - labels.queries[query]).sum(1).argmin())
+        row = int(np.abs(rotated - prepared.job.data.corpus[document]).sum(1).argmin())
+        number = int(np.abs(unit_rows(asked) @ prepared.basis.matrix - labels.queries[query]).sum(1).argmin())
         assert cluster[row] == query_cluster[number]
 
 
@@ -99,9 +97,9 @@ def test_evidence_is_of_rows_that_no_stage_saw(folder: Path, tmp_path: Path) -> 
     shards = open_source(settings.source).shards()
     sample = draw(settings, shards, describe_all(settings.source, shards), DIM)
     prepared = prepare(
-        settings, sample, read_labelled(settings, shards, sample), search_on(ClusterSection(), "cosine", 2), print
+        settings, sample, read_labelled(settings, shards, sample), NeighbourSearch(ClusterSection(), "cosine"), print
     )
-    turned = unit_rows(prepared.held_out) @ prepared.start
-    assert 0 < len(turned) < len(prepared.data.held_out) == 60
-    distances = np.abs(turned[:, None, :] - prepared.data.corpus[None]).max(axis=2)
+    rotated = unit_rows(prepared.held_out) @ prepared.basis.matrix
+    assert 0 < len(rotated) < len(prepared.job.data.held_out) == 60
+    distances = np.abs(rotated[:, None, :] - prepared.job.data.corpus[None]).max(axis=2)
     assert distances.min() > 1e-4

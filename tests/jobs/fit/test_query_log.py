@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +16,37 @@ from adaptor.rows import unit_rows
 from adaptor.selection import Selection
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
-from adaptor.training import Job
-from adaptor.training_set import TrainingSet, hold_out
+from adaptor.training_set import hold_out
 from jobs.config.fit import FitConfig
 from jobs.fit import query_log
 from jobs.fit.data import Prepared, prepare
-from jobs.fit.query_log import chosen, read_query_log
+from jobs.fit.query_log import distinct, read_query_log
 from jobs.fit.sample import Sample
-from tests.benchmarks.contest.product import search_here
+from jobs.sources.queries import Queries
+from tests.benchmarks.contest.product import SearchHere
 from tests.jobs.fit.inputs import DIM, clustered, config, write
 from tests.jobs.fit.inputs import query_log as write_log
 
 
 def prepared(
     tmp_path: Path, log: Any, metric: Metric = "cosine", vectors: Any = None, **sections: Any
-) -> tuple[Prepared, list[str], FitConfig]:
+) -> tuple[Prepared, list[str]]:
     """What training starts from, and the notes; the neighbour search is one of this process."""
     vectors, notes = clustered(300)[0] if vectors is None else vectors, list[str]()
     settings = config(tmp_path, tmp_path, source={"metric": metric}, queries={"uri": "log"}, **sections)
-    names = [str(i) for i in range(len(vectors))]
-    sample = Sample(vectors, names, moments(vectors, metric), [], len(vectors))
-    search = partial(search_here, metric=metric)  # a call that names another metric has the last word
-    return prepare(settings, sample, chosen(log, metric, 0), search, notes.append), notes, settings
+    sample = Sample(
+        vectors=vectors,
+        ids=[str(i) for i in range(len(vectors))],
+        moments=moments(vectors, metric),
+        left_out=[],
+        source_rows=len(vectors),
+    )
+    queries = Queries([str(i) for i in range(len(log))], log) if len(log) else None
+    return prepare(settings, sample, queries, SearchHere(metric), notes.append), notes
 
 
-def best_of(data: TrainingSet, settings: FitConfig) -> Selection:
-    job = Job(data, settings.loss, settings.training, settings.source.metric, (4, 8, 16, 32))
-    return outcome(train_stages(job, settings.adaptor, None, lambda look: None), job, settings.adaptor)
+def best_of(begun: Prepared) -> Selection:
+    return outcome(train_stages(begun.job, None), begun.job)
 
 
 def fresh(queries: int = 100) -> Any:
@@ -53,21 +56,21 @@ def fresh(queries: int = 100) -> Any:
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
 def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: Path) -> None:
     log = fresh() * 3
-    found, notes, _ = prepared(tmp_path, log, metric)
-    data, rows = found.data, clustered(300)[0][hold_out(300, 0.1, 0)[0]]
+    found, notes = prepared(tmp_path, log, metric)
+    data, rows = found.job.data, clustered(300)[0][hold_out(300, 0.1, 0)[0]]
     assert any(
         note == "100 queries without labels (no qrels) for low-dimensional outputs to learn from" for note in notes
     )
-    assert data.log is not None
-    assert (data.log.first, len(data.corpus), data.supervision) == (270, 370, None)
+    assert data.query_neighbours is not None
+    assert (data.anchors, len(data.corpus), data.supervision) == (270, 370, None)
     left = unit_rows(log) if metric != "l2" else log
     right = unit_rows(rows) if metric == "cosine" else rows
     scores = left @ right.T
     if metric == "l2":
         scores = 2 * scores - np.square(right).sum(1)
-    # `chosen` keeps the order of the log.
-    assert np.array_equal(data.log.neighbours, np.argsort(-scores, axis=1)[:, :10])
-    expected = (left / (found.scale if metric == "l2" else 1)) @ found.start
+    # `distinct` keeps the order of the log.
+    assert np.array_equal(data.query_neighbours, np.argsort(-scores, axis=1)[:, :10])
+    expected = (left / (found.basis.scale if metric == "l2" else 1)) @ found.basis.matrix
     np.testing.assert_allclose(data.corpus[270:], expected, rtol=1e-4, atol=1e-5)
 
 
@@ -77,20 +80,20 @@ def test_other_queries_of_the_log_find_more_of_their_neighbours(tmp_path: Path) 
     numbers = np.arange(len(vectors))
     truth = top_k(asked.astype(np.float32), vectors, numbers, 10, "cosine").ids
     for queries in (log[:0], log):  # without any the training set has none
-        begun, _, settings = prepared(tmp_path, queries.astype(np.float32), "cosine", vectors)
-        selection = best_of(begun.data, settings)
+        begun, _ = prepared(tmp_path, queries.astype(np.float32), "cosine", vectors)
+        selection = best_of(begun)
         assert selection.head is not None
-        turn = begun.start[:, : len(selection.head)] @ selection.head.float().numpy()[:, :4]
-        near = top_k((asked @ turn).astype(np.float32), vectors @ turn, numbers, 10, "cosine").ids
+        short = begun.basis.matrix[:, : len(selection.head)] @ selection.head.float().numpy()[:, :4]
+        near = top_k((asked @ short).astype(np.float32), vectors @ short, numbers, 10, "cosine").ids
         found.append(float(overlap_at_k(truth, near, 10).mean()))
     assert found[1] > found[0] + 0.03
 
 
 def test_few_rows_have_few_neighbours(tmp_path: Path) -> None:
-    found, _, settings = prepared(tmp_path, fresh(), vectors=clustered(20)[0], mining={"neighbours": 50})
-    assert found.data.log is not None
-    assert found.data.log.neighbours.shape == (100, 17)
-    best_of(found.data, settings)
+    found, _ = prepared(tmp_path, fresh(), vectors=clustered(20)[0], mining={"neighbours": 50})
+    assert found.job.data.query_neighbours is not None
+    assert found.job.data.query_neighbours.shape == (100, 17)
+    best_of(found)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dot", "l2"])
@@ -101,37 +104,37 @@ def test_a_query_that_is_a_document_is_left_out(metric: Metric, precision: Any, 
     scale = 1 if metric == "l2" else 2
     known = documents[:120].astype(precision).astype(np.float32) * scale
     log = np.concatenate([known[:60], fresh(50), known[60:]])
-    found, notes, _ = prepared(tmp_path, log, metric, documents)
-    assert found.data.log is not None
-    alone = prepared(tmp_path, fresh(50), metric, documents)[0].data
-    assert alone.log is not None
-    assert np.array_equal(found.data.log.neighbours, alone.log.neighbours)
-    assert np.array_equal(found.data.corpus, alone.corpus)
+    found, notes = prepared(tmp_path, log, metric, documents)
+    assert found.job.data.query_neighbours is not None
+    alone = prepared(tmp_path, fresh(50), metric, documents)[0].job.data
+    assert alone.query_neighbours is not None
+    assert np.array_equal(found.job.data.query_neighbours, alone.query_neighbours)
+    assert np.array_equal(found.job.data.corpus, alone.corpus)
     assert any(note.endswith("; 120 more are documents of the sample, and left out") for note in notes)
-    nothing, notes, _ = prepared(tmp_path, documents, metric, documents)  # held-out ones, too
-    assert nothing.data.log is None
-    assert len(nothing.data.corpus) == 270
+    nothing, notes = prepared(tmp_path, documents, metric, documents)  # held-out ones, too
+    assert nothing.job.data.query_neighbours is None
+    assert len(nothing.job.data.corpus) == 270
     assert any(note.startswith("warning: all 300 queries are documents") for note in notes)
 
 
 def test_by_distance_a_longer_copy_is_another_point(tmp_path: Path) -> None:
     documents = clustered(300)[0]
-    found, _, _ = prepared(tmp_path, documents * 1.5, "l2", documents)
-    assert found.data.log is not None
-    assert len(found.data.log.neighbours) == 300
+    found, _ = prepared(tmp_path, documents * 1.5, "l2", documents)
+    assert found.job.data.query_neighbours is not None
+    assert len(found.job.data.query_neighbours) == 300
 
 
 def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log = fresh(60)
-    assert np.array_equal(chosen(np.repeat(log, 3, axis=0), "l2", 0), log)
-    assert len(chosen(np.concatenate([log, -0.0 * log, 0.0 * log]), "l2", 0)) == 61
-    np.testing.assert_allclose(chosen(np.concatenate([log, log]), "dot", 0), unit_rows(log))
-    assert chosen(log.astype(np.float64), "dot", 0).dtype == np.float32
+    assert np.array_equal(distinct(np.repeat(log, 3, axis=0), "l2", 0), log)
+    assert len(distinct(np.concatenate([log, -0.0 * log, 0.0 * log]), "l2", 0)) == 61
+    np.testing.assert_allclose(distinct(np.concatenate([log, log]), "dot", 0), unit_rows(log))
+    assert distinct(log.astype(np.float64), "dot", 0).dtype == np.float32
     assert query_log._MOST == 10_000
     monkeypatch.setattr(query_log, "_MOST", 20)
-    few = [chosen(log, "l2", seed) for seed in (0, 0, 1)]
+    few = [distinct(log, "l2", seed) for seed in (0, 0, 1)]
     assert len(few[0]) == 20
     assert np.array_equal(few[0], few[1])
     assert not np.array_equal(few[0], few[2])
@@ -140,19 +143,19 @@ def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
 
 
 def test_the_unit_of_a_log_changes_nothing_where_it_changes_no_ranking(tmp_path: Path) -> None:
-    one, ten = (prepared(tmp_path, fresh() * unit, "dot")[0].data for unit in (1, 8))
+    one, ten = (prepared(tmp_path, fresh() * unit, "dot")[0].job.data for unit in (1, 8))
     np.testing.assert_allclose(one.corpus, ten.corpus, atol=1e-6)
-    assert one.log is not None
-    assert ten.log is not None
-    assert np.array_equal(one.log.neighbours, ten.log.neighbours)
+    assert one.query_neighbours is not None
+    assert ten.query_neighbours is not None
+    assert np.array_equal(one.query_neighbours, ten.query_neighbours)
 
 
-def test_a_log_may_repeat_ids_but_must_fit_the_store(tmp_path: Path) -> None:
+def test_a_log_may_repeat_ids_but_must_fit_the_source(tmp_path: Path) -> None:
     settings = config(tmp_path, tmp_path, **write_log(tmp_path))
     write(tmp_path / "log.parquet", ["same", "same"], fresh(2))
     log = read_query_log(settings, DIM)
     assert log is not None
-    assert len(log) == 2
+    assert len(log.vectors) == 2
     write(tmp_path / "log.parquet", ["short"], fresh(1)[:, :20])
     with pytest.raises(InputError, match="20"):
         read_query_log(settings, DIM)
@@ -169,7 +172,7 @@ def test_a_query_whose_length_float32_does_not_hold_is_named(metric: Metric, siz
 
 
 @pytest.mark.parametrize("changed", [{"recipe": "paper"}, {"architecture": "linear"}, {"low_dim_head": False}])
-def test_queries_without_labels_want_the_map_that_they_train(changed: dict[str, Any]) -> None:
+def test_queries_without_labels_want_the_head_that_they_train(changed: dict[str, Any]) -> None:
     given = {"source": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
     assert FitConfig.model_validate(given).qrels is None
     with pytest.raises(

@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.adaptors import open_adaptor
 from jobs.commits.work_items import Planner, WorkItem, undecided
 from jobs.compress.shard import ShardCompressor
 from jobs.config.compress import CompressConfig
 from jobs.plan.requests import Requests, Traffic, count_requests
 from jobs.sources.source import open_source
 from jobs.storage import s3 as objects_s3
+from jobs.storage.adaptors import open_adaptor
 from jobs.storage.open import open_objects
 from tests.jobs.compress.workplace import Workplace, table
 from tests.s3_server import S3Server

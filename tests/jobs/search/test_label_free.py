@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor
 from adaptor.baselines import shorten_to_all
-from adaptor.neighbours import Ids
-from adaptor.rows import Floats
+from adaptor.rows import Floats, Ids
 from adaptor.settings import Metric
 from jobs.config.sections import SourceSection
 from jobs.search.label_free import label_free_scores

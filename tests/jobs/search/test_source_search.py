@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from adaptor.artefact import Adaptor, build
 from adaptor.baselines import METHODS, ORIGINAL, Column, shorten_to_all
 from adaptor.errors import InputError
-from adaptor.neighbours import Ids
-from adaptor.rows import Floats
+from adaptor.rows import Floats, Ids
 from adaptor.settings import Metric
 from jobs.config.sections import SourceSection
 from jobs.search import source_search as source_search
@@ -46,7 +45,7 @@ def short(adaptor: Adaptor, vectors: Floats, column: Column) -> Floats:
         return vectors[:, : column.dim]
     if column.method == "pca":
         return vectors @ adaptor.rotation[:, : column.dim]
-    return adaptor.transform(vectors, column.dim)
+    return adaptor.transform(vectors, dim=column.dim)
 
 
 def new_search(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None = None, depth: int = 9) -> SearchSpec:
@@ -107,7 +106,7 @@ def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
     mapped = build(plain.document, {**plain.tensors, "head": head}, plain.rotation)
     for column, quick in shorten_to_all(mapped, vectors, DIMS):
         if column.method == "adaptor":
-            assert np.array_equal(quick, mapped.transform(vectors, column.dim))
+            assert np.array_equal(quick, mapped.transform(vectors, dim=column.dim))
 
 
 def test_the_cut_of_the_source_changes_nothing(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_good_rows_go_through_and_bad_ones_are_set_aside(zoo: Zoo, kind: Kind) -
     if good:
         long, short = (np.array(content["vector"].to_pylist(), np.float32) for content in (_rows(source, good), output))
         np.testing.assert_allclose(
-            short.reshape(-1, OUTPUT_DIM), zoo.place.adaptor.transform(long, OUTPUT_DIM), atol=1e-6
+            short.reshape(-1, OUTPUT_DIM), zoo.place.adaptor.transform(long, dim=OUTPUT_DIM), atol=1e-6
         )
     if kind.rejected:
         _check_quarantine(zoo, kind, source)

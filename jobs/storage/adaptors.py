@@ -8,10 +8,17 @@ from adaptor.artefact import Adaptor, from_files
 from adaptor.errors import InputError
 from adaptor.identity import FILES
 from jobs.config.sections import ArtefactSection, SourceSection
+from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
 #: Most bytes of one of its files: the folded matrix of 8,192 dimensions is a quarter of it.
 _LIMIT = 1 << 30
+
+
+def read_adaptor(objects: Objects) -> Adaptor:
+    """The adaptor whose files lie there. Raises InputError as `adaptor.load` does."""
+    names = [name for name in FILES if objects.stat(name) is not None]
+    return from_files({name: objects.read(name, _LIMIT) for name in names}, objects.uri)
 
 
 def open_adaptor(section: ArtefactSection, source: SourceSection) -> Adaptor:
@@ -20,8 +27,7 @@ def open_adaptor(section: ArtefactSection, source: SourceSection) -> Adaptor:
     `InputError` when it is absent or damaged, fitted for another metric, or gives fewer columns than asked.
     """
     objects = open_objects(section.uri, section.filesystem)
-    there = [name for name in FILES if objects.stat(name) is not None]
-    adaptor = from_files({name: objects.read(name, _LIMIT) for name in there}, section.uri)
+    adaptor = read_adaptor(objects)
     if adaptor.metric != source.metric:
         raise InputError(
             f"source.metric is {source.metric}, but the adaptor in {section.uri} was fitted for {adaptor.metric}: "
@@ -34,7 +40,7 @@ def open_adaptor(section: ArtefactSection, source: SourceSection) -> Adaptor:
 def beyond_the_head(adaptor: Adaptor, dims: Sequence[int]) -> str:
     """Words on dims between the widest output of the low-dimensional head and the next trained dim; nothing on others.
 
-    Their columns are the start's (PCA), which may keep less than fewer columns of the map do.
+    Their columns are the initial ones (PCA), which may keep less than fewer columns of the head do.
     """
     head = adaptor.head_dim
     following = min((w for w in adaptor.dims if w > head), default=adaptor.input_dim)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from adaptor.artefact import Adaptor, build
-from jobs.adaptors import beyond_the_head
+from jobs.storage.adaptors import beyond_the_head
 
 
 def adaptor_of(head: int, trained: list[int]) -> Adaptor:
