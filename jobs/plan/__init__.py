@@ -1,1 +1,1 @@
-"""The parts of `matryoshka plan`: what is in the source, what this machine takes for it, and what follows from both."""
+"""The parts of `matryoshka plan`: what the source holds, how fast this machine is, and what follows from both."""

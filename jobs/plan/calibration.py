@@ -20,16 +20,15 @@ from jobs.commits.names import RowGroups
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.compress import CompressConfig
-from jobs.plan.statistics import SampledStatistics
 from jobs.runtime.scratch import scratch_folder
+from jobs.sources.source import Shard, ShardInfo
 
 _REPEATS = 3
-_SHARDS = 2
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One work item as it was measured; both bytes are those of files."""
+    """One measured run of a work item; both bytes are those of files."""
 
     input_bytes: int
     rows: int
@@ -40,8 +39,8 @@ class Timing:
 
 @dataclass(frozen=True)
 class Rates:
-    """What a work item costs: something for each, and something for each GB (10⁹ bytes of input). `processes` ran at
-    once; `spread` is (slowest − fastest) / median of the same work item."""
+    """What a work item costs: an amount for each, and one for each GB (10⁹ bytes) of input. `processes` ran at once;
+    `spread` is (slowest − fastest) / median of one work item."""
 
     item_seconds: float
     gb_seconds: float
@@ -52,19 +51,18 @@ class Rates:
     spread: float
 
 
-def choose_items(sample: SampledStatistics, most_bytes: int, suffix: str) -> list[WorkItem]:
-    """Of the shards of middling size: the first row group, and as many as `most_bytes` hold (two at least)."""
-    filled = [(shard, info) for shard, info in zip(sample.shards, sample.infos, strict=True) if info.rows]
-    middling = sorted(filled, key=lambda pair: pair[0].size)[max(0, len(filled) // 2 - 1) :][:_SHARDS]
-    items: dict[str, WorkItem] = {}
-    for shard, info in middling:
-        total = len(info.row_group_rows)
-        share = np.cumsum(info.row_group_bytes) / max(1, sum(info.row_group_bytes)) * shard.size
-        fitting = max(min(2, total), int(np.searchsorted(share, most_bytes, side="right")))
-        for stop in (1, fitting):
-            item = WorkItem(shard, RowGroups(0, stop, total), int(share[stop - 1]), suffix=suffix)
-            items[item.record.key] = item
-    return list(items.values())
+def choose_items(described: Sequence[tuple[Shard, ShardInfo]], most_bytes: int, suffix: str) -> list[WorkItem]:
+    """Of the shard of middling size among those with rows: its first row group, and as many as `most_bytes` hold (two
+    at least). Nothing where no shard has rows."""
+    filled = sorted(((shard, info) for shard, info in described if info.rows), key=lambda pair: pair[0].size)
+    if not filled:
+        return []
+    shard, info = filled[len(filled) // 2]
+    total = len(info.row_group_rows)
+    ends = np.cumsum(info.row_group_bytes) / max(1, sum(info.row_group_bytes)) * shard.size
+    most = max(min(2, total), int(np.searchsorted(ends, most_bytes, side="right")))
+    stops = sorted({1, most})
+    return [WorkItem(shard, RowGroups(0, stop, total), int(ends[stop - 1]), suffix=suffix) for stop in stops]
 
 
 def calibrate(config: CompressConfig, items: Sequence[WorkItem]) -> Rates:
@@ -76,28 +74,25 @@ def calibrate(config: CompressConfig, items: Sequence[WorkItem]) -> Rates:
         environment(threads),
         ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool,
     ):
-        text = config.model_dump_json()
-        running = [pool.submit(measure, text, items, f"{scratch}/{number}") for number in range(processes)]
+        running = [pool.submit(measure, config, items, f"{scratch}/{number}") for number in range(processes)]
         return fit_rates([timing for future in running for timing in future.result()], processes)
 
 
-def measure(config_json: str, items: Sequence[WorkItem], scratch: str) -> list[Timing]:
+def measure(config: CompressConfig, items: Sequence[WorkItem], scratch: str) -> list[Timing]:
     """Time every item `_REPEATS` times in this process, after one run that warms up."""
-    given = CompressConfig.model_validate_json(config_json)
-    cluster = given.cluster.model_copy(update={"gpus_per_worker": 0.0})  # this machine need not have one
+    cluster = config.cluster.model_copy(update={"gpus_per_worker": 0.0})  # this machine need not have one
+    reading = config.reading.model_copy(update={"bad_rows": "quarantine"})
     timings: list[Timing] = []
     for repeat in range(_REPEATS + 1):
-        output = given.output.model_copy(update={"uri": f"{scratch}/{repeat}"})
-        reading = given.reading.model_copy(update={"bad_rows": "quarantine"})
-        compressor = ShardCompressor(
-            given.model_copy(update={"output": output, "reading": reading, "cluster": cluster})
-        )
+        output = config.output.model_copy(update={"uri": f"{scratch}/{repeat}"})
+        sections = {"output": output, "reading": reading, "cluster": cluster}
+        compressor = ShardCompressor(config.model_copy(update=sections))
         for item in items:
-            began, cpu = time.perf_counter(), time.process_time()
+            started, cpu_started = time.perf_counter(), time.process_time()
             record = compressor.compress(item)
-            seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+            seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
             if repeat:
-                timings.append(Timing(item.input_bytes, record.rows_in, record.output_bytes, seconds, cpu))
+                timings.append(Timing(item.input_bytes, record.rows_in, record.output_bytes, seconds, cpu_seconds))
     return timings
 
 
@@ -107,14 +102,14 @@ def fit_rates(timings: Sequence[Timing], processes: int) -> Rates:
     seconds = np.array([timing.seconds for timing in timings])
     item_seconds, gb_seconds = _line(gigabytes, seconds)
     item_cpu, gb_cpu = _line(gigabytes, np.array([timing.cpu_seconds for timing in timings]))
-    rows = sum(timing.rows for timing in timings)
     largest = seconds[gigabytes == gigabytes.max()]
     return Rates(
         item_seconds=item_seconds,
         gb_seconds=gb_seconds,
         item_cpu_seconds=item_cpu,
         gb_cpu_seconds=gb_cpu,
-        output_bytes_per_row=sum(timing.output_bytes for timing in timings) / max(1, rows),
+        output_bytes_per_row=sum(timing.output_bytes for timing in timings)
+        / max(1, sum(timing.rows for timing in timings)),
         processes=processes,
         spread=float(np.ptp(largest) / np.median(largest)),
     )

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.config.plan import MachinesSection, PricesSection
+from jobs.config.plan import PlanConfig
 from jobs.plan.calibration import Rates
-from jobs.plan.requests import Requests, Traffic, count_requests
-from jobs.plan.schedule import makespan
-from jobs.plan.statistics import Sizes
+from jobs.plan.requests import READS_IN_TURN, WRITES_IN_TURN, Requests, count_requests
+from jobs.plan.statistics import Sizes, SourceStatistics
 from jobs.sources.source import DESCRIBE_THREADS
 
 #: Network of a machine of which nothing is said, in Gbit/s.
 _USUAL_GBIT = 10.0
 
 
-@dataclass(frozen=True)
-class SourceStatistics:
-    """A source in numbers: `sizes` of its shards in bytes, `rows` ± `rows_error`; row groups of an average shard and
-    columns; share of the vectors in the bytes; `buffer_bytes` of one buffered read. Without `object_store` there are no
-    requests; with `reads_measured` the waiting for reads is in the measured rates. The disk of a `local` source is,
-    too: nothing goes over a network."""
-
-    sizes: Sizes
-    rows: float
-    rows_error: float
-    row_groups: float
-    columns: int
-    vector_share: float
-    object_store: bool
-    reads_measured: bool
-    buffer_bytes: int
-    local: bool = False
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """`workers` with `cpus_per_worker` cores each, on `machines`."""
-
-    workers: int
-    cpus_per_worker: int
-    machines: MachinesSection
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Bytes are those of files. `bound` names what the time goes by; `longest_share` is the longest work item as part
     of the time that an even spread would take. `costs` by name, in the currency of the prices."""
@@ -66,52 +39,39 @@ class Estimate:
     costs: dict[str, float]
 
 
-def estimate(
-    statistics: SourceStatistics, rates: Rates, cluster: Cluster, split_bytes: int, prices: PricesSection
-) -> Estimate:
+def estimate(source: SourceStatistics, rates: Rates, config: PlanConfig) -> Estimate:
     """Put the parts together.
 
-    Wall time is start-up, listing (and footers of the shards to be split, 16 at a time), and the longer of two: the
-    schedule of the work items, longest first, on the workers, and the bytes on the network of the machines, where
-    reading and writing go on at the same time.
+    Wall time is start-up, listing (with the footers of shards to be split), and the longer of two: the work items on
+    the workers, and the bytes on the network of the machines, where reading and writing go on at the same time.
     """
-    machines = cluster.machines
-    items = split_sizes(statistics.sizes, split_bytes)
-    output_bytes = statistics.rows * rates.output_bytes_per_row
-    traffic = Traffic(
-        shards=statistics.sizes,
-        items=items,
-        row_groups=statistics.row_groups,
-        columns=statistics.columns,
-        vector_share=statistics.vector_share,
-        buffer_bytes=statistics.buffer_bytes,
-        shrinkage=output_bytes / max(1.0, float(statistics.sizes.sum())),
-    )
-    requests = (
-        count_requests(traffic, split_bytes, cluster.workers) if statistics.object_store else Requests(0, 0, 0, 0, 0, 0)
-    )
-    in_turn = requests.writes_in_turn + (0 if statistics.reads_measured else requests.reads_in_turn)
+    machines, workers, split_bytes = config.machines, config.cluster.workers, config.reading.split_bytes
+    items = split_sizes(source.sizes, split_bytes)
+    input_bytes, output_bytes = float(source.sizes.sum()), source.rows * rates.output_bytes_per_row
+    requests, in_turn = Requests(), 0
+    if not source.local:
+        requests = count_requests(source, items, output_bytes, split_bytes, workers)
+        in_turn = WRITES_IN_TURN if source.reads_measured else WRITES_IN_TURN + READS_IN_TURN
     seconds = rates.item_seconds + in_turn * machines.request_seconds + items / 1e9 * rates.gb_seconds
-    working = makespan(seconds, cluster.workers)
-    gbit = machines.network_gbit or (None if statistics.local else _USUAL_GBIT)
-    transferring = 0.0 if gbit is None else max(float(items.sum()), output_bytes) / (machines.count * gbit / 8 * 1e9)
-    listing = (requests.list + 2 * requests.driver_footers / DESCRIBE_THREADS) * machines.request_seconds
-    cpu_seconds = len(items) * rates.item_cpu_seconds + float(items.sum()) / 1e9 * rates.gb_cpu_seconds
+    working = makespan(sorted(seconds.tolist(), reverse=True), workers)
+    gbit = machines.network_gbit or (None if source.local else _USUAL_GBIT)
+    transferring = 0.0 if gbit is None else max(input_bytes, output_bytes) / (machines.count * gbit / 8 * 1e9)
+    listing = (requests.list + 2 * requests.footers / DESCRIBE_THREADS) * machines.request_seconds
     wall = machines.startup_seconds + listing + max(working, transferring)
     return Estimate(
-        shards=len(statistics.sizes),
+        shards=len(source.sizes),
         work_items=len(items),
-        rows=statistics.rows,
-        rows_error=statistics.rows_error,
-        input_bytes=float(statistics.sizes.sum()),
+        rows=source.rows,
+        rows_error=source.rows_error,
+        input_bytes=input_bytes,
         output_bytes=output_bytes,
-        cpu_hours=cpu_seconds / 3600,
+        cpu_hours=(len(items) * rates.item_cpu_seconds + input_bytes / 1e9 * rates.gb_cpu_seconds) / 3600,
         wall_seconds=wall,
         bound="network" if transferring > working else "workers",
         network_gbit=gbit,
-        longest_share=float(seconds.max() * cluster.workers / seconds.sum()),
+        longest_share=float(seconds.max() * workers / seconds.sum()),
         requests=requests,
-        costs=_costs(statistics, output_bytes, wall, cluster, requests, prices),
+        costs=_costs(config, wall, requests, input_bytes, output_bytes),
     )
 
 
@@ -121,19 +81,25 @@ def split_sizes(sizes: Sizes, split_bytes: int) -> Sizes:
     return np.repeat(sizes // parts, parts)
 
 
+def makespan(seconds: Iterable[float], workers: int) -> float:
+    """Time until all is done when whoever is free takes the next item.
+
+    With the longest first (as compress has them) at most 4/3 − 1/(3·workers) of the best possible (Graham 1969).
+    """
+    free = [0.0] * workers
+    for length in seconds:
+        heapq.heapreplace(free, free[0] + length)
+    return max(free)
+
+
 def _costs(
-    statistics: SourceStatistics,
-    output_bytes: float,
-    wall: float,
-    cluster: Cluster,
-    requests: Requests,
-    prices: PricesSection,
+    config: PlanConfig, wall: float, requests: Requests, input_bytes: float, output_bytes: float
 ) -> dict[str, float]:
     """Machines are paid for as long as the run takes, busy or not."""
-    gigabytes = (float(statistics.sizes.sum()) + output_bytes) / 1e9
+    prices, cores = config.prices, config.cluster.workers * config.cluster.cpus_per_worker
     costs = {
-        "machines": math.ceil(wall) / 3600 * cluster.workers * cluster.cpus_per_worker * prices.cpu_hour,
+        "machines": math.ceil(wall) / 3600 * cores * prices.cpu_hour,
         "requests": ((requests.put + requests.list) * prices.put_per_1000 + requests.get * prices.get_per_1000) / 1000,
-        "transfer": gigabytes * prices.transfer_gb,
+        "transfer": (input_bytes + output_bytes) / 1e9 * prices.transfer_gb,
     }
-    return costs | {"total": sum(costs.values()), "storage_month": output_bytes / 1e9 * prices.storage_gb_month}
+    return costs | {"total": sum(costs.values()), "output_per_month": output_bytes / 1e9 * prices.storage_gb_month}

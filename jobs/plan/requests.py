@@ -1,6 +1,6 @@
 """How many requests a compress run sends to an object store, by the classes that are billed.
 
-What is counted is what the code does, and `tests/jobs/plan/test_requests.py` compares it with what a server saw.
+The constants follow the code; tests/jobs/plan/test_requests.py compares the counts with what a server saw.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.plan.statistics import Sizes
+from jobs.plan.statistics import Sizes, SourceStatistics
 from jobs.storage.s3 import PART_BYTES
 
 #: Objects of one page of a listing.
@@ -26,62 +26,39 @@ _CHECKS = 3
 _ADAPTOR = 12
 #: Driver: probe, output_version.json, config.json, summary.json.
 _DRIVER_PUTS = 4
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What the requests depend on: bytes of the shards and of the work items, row groups of an average shard, columns,
-    share of the vectors in the bytes, bytes of one buffered read, and output bytes per input byte."""
-
-    shards: Sizes
-    items: Sizes
-    row_groups: float
-    columns: int
-    vector_share: float
-    buffer_bytes: int
-    shrinkage: float
+#: Requests of a work item that nothing else is done beside: opening and checking the shard; the output, a look whether
+#: it arrived, and the record.
+READS_IN_TURN, WRITES_IN_TURN = _OPEN * _OPENS + 1, 3
 
 
 @dataclass(frozen=True)
 class Requests:
-    """`get` counts HEADs too, as bills do; DELETEs are free. `reads_in_turn` and `writes_in_turn` are those of a work
-    item that nothing else is done beside; `driver_footers` are opened by the driver."""
+    """`get` counts HEADs too, as bills do; DELETEs are free. The driver opens `footers` of shards that are split."""
 
-    list: int
-    get: int
-    put: int
-    reads_in_turn: int
-    writes_in_turn: int
-    driver_footers: int
+    list: int = 0
+    get: int = 0
+    put: int = 0
+    footers: int = 0
 
 
-def count_requests(traffic: Traffic, split_bytes: int, workers: int) -> Requests:
-    """All requests of a run over an empty output, without those that fail and are tried again."""
-    items, footers = len(traffic.items), int((traffic.shards > split_bytes).sum())
-    row_groups = traffic.row_groups * len(traffic.shards)
-    chunk = float(traffic.shards.sum()) / max(1.0, row_groups)
-    data = row_groups * (
-        _reads(chunk * traffic.vector_share, traffic.buffer_bytes)
-        + (traffic.columns - 1)
-        * _reads(chunk * (1 - traffic.vector_share) / max(1, traffic.columns - 1), traffic.buffer_bytes)
-    )
-    puts = np.vectorize(_puts, otypes=[np.int64])(np.unique(outputs := traffic.items * traffic.shrinkage))
-    counts = np.unique(outputs, return_counts=True)[1]
-    multipart = int((outputs > PART_BYTES).sum())  # looked at once more before the upload is completed
+def count_requests(
+    source: SourceStatistics, items: Sizes, output_bytes: float, split_bytes: int, workers: int
+) -> Requests:
+    """All requests of a run over an empty output, without those that fail and are tried again; `items` are the bytes of
+    the work items."""
+    footers = int((source.sizes > split_bytes).sum())
+    input_bytes = max(1.0, float(source.sizes.sum()))
+    row_groups = source.row_groups * len(source.sizes)
+    # One read for each column of a row group, more for the vectors, which are nearly all of it.
+    vector_reads = max(1.0, input_bytes / max(1.0, row_groups) / source.buffer_bytes)
+    reads = row_groups * (source.columns - 1 + vector_reads)
+    outputs = items * output_bytes / input_bytes
+    multipart = outputs[outputs > PART_BYTES]  # begin, parts and end; looked at once more before the end
+    puts = len(items) + int((np.ceil(multipart / PART_BYTES) + 1).sum())
+    opened = len(items) * (_OPEN * _OPENS + _CHECKS) + footers * _OPEN + len(multipart)
     return Requests(
-        list=math.ceil(len(traffic.shards) / _PAGE) + _OUTPUT_LISTS,
-        get=round(data + items * (_OPEN * _OPENS + _CHECKS) + multipart + footers * _OPEN + _ADAPTOR * (workers + 1)),
-        put=int((puts * counts).sum()) + items + _DRIVER_PUTS,
-        reads_in_turn=_OPEN * _OPENS + 1,
-        writes_in_turn=round(float((puts * counts).sum()) / max(1, items)) + 2,
-        driver_footers=footers,
+        list=math.ceil(len(source.sizes) / _PAGE) + _OUTPUT_LISTS,
+        get=round(reads + opened + _ADAPTOR * (workers + 1)),
+        put=puts + len(items) + _DRIVER_PUTS,
+        footers=footers,
     )
-
-
-def _reads(column_chunk: float, buffer_bytes: int) -> int:
-    return max(1, math.ceil(column_chunk / buffer_bytes))
-
-
-def _puts(output_bytes: float) -> int:
-    """One PUT, or begin, parts and end of a multipart upload."""
-    return 1 if output_bytes <= PART_BYTES else math.ceil(output_bytes / PART_BYTES) + 2

@@ -1,62 +1,83 @@
-"""What is in a source: every object counted from the listing, rows estimated from a sample of shards."""
+"""What is in a source: every shard counted from the listing, rows estimated from a sample of shards."""
 
 from __future__ import annotations
 
 import math
 import random
-from array import array
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from adaptor.errors import InputError
+from jobs.commits.names import RecordName, record_name
+from jobs.config.plan import CalibrationSection
 from jobs.config.sections import SourceSection
 from jobs.sources.columns import describe_vectors
-from jobs.sources.source import DESCRIBE_THREADS, Shard, ShardInfo, Source, StoredColumns
+from jobs.sources.source import DESCRIBE_THREADS, Shard, ShardInfo, Source
+from jobs.storage.local import LocalObjects
+from jobs.storage.open import open_objects
 
-_Z = NormalDist().inv_cdf(0.975)
+#: 97.5% of a normal distribution lie below.
+_Z = 1.959964
 
 Sizes = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class SampledStatistics:
-    """`sizes`: bytes of each shard that are left to do, exact; `done` shards have none. `rows` that are left, with half
-    the length of its 95% interval (0 when every shard was described). `row_groups` are those of an average shard,
-    `columns` those of the first. `infos` are those of the readable sampled `shards`."""
+@dataclass(frozen=True, kw_only=True)
+class SourceStatistics:
+    """What is left of a source: bytes of each shard, `rows` ± `rows_error` (of a 95% interval), row groups of an
+    average shard, leaf columns, bytes of one buffered read. A `local` source needs no network and no requests. Where
+    `reads_measured`, the measured rates hold the waiting for reads."""
 
     sizes: Sizes
-    done: int
     rows: float
     rows_error: float
     row_groups: float
-    columns: StoredColumns
-    shards: tuple[Shard, ...]
-    infos: tuple[ShardInfo, ...]
+    columns: int
+    buffer_bytes: int
+    local: bool
+    reads_measured: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSample:
+    """The statistics, the readable shards of the sample, and how many others were unreadable."""
+
+    statistics: SourceStatistics
+    described: list[tuple[Shard, ShardInfo]]
     unreadable: int
 
 
-def whole(shard: Shard) -> int:
-    """Nothing is done yet: all bytes of the shard are left."""
-    return shard.size
+def bytes_left(shards: Iterable[Shard], recorded: Iterable[RecordName]) -> dict[Shard, int]:
+    """Bytes of each shard that no record speaks of; a shard without such bytes is absent. Only compress looks whether
+    the outputs of the records are still there."""
+    done: dict[tuple[str, str], float] = defaultdict(float)
+    for name in recorded:
+        run = name.row_groups
+        done[name.shard, name.version] += 1 if run is None else (run.stop - run.start) / run.total
+    left = {}
+    for shard in shards:
+        name = record_name(shard, None)
+        size = round(shard.size * max(0.0, 1 - done.get((name.shard, name.version), 0)))
+        if size or not shard.size:
+            left[shard] = size
+    return left
 
 
-def sample_statistics(
-    source: Source, section: SourceSection, most: int, seed: int, left: Callable[[Shard], int] = whole
-) -> SampledStatistics | None:
-    """List the source and describe at most `most` of the shards that have something `left` (bytes), drawn uniformly;
-    None when all are done.
+def sample_source(
+    source: Source, section: SourceSection, left: Mapping[Shard, int], calibration: CalibrationSection
+) -> SourceSample:
+    """Describe `calibration.footers` of the shards that have bytes `left`, drawn uniformly.
 
-    Memory: 8 bytes for each shard, besides what the listing takes. `InputError` when there is no shard, or none of the
-    drawn ones is readable.
+    Raises `InputError` when none of the drawn shards is readable.
     """
-    sizes, drawn, done = _draw(source.shards(), most, random.Random(seed), left)  # noqa: S311 - a sample, not a secret
-    if done and not len(sizes):
-        return None
+    draws = random.Random(calibration.seed)  # noqa: S311 - a sample, not a secret
+    drawn = draws.sample([*left], min(calibration.footers, len(left)))
 
     def describe(shard: Shard) -> ShardInfo | InputError:
         """The shard described, or what is wrong with it."""
@@ -66,26 +87,25 @@ def sample_statistics(
             return problem
 
     with ThreadPoolExecutor(DESCRIBE_THREADS) as threads:
-        described = list(threads.map(describe, drawn))
-    readable = [(shard, info) for shard, info in zip(drawn, described, strict=True) if isinstance(info, ShardInfo)]
-    if not readable:
-        raise next(problem for problem in described if isinstance(problem, InputError))
-    bytes_left = [left(shard) for shard, _ in readable]
-    rows_left = [
-        info.rows * size / max(1, shard.size) for (shard, info), size in zip(readable, bytes_left, strict=True)
-    ]
-    rows, error = estimate_total(rows_left, bytes_left, sizes)
-    return SampledStatistics(
+        answers = list(threads.map(describe, drawn))
+    described = [(shard, info) for shard, info in zip(drawn, answers, strict=True) if isinstance(info, ShardInfo)]
+    if not described:
+        raise next(answer for answer in answers if isinstance(answer, InputError))
+    sizes = np.array([*left.values()], np.int64)
+    rows_left = [info.rows * left[shard] / max(1, shard.size) for shard, info in described]
+    rows, error = estimate_total(rows_left, [left[shard] for shard, _ in described], sizes)
+    objects = open_objects(section.uri, section.filesystem)
+    statistics = SourceStatistics(
         sizes=sizes,
-        done=done,
         rows=rows,
         rows_error=error,
-        row_groups=sum(len(info.row_group_rows) for _, info in readable) / len(readable),
-        columns=source.stored_columns(readable[0][0], section.vector_column),
-        shards=tuple(shard for shard, _ in readable),
-        infos=tuple(info for _, info in readable),
-        unreadable=len(drawn) - len(readable),
+        row_groups=sum(len(info.row_group_rows) for _, info in described) / len(described),
+        columns=sum(_leaf_columns(column.type) for column in described[0][1].schema),
+        buffer_bytes=objects.buffer_bytes,
+        local=isinstance(objects, LocalObjects),
+        reads_measured=True,
     )
+    return SourceSample(statistics=statistics, described=described, unreadable=len(drawn) - len(described))
 
 
 def estimate_total(values: Sequence[float], sizes: Sequence[int], all_sizes: Sizes) -> tuple[float, float]:
@@ -95,35 +115,17 @@ def estimate_total(values: Sequence[float], sizes: Sequence[int], all_sizes: Siz
     the error is that of the deviations from the ratio. Student's t by its first correction (t ≈ z + (z³ + z) / 4ν).
     """
     count, total = len(values), len(all_sizes)
-    if not sum(sizes):
+    if count >= total or not sum(sizes):
         return float(sum(values)), 0.0
     ratio = sum(values) / sum(sizes)
     estimate = ratio * float(all_sizes.sum())
-    if count >= total:
-        return float(sum(values)), 0.0
     if count < 2:
         return estimate, estimate
-    deviations = sum((value - ratio * size) ** 2 for value, size in zip(values, sizes, strict=True)) / (count - 1)
+    deviation = float(np.std(np.asarray(values) - ratio * np.asarray(sizes), ddof=1))
     t = _Z + (_Z**3 + _Z) / (4 * (count - 1))
-    return estimate, t * total * math.sqrt(deviations / count * (1 - count / total))
+    return estimate, t * total * deviation * math.sqrt((1 - count / total) / count)
 
 
-def _draw(
-    shards: Sequence[Shard], most: int, random_numbers: random.Random, left: Callable[[Shard], int]
-) -> tuple[Sizes, list[Shard], int]:
-    """Bytes left of the shards that are not done, a uniform sample of those (Vitter's algorithm R: one pass, nothing
-    else is kept), and how many are done."""
-    sizes = array("q")
-    drawn: list[Shard] = []
-    done = 0
-    for shard in shards:
-        size = left(shard)
-        if not size and shard.size:
-            done += 1
-            continue
-        sizes.append(size)
-        if len(drawn) < most:
-            drawn.append(shard)
-        elif (place := random_numbers.randrange(len(sizes))) < most:
-            drawn[place] = shard
-    return np.frombuffer(sizes, dtype=np.int64) if sizes else np.empty(0, np.int64), drawn, done
+def _leaf_columns(kind: pa.DataType) -> int:
+    """Columns that a file stores for one of this type: nested ones have several."""
+    return sum(_leaf_columns(kind.field(index).type) for index in range(kind.num_fields)) or 1

@@ -24,6 +24,7 @@ from rich.text import Text
 
 from jobs.runtime.json_logs import log_line
 from jobs.runtime.plural import plural
+from jobs.runtime.units import duration
 
 Number = int | float
 
@@ -153,15 +154,6 @@ class Progress:
     def _write(self, text: str) -> None:
         with self._lock:
             print(text, file=self._out, flush=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as `7s`, `3m05s`, `2h04m` or `3d02h`."""
-    whole = round(seconds)
-    for size, letter, smaller, its_letter in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            return f"{whole // size}{letter}{whole % size // smaller:02}{its_letter}"
-    return f"{whole}s"
 
 
 def _three_digits(rate: float) -> str:

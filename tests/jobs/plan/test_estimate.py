@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,23 +11,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jobs.config.plan import MachinesSection, PlanConfig, PricesSection
+from jobs.config.plan import PlanConfig
 from jobs.plan.calibration import Rates, Timing, fit_rates
-from jobs.plan.estimate import Cluster, SourceStatistics, estimate, split_sizes
-from jobs.plan.report import advice, duration, size
-from jobs.plan.statistics import estimate_total
+from jobs.plan.estimate import estimate, split_sizes
+from jobs.plan.report import make_notes
+from jobs.plan.statistics import SourceStatistics, estimate_total
 
 RATES = Rates(0.5, 4.0, 0.1, 3.0, 100.0, 2, 0.0)
 
 
-def statistics(sizes: list[int], object_store: bool = False) -> SourceStatistics:
+def statistics(sizes: list[int], local: bool = True) -> SourceStatistics:
     """A source of 1,000 rows for each shard."""
-    return SourceStatistics(np.array(sizes), 1000.0 * len(sizes), 0.0, 4.0, 3, 0.9, object_store, False, 8 << 20)
+    return SourceStatistics(
+        sizes=np.array(sizes),
+        rows=1000.0 * len(sizes),
+        rows_error=0.0,
+        row_groups=4.0,
+        columns=3,
+        buffer_bytes=8 << 20,
+        local=local,
+        reads_measured=False,
+    )
 
 
-def cluster(workers: int, **machines: float) -> Cluster:
-    """One-core workers."""
-    return Cluster(workers, 1, MachinesSection.model_validate({"startup_seconds": 0, **machines}))
+def config(workers: int, prices: Mapping[str, float] | None = None, **machines: float) -> PlanConfig:
+    """One-core workers, no start-up unless it is given."""
+    given = {
+        "describe": {"rows": [10], "dim": 4, "output_dim": 2},
+        "cluster": {"workers": workers},
+        "machines": {"startup_seconds": 0, **machines},
+        "reading": {"split_bytes": 1 << 40},
+        "prices": prices or {},
+    }
+    return PlanConfig.model_validate(given)
 
 
 def test_the_sum_is_exact_when_every_footer_was_read() -> None:
@@ -74,56 +91,41 @@ def test_work_items_are_as_large_as_allowed_and_nothing_is_lost(sizes: list[int]
 
 def test_time_is_that_of_the_workers_or_of_the_network() -> None:
     sizes = [10**9] * 8
-    slow = estimate(statistics(sizes), RATES, cluster(2), 1 << 40, PricesSection())
+    slow = estimate(statistics(sizes), RATES, config(2))
     assert slow.bound == "workers"
     assert slow.wall_seconds == pytest.approx(4 * 4.5)
     assert slow.cpu_hours == pytest.approx(8 * 3.1 / 3600)
-    network = estimate(statistics(sizes), RATES, cluster(8, network_gbit=1), 1 << 40, PricesSection())
+    network = estimate(statistics(sizes), RATES, config(8, network_gbit=1))
     assert network.bound == "network"
     assert network.wall_seconds == pytest.approx(8 * 8)
-    two = estimate(statistics(sizes), RATES, cluster(8, network_gbit=1, count=2), 1 << 40, PricesSection())
+    two = estimate(statistics(sizes), RATES, config(8, network_gbit=1, count=2))
     assert two.wall_seconds == pytest.approx(8 * 8 / 2)
-    waiting = estimate(statistics(sizes, True), RATES, cluster(2, request_seconds=1.0), 1 << 40, PricesSection())
+    waiting = estimate(statistics(sizes, local=False), RATES, config(2, request_seconds=1.0))
     assert waiting.wall_seconds > slow.wall_seconds + 4 * 5
 
 
-def test_a_store_in_few_pieces_is_told_from_an_even_one() -> None:
-    assert estimate(
-        statistics([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection()
-    ).longest_share == pytest.approx(2 / 3)
-    assert estimate(statistics([10**9] * 300), RATES, cluster(2), 1 << 40, PricesSection()).longest_share < 0.01
+def test_a_source_in_few_pieces_differs_from_an_even_one() -> None:
+    assert estimate(statistics([10**9] * 3), RATES, config(2)).longest_share == pytest.approx(2 / 3)
+    assert estimate(statistics([10**9] * 300), RATES, config(2)).longest_share < 0.01
 
 
-def test_advice_is_for_runs_that_are_more_than_start_up_and_warns_of_unsure_measurements() -> None:
-    few = estimate(statistics([10**9] * 3), RATES, cluster(2), 1 << 40, PricesSection())  # 9 s
-    for startup, told in ((4.0, 1), (10.0, 0)):
-        given = {"describe": {"rows": [10], "dim": 4, "output_dim": 2}, "machines": {"startup_seconds": startup}}
-        wall = few.wall_seconds + startup
-        notes = advice(PlanConfig.model_validate(given), RATES, [replace(few, wall_seconds=wall)], 0)
-        assert sum("use fewer workers" in note for note in notes) == told
+def test_notes_are_for_runs_that_are_more_than_start_up_and_warn_of_unsure_measurements() -> None:
+    few = estimate(statistics([10**9] * 3), RATES, config(2))  # 9 s
+    for startup, expected in ((4.0, 1), (10.0, 0)):
+        given = config(2, startup_seconds=startup)
+        notes = make_notes(given, RATES, [replace(few, wall_seconds=few.wall_seconds + startup)], 0)
+        assert sum("use fewer workers" in note for note in notes) == expected
         assert not any("measurements differ" in note for note in notes)
-        (*_, note) = advice(PlanConfig.model_validate(given), replace(RATES, spread=0.51), [], 0)
+        (*_, note) = make_notes(given, replace(RATES, spread=0.51), [], 0)
         assert note.startswith("the measurements differ by 51%")
 
 
 def test_money_is_time_requests_and_bytes() -> None:
-    prices = PricesSection(cpu_hour=3600, put_per_1000=1000, get_per_1000=10, transfer_gb=2, storage_gb_month=5)
-    found = estimate(statistics([10**9] * 4, True), RATES, cluster(2), 1 << 40, prices)
-    gigabytes = 4 + found.output_bytes / 1e9
-    assert found.costs["machines"] == pytest.approx(math.ceil(found.wall_seconds) * 2)
-    assert found.costs["requests"] == pytest.approx(found.requests.put + found.requests.list + found.requests.get / 100)
-    assert found.costs["transfer"] == pytest.approx(gigabytes * 2)
-    assert found.costs["total"] == pytest.approx(sum(found.costs[k] for k in ("machines", "requests", "transfer")))
-    assert found.costs["storage_month"] == pytest.approx(found.output_bytes / 1e9 * 5)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.5, "0.5 s"), (90, "90 s"), (600, "10 min"), (10_000, "2.78 h"), (1e6, "11.6 days")]
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(("count", "text"), [(512, "512 bytes"), (6.144e12, "6.14 TB"), (1.5e9, "1.5 GB")])
-def test_sizes_read_well(count: float, text: str) -> None:
-    assert size(count) == text
+    prices = {"cpu_hour": 3600, "put_per_1000": 1000, "get_per_1000": 10, "transfer_gb": 2, "storage_gb_month": 5}
+    priced = estimate(statistics([10**9] * 4, local=False), RATES, config(2, prices))
+    costs, requests, gigabytes = priced.costs, priced.requests, 4 + priced.output_bytes / 1e9
+    assert costs["machines"] == pytest.approx(math.ceil(priced.wall_seconds) * 2)
+    assert costs["requests"] == pytest.approx(requests.put + requests.list + requests.get / 100)
+    assert costs["transfer"] == pytest.approx(gigabytes * 2)
+    assert costs["total"] == pytest.approx(sum(costs[part] for part in ("machines", "requests", "transfer")))
+    assert costs["output_per_month"] == pytest.approx(priced.output_bytes / 1e9 * 5)

@@ -6,6 +6,7 @@ import re
 import time
 import urllib.request
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ import pytest
 from jobs.commits.work_items import Planner, WorkItem, undecided
 from jobs.compress.shard import ShardCompressor
 from jobs.config.compress import CompressConfig
-from jobs.plan.requests import Requests, Traffic, count_requests
+from jobs.config.plan import CalibrationSection
+from jobs.plan.requests import Requests, count_requests
+from jobs.plan.statistics import SourceStatistics, bytes_left, sample_source
 from jobs.sources.source import open_source
-from jobs.storage import s3 as objects_s3
 from jobs.storage.adaptors import open_adaptor
 from jobs.storage.open import open_objects
+from jobs.storage.s3 import S3Objects
 from tests.jobs.compress.workplace import Workplace, table
 from tests.s3_server import S3Server
 
@@ -74,29 +77,33 @@ def test_a_run_sends_what_was_estimated(tmp_path: Path, s3: S3Server, bucket: st
     assert found["list"] == expected.list - 7
     assert found["put"] == pytest.approx(expected.put - 4, rel=0.15)
     assert found["get"] == pytest.approx(expected.get - 12, rel=0.15)
-    assert expected.driver_footers == len(described) >= 1
+    assert expected.footers == len(described) >= 1
     assert open_adaptor(config.adaptor, config.source).input_dim == 12
 
 
 def expectation(workplace: Workplace, items: tuple[WorkItem, ...], output_bytes: int, split: int) -> Requests:
     """The estimate, from the files as they are."""
-    files = [path for path in workplace.source.rglob("*.parquet")]
-    sizes = np.array([path.stat().st_size for path in files])
-    traffic = Traffic(
-        shards=sizes,
-        items=np.array([item.input_bytes for item in items]),
-        row_groups=ROWS / 1000,
-        columns=pq.ParquetFile(files[0]).metadata.num_columns,
-        vector_share=0.3,
-        buffer_bytes=objects_s3.S3Objects.buffer_bytes,
-        shrinkage=output_bytes / int(sizes.sum()),
-    )
-    return count_requests(traffic, split, workers=1)
+    section = workplace.config().source
+    source = open_source(section)
+    statistics = sample_source(source, section, bytes_left(source.shards(), []), CalibrationSection()).statistics
+    assert statistics.columns == pq.ParquetFile(next(workplace.source.iterdir())).metadata.num_columns
+    sizes = np.array([item.input_bytes for item in items])
+    on_s3 = replace(statistics, buffer_bytes=S3Objects.buffer_bytes)
+    return count_requests(on_s3, sizes, output_bytes, split, workers=1)
 
 
 def test_large_outputs_go_up_in_parts() -> None:
     sizes = np.array([700 << 20, 70 << 20])
-    traffic = Traffic(sizes, sizes, 1.0, 1, 1.0, 8 << 20, shrinkage=0.1)
-    found = count_requests(traffic, split_bytes=1 << 30, workers=1)
+    source = SourceStatistics(
+        sizes=sizes,
+        rows=1000,
+        rows_error=0,
+        row_groups=1.0,
+        columns=1,
+        buffer_bytes=8 << 20,
+        local=False,
+        reads_measured=True,
+    )
+    counted = count_requests(source, sizes, sizes.sum() / 10, split_bytes=1 << 30, workers=1)
     # 70 MB: begin, three parts, end; 7 MB: one PUT; a record each; the driver's four.
-    assert found.put == (1 + 3 + 1) + 1 + 2 + 4
+    assert counted.put == (1 + 3 + 1) + 1 + 2 + 4

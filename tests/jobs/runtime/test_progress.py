@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from jobs.runtime.progress import Progress, duration, quantity
+from jobs.runtime.progress import Progress, quantity
+from jobs.runtime.units import duration, size
 
 
 class Clock:
@@ -144,6 +145,13 @@ def test_a_burst_of_parallel_ends_does_not_fool_the_eta_which_grows_while_nothin
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(512, "512 bytes"), (2048, "2.05 kB"), (1.5e9, "1.5 GB"), (6.144e12, "6.14 TB"), (2e15, "2 PB")]
+)
+def test_sizes(count: float, text: str) -> None:
+    assert size(count) == text
 
 
 @pytest.mark.parametrize(
