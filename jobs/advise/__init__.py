@@ -1,1 +1,0 @@
-"""The parts of `matryoshka advise`: nested samples, what they say of the whole source, and the decision."""

@@ -1,4 +1,4 @@
-"""What the numbers say, in plain words: the answer, and what to do when there is none."""
+"""The answer in plain words, and what to do when there is none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from jobs.advise.decision import Advice, TargetCheck
 from jobs.reporting.names import METRIC_NAMES, in_text
 from jobs.reporting.results import main_metric
 from jobs.reporting.sentences import percent, proxy_sentence
+from jobs.runtime.units import size
 from jobs.search.proxies import benchmark
 
 #: Shares of the main measure that are answered when no target was given.
@@ -16,7 +17,7 @@ _USUAL_SHARES = (0.9, 0.95, 0.98)
 
 
 def answer(advice: Advice) -> list[str]:
-    """The answer in sentences: the dim that meets the targets, or why none does; without targets the usual ones."""
+    """The dim that meets the targets, or why none does; without targets the dims that meet usual ones."""
     if not advice.targets:
         return _usual(advice)
     return _met(advice, advice.dim) if advice.dim is not None else _unmet(advice)
@@ -90,7 +91,7 @@ def _usual(advice: Advice) -> list[str]:
 
 
 def proxies(advice: Advice) -> list[str]:
-    """What is to be thought of an answer without judgments."""
+    """How far an answer without judgments can be trusted."""
     if "ndcg@10" in advice.estimates.metrics:
         return []
     lines = ["Without judgments this rests on a proxy. " + proxy_sentence(benchmark().validity)]
@@ -102,14 +103,6 @@ def proxies(advice: Advice) -> list[str]:
                 f"of nDCG@10 in the median and {percent(band.least)} at least ({band.columns} cases)."
             )
     return lines
-
-
-def size(count: float) -> str:
-    """Bytes for reading, in decimal units."""
-    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def _checks(checks: Iterable[TargetCheck]) -> str:

@@ -1,8 +1,8 @@
 """`matryoshka advise`: how small can I go? Before any full run, from a sample of the source and a fitted adaptor.
 
-Search nested samples, extrapolate what they say to the whole source (measure.py, nested_samples.py) → means with
-intervals (estimates.py) → bytes and arithmetic (costs.py) → the smallest dim that meets the targets (decision.py) →
-advice.json (records.py), a table and plain words (table.py, answer.py, notes.py).
+Search nested samples and extrapolate to the whole source (measure.py, nested_samples.py) → means with intervals
+(estimates.py) → costs, and the smallest dim that meets the targets (decision.py) → advice.json (records.py), a table
+and plain words (table.py, answer.py, notes.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from typing import Any
 from adaptor.baselines import ADAPTOR
 from cluster.session import connect
 from jobs.advise.answer import answer
-from jobs.advise.costs import Costs
-from jobs.advise.decision import Advice, decide
+from jobs.advise.decision import Advice, Costs, decide
 from jobs.advise.estimates import combine, estimate
 from jobs.advise.measure import Measurement, measure
 from jobs.advise.notes import adaptor_notes, same_as_pca
@@ -27,7 +26,7 @@ from jobs.config.loader import resolved
 from jobs.encodings.encoding import open_encoding
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import summarised
-from jobs.search.context import AdviseContext, open_advise
+from jobs.search.context import MeasureContext, open_context
 from jobs.storage.open import open_objects
 
 ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
@@ -39,18 +38,16 @@ def run(config: AdviseConfig) -> int:
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    context = open_advise(config)
-    cluster = config.cluster
-    unit = "nested samples" if config.advising.sample_rows else "runs of shards"
+    cluster, options = config.cluster, config.advising
+    context = open_context(config, "advising.dims", options.dims, with_trained=True)
+    unit = "nested samples" if options.sample_rows else "runs of shards"
     with summarised(output, "advise", began) as numbers:
         with (
-            connect(
-                cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
-            ),
+            connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker),
             Progress("advise", unit=unit, log=cluster.log) as progress,
         ):
-            measurement = measure(context, progress)
-        advice = _decide(context, measurement)
+            measurement = measure(context, options, progress)
+        advice = _decide(config, context, measurement)
         notes = [*context.untrained_dims(), *same_as_pca(advice), *adaptor_notes(context), *measurement.notes]
         numbers |= _summary(context, measurement, advice) | {"notes": notes}
         details = {
@@ -65,7 +62,20 @@ def run(config: AdviseConfig) -> int:
     return 0 if advice.met else 1
 
 
-def _summary(context: AdviseContext, measurement: Measurement, advice: Advice) -> dict[str, Any]:
+def _decide(config: AdviseConfig, context: MeasureContext, measurement: Measurement) -> Advice:
+    options, adaptor = config.advising, context.adaptor
+    estimates = combine([estimate(scores, options.bootstrap, options.seed) for scores in measurement.curves])
+    costs = Costs(
+        rows=measurement.source_rows,
+        input_dim=adaptor.input_dim,
+        vector_type=context.vector_type,
+        vector_bytes=lambda dim: open_encoding(options.encoding, adaptor, dim).bytes_per_vector,
+        metric=adaptor.metric,
+    )
+    return decide(config.targets, estimates, costs)
+
+
+def _summary(context: MeasureContext, measurement: Measurement, advice: Advice) -> dict[str, Any]:
     return {
         "adaptor_id": context.adaptor.adaptor_id,
         "rows": measurement.source_rows,
@@ -80,21 +90,7 @@ def _summary(context: AdviseContext, measurement: Measurement, advice: Advice) -
     }
 
 
-def _decide(context: AdviseContext, measurement: Measurement) -> Advice:
-    config = context.config
-    options = config.advising
-    estimates = combine([estimate(scores, options.bootstrap, options.seed) for scores in measurement.curves])
-    costs = Costs(
-        rows=measurement.source_rows,
-        input_dim=context.adaptor.input_dim,
-        vector_type=context.vector_type,
-        vector_bytes=lambda dim: open_encoding(options.encoding, context.adaptor, dim).bytes_per_vector,
-        metric=config.source.metric,
-    )
-    return decide(config.targets, estimates, costs)
-
-
-def _facts(context: AdviseContext, measurement: Measurement, advice: Advice) -> str:
+def _facts(context: MeasureContext, measurement: Measurement, advice: Advice) -> str:
     """What was measured on what, in one line."""
     searched = "all searched"
     if measurement.searched_rows < measurement.source_rows:
@@ -103,5 +99,5 @@ def _facts(context: AdviseContext, measurement: Measurement, advice: Advice) -> 
     judged = f" ({advice.judged_queries:,} judged)" if advice.judged_queries else ""
     return (
         f"{measurement.source_rows:,} vectors x {context.adaptor.input_dim:,}, {searched}; {measurement.queries:,} "
-        f"{queries}{judged}; {context.config.source.metric}; adaptor {context.adaptor.adaptor_id[:12]}"
+        f"{queries}{judged}; {context.adaptor.metric}; adaptor {context.adaptor.adaptor_id[:12]}"
     )

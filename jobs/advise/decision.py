@@ -1,25 +1,52 @@
-"""Which dim will do: every demand against what was estimated for every dim. Pure.
+"""Which dim will do: every target against what was estimated for every dim. Pure.
 
-A measure is met where the lower end of its 95% interval reaches the bound: what is promised holds with other queries of
-the same kind, too. Of the dims that meet all demands the smallest is chosen; where only bytes are limited, the largest
-that fits. The full dimension is never an answer: it saves nothing.
+A measure is met where the lower end of its 95% interval reaches the bound: it then holds with other queries of the same
+kind, too. Of the dims that meet all targets the smallest is chosen; where only bytes are limited, the largest. The full
+dimension is never an answer: it saves nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from adaptor.baselines import ADAPTOR, Column
-from jobs.advise.costs import Costs
+from adaptor.settings import Metric
 from jobs.advise.estimates import Estimates
 from jobs.config.targets import Target
 from jobs.search.scoring import MeasureEstimate
 
 
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """Rows of a source, dimension and Arrow type of its vectors, and bytes of a short vector by its dim."""
+
+    rows: int
+    input_dim: int
+    vector_type: pa.DataType
+    vector_bytes: Callable[[int], int]
+    metric: Metric
+
+    @property
+    def vector_bytes_now(self) -> int:
+        """Bytes of one vector as the source holds it, uncompressed."""
+        return self.input_dim * int(self.vector_type.value_type.bit_width) // 8
+
+    def total_bytes(self, dim: int) -> int:
+        """Bytes of all short vectors, without ids and payload."""
+        return self.rows * self.vector_bytes(dim)
+
+    def flops(self, dim: int) -> int:
+        """Floating-point operations of one comparison: a multiplication and an addition per column, for l2 also a
+        subtraction."""
+        return (3 if self.metric == "l2" else 2) * dim
+
+
 @dataclass(frozen=True)
 class TargetCheck:
-    """One demand at one dim: what was estimated (for a budget: the bytes), and whether it is met."""
+    """One target at one dim: what was estimated (for a budget: the bytes), and whether it is met."""
 
     target: Target
     estimate: MeasureEstimate
@@ -28,7 +55,7 @@ class TargetCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """The demands, what they were checked against, the checks of the adaptor at every dim below the full one, and the
+    """The targets, what they were checked against, the checks of the adaptor at every dim below the full one, and the
     chosen dim of each method (None: no dim will do)."""
 
     targets: Sequence[Target]
@@ -44,7 +71,7 @@ class Advice:
 
     @property
     def met(self) -> bool:
-        """Whether a dim meets all demands; so it is where there are none."""
+        """Whether a dim meets all targets, or there are none."""
         return not self.targets or self.dim is not None
 
     @property

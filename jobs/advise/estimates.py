@@ -1,20 +1,20 @@
-"""Means with 95% intervals, absolute and as a share of the original: from the scores of single queries. Pure."""
+"""Means with 95% intervals from the scores of single queries, absolute and as a share of the original. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from adaptor.baselines import ORIGINAL, Column
 from adaptor.quality import Scores
-from jobs.search.scoring import METRICS, ColumnScores, MeasureEstimate, bootstrap_means
+from jobs.search.scoring import METRICS, ColumnScores, MeasureEstimate, bootstrap_means, intervals
 
 
 @dataclass(frozen=True)
 class Estimates:
-    """Estimates of every column and measure; `shares` are those of the original's value (of the same resamples);
+    """Estimates of every column and measure: `absolute`, and `shares` of the original's value in the same resamples;
     `queries` counts those behind each measure."""
 
     absolute: Mapping[tuple[Column, str], MeasureEstimate]
@@ -44,26 +44,26 @@ class Estimates:
 def estimate(scores: ColumnScores, resamples: int, seed: int) -> Estimates:
     """Estimate from scores per query, the original among the columns.
 
-    Absolute values lie in [0, 1]; queries are resampled together, so a share knows that hard queries are hard for both.
+    Absolute values lie in [0, 1]. Queries are resampled together: what is hard for both does not widen a share's
+    interval.
     """
     columns = list(scores)
     original = next(number for number, column in enumerate(columns) if column.method == ORIGINAL)
     absolute: dict[tuple[Column, str], MeasureEstimate] = {}
     shares: dict[tuple[Column, str], MeasureEstimate] = {}
     for metric in scores[columns[original]]:
+        keys = [(column, metric) for column in columns]
         series = np.stack([scores[column][metric] for column in columns])
         means, resampled = series.mean(axis=1), bootstrap_means(series, resamples, seed)
-        for number, column in enumerate(columns):
-            absolute[column, metric] = _estimate(means[number], resampled[number], 1.0)
-            shares[column, metric] = _estimate(
-                _ratio(means[number], means[original]), _ratio(resampled[number], resampled[original]), np.inf
-            )
+        absolute |= zip(keys, _within(intervals(means, resampled), 1.0), strict=True)
+        ratios = intervals(_ratio(means, means[original]), _ratio(resampled, resampled[original]))
+        shares |= zip(keys, _within(ratios, np.inf), strict=True)
     return Estimates(absolute, shares, {metric: len(numbers) for metric, numbers in scores[columns[original]].items()})
 
 
 def combine(curves: Sequence[Estimates]) -> Estimates:
-    """One estimate from those of several curves: the middle of their values, and an interval that holds all of theirs:
-    nobody knows which curve the source follows."""
+    """One estimate from those of several curves: the middle of their values, and an interval that holds all of theirs,
+    as nobody knows which curve the source follows."""
     return Estimates(
         {key: _spanning([curve.absolute[key] for curve in curves]) for key in curves[0].absolute},
         {key: _spanning([curve.shares[key] for curve in curves]) for key in curves[0].shares},
@@ -80,7 +80,6 @@ def _ratio(part: Scores, whole: Scores) -> Scores:
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def _estimate(value: Scores, resampled: Scores, most: float) -> MeasureEstimate:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
-    return MeasureEstimate(*(round(min(max(float(number), 0.0), most), 6) for number in (value, low, high)))
+def _within(estimates: Sequence[MeasureEstimate], most: float) -> Iterator[MeasureEstimate]:
+    """The estimates with every number in [0, most]."""
+    return (MeasureEstimate(*(min(max(number, 0.0), most) for number in numbers)) for numbers in estimates)

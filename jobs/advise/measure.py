@@ -10,9 +10,10 @@ import numpy as np
 
 from adaptor.rows import Floats
 from jobs.advise.nested_samples import JudgedRows, SampleScores, extrapolate, sample_sizes, search_nested
+from jobs.config.advise import AdvisingSection
 from jobs.runtime.plural import plural
 from jobs.runtime.progress import Progress
-from jobs.search.context import AdviseContext
+from jobs.search.context import MeasureContext
 from jobs.search.label_free import overlap_scores
 from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import ColumnScores
@@ -27,7 +28,7 @@ _FAR = 8
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """Scores per query for the whole source, a set per curve (one where all rows were searched); those on the nested
-    samples; rows searched, rows of the source; how many queries; what the user should know."""
+    samples; rows searched, rows of the source, queries; notes for the user."""
 
     curves: list[ColumnScores]
     samples: list[SampleScores]
@@ -37,75 +38,78 @@ class Measurement:
     notes: list[str]
 
 
-def measure(context: AdviseContext, progress: Progress) -> Measurement:
-    """Measure on a sample, or on the whole source where `advising.sample_rows` is null."""
-    rows = context.config.advising.sample_rows
-    return _measure_source(context, progress) if rows is None else _measure_sample(context, rows, progress)
+def measure(context: MeasureContext, options: AdvisingSection, progress: Progress) -> Measurement:
+    """Measure on a sample, or on the whole source where `options.sample_rows` is null."""
+    if options.sample_rows is None:
+        return _measure_source(context, options, progress)
+    return _measure_sample(context, options, options.sample_rows, progress)
 
 
-def _measure_source(context: AdviseContext, progress: Progress) -> Measurement:
+def _measure_source(context: MeasureContext, options: AdvisingSection, progress: Progress) -> Measurement:
     """Search the whole source, exactly, as evaluate does."""
-    spec = context.whole_source_search(context.config.advising)
+    spec = context.whole_source_search(options.sampled_queries, options.seed)
     result = search_source(spec, context.shards, context.config.cluster, progress)
     scores = overlap_scores(result.neighbours)
-    notes = [f"{result.left_out.total():,} unusable rows are left out"] if result.left_out else []
+    left_out = result.left_out.total()
+    notes = [f"{left_out:,} unusable rows are left out"] if left_out else []
     notes += context.add_retrieval_scores(scores, result)
-    usable = result.rows - result.left_out.total()
     return Measurement(
         curves=[scores],
-        samples=[SampleScores(usable, scores)],
-        searched_rows=usable,
+        samples=[SampleScores(result.rows - left_out, scores)],
+        searched_rows=result.rows - left_out,
         source_rows=result.rows,
         queries=len(spec.queries),
         notes=notes,
     )
 
 
-def _measure_sample(context: AdviseContext, sample_rows: int, progress: Progress) -> Measurement:
+def _measure_sample(
+    context: MeasureContext, options: AdvisingSection, sample_rows: int, progress: Progress
+) -> Measurement:
     """Search nested samples of the source and extrapolate their scores to all its rows."""
-    config, options = context.config, context.config.advising
-    drawn = sample_queries(config.source, context.shards, context.adaptor, sample_rows, options.seed)
-    rows = len(drawn.ids)
+    config = context.config
+    sample = sample_queries(config.source, context.shards, context.adaptor, sample_rows, options.seed)
+    rows = len(sample.ids)
     # All rows of the source that can be searched, judged by the share of the sample that can.
-    whole = round(drawn.source_rows * rows / (rows + drawn.left_out))
-    progress.note(f"searching {rows:,} of {drawn.source_rows:,} rows in {plural(len(context.shards), 'shards')}")
+    whole = round(sample.source_rows * rows / (rows + sample.left_out))
+    progress.note(f"searching {rows:,} of {sample.source_rows:,} rows in {plural(len(context.shards), 'shards')}")
     draws = np.random.default_rng([options.seed, rows])
     order = draws.permutation(rows)
-    vectors = drawn.vectors[order]
+    vectors = sample.vectors[order]
     if context.queries is None:
-        own = np.sort(draws.choice(rows, min(options.sampled_queries, rows), replace=False))
-        spec = context.search_spec(vectors[own], own)
+        query_rows = np.sort(draws.choice(rows, min(options.sampled_queries, rows), replace=False))
+        spec = context.search_spec(vectors[query_rows], query_rows)
     else:
-        spec = context.search_spec(context.queries.vectors, None)
-    judged = _judged_rows(context, [drawn.ids[row] for row in order], vectors)
+        spec = context.search_spec(context.queries.vectors)
+    judged = _judged_rows(context, [sample.ids[row] for row in order], vectors)
     judgments = context.match_judgments(judged.by_id)
     sizes = sample_sizes(rows, whole)
-    alone: list[SampleScores] = []
-    with_judged: list[SampleScores] = []
-    for size, (sample, joined) in zip(sizes, search_nested(spec, vectors, sizes, judged, config.cluster), strict=True):
-        alone.append(SampleScores(size, overlap_scores(sample)))
+    overlaps: list[SampleScores] = []
+    retrieval: list[SampleScores] = []
+    searches = search_nested(spec, vectors, sizes, judged, config.cluster)
+    for size, (sampled, with_judged) in zip(sizes, searches, strict=True):
+        overlaps.append(SampleScores(size, overlap_scores(sampled)))
         if judgments is not None:
             outside = int((judged.row_numbers >= size).sum())
-            with_judged.append(SampleScores(size + outside, judgments.score(joined)))
+            retrieval.append(SampleScores(size + outside, judgments.score(with_judged)))
         progress.advance()
-    curves = extrapolate(alone, whole)
-    if with_judged:
-        for curve, retrieval in zip(curves, extrapolate(with_judged, whole), strict=True):
-            for column, by_metric in retrieval.items():
-                curve[column] |= by_metric
+    curves = extrapolate(overlaps, whole)
+    for curve, retrieval_curve in zip(curves, extrapolate(retrieval, whole), strict=False):
+        for column, by_metric in retrieval_curve.items():
+            curve[column] |= by_metric
     return Measurement(
         curves=curves,
-        samples=[*alone, *with_judged],
+        samples=[*overlaps, *retrieval],
         searched_rows=rows,
-        source_rows=drawn.source_rows,
+        source_rows=sample.source_rows,
         queries=len(spec.queries),
-        notes=[*_sample_notes(rows, drawn.left_out, whole), *(judgments.notes if judgments is not None else [])],
+        notes=[*_sample_notes(rows, sample.left_out, whole), *(judgments.notes if judgments is not None else [])],
     )
 
 
-def _judged_rows(context: AdviseContext, ids: Sequence[str], vectors: Floats) -> JudgedRows:
-    """The rows of every judged document. It must be there to be found, sampled or not: those that were not drawn are
-    looked up in the source. `ids` and `vectors` are those of the sample."""
+def _judged_rows(context: MeasureContext, ids: Sequence[str], vectors: Floats) -> JudgedRows:
+    """The rows of every judged document, as a query must be able to find it: those outside the sample are looked up in
+    the source. `ids` and `vectors` are those of the sample."""
     judged_ids = frozenset(context.judged_ids)
     by_id: dict[str, list[int]] = defaultdict(list)
     for row, name in enumerate(ids):
@@ -124,7 +128,7 @@ def _judged_rows(context: AdviseContext, ids: Sequence[str], vectors: Floats) ->
 
 
 def _sample_notes(rows: int, left_out: int, whole: int) -> list[str]:
-    """What to tell of unusable rows, and of a source that is far larger than the sample."""
+    """Notes on unusable rows, and on a source that is far larger than the sample."""
     notes = [f"{left_out:,} rows of the sample are unusable and left out"] if left_out else []
     if whole > _FAR * rows:
         notes.append(

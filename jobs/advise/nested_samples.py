@@ -1,11 +1,10 @@
 """Search of nested samples of a source, and what their trend says of the whole of it.
 
 A sample is sparser than its source: true neighbours lie farther apart and are easier to keep, distractors are fewer. So
-every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn), and two curves through
-them, over the logarithm of the rows, are extrapolated to the size of the source: a straight line and a parabola. A
-curve that would rise is not followed: the value on the largest sample stands. Overlaps mostly fall more slowly the more
-rows there are, nDCG falls faster: on real sets the line is the lower and cautious one for the former, the parabola for
-the latter (tests/benchmarks/sample_size.py).
+every measure is taken on nested samples (an eighth, a quarter, a half, all of the rows drawn). A straight line and a
+parabola through them, over the logarithm of the rows, are extrapolated to the size of the source. A curve that would
+rise is not followed: the value on the largest sample stands. On real sets the line is the cautious one for overlaps,
+the parabola for nDCG (tests/benchmarks/sample_size.py).
 """
 
 from __future__ import annotations
@@ -36,8 +35,8 @@ _CHUNK_ROWS = 32_768
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Rows of judged documents: the numbers of each by id, and all of them with their vectors, int64 (e,) and float32
-    (e, d). A row of the sample has its number there, others follow after the sample."""
+    """Rows of judged documents: numbers by id, all numbers int64 (e,) and their vectors float32 (e, d).
+    A row of the sample has its number in the sample, others are numbered from its end on."""
 
     by_id: Mapping[str, Sequence[int]]
     row_numbers: Ids
@@ -63,8 +62,8 @@ def sample_sizes(rows: int, whole: int) -> list[int]:
 def search_nested(
     spec: SearchSpec, vectors: Floats, sizes: Sequence[int], judged: JudgedRows, cluster: ClusterSection
 ) -> Iterator[tuple[ColumnNeighbours, ColumnNeighbours]]:
-    """Search the first `sizes[0]` of `vectors` (n, d), then the first `sizes[1]`, …: what each sample holds, and what
-    it holds together with all judged rows."""
+    """Search the first `sizes[0]` of `vectors` (n, d), then the first `sizes[1]`, …: what each sample holds, alone and
+    together with all judged rows."""
     task = ray.remote(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)(search_rows)
     spec_reference = ray.put(spec)
     judged_task = task.remote(spec_reference, judged.row_numbers, judged.vectors)
@@ -93,20 +92,21 @@ def _without_sample(near: Neighbours, size: int) -> Neighbours:
 
 
 def extrapolate(samples: Sequence[SampleScores], whole: int) -> list[ColumnScores]:
-    """Scores per query for a source of `whole` rows, one set per curve, from those on nested samples, ascending.
+    """Scores per query for a source of `whole` rows, a set per curve, from those on nested samples, ascending; the
+    scores themselves where there is one sample, nothing where there is none.
 
     A query's extrapolated score is a weighted sum of its scores, so it may leave [0, 1]; means are what counts.
     """
-    sizes, largest = [sample.rows for sample in samples], samples[-1].scores
-    if len(sizes) == 1:
-        return [{column: dict(by_metric) for column, by_metric in largest.items()}]
+    if len(samples) < 2:
+        return [{column: dict(by_metric) for column, by_metric in sample.scores.items()} for sample in samples]
+    sizes = [sample.rows for sample in samples]
     return [
         {
             column: {
                 metric: _weighted([sample.scores[column][metric] for sample in samples], weights)
                 for metric in by_metric
             }
-            for column, by_metric in largest.items()
+            for column, by_metric in samples[-1].scores.items()
         }
         for weights in (curve_weights(sizes, whole, min(degree, len(sizes) - 1)) for degree in CURVES)
     ]

@@ -1,12 +1,15 @@
-"""What the user should know about the adaptor before an answer is believed."""
+"""What the user should know about the adaptor before believing an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from adaptor.baselines import ADAPTOR, Column
+from adaptor.quality import Scores
 from jobs.advise.decision import Advice
-from jobs.search.context import AdviseContext
+from jobs.search.context import MeasureContext
 from jobs.search.scoring import OVERLAPS
 
 #: Share of the source from which on the adaptor counts as knowing it.
@@ -15,7 +18,7 @@ _KNOWN_SHARE = 0.2
 _EQUAL = 0.0005
 
 
-def adaptor_notes(context: AdviseContext) -> Iterator[str]:
+def adaptor_notes(context: MeasureContext) -> Iterator[str]:
     """What the adaptor learned from, where that makes it look better or worse here than it is."""
     document = context.adaptor.document
     data = document.get("data", {})
@@ -40,16 +43,13 @@ def adaptor_notes(context: AdviseContext) -> Iterator[str]:
 def same_as_pca(advice: Advice) -> list[str]:
     """Where the adaptor gives what PCA gives: by design of the recipe, or because the fit found nothing better."""
     estimates = advice.estimates
-    same = [
-        dim
-        for dim in advice.smaller_dims
-        if all(
-            abs(estimates.of(Column(ADAPTOR, dim), metric).value - estimates.of(Column("pca", dim), metric).value)
-            < _EQUAL
-            for metric in estimates.metrics
-            if metric in OVERLAPS
-        )
-    ]
+    overlaps = [metric for metric in estimates.metrics if metric in OVERLAPS]
+
+    def values(method: str, dim: int) -> Scores:
+        """All overlaps of one column."""
+        return np.array([estimates.of(Column(method, dim), metric).value for metric in overlaps])
+
+    same = [dim for dim in advice.smaller_dims if np.abs(values(ADAPTOR, dim) - values("pca", dim)).max() < _EQUAL]
     if same and same == advice.smaller_dims:
         return ["the adaptor gives what PCA gives at every dim: the fit found nothing better on held-out rows"]
     return [f"the adaptor gives what PCA gives at dim {', '.join(map(str, same))}"] if same else []

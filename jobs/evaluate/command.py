@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
 
 from adaptor.baselines import ADAPTOR, ORIGINAL, Column
 from adaptor.errors import InputError
@@ -22,7 +21,7 @@ from jobs.reporting.results import Facts, Results, main_metric
 from jobs.reporting.results_table import print_results
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import summarised
-from jobs.search.context import EvaluateContext, open_evaluate
+from jobs.search.context import MeasureContext, open_context
 from jobs.search.label_free import label_free_scores
 from jobs.search.proxies import proxy_validity
 from jobs.search.scoring import ColumnScores, compare, make_records
@@ -37,13 +36,11 @@ def run(config: EvaluateConfig) -> int:
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
-    context = open_evaluate(config)
     cluster, options = config.cluster, config.evaluation
+    context = open_context(config, "evaluation.dims", options.dims, with_trained=False)
     with summarised(output, "evaluate", began) as numbers:
-        with connect(
-            cluster, cluster.workers * cluster.cpus_per_worker, need_gpus=cluster.workers * cluster.gpus_per_worker
-        ):
-            scores, facts = _measure(context)
+        with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
+            scores, facts = _measure(config, context)
         records = make_records(facts.set, scores, options.bootstrap, options.seed)
         main = main_metric([record.metric for record in records])
         results = Results(records, compare(scores, main, ADAPTOR, options.bootstrap, options.seed))
@@ -51,16 +48,22 @@ def run(config: EvaluateConfig) -> int:
         output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
         output.put(REPORT_FILE, render(facts, results).encode())
         output.put(CONFIG_FILE, resolved(config).encode())
-        numbers |= _summary(context, facts, results)
+        numbers |= vars(facts) | {
+            "shards": len(context.shards),
+            "input_bytes": sum(shard.size for shard in context.shards),
+            "dims": context.dims,
+            "proxies": [vars(validity) for validity in proxy_validity(records)],
+            "comparisons": [vars(comparison) for comparison in results.comparisons],
+        }
     print_results(results, facts, sys.stdout)
     for name in (METRICS_FILE, REPORT_FILE):
         print(f"{config.output.uri.rstrip('/')}/{name}")
     return 0
 
 
-def _measure(context: EvaluateContext) -> tuple[ColumnScores, Facts]:
-    config, shards = context.config, context.shards
-    spec = context.whole_source_search(config.evaluation)
+def _measure(config: EvaluateConfig, context: MeasureContext) -> tuple[ColumnScores, Facts]:
+    options, adaptor, shards = config.evaluation, context.adaptor, context.shards
+    spec = context.whole_source_search(options.sampled_queries, options.seed)
     with Progress("evaluate", total=len(shards), unit="shards", rates=("vectors",), log=config.cluster.log) as progress:
         result = search_source(spec, shards, config.cluster, progress)
         left_out = result.left_out.total()
@@ -68,42 +71,23 @@ def _measure(context: EvaluateContext) -> tuple[ColumnScores, Facts]:
         if left_out == result.rows:
             why = f": {reasons}" if reasons else ""
             raise InputError(f"source {config.source.uri}: none of its {result.rows:,} rows can be used{why}")
-        notes = [f"{left_out:,} rows are left out: {reasons}"] if left_out else []
-        notes += context.untrained_dims()
         scores = label_free_scores(spec, result)
-        notes += context.add_retrieval_scores(scores, result)
+        notes = [f"{left_out:,} rows are left out: {reasons}"] if left_out else []
+        notes += [*context.untrained_dims(), *context.add_retrieval_scores(scores, result)]
         for note in notes:
             progress.note(note)
-    adaptor = context.adaptor
     original = scores[Column(ORIGINAL, adaptor.input_dim)]
     return scores, Facts(
-        set=config.evaluation.name or config.source.uri.rstrip("/").rpartition("/")[2],
+        set=options.name or config.source.uri.rstrip("/").rpartition("/")[2],
         rows=result.rows,
         left_out_rows=left_out,
         queries=len(spec.queries),
-        judged=len(original["ndcg@10"]) if context.judged_ids else None,
+        judged_queries=len(original["ndcg@10"]) if context.judged_ids else None,
         input_dim=adaptor.input_dim,
         metric=adaptor.metric,
         adaptor_id=adaptor.adaptor_id,
         architecture=adaptor.architecture,
         sampled_queries=config.queries is None,
-        bootstrap=config.evaluation.bootstrap,
+        bootstrap=options.bootstrap,
         notes=notes,
     )
-
-
-def _summary(context: EvaluateContext, facts: Facts, results: Results) -> dict[str, Any]:
-    return {
-        "adaptor_id": facts.adaptor_id,
-        "set": facts.set,
-        "rows": facts.rows,
-        "left_out_rows": facts.left_out_rows,
-        "shards": len(context.shards),
-        "input_bytes": sum(shard.size for shard in context.shards),
-        "queries": facts.queries,
-        "judged_queries": facts.judged,
-        "dims": context.dims,
-        "proxies": [vars(validity) for validity in proxy_validity(results.records)],
-        "comparisons": [vars(comparison) for comparison in results.comparisons],
-        "notes": facts.notes,
-    }

@@ -1,7 +1,7 @@
-"""Measures against the dim, and against each other, as SVG that takes colours and font from the page around it.
+"""Measures against the dim, and against each other, as SVG with the colours and the font of the page around it.
 
-matplotlib draws with stand-in colours, which are then replaced by CSS variables: one drawing for light and dark mode.
-The same numbers give the same bytes (fixed salt, no date).
+matplotlib draws with stand-in colours; CSS variables replace them: one drawing for light and dark mode. The same
+numbers give the same bytes (fixed salt, no date).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from jobs.reporting.names import METRIC_NAMES, method_name
 from jobs.reporting.results import Results
 from jobs.reporting.sentences import describe
 
+#: Inches of a drawing, across and up; the page takes 72 units for each.
+LARGE, SMALL = (8.6, 3.7), (3.3, 2.1)
 #: Stand-in colour → CSS variable.
 _COLOURS = {
     "#010101": "--ink",
@@ -53,19 +55,18 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curve(results: Results, metric: str, inches: tuple[float, float]) -> Markup:
-    """Draw one measure against the dim for all methods: an inline `<svg>` of this size (at 72 units an inch)."""
+def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL) -> Markup:
+    """Draw one measure against the dim for all methods: an inline `<svg>`."""
 
     def draw(axes: Axes) -> None:
         _draw(axes, results, metric)
         _scale(axes, results, metric, inches[0])
 
-    title = f"{METRIC_NAMES[metric]} against dim"
-    return _inline(_svg(draw, inches), metric, title, describe(results, metric))
+    return _inline(_svg(draw, inches), metric, f"{METRIC_NAMES[metric]} against dim", describe(results, metric))
 
 
-def scatter(results: Results, proxy: str, truth: str, inches: tuple[float, float]) -> Markup:
-    """Draw what a proxy says (across) against a measure with judgments (up), a point per method and dim below d."""
+def scatter(results: Results, proxy: str, truth: str) -> Markup:
+    """Draw a proxy (across) against a measure with judgments (up), a point per method and dim below d."""
     dims = [dim for dim in results.dims if dim < results.input_dim]
     points = {
         method: [(dim, results.value(method, dim, proxy), results.value(method, dim, truth)) for dim in dims]
@@ -83,7 +84,7 @@ def scatter(results: Results, proxy: str, truth: str, inches: tuple[float, float
 
     title = f"{METRIC_NAMES[truth]} against {METRIC_NAMES[proxy]}"
     described = (f"{method_name(m)} at {dim}: {x:.3f}, {y:.3f}" for m, rows in points.items() for dim, x, y in rows)
-    return _inline(_svg(draw, inches), f"proxy-{proxy}", title, "; ".join(described))
+    return _inline(_svg(draw, SMALL), f"proxy-{proxy}", title, "; ".join(described))
 
 
 def _svg(draw: Callable[[Axes], None], inches: tuple[float, float]) -> str:
@@ -172,7 +173,7 @@ def _legible(ticks: Sequence[int], spacing: float) -> set[int]:
 
 
 def _inline(drawing: str, name: str, title: str, description: str) -> Markup:
-    """Make matplotlib's file a part of the page: own ids, the page's colours and font, a title and a description."""
+    """A part of the page made of matplotlib's file: own ids, the page's colours and font, title and description."""
     name = re.sub(r"\W+", "-", name)
     svg = drawing[drawing.index("<svg") :]
     svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -12,13 +12,13 @@ from jobs.search.scoring import METRICS, Comparison, MetricRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was measured on what; needed to read the numbers."""
+    """What was measured on what."""
 
     set: str
     rows: int
     left_out_rows: int
     queries: int
-    judged: int | None
+    judged_queries: int | None
     input_dim: int
     metric: str
     adaptor_id: str

@@ -1,4 +1,4 @@
-"""Judgments against what is really there: which queries can be scored, and which ids one side does not know."""
+"""Judgments against what the source holds: which queries can be scored, and which ids one side does not have."""
 
 from __future__ import annotations
 
@@ -19,11 +19,8 @@ _EXAMPLES = 5
 
 @dataclass(frozen=True)
 class MatchedJudgments:
-    """Judgments on the source: position of the query → row → grade (`grades`, as scoring takes them), and what to tell
-    the user (`notes`).
-
-    `first_rows` maps the later rows of an id that occurs twice to its first row.
-    """
+    """Judgments on the source: position of the query → row → `grades`, as scoring takes them; `first_rows` maps the
+    later rows of an id that occurs twice to its first row; `notes` are for the user."""
 
     grades: dict[int, dict[int, int]]
     first_rows: dict[int, int]
@@ -35,8 +32,6 @@ class MatchedJudgments:
 
     def ranked(self, rows: Ids) -> Ids:
         """The ranked rows, int64 (q, k), with every row of a doubled id named as its first row."""
-        if not self.first_rows:
-            return rows
         renamed = rows.copy()
         for later, first in self.first_rows.items():
             renamed[rows == later] = first
@@ -59,7 +54,7 @@ def match_judgments(
 ) -> MatchedJudgments:
     """Put judgments on positions and rows; `rows_by_id` holds the rows of every judged id that the source has.
 
-    Unknown ids are counted with the first examples; raises InputError when no judged document is in the source.
+    A document that is absent gets a negative row. Raises InputError when no judged document is in the source.
     """
     documents = judged_documents(qrels, query_ids)
     if not rows_by_id:
@@ -77,18 +72,17 @@ def match_judgments(
     }
     doubled = {name: sorted(rows) for name, rows in sorted(rows_by_id.items()) if len(rows) > 1}
     first_rows = {later: rows[0] for rows in doubled.values() for later in rows[1:]}
-    without_query = sorted(qrels.keys() - set(query_ids))
-    unjudged = [query for query in query_ids if query not in qrels]
-    notes = [
-        f"{meaning}: {len(names):,} ({_examples(names)})"
-        for names, meaning in (
-            (absent, "document ids of the qrels that are not in the source, relevant ones count as missed"),
-            (without_query, "query ids of the qrels that are not among the queries, their judgments are not used"),
-            (unjudged, "queries without a judgment, left out of the retrieval measures"),
-            (list(doubled), "judged ids that occur more than once in the source, the better rank counts"),
-        )
-        if names
-    ]
+    ids_by_note = {
+        "document ids of the qrels that are not in the source, relevant ones count as missed": absent,
+        "query ids of the qrels that are not among the queries, their judgments are not used": sorted(
+            qrels.keys() - set(query_ids)
+        ),
+        "queries without a judgment, left out of the retrieval measures": [
+            query for query in query_ids if query not in qrels
+        ],
+        "judged ids that occur more than once in the source, the better rank counts": list(doubled),
+    }
+    notes = [f"{note}: {len(ids):,} ({_examples(ids)})" for note, ids in ids_by_note.items() if ids]
     return MatchedJudgments(grades, first_rows, notes)
 
 

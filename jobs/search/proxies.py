@@ -1,7 +1,7 @@
-"""Validity of label-free proxies: how well each follows nDCG@10 over methods and dims (the paper's Figure 7).
+"""How well label-free proxies follow nDCG@10 over methods and dims (the paper's Figure 7).
 
 Two questions, because the first is easy: do all columns (methods × dims below the full one) rank alike by proxy and
-by nDCG@10, and does the proxy put two methods of ONE dim in the order in which nDCG@10 puts them?
+by nDCG@10, and does the proxy put two methods of ONE dim in the order of nDCG@10?
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from adaptor.baselines import ORIGINAL
+from adaptor.baselines import ORIGINAL, Column
 from adaptor.quality import Scores
 from jobs.search.scoring import DISTANCES, MetricRecord
 
@@ -75,26 +75,25 @@ def benchmark() -> Benchmark:
 
 
 def proxy_validity(records: Sequence[MetricRecord]) -> list[ProxyValidity]:
-    """The validity of every proxy that was measured on one set; nothing where nDCG@10 was not, or too few columns
-    were."""
-    value = {(r.method, r.dim, r.metric): r.value for r in records}
-    full = next((r.dim for r in records if r.method == ORIGINAL), 0)
-    columns = [(m, dim) for m, dim, metric in value if metric == TRUTH and m != ORIGINAL and dim < full]
+    """The validity of every proxy that was measured on one set; nothing without nDCG@10, or with too few columns."""
+    values = {(Column(record.method, record.dim), record.metric): record.value for record in records}
+    full = next((record.dim for record in records if record.method == ORIGINAL), 0)
+    columns = [c for c, metric in values if metric == TRUTH and c.method != ORIGINAL and c.dim < full]
     if len(columns) < _FEWEST:
         return []
-    truth = np.array([value[m, dim, TRUTH] for m, dim in columns])
-    ordered = [
+    truth = np.array([values[column, TRUTH] for column in columns])
+    pairs = [
         (a, b)
         for a, b in combinations(range(len(columns)), 2)
-        if columns[a][1] == columns[b][1] and abs(truth[a] - truth[b]) >= _MARGIN
+        if columns[a].dim == columns[b].dim and abs(truth[a] - truth[b]) >= _MARGIN
     ]
     validity = []
     for proxy in PROXIES:
-        if any((m, dim, proxy) not in value for m, dim in columns):
+        if any((column, proxy) not in values for column in columns):
             continue
         sign = -1.0 if proxy in DISTANCES else 1.0
-        numbers = sign * np.array([value[m, dim, proxy] for m, dim in columns])
-        agree = [(numbers[a] - numbers[b]) * (truth[a] - truth[b]) > 0 for a, b in ordered]
+        numbers = sign * np.array([values[column, proxy] for column in columns])
+        agree = [(numbers[a] - numbers[b]) * (truth[a] - truth[b]) > 0 for a, b in pairs]
         validity.append(
             ProxyValidity(
                 set=records[0].set,

@@ -1,7 +1,7 @@
-"""From ranked lists to records: retrieval measures, geometry kept, and how sure the means are.
+"""From ranked lists to records: retrieval measures, and how sure the means are.
 
-Retrieval measures come from pytrec_eval (the code behind trec_eval), never from formulas of our own. Every mean stands
-with a 95% percentile interval over resampled queries; series of one length share their resamples.
+Retrieval measures come from pytrec_eval (the code behind trec_eval). Every mean has a 95% percentile interval over
+resampled queries; series of one length share their resamples.
 """
 
 from __future__ import annotations
@@ -16,21 +16,17 @@ import pytrec_eval
 from adaptor.baselines import Column
 from adaptor.quality import Scores
 from adaptor.rows import Ids
+from jobs.config.targets import RETRIEVAL_MEASURES
 
 #: Scores per query, float64 (n,), by column and measure.
 ColumnScores = dict[Column, dict[str, Scores]]
 
-#: Our name of a measure → trec_eval's name of it, and the depth to which the list is cut for it.
-RETRIEVAL = {
-    "ndcg@10": ("ndcg_cut_10", 100),
-    "recall@10": ("recall_10", 100),
-    "recall@100": ("recall_100", 100),
-    "mrr@10": ("recip_rank", 10),
-}
+#: trec_eval's names of the measures that need judgments.
+RETRIEVAL = {"mrr@10": "recip_rank", "ndcg@10": "ndcg_cut_10", "recall@10": "recall_10", "recall@100": "recall_100"}
 OVERLAPS = {"overlap@1": 1, "overlap@10": 10, "overlap@100": 100}
 DISTANCES = ("pairwise_distance", "topk_distance")
 #: Every measure in the order in which it is shown.
-METRICS = (*RETRIEVAL, *OVERLAPS, *DISTANCES)
+METRICS = (*RETRIEVAL_MEASURES, *OVERLAPS, *DISTANCES)
 #: Length of the ranked lists that the measures need.
 DEPTH = 100
 
@@ -76,20 +72,20 @@ def retrieval_scores(ranked_rows: Ids, grades: Mapping[int, Mapping[int, int]]) 
     """Score ranked rows, int64 (q, k), best first, -1 where there are no more, against judgments: position of the query
     → row of the document (negative: not in the source) → grade.
 
-    Returns each measure of RETRIEVAL as float64 (j,) over the j judged queries in the order of `grades`. The order of
-    the list is what counts: scores are made from ranks, so no measure breaks ties by its own rule. A row that stands
-    twice keeps its better rank; a relevant document that is not found counts as missed, as in trec_eval.
+    Returns each measure of RETRIEVAL as float64 (j,) over the j judged queries in the order of `grades`. Only the order
+    of the list counts: scores are made from ranks, so no measure breaks ties by its own rule. A row that stands twice
+    keeps its better rank; a relevant document that is absent counts as missed, as in trec_eval.
     """
     judged = {str(query): {str(row): grade for row, grade in rows.items()} for query, rows in grades.items()}
     ranked = {str(q): [str(row) for row in dict.fromkeys(ranked_rows[q].tolist()) if row >= 0] for q in grades}
-    scores: dict[str, Scores] = {}
-    for depth in sorted({depth for _, depth in RETRIEVAL.values()}):
-        wanted = {name: trec for name, (trec, at) in RETRIEVAL.items() if at == depth}
-        run = {query: {row: float(depth - i) for i, row in enumerate(rows[:depth])} for query, rows in ranked.items()}
-        results = pytrec_eval.RelevanceEvaluator(judged, set(wanted.values())).evaluate(run)
-        for name, trec in wanted.items():
-            # trec_eval says nothing about a query for which nothing was found: it scores 0.
-            scores[name] = np.array([results.get(query, {}).get(trec, 0.0) for query in judged], np.float64)
+    run = {query: {row: float(DEPTH - i) for i, row in enumerate(rows[:DEPTH])} for query, rows in ranked.items()}
+    results = pytrec_eval.RelevanceEvaluator(judged, {*RETRIEVAL.values()}).evaluate(run)
+    # trec_eval says nothing about a query that found nothing: it scores 0.
+    scores = {
+        name: np.array([results.get(query, {}).get(trec_name, 0.0) for query in judged], np.float64)
+        for name, trec_name in RETRIEVAL.items()
+    }
+    scores["mrr@10"][scores["mrr@10"] < 1 / 10] = 0.0  # trec_eval looks at the whole list
     return scores
 
 
@@ -109,21 +105,14 @@ def bootstrap_means(series: Scores, resamples: int, seed: int) -> Scores:
 def make_records(name: str, scores: ColumnScores, resamples: int, seed: int) -> list[MetricRecord]:
     """Records of set `name` from scores per query, by column, then as in METRICS."""
     keys = [(column, metric) for column, by_metric in scores.items() for metric in METRICS if metric in by_metric]
+    series = {(column, metric): scores[column][metric] for column, metric in keys}
     estimates: dict[tuple[Column, str], MeasureEstimate] = {}
-    for count in {len(scores[column][metric]) for column, metric in keys}:
-        same = [(column, metric) for column, metric in keys if len(scores[column][metric]) == count]
-        series = np.stack([scores[column][metric] for column, metric in same])
-        estimates |= zip(same, _estimates(series, resamples, seed), strict=True)
+    for count in {len(numbers) for numbers in series.values()}:
+        same = {key: numbers for key, numbers in series.items() if len(numbers) == count}
+        estimates |= zip(same, estimate_means(np.stack([*same.values()]), resamples, seed), strict=True)
     return [
-        MetricRecord(
-            set=name,
-            method=column.method,
-            dim=column.dim,
-            metric=metric,
-            n=len(scores[column][metric]),
-            **estimates[column, metric]._asdict(),
-        )
-        for column, metric in keys
+        MetricRecord(set=name, **column._asdict(), metric=metric, n=len(numbers), **estimates[column, metric]._asdict())
+        for (column, metric), numbers in series.items()
     ]
 
 
@@ -140,21 +129,19 @@ def compare(scores: ColumnScores, metric: str, method: str, resamples: int, seed
     series = np.stack([scores[mine][metric] - scores[other][metric] for mine, other in pairs])
     return [
         Comparison(
-            metric=metric,
-            dim=mine.dim,
-            method=method,
-            against=other.method,
-            difference=difference.value,
-            ci_low=difference.ci_low,
-            ci_high=difference.ci_high,
+            metric=metric, dim=mine.dim, method=method, against=other.method, difference=mean, ci_low=low, ci_high=high
         )
-        for (mine, other), difference in zip(pairs, _estimates(series, resamples, seed), strict=True)
+        for (mine, other), (mean, low, high) in zip(pairs, estimate_means(series, resamples, seed), strict=True)
     ]
 
 
-def _estimates(series: Scores, resamples: int, seed: int) -> list[MeasureEstimate]:
-    """Of every series of (s, n)."""
-    low, high = np.percentile(bootstrap_means(series, resamples, seed), [2.5, 97.5], axis=1)
+def estimate_means(series: Scores, resamples: int, seed: int) -> list[MeasureEstimate]:
+    """The mean of every series of (s, n), with its interval."""
+    return intervals(series.mean(axis=1), bootstrap_means(series, resamples, seed))
+
+
+def intervals(values: Scores, resampled: Scores) -> list[MeasureEstimate]:
+    """Values (s,) with the 95% intervals of resampled ones (s, r)."""
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
     # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
-    rows = np.stack([series.mean(axis=1), low, high], axis=1).tolist()
-    return [MeasureEstimate(*(round(number, 6) for number in row)) for row in rows]
+    return [MeasureEstimate(*(round(n, 6) for n in row)) for row in np.stack([values, low, high], axis=1).tolist()]

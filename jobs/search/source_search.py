@@ -1,10 +1,10 @@
 """Exact search of a whole source by every method and dim at once: what a worker does, and how parts are joined.
 
 1. Each shard is streamed once; rows gather into blocks of a bounded size, the next one while the present is searched.
-2. A block is shortened by every method to every dim, and only the best rows of each query are kept, per column.
-3. Parts are joined the same way, in any order: rows are numbered by (shard, row), so ties never depend on the cut.
+2. A block is shortened by every method to every dim; the best rows of each query stay, per column.
+3. Parts are joined in any order: rows are numbered by (shard, row), so ties never depend on the cut.
 
-Memory: two blocks, the short forms of one and the kept rows; it does not grow with the source.
+Memory: two blocks, the short vectors of one, and the best rows; it does not grow with the source.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ from jobs.sources.ids import id_texts
 from jobs.sources.source import Shard, Source, open_source
 from jobs.sources.vectors import decode
 
-#: A row's number: the shard's position in the list times this, plus its row in the shard. Orders rows as the source
-#: does.
+#: A row's number is its shard's position in the list times this, plus its row in the shard.
 SHARD_STRIDE = 1 << 40
-#: True neighbours whose full vectors are kept, for the distance to them.
+#: True neighbours whose original vectors a result holds, for the distance to them.
 NEAREST = 10
 
 _READ_ROWS = 8192
@@ -43,8 +42,8 @@ ColumnNeighbours = dict[Column, Neighbours]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec:
-    """What a worker searches for: the `depth` best rows for `queries` (q, d), by every method at `dims`; no query finds
-    the row at its place in `exclude` (q,). Rows with one of `judged_ids` are noted wherever they stand."""
+    """What a worker searches for: the `depth` best rows for `queries` (q, d), by every method at `dims`. No query finds
+    the row that `exclude` (q,) names for it. Rows with one of `judged_ids` are noted."""
 
     source: SourceSection
     adaptor: Adaptor
@@ -76,8 +75,7 @@ class SearchResult(RowBlock):
 
 
 def search_shards(spec: SearchSpec, shards: Sequence[tuple[int, Shard]]) -> SearchResult:
-    """Search the given shards, each with its position in the source's list. Raises InputError as the reading side
-    does."""
+    """Search shards, each with its position in the source's list. Raises what reading raises (InputError, RunError)."""
     queries = dict(shorten_to_all(spec.adaptor, spec.queries, spec.dims))
     source = open_source(spec.source)
     read = (block for position, shard in shards for block in _read(source, position, shard, spec))
@@ -117,7 +115,7 @@ def join(one: SearchResult, other: SearchResult) -> SearchResult:
 
 
 def wrong_lengths(vectors: Floats, adaptor: Adaptor) -> dict[int, str]:
-    """Rows of (n, d) that compress would refuse for their length: too long for float32, or not 1 where it must be."""
+    """Rows of (n, d) that compress would refuse: too long for float32, or not of length 1 where it must be."""
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     reasons = {int(row): "overflow" for row in np.flatnonzero(~np.isfinite(lengths))}
     if adaptor.unit_input and adaptor.metric != "cosine":
@@ -155,7 +153,7 @@ def _read(source: Source, position: int, shard: Shard, spec: SearchSpec) -> Iter
 
 
 def _gather(blocks: Iterator[RowBlock], block_rows: int) -> Iterator[RowBlock]:
-    """Join blocks into those of about `block_rows` rows: one large search costs far less than many small ones."""
+    """Join blocks into some of about `block_rows` rows: one large search costs far less than many small ones."""
     waiting: list[RowBlock] = []
     for block in blocks:
         waiting.append(block)

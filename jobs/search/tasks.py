@@ -1,7 +1,7 @@
-"""The search of a whole source as Ray tasks: runs of neighbouring shards go out, what they hold is joined as it comes.
+"""The search of a whole source as Ray tasks: runs of neighbouring shards go out, their results are joined as they come.
 
-A run is large enough that its result (the best rows of every query, per column) is small beside it, and the driver
-holds one joined result and one coming in, however many shards there are.
+A run is large beside its result (the best rows of every query, per column). The driver holds two results, however many
+shards there are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from jobs.sources.source import Shard
 _SMALL_RUN, _LARGE_RUN = 256 << 20, 16 << 30
 _RUNS_PER_WORKER = 16
 
-PlacedShards = list[tuple[int, Shard]]
+#: Shards with their positions in the source's list.
+NumberedShards = list[tuple[int, Shard]]
 
 
 def search_source(
@@ -28,7 +29,7 @@ def search_source(
 ) -> SearchResult:
     """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on how they are cut.
 
-    Raises what the reading side raises (InputError, RunError), and RunError when workers keep dying.
+    Raises what reading raises (InputError, RunError), and RunError when workers keep dying.
     """
     task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
     shared = ray.put(spec)
@@ -43,17 +44,17 @@ def search_source(
 
 
 @ray.remote
-def _search(spec: SearchSpec, run: PlacedShards, threads: int) -> SearchResult:
+def _search(spec: SearchSpec, run: NumberedShards, threads: int) -> SearchResult:
     # Ray's limit comes after numpy has been loaded, which then takes all cores for itself.
     with threadpool_limits(threads):
         return search_shards(spec, run)
 
 
-def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[PlacedShards]:
+def cut_runs(shards: Sequence[Shard], workers: int) -> Iterator[NumberedShards]:
     """Cut the shards, in order, into runs of about equal bytes: at least one per worker where there are enough."""
     total = sum(shard.size for shard in shards)
     target = min(max(total // (workers * _RUNS_PER_WORKER), _SMALL_RUN), _LARGE_RUN, max(1, -(-total // workers)))
-    run: PlacedShards = []
+    run: NumberedShards = []
     size = 0
     for index, shard in enumerate(shards):
         if run and size + shard.size // 2 > target:

@@ -1,8 +1,8 @@
 """`matryoshka submit`: the same command, run by a Ray cluster instead of this machine.
 
-1. Check the command's own configuration here, with all its rules, and what makes no sense on a cluster.
-2. Stage our code and the resolved configuration in a temporary folder (`jobs.submit.staging`); data never travels.
-3. Send it (`cluster.submission`), print its log and take over how it ended (`cluster.following`).
+1. Check the configuration of the command here, with all its rules.
+2. Stage our code and the resolved configuration in a temporary folder (staging.py); data never travels.
+3. Send it (`cluster.submission`), print its log and end as it ended (`cluster.following`).
 """
 
 from __future__ import annotations
@@ -60,34 +60,31 @@ def run(config: SubmitConfig) -> int:
 def _checked(section: SubmissionSection) -> BaseModel:
     """The configuration of the command itself, ready to travel. Raises `InputError` listing all that is wrong with it.
 
-    The job does not start in this folder, so paths below it are made absolute where the cluster may see this disk.
+    The job starts in another folder: relative paths are made absolute where the cluster may see this disk.
     """
     schema = SCHEMAS[section.command]
     config = load(schema, Path(section.config), section.overrides.items())
     values = config.model_dump(mode="json")
-    shares_disk = on_this_machine(section.address)
-    relative = list(_relative_paths(values, Path.cwd() if shares_disk else None))
+    relative = "".join(f"\n  {name}: {path}" for name, path in _make_absolute(values))
     if not relative:
         return config
-    listing = "".join(f"\n  {name}: {path}" for name, path in relative)
-    if not shares_disk:
+    if not on_this_machine(section.address):
         raise InputError(
             f"{section.config} cannot be submitted: on the cluster there is no folder that these relative paths could "
-            f"start from; give s3:// URIs, or absolute paths of a disk that all nodes share{listing}"
+            f"start from; give s3:// URIs, or absolute paths of a disk that all nodes share{relative}"
         )
-    _say(f"relative paths start in {Path.cwd()}, which every node of the cluster must see:{listing}")
+    _say(f"relative paths start in {Path.cwd()}, which every node of the cluster must see:{relative}")
     return schema.model_validate(values)
 
 
-def _relative_paths(values: dict[str, Any], start: Path | None, above: str = "") -> Iterator[tuple[str, str]]:
-    """Every relative path in a `uri` below `values`, with its dotted name; with `start`, it is made absolute there."""
+def _make_absolute(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Make every relative path in a `uri` below `values` absolute; the dotted name and the relative path of each."""
     for key, value in values.items():
         if isinstance(value, dict):
-            yield from _relative_paths(value, start, f"{above}{key}.")
+            yield from _make_absolute(value, f"{above}{key}.")
         elif key == "uri" and isinstance(value, str) and "://" not in value and not PurePosixPath(value).is_absolute():
+            values[key] = str(Path.cwd() / Path(value).expanduser())
             yield f"{above}{key}", value
-            if start is not None:
-                values[key] = str(start / Path(value).expanduser())
 
 
 def _name(section: SubmissionSection, code: str) -> str:

@@ -22,36 +22,35 @@ import ray
 from adaptor.artefact import load
 from adaptor.baselines import ORIGINAL
 from jobs.advise.estimates import combine, estimate
-from jobs.advise.measure import measure
+from jobs.advise.measure import Measurement, measure
 from jobs.config.advise import AdviseConfig
 from jobs.runtime.progress import Progress
-from jobs.search.context import AdviseContext, open_advise
+from jobs.search.context import open_context
 
 _EVERY_ROW, _SAMPLED_QUERIES = 1_000_000, 4_000
 
 
-def context(folder: Path, artefact: str, judged: bool, **advising: Any) -> AdviseContext:
+def measured(folder: Path, artefact: str, judged: bool, progress: Progress, **advising: Any) -> Measurement:
     """What advise would measure; with queries and judgments, or with rows of the source."""
     tables = {name: {"uri": str(folder / f"{name}.parquet"), "split": "test"} for name in ("queries", "qrels")}
-    return open_advise(
-        AdviseConfig.model_validate(
-            {"source": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
-            | {"advising": advising}
-            | (tables if judged else {})
-        )
+    config = AdviseConfig.model_validate(
+        {"source": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
+        | {"advising": advising}
+        | (tables if judged else {})
     )
+    context = open_context(config, "advising.dims", config.advising.dims, with_trained=True)
+    return measure(context, config.advising, progress)
 
 
 def errors(folder: Path, artefact: str, judged: bool, shares: list[float], seeds: int) -> Iterator[dict[str, Any]]:
     """One record per share of rows, seed, column and measure."""
     with Progress("whole") as progress:
-        exact = context(folder, artefact, judged, sample_rows=_EVERY_ROW, sampled_queries=_SAMPLED_QUERIES)
-        whole = measure(exact, progress)
+        whole = measured(folder, artefact, judged, progress, sample_rows=_EVERY_ROW, sampled_queries=_SAMPLED_QUERIES)
         truth = {(c, m): float(s.mean()) for c, by_metric in whole.curves[0].items() for m, s in by_metric.items()}
         for share in shares:
             for seed in range(1, seeds + 1):
                 rows = int(share * whole.source_rows)
-                part = measure(context(folder, artefact, judged, sample_rows=rows, seed=seed), progress)
+                part = measured(folder, artefact, judged, progress, sample_rows=rows, seed=seed)
                 estimates = combine([estimate(scores, 400, seed) for scores in part.curves])
                 own = {m: sample.scores for sample in part.samples for m in next(iter(sample.scores.values()))}
                 for (column, metric), value in estimates.absolute.items():

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pytest
 
 from adaptor.baselines import Column
-from jobs.advise.answer import answer, proxies, size
-from jobs.advise.costs import Costs
-from jobs.advise.decision import Advice, decide
+from jobs.advise.answer import answer, proxies
+from jobs.advise.decision import Advice, Costs, decide
 from jobs.advise.estimates import Estimates, combine, estimate
 from jobs.advise.notes import same_as_pca
 from jobs.config.targets import parse_target
@@ -180,4 +179,3 @@ def test_costs() -> None:
     half = Costs(rows=10**9, input_dim=1536, vector_type=doubles, vector_bytes=lambda dim: 2 * dim, metric="l2")
     assert (half.vector_bytes_now, half.vector_bytes(64), half.total_bytes(64)) == (12288, 128, 128 * 10**9)
     assert (half.flops(64), COSTS.flops(64)) == (192, 128)
-    assert [size(n) for n in (512, 2048, 1.5e9, 1e12)] == ["512 bytes", "2.05 kB", "1.5 GB", "1 TB"]

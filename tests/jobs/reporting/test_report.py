@@ -26,7 +26,7 @@ def facts(notes: tuple[str, ...] = (), judged: int | None = 300) -> Facts:
         rows=5183,
         left_out_rows=0,
         queries=300,
-        judged=judged,
+        judged_queries=judged,
         input_dim=DIM,
         metric="cosine",
         adaptor_id="ab" * 32,
