@@ -106,7 +106,7 @@ def proxies(advice: Advice) -> list[str]:
 
 
 def _checks(checks: Iterable[TargetCheck]) -> str:
-    return "; ".join(_check(check) for check in checks)
+    return "; ".join(map(_check, checks))
 
 
 def _check(check: TargetCheck) -> str:

@@ -19,7 +19,7 @@ from jobs.advise.decision import Advice, Costs, decide
 from jobs.advise.estimates import combine, estimate
 from jobs.advise.measure import Measurement, measure
 from jobs.advise.notes import adaptor_notes, same_as_pca
-from jobs.advise.records import dim_records, estimate_records, trend
+from jobs.advise.records import detail_records
 from jobs.advise.table import print_advice
 from jobs.config.advise import AdviseConfig
 from jobs.config.loader import resolved
@@ -33,8 +33,7 @@ ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
 
 
 def run(config: AdviseConfig) -> int:
-    """Estimate, decide, write advice.json, summary.json and config.json; exit status 1 when no dim meets the
-    targets."""
+    """Estimate, decide, write advice.json, summary.json and config.json; 1 when no dim meets the targets, else 0."""
     began = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
@@ -50,12 +49,8 @@ def run(config: AdviseConfig) -> int:
         advice = _decide(config, context, measurement)
         notes = [*context.untrained_dims(), *same_as_pca(advice), *adaptor_notes(context), *measurement.notes]
         numbers |= _summary(context, measurement, advice) | {"notes": notes}
-        details = {
-            "dims": dim_records(advice),
-            "records": estimate_records(advice.estimates),
-            "trend": trend(measurement.samples),
-        }
-        output.put(ADVICE_FILE, json.dumps(numbers | details, indent=1, ensure_ascii=False).encode() + b"\n")
+        document = numbers | detail_records(advice, measurement.samples)
+        output.put(ADVICE_FILE, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
         output.put(CONFIG_FILE, resolved(config).encode())
     print_advice(advice, _facts(context, measurement, advice), notes, sys.stdout)
     print(f"{config.output.uri.rstrip('/')}/{ADVICE_FILE}")
@@ -68,7 +63,7 @@ def _decide(config: AdviseConfig, context: MeasureContext, measurement: Measurem
     costs = Costs(
         rows=measurement.source_rows,
         input_dim=adaptor.input_dim,
-        vector_type=context.vector_type,
+        vector_bytes_now=context.vector_bytes,
         vector_bytes=lambda dim: open_encoding(options.encoding, adaptor, dim).bytes_per_vector,
         metric=adaptor.metric,
     )
@@ -81,7 +76,7 @@ def _summary(context: MeasureContext, measurement: Measurement, advice: Advice) 
         "rows": measurement.source_rows,
         "searched_rows": measurement.searched_rows,
         "queries": measurement.queries,
-        "judged_queries": advice.judged_queries,
+        "judged_queries": advice.estimates.queries.get("ndcg@10"),
         "targets": [str(target) for target in advice.targets],
         "met": advice.met,
         "dim": advice.dim,
@@ -96,7 +91,7 @@ def _facts(context: MeasureContext, measurement: Measurement, advice: Advice) ->
     if measurement.searched_rows < measurement.source_rows:
         searched = f"{measurement.searched_rows:,} searched, extrapolated to the whole source"
     queries = "rows of the source as queries" if context.queries is None else "queries"
-    judged = f" ({advice.judged_queries:,} judged)" if advice.judged_queries else ""
+    judged = f" ({advice.estimates.queries['ndcg@10']:,} judged)" if "ndcg@10" in advice.estimates.queries else ""
     return (
         f"{measurement.source_rows:,} vectors x {context.adaptor.input_dim:,}, {searched}; {measurement.queries:,} "
         f"{queries}{judged}; {context.adaptor.metric}; adaptor {context.adaptor.adaptor_id[:12]}"

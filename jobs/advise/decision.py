@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from adaptor.baselines import ADAPTOR, Column
 from adaptor.settings import Metric
 from jobs.advise.estimates import Estimates
@@ -21,26 +19,20 @@ from jobs.search.scoring import MeasureEstimate
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """Rows of a source, dimension and Arrow type of its vectors, and bytes of a short vector by its dim."""
+    """Rows of a source, dimension and bytes of its vectors, and bytes of a short vector by its dim."""
 
     rows: int
     input_dim: int
-    vector_type: pa.DataType
+    vector_bytes_now: int
     vector_bytes: Callable[[int], int]
     metric: Metric
-
-    @property
-    def vector_bytes_now(self) -> int:
-        """Bytes of one vector as the source holds it, uncompressed."""
-        return self.input_dim * int(self.vector_type.value_type.bit_width) // 8
 
     def total_bytes(self, dim: int) -> int:
         """Bytes of all short vectors, without ids and payload."""
         return self.rows * self.vector_bytes(dim)
 
     def flops(self, dim: int) -> int:
-        """Floating-point operations of one comparison: a multiplication and an addition per column, for l2 also a
-        subtraction."""
+        """Operations of one comparison: a multiplication and an addition per number, for l2 also a subtraction."""
         return (3 if self.metric == "l2" else 2) * dim
 
 
@@ -75,18 +67,13 @@ class Advice:
         return not self.targets or self.dim is not None
 
     @property
-    def judged_queries(self) -> int | None:
-        """The queries with judgments; None where nothing was judged."""
-        return self.estimates.queries.get("ndcg@10")
-
-    @property
     def smaller_dims(self) -> list[int]:
         """The dims below the full one."""
         return [dim for dim in self.estimates.dims if dim < self.costs.input_dim]
 
 
 def decide(targets: Sequence[Target], estimates: Estimates, costs: Costs) -> Advice:
-    """Check `targets` at every dim, and choose a dim for the adaptor and for every other method."""
+    """Check `targets` at every dim below the full one, and choose a dim for every method."""
     dims = [dim for dim in estimates.dims if dim < costs.input_dim]
     checks = {
         method: {dim: [_check(target, estimates, costs, Column(method, dim)) for target in targets] for dim in dims}

@@ -42,11 +42,8 @@ class Estimates:
 
 
 def estimate(scores: ColumnScores, resamples: int, seed: int) -> Estimates:
-    """Estimate from scores per query, the original among the columns.
-
-    Absolute values lie in [0, 1]. Queries are resampled together: what is hard for both does not widen a share's
-    interval.
-    """
+    """Estimate from scores per query, the original among the columns. Absolute values lie in [0, 1]. All columns share
+    the resampled queries: what is hard for both does not widen a share's interval."""
     columns = list(scores)
     original = next(number for number, column in enumerate(columns) if column.method == ORIGINAL)
     absolute: dict[tuple[Column, str], MeasureEstimate] = {}
@@ -62,8 +59,7 @@ def estimate(scores: ColumnScores, resamples: int, seed: int) -> Estimates:
 
 
 def combine(curves: Sequence[Estimates]) -> Estimates:
-    """One estimate from those of several curves: the middle of their values, and an interval that holds all of theirs,
-    as nobody knows which curve the source follows."""
+    """The middle of the values of several curves, and an interval that holds all of theirs: any may be right."""
     return Estimates(
         {key: _spanning([curve.absolute[key] for curve in curves]) for key in curves[0].absolute},
         {key: _spanning([curve.shares[key] for curve in curves]) for key in curves[0].shares},

@@ -29,14 +29,14 @@ SAMPLES = 4
 CURVES = (1, 2)
 #: Rows below which a sample is too small to be cut further.
 _FEWEST = 64
-#: Rows of one task: enough that its results (100 rows per query and column) are small beside the work.
+#: Rows of one task: its result (100 rows per query and column) is small beside the work.
 _CHUNK_ROWS = 32_768
 
 
 @dataclass(frozen=True)
 class JudgedRows:
-    """Rows of judged documents: numbers by id, all numbers int64 (e,) and their vectors float32 (e, d).
-    A row of the sample has its number in the sample, others are numbered from its end on."""
+    """Rows of judged documents: numbers by id, all numbers int64 (e,) and their vectors float32 (e, d). A row of the
+    sample has its number in the sample, others are numbered from its end on."""
 
     by_id: Mapping[str, Sequence[int]]
     row_numbers: Ids
@@ -92,11 +92,8 @@ def _without_sample(near: Neighbours, size: int) -> Neighbours:
 
 
 def extrapolate(samples: Sequence[SampleScores], whole: int) -> list[ColumnScores]:
-    """Scores per query for a source of `whole` rows, a set per curve, from those on nested samples, ascending; the
-    scores themselves where there is one sample, nothing where there is none.
-
-    A query's extrapolated score is a weighted sum of its scores, so it may leave [0, 1]; means are what counts.
-    """
+    """Scores per query for a source of `whole` rows, a set per curve, from those on nested samples, ascending; one
+    sample gives its own scores. A score is a weighted sum and may leave [0, 1]: means are what counts."""
     if len(samples) < 2:
         return [{column: dict(by_metric) for column, by_metric in sample.scores.items()} for sample in samples]
     sizes = [sample.rows for sample in samples]

@@ -1,4 +1,4 @@
-"""What was decided as advice.json holds it, for machines."""
+"""The long part of advice.json, for machines."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from jobs.advise.decision import Advice
-from jobs.advise.estimates import Estimates
 from jobs.advise.nested_samples import SampleScores
 
 
-def dim_records(advice: Advice) -> list[dict[str, Any]]:
-    """What each dim costs, and whether it will do (null where it was not checked)."""
-    costs = advice.costs
-    return [
+def detail_records(advice: Advice, samples: Sequence[SampleScores]) -> dict[str, list[dict[str, Any]]]:
+    """`dims`: what each costs, and whether it will do (null where it was not checked); `records`: the estimates as
+    metrics.json spells them, each also as a share of the original's value; `trend`: the means that are extrapolated."""
+    costs, estimates = advice.costs, advice.estimates
+    dims = [
         {
             "dim": dim,
             "bytes": costs.vector_bytes(dim),
@@ -23,26 +23,17 @@ def dim_records(advice: Advice) -> list[dict[str, Any]]:
             "search_saving": round(costs.input_dim / dim, 3),
             "meets_targets": all(check.met for check in checks) if (checks := advice.checks.get(dim)) else None,
         }
-        for dim in advice.estimates.dims
+        for dim in estimates.dims
     ]
-
-
-def estimate_records(estimates: Estimates) -> list[dict[str, Any]]:
-    """The estimates as metrics.json spells them, each also as a share of the original's value."""
-    return [
-        {"method": column.method, "dim": column.dim, "metric": metric}
-        | estimate._asdict()
+    records = [
+        {**column._asdict(), "metric": metric, **estimate._asdict()}
         | {"of_original": list(estimates.shares[column, metric]), "n": estimates.queries[metric]}
         for (column, metric), estimate in estimates.absolute.items()
     ]
-
-
-def trend(samples: Sequence[SampleScores]) -> list[dict[str, Any]]:
-    """The means on every nested sample, which are extrapolated."""
-    return [
-        {"rows": sample.rows, "method": column.method, "dim": column.dim, "metric": metric}
-        | {"value": round(float(scores.mean()), 6)}
+    trend = [
+        {"rows": sample.rows, **column._asdict(), "metric": metric, "value": round(float(scores.mean()), 6)}
         for sample in samples
         for column, by_metric in sample.scores.items()
         for metric, scores in by_metric.items()
     ]
+    return {"dims": dims, "records": records, "trend": trend}

@@ -1,7 +1,7 @@
-"""How fast this machine compresses: the real `ShardCompressor` on a few row groups, on all cores at once.
+"""How fast this machine compresses: the `ShardCompressor` on a few row groups, on all cores at once.
 
-All cores, because a core that has the memory bus for itself is faster than one in a busy machine. Outputs go to a local
-scratch folder, so for an object store reading counts as it is here and writing as on local disk.
+A core that has the memory bus for itself is faster than one in a busy machine. Outputs go to a local scratch folder:
+reads are measured as they are here, writes as on local disk.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ class Rates:
 
 
 def choose_items(described: Sequence[tuple[Shard, ShardInfo]], most_bytes: int, suffix: str) -> list[WorkItem]:
-    """Of the shard of middling size among those with rows: its first row group, and as many as `most_bytes` hold (two
-    at least). Nothing where no shard has rows."""
+    """Of the median shard with rows: its first row group, and as many as `most_bytes` hold (two at least)."""
     filled = sorted(((shard, info) for shard, info in described if info.rows), key=lambda pair: pair[0].size)
     if not filled:
         return []
@@ -66,7 +65,7 @@ def choose_items(described: Sequence[tuple[Shard, ShardInfo]], most_bytes: int, 
 
 
 def calibrate(config: CompressConfig, items: Sequence[WorkItem]) -> Rates:
-    """Compress `items` a few times in as many processes as there are workers or cores, whichever are fewer."""
+    """Compress `items` a few times, in as many processes as there are workers and this machine has cores for."""
     processes = min(len(os.sched_getaffinity(0)) // config.cluster.cpus_per_worker or 1, config.cluster.workers)
     threads = {name: str(config.cluster.cpus_per_worker) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     with (

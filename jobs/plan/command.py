@@ -1,9 +1,9 @@
 """`matryoshka plan`: what a compress run would take, before anything is rented or written.
 
-1. Count: list the source, subtract what an earlier run has done, read some footers (statistics.py); a source that is
-   only described is written as a small one like it (described.py).
+1. Count: list the source, subtract what an earlier run has done, read some footers (statistics.py). A small source
+   stands in for one that is only described (described.py).
 2. Measure: compress a few row groups here, with the code of the workers (calibration.py).
-3. Work it out (estimate.py) and print it (report.py). Nothing else is written unless `summary.uri` asks for it.
+3. Work it out (estimate.py) and print it (report.py); `summary.uri` also gets it.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ _USUAL_GBIT = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Bytes are those of files. `bound` names what the time goes by; `longest_share` is the longest work item as part
-    of the time that an even spread would take. `costs` by name, in the currency of the prices."""
+    """Bytes are those of files. `bound` says what sets the wall time; `longest_share` is the longest work item as part
+    of the time that an even spread would take. `costs` are by name, in the currency of the prices."""
 
     shards: int
     work_items: int
@@ -40,11 +40,8 @@ class Estimate:
 
 
 def estimate(source: SourceStatistics, rates: Rates, config: PlanConfig) -> Estimate:
-    """Put the parts together.
-
-    Wall time is start-up, listing (with the footers of shards to be split), and the longer of two: the work items on
-    the workers, and the bytes on the network of the machines, where reading and writing go on at the same time.
-    """
+    """What a run takes. Wall time is start-up, listing (with the footers of shards to be split), and the longer of two:
+    the work items on the workers, and the bytes on the network, which carries reads and writes at the same time."""
     machines, workers, split_bytes = config.machines, config.cluster.workers, config.reading.split_bytes
     items = split_sizes(source.sizes, split_bytes)
     input_bytes, output_bytes = float(source.sizes.sum()), source.rows * rates.output_bytes_per_row
@@ -82,10 +79,8 @@ def split_sizes(sizes: Sizes, split_bytes: int) -> Sizes:
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """Time until all is done when whoever is free takes the next item.
-
-    With the longest first (as compress has them) at most 4/3 − 1/(3·workers) of the best possible (Graham 1969).
-    """
+    """Time until all is done when a free worker takes the next item: with the longest first, as compress has them, at
+    most 4/3 − 1/(3·workers) of the best possible (Graham 1969)."""
     free = [0.0] * workers
     for length in seconds:
         heapq.heapreplace(free, free[0] + length)

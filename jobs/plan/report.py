@@ -45,7 +45,10 @@ def _rows(currency: str, estimates: Sequence[Estimate]) -> dict[str, list[str]]:
     rows = {
         "shards": [f"{estimate.shards:,}" for estimate in estimates],
         "work items": [f"{estimate.work_items:,}" for estimate in estimates],
-        "vectors": [_with_error(estimate.rows, estimate.rows_error) for estimate in estimates],
+        "vectors": [
+            f"{estimate.rows:,.0f}" + (f" ± {estimate.rows_error:,.0f}" if estimate.rows_error else "")
+            for estimate in estimates
+        ],
         "input": [size(estimate.input_bytes) for estimate in estimates],
         "output": [size(estimate.output_bytes) for estimate in estimates],
         "CPU time": [duration(estimate.cpu_hours * 3600) for estimate in estimates],
@@ -61,10 +64,6 @@ def _rows(currency: str, estimates: Sequence[Estimate]) -> dict[str, list[str]]:
             label = f"{currency}, {part.replace('_', ' ')}"
             rows[label] = [f"{estimate.costs[part]:,.2f}" for estimate in estimates]
     return rows
-
-
-def _with_error(rows: float, error: float) -> str:
-    return f"{rows:,.0f} ± {error:,.0f}" if error else f"{rows:,.0f}"
 
 
 def make_notes(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unreadable: int) -> list[str]:

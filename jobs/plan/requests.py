@@ -44,8 +44,7 @@ class Requests:
 def count_requests(
     source: SourceStatistics, items: Sizes, output_bytes: float, split_bytes: int, workers: int
 ) -> Requests:
-    """All requests of a run over an empty output, without those that fail and are tried again; `items` are the bytes of
-    the work items."""
+    """All requests of a run over an empty output, without retries; `items` are the bytes of the work items."""
     footers = int((source.sizes > split_bytes).sum())
     input_bytes = max(1.0, float(source.sizes.sum()))
     row_groups = source.row_groups * len(source.sizes)

@@ -54,8 +54,7 @@ class SourceSample:
 
 
 def bytes_left(shards: Iterable[Shard], recorded: Iterable[RecordName]) -> dict[Shard, int]:
-    """Bytes of each shard that no record speaks of; a shard without such bytes is absent. Only compress looks whether
-    the outputs of the records are still there."""
+    """Bytes of each shard that no record is for, without shards that are done. Only compress looks for the outputs."""
     done: dict[tuple[str, str], float] = defaultdict(float)
     for name in recorded:
         run = name.row_groups
@@ -72,10 +71,8 @@ def bytes_left(shards: Iterable[Shard], recorded: Iterable[RecordName]) -> dict[
 def sample_source(
     source: Source, section: SourceSection, left: Mapping[Shard, int], calibration: CalibrationSection
 ) -> SourceSample:
-    """Describe `calibration.footers` of the shards that have bytes `left`, drawn uniformly.
-
-    Raises `InputError` when none of the drawn shards is readable.
-    """
+    """Describe `calibration.footers` of the shards that have bytes `left`, drawn uniformly. Raises `InputError` when
+    none of them is readable."""
     draws = random.Random(calibration.seed)  # noqa: S311 - a sample, not a secret
     drawn = draws.sample([*left], min(calibration.footers, len(left)))
 
@@ -111,8 +108,8 @@ def sample_source(
 def estimate_total(values: Sequence[float], sizes: Sequence[int], all_sizes: Sizes) -> tuple[float, float]:
     """The sum of `values` over all shards, from those of a uniform sample with these `sizes`, and its 95% error.
 
-    Ratio estimator (Cochran, Sampling Techniques, 3rd edition, section 6.3): rows are nearly proportional to bytes, so
-    the error is that of the deviations from the ratio. Student's t by its first correction (t ≈ z + (z³ + z) / 4ν).
+    Ratio estimator (Cochran, Sampling Techniques, 3rd edition, section 6.3), as rows are nearly proportional to bytes.
+    Student's t by its first correction (t ≈ z + (z³ + z) / 4ν).
     """
     count, total = len(values), len(all_sizes)
     if count >= total or not sum(sizes):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TextIO
-
-from rich.table import Table
 
 from adaptor.artefact import Adaptor
 from jobs.reporting.table import add_measure, open_console, print_tables
@@ -19,12 +16,11 @@ def print_evidence(adaptor: Adaptor, out: TextIO) -> None:
     records = [record for record in adaptor.document["evidence"] if record["metric"] == _METRIC]
     values = {(record["method"], record["dim"]): record["value"] for record in records}
     methods = dict.fromkeys(record["method"] for record in records)
-
-    def fill(table: Table, dims: Sequence[int]) -> None:
-        """One row per method."""
-        add_measure(table, _METRIC, {method: [values[method, dim] for dim in dims] for method in methods})
-
-    console = open_console(out)
     queries, searched = plural(records[0]["n"], "held-out rows"), plural(records[0]["corpus"], "rows")
+    console = open_console(out)
     console.print(f"{queries} as queries, {searched} searched", style="dim")
-    print_tables(console, adaptor.dims, fill)
+    print_tables(
+        console,
+        adaptor.dims,
+        lambda table, dims: add_measure(table, _METRIC, {m: [values[m, dim] for dim in dims] for m in methods}),
+    )

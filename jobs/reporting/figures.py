@@ -137,14 +137,14 @@ def _line(method: str) -> dict[str, Any]:
 
 def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
     first, last = results.dims[0], max(results.dims[-1], results.input_dim)
-    margin = max(0.045 * math.log2(last / first), 0.1) if last > first else 0.5
+    octaves = math.log2(last / first)
+    margin = max(0.045 * octaves, 0.1) if octaves else 0.5
     axes.set_xscale("log", base=2)
     axes.set_xlim(first * 2**-margin, last * 2**margin)
     ticks = sorted({*results.dims, results.input_dim})
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
-    spacing = 0.34 / (inches - 0.6) * math.log2(last / first) if last > first else 0.0
-    shown = _legible(ticks, spacing)
+    shown = _legible(ticks, 0.34 / (inches - 0.6) * octaves)
     axes.set_xticklabels([str(tick) if tick in shown else "" for tick in ticks])
     values = [bound for r in results.records if r.metric == metric for bound in (r.ci_low, r.ci_high)]
     low, high = min(values), max(values)

@@ -17,8 +17,7 @@ _GOOD_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Headline:
-    """The sentence, the dim that it is about, and the share of the main measure that each method keeps there, the best
-    first."""
+    """The sentence, its dim, and the share of the main measure that each method keeps there, the best first."""
 
     sentence: str
     dim: int
@@ -38,17 +37,10 @@ def headline(results: Results) -> Headline:
     others = ", ".join(f"{in_text(m)} {percent(shares[m][dim])}" for m in results.methods if m != ADAPTOR)
     smaller = f" ({results.input_dim / dim:.2g}x smaller)" if dim < results.input_dim else ""
     does = f"keeps {own} of {name}" if results.main in RETRIEVAL else f"finds {own} of the true ten nearest neighbours"
-    return Headline(
-        f"At {dim:,} of {results.input_dim:,} dimensions{smaller} the adaptor {does}; {others}.",
-        dim,
-        # Where two show the same percentage, the adaptor comes first.
-        dict(
-            sorted(
-                ((method, by_dim[dim]) for method, by_dim in shares.items()),
-                key=lambda item: (-round(item[1], 2), item[0] != ADAPTOR),
-            )
-        ),
-    )
+    sentence = f"At {dim:,} of {results.input_dim:,} dimensions{smaller} the adaptor {does}; {others}."
+    # Where two show the same percentage, the adaptor comes first.
+    ranked = sorted(results.methods, key=lambda method: (-round(shares[method][dim], 2), method != ADAPTOR))
+    return Headline(sentence, dim, {method: shares[method][dim] for method in ranked})
 
 
 def verdicts(results: Results) -> list[str]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from adaptor.rows import Floats, Ids
@@ -24,14 +22,14 @@ from jobs.storage.adaptors import beyond_the_head, open_adaptor
 
 @dataclass(frozen=True, kw_only=True)
 class MeasureContext:
-    """An adaptor at some dims (ascending), the shards of the source and the Arrow type of their vectors, queries and
+    """An adaptor at some dims (ascending), the shards of the source and the bytes of a vector in it, queries and
     judgments where given, and the documents that these judgments name."""
 
     config: MeasureConfig
     adaptor: Adaptor
     dims: tuple[int, ...]
     shards: list[Shard]
-    vector_type: pa.DataType
+    vector_bytes: int
     queries: Queries | None
     qrels: Qrels
     judged_ids: tuple[str, ...]
@@ -92,7 +90,7 @@ def open_context(
             f"{setting} is {list(dims)}: give dims from 1 to {adaptor.input_dim}, the dimension of the adaptor"
         )
     trained = adaptor.dims if dims is None or with_trained else ()
-    shards, vector_type = _open_shards(config, adaptor)
+    shards, vector_bytes = _open_shards(config, adaptor)
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else {}
     return MeasureContext(
@@ -100,15 +98,15 @@ def open_context(
         adaptor=adaptor,
         dims=tuple(sorted({*trained, *(dims or ())})),
         shards=shards,
-        vector_type=vector_type,
+        vector_bytes=vector_bytes,
         queries=queries,
         qrels=qrels,
         judged_ids=judged_documents(qrels, queries.ids) if queries and config.qrels else (),
     )
 
 
-def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[list[Shard], pa.DataType]:
-    """The shards, and the type of the vectors in the first of them with rows."""
+def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[list[Shard], int]:
+    """The shards, and the uncompressed bytes of a vector in the first of them with rows."""
     source, section = open_source(config.source), config.source
     shards = source.shards()
     for shard in shards:
@@ -121,4 +119,5 @@ def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[list[Shard], 
             f"the adaptor in {config.adaptor.uri} takes {adaptor.input_dim} dimensions, the vectors of {source.uri} "
             f"have {input_dim}: give the adaptor that was fitted on this source"
         )
-    return shards, info.schema.field(section.vector_column).type
+    numbers = info.schema.field(section.vector_column).type.value_type
+    return shards, input_dim * int(numbers.bit_width) // 8

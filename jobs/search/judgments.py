@@ -52,10 +52,8 @@ def judged_documents(qrels: Qrels, query_ids: Sequence[str]) -> tuple[str, ...]:
 def match_judgments(
     qrels: Qrels, query_ids: Sequence[str], rows_by_id: Mapping[str, Sequence[int]]
 ) -> MatchedJudgments:
-    """Put judgments on positions and rows; `rows_by_id` holds the rows of every judged id that the source has.
-
-    A document that is absent gets a negative row. Raises InputError when no judged document is in the source.
-    """
+    """Put judgments on positions and rows; `rows_by_id` holds the rows of every judged id that the source has. Absent
+    documents get negative rows. Raises InputError when no judged document is in the source."""
     documents = judged_documents(qrels, query_ids)
     if not rows_by_id:
         raise InputError(

@@ -15,10 +15,8 @@ PAIRED_QUERIES = 2000
 
 
 def label_free_scores(spec: SearchSpec, result: SearchResult) -> ColumnScores:
-    """Overlap with the true neighbours (those of the original vectors) and the two distances, per column and query.
-
-    Each is float64 (q,), but `pairwise_distance` has at most PAIRED_QUERIES (evenly spaced) queries.
-    """
+    """Overlap with the true neighbours (those of the original vectors) and the two distances, per column: float64 (q,),
+    but `pairwise_distance` of at most PAIRED_QUERIES (evenly spaced) queries."""
     metric, truth = spec.source.metric, true_neighbours(result.neighbours)
     queries = dict(shorten_to_all(spec.adaptor, spec.queries, spec.dims))
     paired = np.unique(np.linspace(0, len(spec.queries) - 1, min(PAIRED_QUERIES, len(spec.queries))).astype(int))

@@ -7,6 +7,7 @@ shards there are.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import ray
 from threadpoolctl import threadpool_limits
@@ -27,20 +28,19 @@ NumberedShards = list[tuple[int, Shard]]
 def search_source(
     spec: SearchSpec, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress
 ) -> SearchResult:
-    """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on how they are cut.
-
-    Raises what reading raises (InputError, RunError), and RunError when workers keep dying.
-    """
+    """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on the runs. Raises what
+    reading raises (InputError, RunError), and RunError when workers keep dying."""
     task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
     shared = ray.put(spec)
     calls = ((shared, run, cluster.cpus_per_worker) for run in cut_runs(shards, cluster.workers))
-    joined: SearchResult | None = None
-    for (_, run, _), part in completed(task, calls, cluster.workers, "searched the source"):
-        progress.advance(len(run), vectors=part.rows, left_out=part.left_out.total())
-        joined = part if joined is None else join(joined, part)
-    if joined is None:
-        raise ValueError("no shards to search")
-    return joined
+
+    def results() -> Iterator[SearchResult]:
+        """One of each run, as they complete."""
+        for (_, run, _), result in completed(task, calls, cluster.workers, "searched the source"):
+            progress.advance(len(run), vectors=result.rows, left_out=result.left_out.total())
+            yield result
+
+    return reduce(join, results())
 
 
 @ray.remote

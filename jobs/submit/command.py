@@ -58,10 +58,8 @@ def run(config: SubmitConfig) -> int:
 
 
 def _checked(section: SubmissionSection) -> BaseModel:
-    """The configuration of the command itself, ready to travel. Raises `InputError` listing all that is wrong with it.
-
-    The job starts in another folder: relative paths are made absolute where the cluster may see this disk.
-    """
+    """The configuration of the command itself, with absolute paths where the cluster may see this disk: the job starts
+    in another folder. Raises `InputError` listing all that is wrong with it."""
     schema = SCHEMAS[section.command]
     config = load(schema, Path(section.config), section.overrides.items())
     values = config.model_dump(mode="json")

@@ -15,10 +15,7 @@ CONFIG_NAME = "config.json"
 
 
 def stage(folder: Path, config_json: str) -> str:
-    """Copy our packages into `folder` (empty) and put the configuration beside them.
-
-    Returns the SHA-256 (64 hex digits) of names and contents.
-    """
+    """Copy our packages and the configuration into `folder` (empty); the SHA-256 (hex) of names and contents."""
     source = Path(__file__).resolve().parents[2]
     files = {Path(CONFIG_NAME): config_json.encode()}
     for path in sorted(path for package in PACKAGES for path in (source / package).rglob("*")):

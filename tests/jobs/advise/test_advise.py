@@ -113,6 +113,7 @@ def test_exit_status_files_and_words(place: Path, tmp_path: Path, capsys: pytest
     assert [w["dim"] for w in advice["dims"]] == [2, 4, 6, 8, DIM]
     (chosen,) = (w for w in advice["dims"] if w["dim"] == advice["dim"])
     assert (chosen["bytes"], chosen["meets_targets"]) == (2 * advice["dim"], True)
+    assert chosen["storage_saving"] == pytest.approx(4 * DIM / chosen["bytes"], abs=1e-3)
     assert f"Smallest dim that meets overlap@10 >= 0.5 and bytes <= 20: {advice['dim']} (" in printed
     assert "not trained for dim 6" in printed
     assert "rests on a proxy" in printed
