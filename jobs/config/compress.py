@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
-from jobs.config.registered import EncodingName, OutputFormatName, Registered
+from jobs.config.registered import EncodingName, OneOf, OutputFormatName
 from jobs.config.sections import ArtefactSection, OutputSection, SourceSection
 
 #: A measure that the artefact's evidence holds and that grows with quality.
-EvidenceMeasure = Annotated[str, Registered(("overlap@10", "overlap@100"))]
+EvidenceMeasure = Annotated[str, AfterValidator(OneOf(("overlap@10", "overlap@100")))]
 
 
 class CompressOutputSection(OutputSection):

@@ -2,58 +2,78 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-from typing import Any
+import shutil
+import textwrap
+from collections.abc import Iterator
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from jobs.config.fields import Field, Option, Schema, fields_of
-from jobs.config.yaml_file import FieldPath
+from pydantic import AfterValidator
+from pydantic.fields import FieldInfo
 
-_METAVARS = {"string": "TEXT", "integer": "INTEGER", "number": "NUMBER", "boolean": "true|false"}
+from jobs.config.fields import Schema, fields_of, is_mapping, section_schema
+from jobs.config.registered import OneOf
+
+_METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", NoneType: "null"}
 
 
 def help_text(program: str, schema: Schema) -> str:
     """The help as it is printed, wrapped to the terminal."""
-    summary = " ".join((schema.__doc__ or "").split())
-    parser = argparse.ArgumentParser(
-        prog=program,
-        usage="%(prog)s [CONFIG.yaml] [--section.field VALUE ...]",
-        description=f"{summary} Fields come from the YAML file; flags win over it. Lists are written 16,32,64.",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=30),
-        add_help=False,
-    )
-    groups: dict[FieldPath, Any] = {(): parser}
-    flags: set[FieldPath] = set()
-    fields = list(fields_of(schema))
-    for field in fields:
-        path, doc = field.path, field.doc
-        if len(path) - (field.shape != "section") > 1:  # a section inside a section: it stands in several
-            places = [other.path[0] for other in fields if other.path[1:] == path[1:]]
-            path, doc = ("SECTION", *path[1:]), f"{doc} SECTION is one of {', '.join(places)}."
-        if path in flags:
-            continue
-        flags.add(path)
-        if field.shape == "section":
-            title = ".".join(path) + (" (optional section)" if field.nullable else "")
-            groups[path] = parser.add_argument_group(title, doc)
+    usage = f"usage: {program} [CONFIG.yaml] [--section.field VALUE ...]\n"
+    about = f"{schema.__doc__} Fields come from the YAML file; flags win over it. Lists are written 16,32,64."
+    return "\n".join([usage, _wrapped(about), *_entries(dict(fields_of(schema)))]) + "\n"
+
+
+def _entries(fields: dict[str, FieldInfo]) -> Iterator[str]:
+    """Sections and fields in their order; at the end, once, those that stand inside several sections."""
+    shared: dict[str, list[str]] = {}
+    for name, field in fields.items():
+        section, _, rest = name.partition(".")
+        if "." in rest or (rest and section_schema(field)):
+            shared.setdefault(rest, []).append(section)
         else:
-            name = f"--{'.'.join(path)}{'.NAME' * (field.shape == 'mapping')}"
-            takes = "|".join([*map(_metavar, field.options), *(["null"] if field.nullable else [])])
-            groups[path[:-1]].add_argument(name, metavar=takes, help=_meaning(field).replace("%", "%%"))
-    return parser.format_help()
+            yield _entry(name, field)
+    for rest, sections in shared.items():
+        note = f" SECTION is one of {', '.join(sections)}."
+        yield _entry(f"SECTION.{rest}", fields[f"{sections[0]}.{rest}"], note)
 
 
-def _metavar(option: Option) -> str:
-    """What one option takes, such as `INTEGER` or `auto`."""
-    if "items" in option:
-        return f"{_metavar(option['items'])},…"
-    if "additionalProperties" in option:
-        return _metavar(option["additionalProperties"])
-    return "|".join(option.get("enum", ())) or str(option.get("const", _METAVARS[option["type"]]))
+def _entry(name: str, field: FieldInfo, note: str = "") -> str:
+    """A section with its meaning and a note, or a field with what it takes, its meaning and its default."""
+    if section := section_schema(field):
+        optional = " (optional section)" if NoneType in get_args(field.annotation) else ""
+        return f"\n{name}{optional}:\n{_wrapped(f'{field.description or section.__doc__}{note}', 2)}\n"
+    if field.is_required():
+        note = " (required)"
+    elif not is_mapping(field):
+        default = json.dumps(field.default).strip('[]"')  # 16, 32 of a list
+        note = f" (default: {default or 'none'})"
+    flag = f"--{name}{'.NAME' if is_mapping(field) else ''} {_values(field)}"
+    return f"  {flag}\n{_wrapped(f'{field.description}{note}', 6)}"
 
 
-def _meaning(field: Field) -> str:
-    if field.required or field.shape == "mapping":
-        return field.doc + (" (required)" if field.required else "")
-    default = json.dumps(field.default).strip('[]"')  # 16, 32 of a list
-    return f"{field.doc} (default: {default or 'none'})"
+def _values(field: FieldInfo) -> str:
+    """What a field takes, such as `INTEGER|null`."""
+    for mark in field.metadata:
+        if isinstance(mark, AfterValidator) and isinstance(mark.func, OneOf):
+            return "|".join(mark.func.names)
+    return _kind(field.annotation)
+
+
+def _kind(annotation: Any) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "|".join(parts)
+    if origin is Annotated:
+        return _kind(parts[0])
+    if origin is tuple:
+        return f"{_kind(parts[0])},…"
+    if origin is dict:
+        return _kind(parts[1])
+    return "|".join(map(_kind, parts)) if parts else _METAVARS[annotation]
+
+
+def _wrapped(text: str, indent: int = 0) -> str:
+    width, margin = shutil.get_terminal_size().columns, " " * indent
+    return textwrap.fill(" ".join(text.split()), width, initial_indent=margin, subsequent_indent=margin)

@@ -1,19 +1,18 @@
 """From a YAML file and flags to a checked configuration, or to the list of everything that is wrong with them.
 
-The flags win over the file. Both are laid into one mapping, the schema checks it, and every problem is reported at once
-with its path, the rule, the value found and where that value stands.
+The flags win over the file. The schema checks both together. Each problem has a line of its own: the field, the rule,
+the value and where it stands. A rule across sections is checked once each section is right by itself.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from adaptor.errors import InputError
 from jobs.config.advise import AdviseConfig
@@ -21,12 +20,11 @@ from jobs.config.compress import CompressConfig
 from jobs.config.evaluate import EvaluateConfig
 from jobs.config.fields import Schema
 from jobs.config.fit import FitConfig
-from jobs.config.merged_input import Flag, MergedInput, without
-from jobs.config.messages import near, rule
+from jobs.config.merged_input import Flag, MergedInput
+from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
 from jobs.config.submit import SubmitConfig
 from jobs.config.verify import VerifyConfig
-from jobs.config.yaml_file import Entry, FieldPath
 from jobs.runtime.plural import plural
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -51,11 +49,15 @@ def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) ->
     Raises InputError, whose message lists every problem in a line of its own.
     """
     merged = MergedInput(schema, file, flags)
-    config = _validated(schema, merged)
-    if config is None or merged.problems:
-        said = f"{file or 'command line'} is invalid, {plural(len(merged.problems), 'problems')}:"
-        raise InputError("\n  ".join([said, *merged.problems]))
-    return config
+    problems = merged.problems
+    try:
+        config = schema.model_validate(merged.values)
+        if not problems:
+            return config
+    except ValidationError as invalid:
+        problems += _problems(merged, invalid)
+    heading = f"{file or 'command line'} is invalid, {plural(len(problems), 'problems')}:"
+    raise InputError("\n  ".join([heading, *problems]))
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[Flag]]:
@@ -78,47 +80,12 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[Flag]]:
 
 def resolved(config: BaseModel) -> str:
     """The configuration with every default, as JSON text that is itself a configuration file (nulls kept)."""
-    text = json.dumps(config.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return _UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _UNREADABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", config.model_dump_json(indent=2)) + "\n"
 
 
-def _validated(schema: type[Config], merged: MergedInput) -> Config | None:
-    """Check against the schema; what is wrong is reported and set right, and the whole is checked again.
-
-    A rule across fields is looked at once each of its fields is fine: setting the bad ones right brings it to light.
-    """
-    entries = merged.entries
-    reported: set[FieldPath] = set()
-    while True:
-        try:
-            return schema.model_validate(merged.nested(entries))
-        except ValidationError as problem:
-            rules: dict[FieldPath, list[str]] = {}  # of a field that may be one thing or another, a rule of each
-            for error in problem.errors(include_url=False):
-                path = _field_path(merged, error["loc"])
-                if reported.isdisjoint(path[:length] for length in range(len(path) + 1)):
-                    rules.setdefault(path, []).append(_rule(merged, path, error))
-        if not rules:
-            return None
-        for path, broken in rules.items():
-            merged.report(path, " or ".join(dict.fromkeys(broken)))
-            entries = without(entries, path)
-            if path in merged.fields and merged.fields[path].required:
-                entries[path] = Entry("1", "")  # which most fields take
-        reported |= rules.keys()
-
-
-def _rule(merged: MergedInput, path: FieldPath, error: ErrorDetails) -> str:
-    if error["type"] == "missing":
-        return f"is required: {merged.fields[path].doc.rstrip('.')}"
-    if error["type"] == "extra_forbidden":
-        beside = [known[-1] for known in merged.fields if known[:-1] == path[:-1]]
-        return "there is no such field" + (near(path[-1], beside) or f" (known: {', '.join(beside)})")
-    return ("the name " if error["loc"][-1:] == ("[key]",) else "") + rule(error)
-
-
-def _field_path(merged: MergedInput, location: tuple[int | str, ...]) -> FieldPath:
-    """The field that an error is about: an item of a list belongs to the list, and so does what a value may be."""
-    path = tuple(str(part) for part in location if part != "[key]")
-    fields = (merged.fields.get(path[:length]) for length in range(1, len(path)))
-    return next((field.path for field in fields if field and field.shape in ("value", "list")), path)
+def _problems(merged: MergedInput, invalid: ValidationError) -> Iterator[str]:
+    """A line for each field; where a field may be one thing or another, the line has a rule of each."""
+    errors = invalid.errors(include_url=False)
+    for (path, value), of_field in groupby(errors, lambda error: merged.field_at(error["loc"])):
+        rules = dict.fromkeys(rule(error, merged.fields) for error in of_field)
+        yield merged.problem(path, value, " or ".join(rules))

@@ -1,83 +1,96 @@
-"""A configuration while it is put together: what the file and the flags give, and what is found to be wrong with it."""
+"""A configuration file with the flags laid over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
-from jobs.config.fields import Field, Schema, fields_of
-from jobs.config.messages import near, shown
-from jobs.config.yaml_file import Entry, FieldPath, read
+from jobs.config.fields import FieldPath, Schema, fields_of, is_mapping, section_schema
+from jobs.config.messages import shown
+from jobs.config.yaml_file import line_of, read
 
 #: A flag: the dotted name of a field, and its text (None where none followed).
 Flag = tuple[str, str | None]
-_COMMAND_LINE = "command line"
 
 
 class MergedInput:
-    """All that was given, the fields that it may be for, and one line for every problem."""
+    """The merged `values`, the `fields` that may be named, and the `problems` of the flags, a line each."""
 
     def __init__(self, schema: Schema, file: Path | None, flags: Iterable[Flag]) -> None:
-        self.fields: dict[FieldPath, Field] = {field.path: field for field in fields_of(schema)}
+        """Raises InputError when the file cannot be used."""
+        self.fields = dict(fields_of(schema))
         self.problems: list[str] = []
-        # Required sections are there, so that each required field in them is missed.
-        sections = [path for path, field in self.fields.items() if field.shape in ("section", "mapping")]
-        self.entries = {path: Entry({}, "") for path in sections if self.fields[path].required}
-        self.entries |= read(file, sections) if file is not None else {}
-        # A section set to null goes first, so that its fields can be set again.
-        for name, text in sorted(flags, key=lambda flag: flag[1] != "null"):
-            problem = self._lay_over(name, text)
-            self.problems += [f"--{name}: {problem} ({_COMMAND_LINE})"] if problem else []
+        self._flags: set[FieldPath] = set()
+        self._file = file
+        values, self._root = ({}, None) if file is None else read(file)
+        # Required sections are always there, so that each required field in them is missed.
+        required: dict[str, Any] = {name: {} for name, field in schema.model_fields.items() if field.is_required()}
+        self.values = required | values
+        for name, text in flags:
+            self._lay_over(name, text)
 
-    def _lay_over(self, name: str, text: str | None) -> str:
-        """Put a flag over what stands there; returns what is wrong with it."""
-        field = self._named(name)
-        if field is None:
-            return f"there is no such field{near(name, [field.name for field in self.fields.values()], '--')}"
-        # Below a mapping the rest of the name is one key, dots and all.
-        path = field.path if name == field.name else (*field.path, name.removeprefix(f"{field.name}."))
+    def _lay_over(self, name: str, text: str | None) -> None:
+        path = self._flag_path(name)
         if text is None:
-            return f"needs a value, as in --{name} VALUE or --{name}=VALUE"
-        if path in self.entries and self.entries[path].origin == _COMMAND_LINE:
-            return "is given twice; keep one"
-        for above in (path[:length] for length in range(1, len(path))):
-            if above not in self.entries or self.entries[above].value is None:
-                self.entries[above] = Entry({}, _COMMAND_LINE)
-        self.entries = without(self.entries, path)
-        self.entries[path] = Entry(None if text == "null" and field.nullable else text, _COMMAND_LINE)
+            self.problems.append(f"--{name}: needs a value, as in --{name} VALUE or --{name}=VALUE (command line)")
+        elif path in self._flags:
+            self.problems.append(f"--{name}: is given twice; keep one (command line)")
+        else:
+            self._flags.add(path)
+            kind = self.fields[name].annotation if name in self.fields else str
+            self.values = _replaced(self.values, path, _parsed(text, kind))
+
+    def _flag_path(self, name: str) -> FieldPath:
+        for section, field in reversed(self.fields.items()):  # the innermost first
+            if name.startswith(f"{section}.") and (section_schema(field) or is_mapping(field)):
+                return (*section.split("."), name.removeprefix(f"{section}."))  # one key, dots and all
+        return (name,)
+
+    def field_at(self, location: tuple[int | str, ...]) -> tuple[FieldPath, Any]:
+        """Path and value of the field that pydantic finds fault with; what is inside a list belongs to the list."""
+        path: FieldPath = ()
+        value: Any = self.values
+        for name in location:
+            if not isinstance(value, dict) or name == "[key]":
+                break
+            path, value = (*path, str(name)), value.get(name, {})
+        return path, value
+
+    def problem(self, path: FieldPath, value: Any, rule: str) -> str:
+        """One line: the field at `path` breaks a rule; an empty path means the configuration as a whole."""
+        name, origin = ".".join(path), self._origin(path)
+        wrong = "" if isinstance(value, dict) else f"{';' if ',' in rule else ','} got {shown(name, value)}"
+        return (f"{name}: " if name else "") + rule + wrong + (f" ({origin})" if origin else "")
+
+    def _origin(self, path: FieldPath) -> str:
+        """Where a field stands, or else the innermost section around it that was written."""
+        for length in range(len(path), 0, -1):
+            section = path[:length]
+            if section not in self._flags and (line := line_of(self._root, section)):
+                return f"{self._file}, line {line}"
+            if any(flag[:length] == section for flag in self._flags):
+                return "command line"
         return ""
 
-    def _named(self, name: str) -> Field | None:
-        fields = self.fields.values()
-        below = (field for field in fields if field.shape == "mapping" and name.startswith(f"{field.name}."))
-        return next((field for field in fields if field.name == name), next(below, None))
 
-    def nested(self, entries: Mapping[FieldPath, Entry]) -> dict[str, Any]:
-        """The entries as the schema takes them: a list may be given as text, and a text of a mapping as list."""
-        nested: dict[FieldPath, Any] = {(): {}}
-        for path, entry in entries.items():
-            value, field = entry.value, self.fields.get(path)
-            if field is not None and field.shape == "list" and isinstance(value, str):
-                items = value.strip().removeprefix("[").removesuffix("]").split(",")
-                value = [item.strip() for item in items if item.strip()]
-            elif field is None and isinstance(value, list):
-                value = ",".join(map(str, value))
-            section = nested.get(path[:-1])
-            if isinstance(section, dict):  # what stands where a section should be is left to the schema to refuse
-                section[path[-1]] = nested[path] = {} if value == {} else value
-        values: dict[str, Any] = nested[()]
-        return values
-
-    def report(self, path: FieldPath, rule: str) -> None:
-        """Note that the field at `path` breaks a rule; an empty path means the configuration as a whole."""
-        name, entry = ".".join(path), self.entries.get(path, Entry({}, ""))
-        value = "" if isinstance(entry.value, dict) else f"{';' if ',' in rule else ','} got {shown(name, entry.value)}"
-        around = (path[:length] for length in range(len(path), 0, -1))
-        origin = next((self.entries[section].origin for section in around if section in self.entries), "")
-        self.problems.append((f"{name}: " if name else "") + rule + value + (f" ({origin})" if origin else ""))
+def _parsed(text: str, kind: Any) -> Any:
+    """What the text of a flag means for a field of this type: null, the items of a list, or itself."""
+    if text == "null" and NoneType in get_args(kind):
+        return None
+    if "tuple[" not in str(kind):
+        return text
+    items = text.strip().removeprefix("[").removesuffix("]").split(",")
+    return [item.strip() for item in items if item.strip()]
 
 
-def without(entries: Mapping[FieldPath, Entry], path: FieldPath) -> dict[FieldPath, Entry]:
-    """The entries but for what is given at and below `path`."""
-    return {inner: entry for inner, entry in entries.items() if inner[: len(path)] != path}
+def _replaced(section: Any, path: FieldPath, value: Any) -> Any:
+    """A copy of the section that has `value` at `path`; what is no section is left to the schema to refuse."""
+    if not path:
+        return value
+    if section is None:
+        section = {}
+    if not isinstance(section, dict):
+        return section
+    return section | {path[0]: _replaced(section.get(path[0]), path[1:], value)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import reprlib
 from collections.abc import Iterable
 from typing import Any
@@ -11,41 +12,33 @@ from pydantic_core import ErrorDetails
 
 from jobs.config.credential_redaction import SECRET_NAME, masked
 
-#: By the type of pydantic's error, or by its first word.
+#: By the type of pydantic's error, or by its first word. For all others pydantic's own words do.
 _RULES = {
+    "missing": "is required",
     "int": "must be a whole number",
     "float": "must be a number",
     "bool": "must be true or false",
-    "string_type": "must be text (put it in quotes)",
-    "string_pattern_mismatch": "must match {pattern}",
     "string_unicode": "must be UTF-8",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
     "tuple": "must be a list, such as [16, 32]",
     "dict": "must be names with values",
     "model": "must be a section of fields",
-    "greater_than": "must be above {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be below {lt}",
-    "less_than_equal": "must be at most {le}",
-    "literal_error": "must be one of: {expected}",
 }
 #: Shortens while it writes: a value may be huge.
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = 80
 
 
-def rule(error: ErrorDetails) -> str:
-    """What the field must be, for one of pydantic's errors."""
+def rule(error: ErrorDetails, names: Iterable[str]) -> str:
+    """What the field must be, for one of pydantic's errors; `names` are those of all fields."""
+    if error["type"] == "extra_forbidden":
+        return "there is no such field" + (near(".".join(map(str, error["loc"])), names) or " (--help lists all)")
+    name = "the name " if error["loc"][-1:] == ("[key]",) else ""
     words = _RULES.get(error["type"]) or _RULES.get(error["type"].partition("_")[0])
-    if words is None:
-        return error["msg"].removeprefix("Value error, ").replace("Input should", "must")
-    context = {name: str(value).removesuffix(".0") for name, value in error.get("ctx", {}).items()}
-    return words.format_map(context).replace("' or '", ", ").replace("'", "")
+    return name + (words or re.sub(r"^Value error, |^\w+ (?=should )", "", error["msg"]).replace("should", "must", 1))
 
 
 def shown(name: str, value: Any) -> str:
-    """A value as found, shortened; never one whose field is named like a secret."""
+    """A value as it stands, shortened; never one whose field is named like a secret."""
     if SECRET_NAME.search(name):
         return "a value that is not shown"
     if isinstance(value, list):
@@ -54,11 +47,11 @@ def shown(name: str, value: Any) -> str:
     return "null" if value is None else masked(_REPR.repr(masked(value) if isinstance(value, str) else value))
 
 
-def near(wrong: str, known: Iterable[str], lead: str = "") -> str:
+def near(wrong: str, names: Iterable[str]) -> str:
     """` (did you mean …?)` for a misspelt name, or nothing. Dotted names are compared whole and by their last part."""
-    whole = {name: name for name in known}
+    whole = {name: name for name in names}
     by_last_part = {name.rsplit(".", 1)[-1]: name for name in reversed(whole)}
-    for word, names in ((wrong, whole), (wrong.rsplit(".", 1)[-1], by_last_part)):
-        for match in difflib.get_close_matches(word, names, n=1, cutoff=0.66):
-            return f" (did you mean {lead}{names[match]}?)"
+    for word, candidates in ((wrong, whole), (wrong.rsplit(".", 1)[-1], by_last_part)):
+        for match in difflib.get_close_matches(word, candidates, n=1, cutoff=0.66):
+            return f" (did you mean {candidates[match]}?)"
     return ""

@@ -1,9 +1,7 @@
-"""A configuration file as flat entries: the text that each field is given, and the line where it stands."""
+"""A configuration file: its values as text, and the line where each of them stands."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,33 +11,35 @@ from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import YAMLError
 
 from adaptor.errors import InputError
+from jobs.config.fields import FieldPath
 
 SIZE_LIMIT_BYTES = 1 << 20
 _DEPTH_LIMIT = 50
-#: Where a field is: the names of the sections around it and its own.
-FieldPath = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What was given for a field, or an empty mapping for a section; and where: `file, line N` or `command line`."""
-
-    value: Any
-    origin: str
 
 
 class _TextConstructor(SafeConstructor):
     """Text, null, lists and mappings: the schema reads numbers and the like from text, as it does those of flags."""
+
+    def construct_mapping(self, node: MappingNode, deep: bool = False) -> dict[str, Any]:
+        """A mapping of names, each of which stands once."""
+        values: dict[str, Any] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                raise ConstructorError(problem="a key must be a word", problem_mark=key.start_mark)
+            if key.value in values:
+                raise ConstructorError(problem=f"{key.value} stands twice; keep one", problem_mark=key.start_mark)
+            values[key.value] = self.construct_object(value, deep=True)
+        return values
 
 
 for _kind in ("bool", "int", "float", "timestamp"):
     _TextConstructor.add_constructor(f"tag:yaml.org,2002:{_kind}", SafeConstructor.construct_yaml_str)
 
 
-def read(path: Path, sections: Collection[FieldPath]) -> dict[FieldPath, Entry]:
-    """Read one configuration file. Each key of the `sections` is an entry, which stands after that of its section.
+def read(path: Path) -> tuple[dict[str, Any], MappingNode | None]:
+    """The values of a configuration file, and its nodes, which know their lines.
 
-    Raises InputError when it is absent, too large, not YAML or not a mapping, and when a key stands twice.
+    Raises InputError when it is absent, too large, not YAML or no mapping, and when a key stands twice.
     """
     try:
         with path.open("rb") as file:
@@ -54,30 +54,22 @@ def read(path: Path, sections: Collection[FieldPath]) -> dict[FieldPath, Entry]:
     yaml.composer.warn_double_anchors = False
     try:
         root = yaml.compose(BytesIO(content))
-        if not isinstance(root, MappingNode | None):
-            raise InputError(f"{path} must hold sections such as `source:`, but it holds a list or a single value")
-        entries = _entries(yaml, root, (), sections) if root else ()
-        return {field: Entry(value, f"{path}, line {line}") for field, value, line in entries}
+        values = yaml.constructor.construct_object(root, deep=True) if root else {}
     except YAMLError as problem:
-        told = " ".join(str(problem).replace('"<file>", ', "").split())
-        raise InputError(f"{path} is not valid YAML: {told}") from problem
+        reason = " ".join(str(problem).replace('"<file>", ', "").split())
+        raise InputError(f"{path} is not valid YAML: {reason}") from problem
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must hold sections such as `source:`, but it holds a list or a single value")
+    return values, root
 
 
-def _entries(
-    yaml: YAML, section: MappingNode, above: FieldPath, sections: Collection[FieldPath]
-) -> Iterator[tuple[FieldPath, Any, int]]:
-    """Path, value and line of each key."""
-    lines: dict[str, int] = {}
-    for key, value in section.value:
-        name, line = str(key.value), key.start_mark.line + 1
-        if not isinstance(key, ScalarNode):
-            raise ConstructorError(problem="a key must be a word", problem_mark=key.start_mark)
-        if name in lines:
-            told = f"{'.'.join((*above, name))} stands twice, first in line {lines[name]}; keep one"
-            raise ConstructorError(problem=told, problem_mark=key.start_mark)
-        lines[name] = line
-        if isinstance(value, MappingNode) and (*above, name) in sections:
-            yield (*above, name), {}, line
-            yield from _entries(yaml, value, (*above, name), sections)
-        else:
-            yield (*above, name), yaml.constructor.construct_object(value, deep=True), line
+def line_of(root: MappingNode | None, field: FieldPath) -> int | None:
+    """The line where a field or section stands, counted from 1; None when it is not in the file."""
+    line, node = None, root
+    for name in field:
+        entries = node.value if isinstance(node, MappingNode) else []
+        entry = next(((key, value) for key, value in entries if key.value == name), None)
+        if entry is None:
+            return None
+        line, node = entry[0].start_mark.line + 1, entry[1]
+    return line

@@ -27,9 +27,14 @@ _LIBRARIES = ("ray", "torch", "pyarrow", "numpy", "safetensors", "faiss-cpu", "f
 class Folder(Protocol):
     """Where a summary goes: what it takes of jobs.storage's Objects."""
 
-    def path(self, key: str) -> str: ...
-    def put(self, key: str, content: bytes) -> None: ...
-    def read(self, key: str) -> bytes: ...
+    def path(self, key: str) -> str:
+        """A local path, or something that is none."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """Write or replace."""
+
+    def read(self, key: str) -> bytes:
+        """The content. Raises InputError when there is none."""
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def test_compress_refuses_before_it_writes_anything(judged: Workplace) -> None:
     [
         ("overlap@11", "0.8", "quality.minimum.overlap@11: the name must be one of: overlap@10, overlap@100 (did you"),
         ("ndcg@10", "0.8", "quality.minimum.ndcg@10: the name must be one of: overlap@10, overlap@100; got '0.8'"),
-        ("overlap@10", "80", "quality.minimum.overlap@10: must be at most 1, got '80' (command line)"),
+        ("overlap@10", "80", "quality.minimum.overlap@10: must be less than or equal to 1, got '80' (command line)"),
         ("overlap@10", "high", "quality.minimum.overlap@10: must be a number, got 'high'"),
     ],
 )

@@ -43,26 +43,33 @@ def test_every_problem_is_listed_with_path_rule_value_and_origin(write: Any) -> 
         "  steps: fast\n"
         "  step: 10\n"
         "  batch: true\n"
-        "adaptor: {architecture: tree, dims: [64, 32]}\n"
-        "qrels: {uri: q}\n"
+        "adaptor: {dims: [64, 32]}\n"
+        "mining: {bad_rows: tree}\n"
     )
     found = problems(FitConfig, path, "--training.learning_rat", "1", "--cluster.workers", "two", "--mining.held_out=2")
     assert sorted(found) == sorted(
         [
-            f"source.metrik: there is no such field (did you mean metric?), got 'cosine' ({path}, line 1)",
+            f"source.metrik: there is no such field (did you mean source.metric?), got 'cosine' ({path}, line 1)",
             f"training.steps: must be a whole number, got 'fast' ({path}, line 3)",
-            f"training.step: there is no such field (did you mean steps?), got '10' ({path}, line 4)",
+            f"training.step: there is no such field (did you mean training.steps?), got '10' ({path}, line 4)",
             f"training.batch: must be a whole number, got 'true' ({path}, line 5)",
-            f"adaptor.architecture: must be one of: orthogonal, linear, mlp; got 'tree' ({path}, line 6)",
+            f"mining.bad_rows: must be 'stop' or 'skip', got 'tree' ({path}, line 7)",
             f"adaptor: dims must be positive and strictly ascending, got [64, 32] ({path}, line 6)",
-            "--training.learning_rat: there is no such field (did you mean --training.learning_rate?) (command line)",
+            "training.learning_rat: there is no such field (did you mean training.learning_rate?), got '1' (command "
+            "line)",
             "cluster.workers: must be a whole number, got 'two' (command line)",
-            "mining.held_out: must be below 0.9, got '2' (command line)",
-            "output.uri: is required: Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec "
-            "URI",
-            "qrels: judgments (q) need queries: give them, or drop qrels",
+            "mining.held_out: must be less than 0.9, got '2' (command line)",
+            "output.uri: is required",
         ]
     )
+
+
+def test_a_rule_across_sections_is_told_once_each_section_is_right(write: Any) -> None:
+    path = write(FIT + "qrels: {uri: q}\n")
+    assert problems(FitConfig, path, "--training.steps", "fast") == [
+        "training.steps: must be a whole number, got 'fast' (command line)"
+    ]
+    assert problems(FitConfig, path) == ["qrels: judgments (q) need queries: give them, or drop qrels"]
 
 
 def test_without_a_file_flags_alone_are_a_configuration() -> None:
@@ -79,8 +86,8 @@ def test_an_empty_uri_is_refused() -> None:
     """`--output.uri "$OUT"` with OUT unset must not write to the root of the disk."""
     flags = ("--source.uri", "in", "--adaptor.uri", "", "--output.dim", "8", "--output.uri", "")
     assert problems(CompressConfig, None, *flags) == [
-        "adaptor.uri: must not be empty, got '' (command line)",
-        "output.uri: must not be empty, got '' (command line)",
+        "adaptor.uri: must have at least 1 character, got '' (command line)",
+        "output.uri: must have at least 1 character, got '' (command line)",
     ]
 
 
@@ -104,7 +111,7 @@ def test_a_list_in_yaml_and_a_bad_item_in_one(write: Any) -> None:
     path = write(FIT + "adaptor: {dims: [16, 32]}\n")
     assert fit(path).adaptor.dims == (16, 32)
     assert problems(FitConfig, path, "--adaptor.dims", "16,x") == [
-        "adaptor.dims: must be a whole number, got '16,x' (command line)"
+        "adaptor.dims: must be a whole number, got ['16', 'x'] (command line)"
     ]
 
 
@@ -134,16 +141,22 @@ def test_optional_sections_can_be_made_and_dropped_by_flags(write: Any) -> None:
     path = write(FIT + "queries: null\nqrels: {uri: r}\n")
     assert fit(path, "--queries.uri", "q").queries is not None
     assert fit(path, "--qrels", "null").qrels is None
-    again = fit(path, "--qrels.uri", "s", "--qrels", "null", "--queries.uri", "q").qrels
+    again = fit(path, "--qrels", "null", "--qrels.uri", "s", "--queries.uri", "q").qrels
     assert again is not None
     assert again.uri == "s"
 
 
 def test_keys_of_a_mapping_may_hold_dots(write: Any) -> None:
-    path = write("submission: {command: fit, config: fit.yaml, overrides: {training.steps: 5, adaptor.dims: [16, 32]}}")
-    flags = split_arguments(["--submission.overrides.training.seed", "1", "--submission.environment.A_B=c"])[1]
+    path = write("submission: {command: fit, config: fit.yaml, overrides: {training.steps: 5, adaptor.dims: '16,32'}}")
+    arguments = ["--submission.overrides.training.seed", "1", "--submission.environment.A_B=c"]
+    flags = split_arguments([*arguments, "--submission.overrides.qrels", "null"])[1]
     submission = load(SubmitConfig, path, flags).submission
-    assert submission.overrides == {"training.steps": "5", "adaptor.dims": "16,32", "training.seed": "1"}
+    assert submission.overrides == {
+        "training.steps": "5",
+        "adaptor.dims": "16,32",
+        "training.seed": "1",
+        "qrels": "null",
+    }
     assert submission.environment == {"A_B": "c"}
 
 
@@ -154,9 +167,10 @@ def test_keys_of_a_mapping_may_hold_dots(write: Any) -> None:
         (["--training.steps", "--training.seed", "1"], "--training.steps: needs a value"),
         (["--training.seed", "1", "--training.seed", "2"], "--training.seed: is given twice"),
         (["--training", "5"], "training: must be a section of fields, got '5'"),
-        (["--steps", "5"], "--steps: there is no such field (did you mean --training.steps?)"),
-        (["--", "5"], "--: there is no such field (command line)"),
-        (["--training.steps", "-1"], "training.steps: must be at least 0, got '-1' (command line)"),
+        (["--steps", "5"], "steps: there is no such field (did you mean training.steps?)"),
+        (["--", "5"], "there is no such field (--help lists all), got '5' (command line)"),
+        (["--source.uri.x", "5"], "source.uri.x: there is no such field"),
+        (["--training.steps", "-1"], "training.steps: must be greater than or equal to 0, got '-1' (command line)"),
         (["--training.learning_rate", "nan"], "training.learning_rate: must be a finite number, got 'nan'"),
         (["--source.filesystem.role_arn", "x"], "source.filesystem: role_arn and credentials: role go together"),
     ],
@@ -203,7 +217,7 @@ def test_flags_change_one_of_the_sections_that_share_an_anchor(write: Any) -> No
 @pytest.mark.parametrize("field", ["workers", "cpus_per_worker", "gpus_per_worker", "max_failures"])
 def test_numbers_beyond_any_cluster_are_refused(field: str) -> None:
     (found,) = problems(FitConfig, None, "--source.uri", "a", "--output.uri", "b", f"--cluster.{field}", str(10**30))
-    assert found.startswith(f"cluster.{field}: must be at most 9007199254740992")
+    assert found.startswith(f"cluster.{field}: must be less than or equal to 9007199254740992")
 
 
 def test_numbers_beyond_any_source_are_refused() -> None:
@@ -217,7 +231,10 @@ def test_numbers_beyond_any_source_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "rule"),
-    [("1", "must be at least 2 or must be one of: auto"), ("much", "must be a whole number or must be one of: auto")],
+    [
+        ("1", "must be greater than or equal to 2 or must be 'auto'"),
+        ("much", "must be a whole number or must be 'auto'"),
+    ],
 )
 def test_a_field_that_may_be_one_thing_or_another_is_told_once(value: str, rule: str) -> None:
     flags = ("--source.uri", "a", "--output.uri", "b", "--adaptor.trained_components", value)

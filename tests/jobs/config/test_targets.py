@@ -64,7 +64,7 @@ def test_several_demands_stand_in_one_flag() -> None:
         ([("target", "ndgc >= 1")], "target: 'ndgc >= 1': there is no measure 'ndgc'"),
         ([("target", "ndcg@10 >= 0.9")], "target ndcg@10 >= 0.9 needs queries and qrels"),
         ([("qrels.uri", "d")], "qrels need queries"),
-        ([("advising.sample_rows", "10")], "advising.sample_rows: must be at least 100, got '10'"),
+        ([("advising.sample_rows", "10")], "advising.sample_rows: must be greater than or equal to 100, got '10'"),
     ],
 )
 def test_what_does_not_go_together_is_refused(flags: list[tuple[str, str | None]], said: str) -> None:

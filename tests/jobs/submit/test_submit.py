@@ -84,7 +84,7 @@ def test_secrets_do_not_travel_in_the_environment(tmp_path: Path, name: str) -> 
     [
         ("address", "cluster:8265", "http://host:port"),
         ("address", "ray://cluster:10001", "http://host:port"),
-        ("job_id", "a b/c", r"must match \^\[A-Za-z0-9\]"),
+        ("job_id", "a b/c", r"must match pattern .\^\[A-Za-z0-9\]"),
         ("pip", "https://me:pw@index/x.whl", "user name or password"),
     ],
 )
