@@ -1,9 +1,8 @@
 """The last words of a command whose process is gone without any: killed, out of memory, or ended by Ray's native side.
 
 Nothing in Python runs then. So a second process, started before Ray, waits at a pipe for the end of the first. Unless
-the command has said that all is in order, it makes the command's summary, where that is a local file, say `failed`, and
-prints what has happened, if the user has not been told. This file is also the program of that process: standard
-library only, 10 ms to start, 8 MB.
+all is in order, it sets the command's summary, where that is a local file, to `failed`, and prints what has happened,
+if the user has not been told. This file is also the program of that process: standard library only, 10 ms, 8 MB.
 """
 
 from __future__ import annotations
@@ -46,17 +45,17 @@ def guarded(command: str, job: str, summary: str) -> Iterator[None]:
             yield
         finally:
             _GUARDIANS.remove(guardian)
-            _tell(guardian, _IN_ORDER)
+            _send(guardian, _IN_ORDER)
 
 
 def leave(status: int) -> NoReturn:
     """End this process at once, from any thread or signal handler, whatever else hangs. The user knows why."""
     for guardian in _GUARDIANS:
-        _tell(guardian, _EXPLAINED)
+        _send(guardian, _EXPLAINED)
     os._exit(status)
 
 
-def _tell(guardian: Popen[bytes], words: bytes) -> None:
+def _send(guardian: Popen[bytes], words: bytes) -> None:
     with suppress(OSError):  # somebody has killed it
         os.write(guardian.stdin.fileno() if guardian.stdin else -1, words)
 
@@ -71,8 +70,9 @@ def _main(command: str, job: str, summary: str) -> None:
     if words != _EXPLAINED:
         text = (
             f"matryoshka {command}: the process was killed or crashed, and could not say why. If it was not killed on "
-            "purpose: the kernel's log tells when memory ran out (`dmesg`), session_latest/logs below /tmp/ray or "
-            "RAY_TMPDIR when Ray gave up. Run the same command again to go on\n"
+            "purpose: memory may have run out (see `dmesg`), or Ray gave up, as it does a minute after it has lost the "
+            "head of its cluster (session_latest/logs below /tmp/ray or RAY_TMPDIR). Run the same command again to go "
+            "on\n"
         )
         with suppress(OSError):  # the terminal is gone as well
             os.write(2, text.encode(errors="replace"))

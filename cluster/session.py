@@ -23,7 +23,7 @@ from contextlib import contextmanager, nullcontext
 from cluster.credentials import MODE, TOKEN, environment, mode_for_existing_cluster
 from cluster.discovery import SUBMIT, find
 from cluster.errors import ClusterError
-from cluster.gcs_watchdog import head_watched
+from cluster.gcs_watchdog import local_head_watched
 from cluster.settings import ClusterSection
 from cluster.stderr_filter import native_lines_dropped
 
@@ -39,8 +39,6 @@ _QUIET = {
 # Where Ray believes that only one machine is supported it binds all to 127.0.0.1; `_node_ip_address` does not do it.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
-#: Seconds without a head after which a cluster on this machine is lost: nobody starts it again.
-_LOCAL_PATIENCE = 5.0
 #: What the disk of Ray's session must have left, for its logs and sockets.
 _SESSION_BYTES = 64 << 20
 
@@ -58,7 +56,7 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
 
     if ray.is_initialized():
         _require(need_cpus, need_gpus)
-        with _failures_named(), head_watched():
+        with _failures_named():
             yield
         return
     joined = os.environ.get("RAY_ADDRESS")
@@ -74,7 +72,7 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
                     _join(target, field)
             quiet()
             _require(need_cpus, need_gpus)
-            with _failures_named(), head_watched(_LOCAL_PATIENCE if local else None):
+            with _failures_named(), local_head_watched() if local else nullcontext():
                 yield
         finally:
             ray.shutdown()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,69 +12,65 @@ from cluster import following
 from cluster.errors import ClusterError
 from cluster.following import follow
 
-#: A piece of log, or what happens instead of one.
-Step = str | Exception | None
+LOG = "first\nsecond\nthird\n"
 
 
 class FakeClient:
-    """Each connection tells the log by one of `scripts`: pieces, an exception (connection lost), None (silence)."""
+    """Answers each question for the log by one of `answers`, the last one for ever; then the job has ended."""
 
-    def __init__(self, *scripts: list[Step], status: str = "SUCCEEDED", ends_after: int = 1) -> None:
-        self.scripts, self.status, self.ends_after = list(scripts), status, ends_after
-        self.connections = 0
-
-    async def tail_job_logs(self, _name: str) -> AsyncIterator[str]:
-        script = self.scripts[min(self.connections, len(self.scripts) - 1)]
-        self.connections += 1
-        for step in script:
-            if step is None:
-                await asyncio.sleep(3600)
-            elif isinstance(step, Exception):
-                raise step
-            else:
-                yield step
+    def __init__(self, *answers: str | Exception, status: str = "SUCCEEDED") -> None:
+        self.answers, self.status = list(answers), status
 
     def get_job_info(self, _name: str) -> Any:
-        status = self.status if self.connections >= self.ends_after else "RUNNING"
+        status = "RUNNING" if len(self.answers) > 1 else self.status
         return SimpleNamespace(status=JobStatus(status), message="")
 
     def get_job_logs(self, _name: str) -> str:
-        return "first\nsecond\nthird\n"
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "SILENCE_SECONDS", 0.05)
     monkeypatch.setattr(following, "PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(following, "PATIENCE_SECONDS", 0.2)
 
 
-def _follow(client: FakeClient) -> tuple[str, str]:
-    """The log and how the job ended."""
+def _follow(client: FakeClient) -> tuple[list[str], str]:
+    """The pieces of the log and how the job ended."""
     log: list[str] = []
     job = follow(cast(JobSubmissionClient, client), "job", log.append)
-    return "".join(log), str(job.status.value)
+    return [piece for piece in log if piece], str(job.status.value)
 
 
-def test_a_dropped_connection_repeats_and_loses_nothing() -> None:
-    client = FakeClient(
-        ["first\n", "sec", ConnectionError()],
-        ["first\nsecond", RuntimeError()],
-        ["first\n", "second\nthird\n"],
-        ends_after=3,
-    )
-    assert _follow(client) == ("first\nsecond\nthird\n", "SUCCEEDED")
+def test_each_piece_is_printed_once() -> None:
+    client = FakeClient("", "first\n", "first\nsec", "first\nsec", LOG, status="FAILED")
+    assert _follow(client) == (["first\n", "sec", "ond\nthird\n"], "FAILED")
 
 
-def test_a_log_that_ends_early_is_asked_for_again() -> None:
-    client = FakeClient(["first\n"], ["first\nsecond\nthird\n"], ends_after=2)
-    assert _follow(client)[0] == "first\nsecond\nthird\n"
+def test_a_dropped_connection_repeats_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    client = FakeClient("first\n", ConnectionError(), RuntimeError(), "first\nsecond\n", LOG)
+    assert _follow(client) == (["first\n", "second\n", "third\n"], "SUCCEEDED")
+    assert "the job's log cannot be read (ConnectionError), trying again" in caplog.text
 
 
-def test_silence_after_the_end_is_noticed_and_the_rest_read() -> None:
-    assert _follow(FakeClient(["first\n", None], status="STOPPED")) == ("first\nsecond\nthird\n", "STOPPED")
+def test_the_end_of_a_job_is_told_when_its_log_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    client = FakeClient("first\n", RuntimeError("500"), status="FAILED")
+    assert _follow(client) == (["first\n"], "FAILED")
+    assert "the end of the job's log is missing here (RuntimeError)" in caplog.text
 
 
-def test_a_cluster_that_is_gone_is_given_up() -> None:
+def test_a_cluster_that_is_gone_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeClient(LOG)
+    monkeypatch.setattr(client, "get_job_info", lambda name: (_ for _ in ()).throw(ConnectionError()))
     with pytest.raises(ClusterError, match="may still be running: submit it again to follow it"):
-        _follow(FakeClient([ConnectionError()]))
+        _follow(client)
+
+
+def test_a_job_that_the_cluster_has_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = FakeClient(LOG)
+    monkeypatch.setattr(client, "get_job_info", lambda name: (_ for _ in ()).throw(RuntimeError("status code 404")))
+    with pytest.raises(ClusterError, match="no longer knows the job job"):
+        _follow(client)
