@@ -19,6 +19,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 from cluster.credentials import MODE, TOKEN, environment, mode_for_existing_cluster
 from cluster.discovery import SUBMIT, find
@@ -50,7 +51,7 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
     A session that is already open is used and left open. A local one offers `need_cpus` even on a machine with fewer
     cores (slower, but a two-worker job then runs anywhere); a running cluster must really have them.
     Leaving the block, also by an exception, ends the session and puts the environment back. Raises `ClusterError`, also
-    when the block ends because the cluster fails beneath it: a dead head, raylet, node or worker.
+    when a raylet, node or worker dies under the block; where the head of a local cluster dies, the process ends.
     """
     import ray
 
@@ -135,15 +136,13 @@ def _start(need_cpus: float) -> None:
         ray_constants.ENABLE_RAY_CLUSTER = clusters_allowed
 
 
-def _session_folder() -> str:
+def _session_folder() -> Path:
     """Where Ray will keep its logs and sockets. Raises `ClusterError` when its disk is as good as full: Ray starts
     there, and then tries for ever to start workers."""
     from ray._common.utils import get_default_ray_temp_dir
 
-    folder: str = os.path.abspath(get_default_ray_temp_dir())  # type: ignore[no-untyped-call]
-    existing = folder
-    while not os.path.isdir(existing):
-        existing = os.path.dirname(existing)
+    folder = Path(get_default_ray_temp_dir()).absolute()  # type: ignore[no-untyped-call]
+    existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     free = shutil.disk_usage(existing).free
     if free < _SESSION_BYTES:
         raise ClusterError(
@@ -156,14 +155,11 @@ def _session_folder() -> str:
 def _join(target: str, field: str) -> None:
     """Join the running cluster at `target` (`auto` or `host:port`), which the user set as `field`."""
     import ray
-    from ray.exceptions import AuthenticationError
 
-    if "://" in target:
-        raise ClusterError(f"{field} {target!r} is not `local`, `auto` or `host:port`. {SUBMIT}")
     address = find(target, field)
     try:
         ray.init(address=address, log_to_driver=_show_workers(), logging_level=logging.WARNING)
-    except (AuthenticationError, OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"cannot join the Ray cluster at {address!r}: {error}\nIs this machine one of its nodes, and do both have "
             f"the same Ray and Python version? {SUBMIT}"

@@ -1,7 +1,7 @@
 """Sends a job to a running cluster through Ray's Jobs API.
 
-1. `job_client` looks at the cluster before anything secret is sent: is it there, with our Ray, and wants a token?
-2. `send` starts the job, or finds the running job of that name.
+1. `job_client` looks at the cluster before anything secret is sent: is it Ray's, our version, and closed to strangers?
+2. `send` starts the job, or says that one of that name is running.
 3. `cluster.following.follow` prints its log until it ends.
 """
 
@@ -72,19 +72,22 @@ def _probe(address: str) -> bool:
 
     try:
         reply = requests.get(f"{address.rstrip('/')}/api/version", timeout=PROBE_SECONDS, allow_redirects=False)
-        version = "not told" if reply.status_code in (401, 403) else reply.json().get("ray_version")
-    except (requests.exceptions.JSONDecodeError, AttributeError):  # no JSON, or no object
-        version = None
     except requests.exceptions.RequestException as error:
         raise ClusterError(
             f"no Ray cluster answers at {address} ({type(error).__name__}). submission.address is the address of its "
             "dashboard (port 8265 unless changed), which listens on the head node only: forward that port"
         ) from error
-    if not isinstance(version, str):
+    if reply.status_code in (401, 403):
+        return False
+    try:
+        version = reply.json()["ray_version"]
+    except (ValueError, TypeError, KeyError):  # no JSON, no object, or another's
+        version = None
+    if reply.status_code != 200 or not isinstance(version, str):
         raise ClusterError(
             f"{address} answers, but not as a Ray dashboard (status {reply.status_code}): check the address"
         )
-    return reply.status_code == 200
+    return True
 
 
 def _client(address: str) -> JobSubmissionClient:
@@ -98,17 +101,17 @@ def _client(address: str) -> JobSubmissionClient:
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
-        reason = "the token is not the cluster's" if "nvalid" in str(error) else "no token was found here"
+        reason = "the token is not the cluster's" if "nvalid" in str(error) else "there is no token"
         raise ClusterError(
             f"the Ray cluster at {address} refused us: {reason}. The token comes from {WHERE}; "
             "RAY_AUTH_MODE must be `token` or unset"
         ) from error
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: a version that is none
         raise ClusterError(f"the Ray cluster at {address} does not take jobs: {error}") from error
-    theirs = client._server_ray_version
-    if theirs != ray.__version__:
+    version = client._server_ray_version
+    if version != ray.__version__:
         raise ClusterError(
-            f"the cluster runs Ray {theirs}, this program needs {ray.__version__} on both sides: "
+            f"the cluster runs Ray {version}, this program needs {ray.__version__} on both sides: "
             "use the image built from cluster/Dockerfile, or the matching release of this program"
         )
     return client
@@ -145,7 +148,7 @@ def send(client: JobSubmissionClient, job: SubmittedJob) -> bool:
 
 
 def job_details(client: JobSubmissionClient, name: str) -> JobDetails | None:
-    """What the cluster knows about a job, None when it knows no such job."""
+    """What the cluster says of a job; None when it has no such job."""
     try:
         return client.get_job_info(name)
     except RuntimeError as error:

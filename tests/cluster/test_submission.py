@@ -107,7 +107,7 @@ def test_a_job_joins_the_cluster_and_its_workers_have_our_code(root: Path, head_
 
 
 @pytest.mark.parametrize(
-    ("token", "reason"), [("0" * 64, "the token is not the cluster's"), (None, "no token was found here")]
+    ("token", "reason"), [("0" * 64, "the token is not the cluster's"), (None, "there is no token")]
 )
 def test_who_has_no_right_token_is_refused(
     root: Path, head_node: HeadNode, tmp_path: Path, token: str | None, reason: str
