@@ -26,17 +26,10 @@ from cluster.discovery import SUBMIT, find
 from cluster.errors import ClusterError
 from cluster.gcs_watchdog import local_head_watched
 from cluster.settings import ClusterSection
-from cluster.stderr_filter import native_lines_dropped
 
 LOGGER = logging.getLogger(__name__)
 
-_QUIET = {
-    "RAY_DATA_LOG_LEVEL": "WARNING",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # The native side says E about every actor pool of Ray Data (issue 53727); what matters also comes as an exception.
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
-}
+_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 # Where Ray believes that only one machine is supported it binds all to 127.0.0.1; `_node_ip_address` does not do it.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
@@ -66,7 +59,7 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
     token = {MODE: "token", TOKEN: secrets.token_hex(32)} | _LOOPBACK if local else mode_for_existing_cluster()
     with environment(_quiet_variables() | token):
         try:
-            with nullcontext() if _show_workers() else native_lines_dropped(), _sigterm_kept():
+            with _sigterm_kept():
                 if local:
                     _start(need_cpus)
                 else:
@@ -97,10 +90,8 @@ def _failures_named() -> Iterator[None]:
 
 def quiet() -> None:
     """Keep Ray's loggers in this process to warnings, whatever level Ray gave them."""
-    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
+    for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Ray Data warns that its own progress bars are off whenever they are: ours are on.
-    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
 
 
 def _quiet_variables() -> dict[str, str]:

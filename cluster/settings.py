@@ -20,7 +20,7 @@ class ClusterSection(BaseModel):
 
     address: str = "local"
     """`local` starts Ray on this machine for the length of the command; `auto` or `host:port` joins a running cluster.
-    A command that was submitted to a cluster joins that cluster, whatever is given."""
+    A submitted command always joins the cluster that it was submitted to."""
     workers: int = Field(default=2, ge=1, le=_MOST)
     """Worker processes of fit (data-parallel ranks) and, at most, actors of compress, evaluate and verify."""
     gpus_per_worker: float = Field(default=0, ge=0, le=_MOST)
@@ -30,8 +30,6 @@ class ClusterSection(BaseModel):
     max_failures: int = Field(default=3, ge=0, le=_MOST)
     """How often fit restarts its workers after one of them died before the run fails."""
     stalled_seconds: float = Field(default=3600.0, gt=0)
-    """How long training of fit may take no new step, validation and restarts included, before the run ends with exit
-    status 1; run again, it goes on from its last checkpoint."""
+    """How long training of fit may take no new step before the run fails; run again, it goes on from its checkpoint."""
     log: Literal["text", "json"] = "text"
-    """How progress and log lines on standard error look: for people, or one JSON object a line (with job, shard and
-    attempt) for those who collect them."""
+    """Progress and log lines on standard error: for people, or one JSON object a line for those who collect them."""

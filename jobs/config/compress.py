@@ -19,7 +19,7 @@ class CompressOutputSection(OutputSection):
     """Where and how the short vectors are written."""
 
     dim: int = Field(ge=1)
-    """Dimensions kept: best one of the adaptor's trained dims; any up to the source's dimension, with a warning."""
+    """Dimensions kept: best one of the adaptor's trained dims; others up to the source's dimension bring a warning."""
     encoding: EncodingName = "float32"
     """How each vector is stored; float16 rounds to nearest and takes half the bytes of float32."""
     format: OutputFormatName = "parquet"
@@ -36,27 +36,27 @@ class ReadingSection(Settings):
     """How the shards are read."""
 
     bad_rows: Literal["stop", "quarantine"] = "stop"
-    """What a null, NaN, infinite, zero or wrong-length vector or a null id does: end the job, or go to the quarantine
-    with its reason; an unreadable shard is then a failed one, and the others finish."""
+    """What a null, NaN, infinite, zero or wrong-length vector, a null id or an unreadable shard does: end the job, or
+    be set aside with its reason."""
     batch_rows: int = Field(default=8192, ge=1)
     """Rows that pass through the adaptor at once; memory grows with it, the output does not depend on it."""
     split_bytes: int = Field(default=1 << 30, ge=1)
-    """Shards larger than this are split into work items by row groups, so that one file never holds up the job."""
+    """Shards larger than this are split into work items by row groups."""
     attempts: int = Field(default=3, ge=1)
     """How often a shard that kills its worker, or makes no progress, is tried before it is given up as failed."""
     timeout_seconds: float = Field(default=3600.0, gt=0)
     """Longest time for a batch, or for publishing the output; a worker without progress for so long is killed."""
     retry_failed: bool = False
-    """Take up only what earlier runs gave up as failed; otherwise that comes last, after all else that is not done."""
+    """Take up only what earlier runs gave up as failed; otherwise that comes last."""
 
 
 class QualitySection(Settings):
     """What the adaptor must be known to keep before anything is compressed with it."""
 
     minimum: dict[EvidenceMeasure, Annotated[float, Field(gt=0, le=1)]] = Field(default={})
-    """Least value of a measure in the artefact's evidence at `output.dim`, as in `overlap@10: 0.8`; below it compress
-    refuses to start. The lower end of the 95% interval counts; of a dim that was not trained, the evidence of the next
-    smaller trained one. A source larger than the fit's sample keeps less (`matryoshka advise` says how much)."""
+    """Least value of a measure at `output.dim` in the artefact's evidence, as in `overlap@10: 0.8`; below it compress
+    does not start. The lower end of the 95% interval counts; a dim that was not trained has the evidence of the next
+    smaller one. A source larger than the fit's sample keeps less: see `matryoshka advise`."""
 
 
 class CompressConfig(Settings):

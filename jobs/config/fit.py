@@ -20,8 +20,7 @@ class FitConfig(Settings):
     output: OutputSection
     """Where the artefact goes."""
     queries: QueriesSection | None = None
-    """Training queries. With qrels they train all dims, the full one too. Without qrels (a sample of the query log)
-    they show the low-dimensional head what is asked."""
+    """Training queries. With qrels they train all dims; without (a query log) only the low-dimensional head."""
     qrels: QrelsSection | None = None
     """Judgments of the training queries."""
     adaptor: ModelSettings = ModelSettings()
@@ -32,8 +31,8 @@ class FitConfig(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _recipe_fills_gaps(cls, given: Any) -> Any:
-        return fill(given)
+    def _recipe_fills_gaps(cls, values: Any) -> Any:
+        return fill(values)
 
     @model_validator(mode="after")
     def _queries_have_a_use(self) -> Self:
@@ -42,7 +41,7 @@ class FitConfig(Settings):
         has_head = self.adaptor.architecture == "orthogonal" and self.adaptor.low_dim_head
         if self.queries is not None and self.qrels is None and not has_head:
             raise ValueError(
-                "queries: without qrels they train only the low-dimensional head, which this adaptor has not: give "
-                "qrels, or set adaptor.architecture: orthogonal and adaptor.low_dim_head: true"
+                "queries: without qrels they train only the low-dimensional head: give qrels, or set "
+                "adaptor.architecture: orthogonal and adaptor.low_dim_head: true"
             )
         return self

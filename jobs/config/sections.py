@@ -54,8 +54,7 @@ class SourceSection(Location):
     metric: Metric = "cosine"
     """Similarity that the source is searched with."""
     fast_parquet: bool = True
-    """Read vectors straight from Parquet pages where page headers prove that pyarrow would give the same; false reads
-    everything with pyarrow."""
+    """Read vectors straight from Parquet pages where that gives the same as pyarrow; false always uses pyarrow."""
 
 
 class _Table(Location):

@@ -44,8 +44,8 @@ class SubmissionSection(Settings):
     allow_unauthenticated: bool = False
     """Send also to a cluster beyond this machine that asks for no token (anybody who reaches it can run code on it)."""
     job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] | None = None
-    """Name of the job, of letters, digits, dots, dashes and underscores; submitting it twice follows the running job.
-    Null: made from what is sent."""
+    """Name of the job (letters, digits, dots, dashes, underscores); null: made from what is sent. Submitting a running
+    job again follows it."""
     pip: tuple[WithoutLogin, ...] = ()
     """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
     environment: dict[PublicName, WithoutLogin] = Field(default={})
