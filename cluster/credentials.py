@@ -1,6 +1,6 @@
-"""Ray's shared token: where it is found, and how this process lets go of it.
+"""Ray's shared token and the environment of Ray's processes.
 
-Ray reads `RAY_AUTH_MODE` and the token once per process and keeps them. Whoever changes either must call `reload()`.
+Ray reads `RAY_AUTH_MODE` and the token once per process. Whoever changes either must call `reload()`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from contextlib import contextmanager
 MODE = "RAY_AUTH_MODE"
 TOKEN = "RAY_AUTH_TOKEN"  # noqa: S105 (a name, not a token)
 TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"  # noqa: S105
-WHERE = f"{TOKEN}, the file named by {TOKEN_PATH}, or ~/.ray/auth_token"
+TOKEN_SOURCES = f"{TOKEN}, the file named by {TOKEN_PATH}, or ~/.ray/auth_token"
 
 
 def mode_for_existing_cluster() -> dict[str, str]:
-    """The environment for talking to a running cluster: token mode if there is a token (`WHERE`; it is not read) and
-    nobody chose otherwise.
+    """Token mode where there is a token (in `TOKEN_SOURCES`; it is not read) and nobody has chosen otherwise.
 
     Ray 2.60 does this by itself only for some of its entry points; a cluster without authentication ignores the token.
     """
@@ -36,10 +35,7 @@ def reload() -> None:
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables (Ray's children inherit them); on leaving, the environment is what it was before.
-
-    Ray sets variables of its own when it starts; those go too.
-    """
+    """Set environment variables, which Ray's children inherit. On leaving all are as before, those of Ray, too."""
     before = dict(os.environ)
     os.environ.update(variables)
     if variables.keys() & {MODE, TOKEN}:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 
-from cluster.credentials import WHERE
+from cluster.credentials import TOKEN_SOURCES
 from cluster.errors import ClusterError
 
 SUBMIT = "To use a cluster from outside, send the command to it with `matryoshka submit`."
@@ -39,7 +39,7 @@ def find(target: str, field: str) -> str:
     except AuthenticationError as error:
         raise ClusterError(
             f"the Ray cluster at {where} does not take the token of this command, or misses one: give its token "
-            f"({WHERE}), or {local} to run on this machine alone. {SUBMIT}"
+            f"({TOKEN_SOURCES}), or {local} to run on this machine alone. {SUBMIT}"
         ) from error
     except (OSError, ValueError, OverflowError, RayError) as error:  # ValueError, OverflowError: no port
         reason = str(error).partition(". ")[0]

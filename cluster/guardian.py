@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from subprocess import Popen
 
-#: What a command says to its guardian at the end: all is in order; or it is not, and the user has been told why.
+#: What a command sends to its guardian at the end: all is in order; or it is not, and the user knows why.
 _IN_ORDER, _EXPLAINED = b"in order", b"explained"
 #: The guardians of this process.
 _GUARDIANS: list[Popen[bytes]] = []
@@ -36,7 +36,7 @@ def guarded(command: str, job: str, summary: str) -> Iterator[None]:
         guardian = subprocess.Popen(  # noqa: S603 (this file)
             program, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
-    except OSError:  # no process is to be had: if the command needs more of them, it will say so
+    except OSError:  # there are no more processes: a command that needs some will say so
         yield
         return
     with guardian:
@@ -55,19 +55,19 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _send(guardian: Popen[bytes], words: bytes) -> None:
+def _send(guardian: Popen[bytes], message: bytes) -> None:
     with suppress(OSError):  # somebody has killed it
-        os.write(guardian.stdin.fileno() if guardian.stdin else -1, words)
+        os.write(guardian.stdin.fileno() if guardian.stdin else -1, message)
 
 
 def _main(command: str, job: str, summary: str) -> None:
     """The guardian."""
-    words = os.read(0, 64)  # nothing: the other end of the pipe is gone
-    if words == _IN_ORDER:
+    message = os.read(0, 64)  # nothing: the other end of the pipe is gone
+    if message == _IN_ORDER:
         return
     with suppress(OSError, ValueError):  # no file, or no longer a summary
         _note_failure(job, summary)
-    if words != _EXPLAINED:
+    if message != _EXPLAINED:
         text = (
             f"matryoshka {command}: the process was killed or crashed, and could not say why. If it was not killed on "
             "purpose: memory may have run out (see `dmesg`), or Ray gave up, as it does a minute after it has lost the "

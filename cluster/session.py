@@ -1,12 +1,11 @@
 """Joins the Ray cluster that a command runs on, or starts one for the length of the command.
 
 1. `RAY_ADDRESS` set (as in every submitted job): join that cluster.
-2. `address: local`: start Ray on this machine, on the loopback interface only, without a dashboard, with a token of its
-   own that is never written to disk.
+2. `address: local`: start Ray here, on the loopback interface only, without a dashboard, with a token that is never
+   written to disk.
 3. Anything else: join it; the command must then run on a machine of that cluster.
 
-What workers print goes to Ray's session folder (`/tmp/ray/session_latest/logs`), not to the terminal; errors reach the
-caller as exceptions. `RAY_LOG_TO_DRIVER=1` shows everything.
+What workers print goes to Ray's session folder (`/tmp/ray/session_latest/logs`); `RAY_LOG_TO_DRIVER=1` prints it here.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
 
     A session that is already open is used and left open. A local one offers `need_cpus` even on a machine with fewer
     cores (slower, but a two-worker job then runs anywhere); a running cluster must really have them.
-    Leaving the block, also by an exception, ends the session and puts the environment back. Raises `ClusterError`, also
-    when a raylet, node or worker dies under the block; where the head of a local cluster dies, the process ends.
+    Leaving the block ends the session and puts the environment back. Raises `ClusterError`, also when a raylet, node or
+    worker dies under the block; where the head of a local cluster dies, the process ends.
     """
     import ray
 
@@ -57,7 +56,8 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
     target, field = (joined, "RAY_ADDRESS") if joined else (section.address, "cluster.address")
     local = target == "local"
     token = {MODE: "token", TOKEN: secrets.token_hex(32)} | _LOOPBACK if local else mode_for_existing_cluster()
-    with environment(_quiet_variables() | token):
+    quiet_variables = {name: value for name, value in _QUIET.items() if name not in os.environ}
+    with environment(quiet_variables | token):
         try:
             with _sigterm_kept():
                 if local:
@@ -92,11 +92,6 @@ def quiet() -> None:
     """Keep Ray's loggers in this process to warnings, whatever level Ray gave them."""
     for name in ("ray", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _quiet_variables() -> dict[str, str]:
-    """What keeps Ray silent, less what the user has set; nothing at all where the user wants to see everything."""
-    return {} if _show_workers() else {name: value for name, value in _QUIET.items() if name not in os.environ}
 
 
 def _start(need_cpus: float) -> None:

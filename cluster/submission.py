@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from cluster.credentials import MODE, WHERE, environment, mode_for_existing_cluster
+from cluster.credentials import MODE, TOKEN_SOURCES, environment, mode_for_existing_cluster
 from cluster.errors import ClusterError
 from cluster.session import quiet
 
@@ -53,13 +53,13 @@ def job_client(address: str, allow_unauthenticated: bool = False) -> Iterator[Jo
     beyond this machine lets everybody in: whoever reaches its port runs code on it.
     """
     open_to_all = _probe(address)
-    beyond = not on_this_machine(address)
-    if open_to_all and beyond and not allow_unauthenticated:
+    is_remote = not on_this_machine(address)
+    if open_to_all and is_remote and not allow_unauthenticated:
         raise ClusterError(
             f"the Ray cluster at {address} asks for no token: anybody who reaches it can run code on it. Start it with "
             "RAY_AUTH_MODE=token, or accept the risk with --submission.allow_unauthenticated true"
         )
-    if not open_to_all and beyond and address.startswith("http:"):
+    if not open_to_all and is_remote and address.startswith("http:"):
         LOGGER.warning("the token travels unencrypted to %s: use https or an SSH tunnel to 127.0.0.1", address)
     # Whoever asks for no token gets none.
     with environment({MODE: "disabled"} if open_to_all else mode_for_existing_cluster()):
@@ -96,14 +96,14 @@ def _client(address: str) -> JobSubmissionClient:
     from ray.job_submission import JobSubmissionClient
 
     quiet()
-    for chatty in ("dashboard_sdk", "job.sdk"):  # these set their own level
-        logging.getLogger(f"ray.dashboard.modules.{chatty}").setLevel(logging.WARNING)
+    for module in ("dashboard_sdk", "job.sdk"):  # these set their own level
+        logging.getLogger(f"ray.dashboard.modules.{module}").setLevel(logging.WARNING)
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
         reason = "the token is not the cluster's" if "nvalid" in str(error) else "there is no token"
         raise ClusterError(
-            f"the Ray cluster at {address} refused us: {reason}. The token comes from {WHERE}; "
+            f"the Ray cluster at {address} refused us: {reason}. The token comes from {TOKEN_SOURCES}; "
             "RAY_AUTH_MODE must be `token` or unset"
         ) from error
     except (OSError, RuntimeError, ValueError) as error:  # ValueError: a version that is none
@@ -122,8 +122,8 @@ def send(client: JobSubmissionClient, job: SubmittedJob) -> bool:
 
     Raises `ClusterError` when a job of that name has ended (Ray uses a name once), or the cluster refuses the job.
     """
-    earlier = job_details(client, job.name)
-    if earlier is None:
+    existing = job_details(client, job.name)
+    if existing is None:
         # Without a buffer of its own the job's log arrives line by line.
         runtime_env = {"working_dir": str(job.working_dir), "env_vars": {"PYTHONUNBUFFERED": "1"} | job.variables}
         try:
@@ -134,14 +134,14 @@ def send(client: JobSubmissionClient, job: SubmittedJob) -> bool:
                 entrypoint_num_cpus=job.cpus,
             )
         except (OSError, RuntimeError) as error:
-            earlier = job_details(client, job.name)  # somebody may have sent the same job a moment before us
-            if earlier is None:
+            existing = job_details(client, job.name)  # somebody may have sent the same job a moment before us
+            if existing is None:
                 raise ClusterError(f"the cluster refused the job {job.name}: {error}") from error
         else:
             return True
-    if earlier.status.is_terminal():
+    if existing.status.is_terminal():
         raise ClusterError(
-            f"the job {job.name} has already run on this cluster (it {earlier.status.value.lower()}), and Ray uses a "
+            f"the job {job.name} has already run on this cluster (it {existing.status.value.lower()}), and Ray uses a "
             f"name only once. To run it again, name it anew: --submission.job_id {job.name}-2"
         )
     return False

@@ -15,13 +15,13 @@ _STREAMS = 3
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `arguments` are those after the program's name."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     _open_streams()
-    with interruptible(given[0] if given else "") as interrupts:
+    with interruptible(arguments[0] if arguments else "") as interrupts:
         try:
             from jobs.cli import command
 
-            return command(given, interrupts)
+            return command(arguments, interrupts)
         except ModuleNotFoundError as missing:
             if (hint := install_hint(missing.name)) is None:
                 raise
@@ -30,15 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Give a process that was started with closed standard streams (`>&-`) some that lead nowhere: files that are
-    opened later would take their numbers."""
+    """Replace closed standard streams (`>&-`) by some that lead nowhere, or later files would take their numbers."""
     while (number := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
         os.set_inheritable(number, True)
     os.close(number)
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  # for as long as the process lives
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  # for as long as the process lives
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
 from jobs.config.help import help_text
 from jobs.config.loader import SCHEMAS, load, split_arguments
-from jobs.config.messages import near
+from jobs.config.messages import suggestion
 from jobs.runtime.interrupts import Interrupts
 from jobs.runtime.json_logs import JsonFormatter
 from jobs.version import VERSION
@@ -95,6 +95,6 @@ def _about(arguments: Sequence[str]) -> int:
         return 2
     word = arguments[0]
     if word not in ("--version", "-h", "--help"):
-        raise InputError(f"there is no command {word!r}{near(word, SCHEMAS)}; commands: {', '.join(SCHEMAS)}")
+        raise InputError(f"there is no command {word!r}{suggestion(word, SCHEMAS)}; commands: {', '.join(SCHEMAS)}")
     print(f"matryoshka {VERSION}\n" if word == "--version" else usage, end="")
     return 0

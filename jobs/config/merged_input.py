@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, get_args
 
 from jobs.config.fields import FieldPath, Schema, fields_of, is_mapping, section_schema
-from jobs.config.messages import shown
+from jobs.config.messages import displayed
 from jobs.config.yaml_file import line_of, read
 
 #: A flag: the dotted name of a field, and its text (None where none followed).
@@ -61,8 +61,8 @@ class MergedInput:
     def problem(self, path: FieldPath, value: Any, rule: str) -> str:
         """One line: the field at `path` breaks a rule; an empty path means the configuration as a whole."""
         name, origin = ".".join(path), self._origin(path)
-        wrong = "" if isinstance(value, dict) else f"{';' if ',' in rule else ','} got {shown(name, value)}"
-        return (f"{name}: " if name else "") + rule + wrong + (f" ({origin})" if origin else "")
+        got = "" if isinstance(value, dict) else f"{';' if ',' in rule else ','} got {displayed(name, value)}"
+        return (f"{name}: " if name else "") + rule + got + (f" ({origin})" if origin else "")
 
     def _origin(self, path: FieldPath) -> str:
         """Where a field stands, or else the innermost section around it that was written."""

@@ -31,13 +31,13 @@ _REPR.maxstring = _REPR.maxother = 80
 def rule(error: ErrorDetails, names: Iterable[str]) -> str:
     """What the field must be, for one of pydantic's errors; `names` are those of all fields."""
     if error["type"] == "extra_forbidden":
-        return "there is no such field" + (near(".".join(map(str, error["loc"])), names) or " (--help lists all)")
+        return "there is no such field" + (suggestion(".".join(map(str, error["loc"])), names) or " (--help lists all)")
     name = "the name " if error["loc"][-1:] == ("[key]",) else ""
     words = _RULES.get(error["type"]) or _RULES.get(error["type"].partition("_")[0])
     return name + (words or re.sub(r"^Value error, |^\w+ (?=should )", "", error["msg"]).replace("should", "must", 1))
 
 
-def shown(name: str, value: Any) -> str:
+def displayed(name: str, value: Any) -> str:
     """A value as it stands, shortened; never one whose field is named like a secret."""
     if SECRET_NAME.search(name):
         return "a value that is not shown"
@@ -47,7 +47,7 @@ def shown(name: str, value: Any) -> str:
     return "null" if value is None else masked(_REPR.repr(masked(value) if isinstance(value, str) else value))
 
 
-def near(wrong: str, names: Iterable[str]) -> str:
+def suggestion(wrong: str, names: Iterable[str]) -> str:
     """` (did you mean …?)` for a misspelt name, or nothing. Dotted names are compared whole and by their last part."""
     whole = {name: name for name in names}
     by_last_part = {name.rsplit(".", 1)[-1]: name for name in reversed(whole)}

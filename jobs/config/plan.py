@@ -102,9 +102,9 @@ class PlanConfig(Settings):
 
     @model_validator(mode="after")
     def _real_or_described(self) -> Self:
-        given = [name for name in ("source", "adaptor", "output") if getattr(self, name) is not None]
-        if self.describe is None and len(given) < 3:
+        sections = [name for name in ("source", "adaptor", "output") if getattr(self, name) is not None]
+        if self.describe is None and len(sections) < 3:
             raise ValueError("give source, adaptor and output (as compress has them), or describe a source")
-        if self.describe is not None and given:
-            raise ValueError(f"describe goes without {', '.join(given)}: the source is either there or described")
+        if self.describe is not None and sections:
+            raise ValueError(f"describe goes without {', '.join(sections)}: the source either exists or is described")
         return self

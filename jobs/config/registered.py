@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from jobs.config.messages import near
+from jobs.config.messages import suggestion
 from jobs.encodings.registry import ENCODINGS
 from jobs.outputs.registry import OUTPUT_FORMATS
 from jobs.sources.registry import SOURCES
@@ -23,7 +23,7 @@ class OneOf:
     def __call__(self, name: str) -> str:
         """The name itself. Raises ValueError when it is none of them."""
         if name not in self.names:
-            raise ValueError(f"must be one of: {', '.join(self.names)}{near(name, self.names)}")
+            raise ValueError(f"must be one of: {', '.join(self.names)}{suggestion(name, self.names)}")
         return name
 
 

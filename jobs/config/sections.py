@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from adaptor.settings import Metric, Settings
 from jobs.config.registered import SourceFormat
-from jobs.config.uris import PlaceUri, ServerAddress
+from jobs.config.uris import LocationUri, ServerAddress
 
 
 class FilesystemOptions(Settings):
@@ -37,7 +37,7 @@ class FilesystemOptions(Settings):
 class Location(Settings):
     """A folder or prefix, and how to reach it."""
 
-    uri: PlaceUri
+    uri: LocationUri
     """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     filesystem: FilesystemOptions = FilesystemOptions()
 

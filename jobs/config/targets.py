@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from jobs.config.messages import near
+from jobs.config.messages import suggestion
 
 RETRIEVAL_MEASURES = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
 OVERLAP_MEASURES = ("overlap@1", "overlap@10", "overlap@100")
@@ -46,10 +46,10 @@ class Target:
 
 def parse_target(text: str) -> Target:
     """Read one demand. Raises ValueError that names what is wrong and what may stand there."""
-    words = text.strip().lower()
-    if match := _BUDGET.fullmatch(words):
+    demand = text.strip().lower()
+    if match := _BUDGET.fullmatch(demand):
         return Target(match["name"], float(match["number"]) * _UNITS[match["unit"]])
-    match = _QUALITY.fullmatch(words)
+    match = _QUALITY.fullmatch(demand)
     if match is None or match["name"] in BUDGETS:
         raise ValueError(
             f"{text!r} is not a target: write MEASURE >= SHARE (0.9 or 90%), MEASURE >= SHARE of original, or "
@@ -59,8 +59,8 @@ def parse_target(text: str) -> Target:
     name = _SHORT_NAMES.get(match["name"], match["name"])
     measures = (*OVERLAP_MEASURES, *RETRIEVAL_MEASURES)
     if name not in measures:
-        guess = near(name, (*measures, *_SHORT_NAMES)) or f" (known: {', '.join(measures)})"
-        raise ValueError(f"{text!r}: there is no measure {name!r}{guess}")
+        hint = suggestion(name, (*measures, *_SHORT_NAMES)) or f" (known: {', '.join(measures)})"
+        raise ValueError(f"{text!r}: there is no measure {name!r}{hint}")
     bound, relative = float(match["number"]) / (100 if match["percent"] else 1), bool(match["relative"])
     if not 0 < bound <= 1 and not (relative and bound > 1):
         raise ValueError(f"{text!r}: a measure lies between 0 and 1")

@@ -1,4 +1,4 @@
-"""The forms that places may be written in: a local path, `file://`, `s3://bucket/prefix`, or any URI of fsspec's."""
+"""The forms of a location: a local path, `file://`, `s3://bucket/prefix`, or any URI of fsspec's."""
 
 from __future__ import annotations
 
@@ -70,6 +70,6 @@ def server_address(address: str) -> str:
     return address
 
 
-#: A place that is read or written, by its URI.
-PlaceUri = Annotated[str, Field(min_length=1), AfterValidator(without_password), AfterValidator(_well_formed)]
+#: What is read or written, by its URI.
+LocationUri = Annotated[str, Field(min_length=1), AfterValidator(without_password), AfterValidator(_well_formed)]
 ServerAddress = Annotated[str, AfterValidator(server_address)]

@@ -22,11 +22,11 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """What a signal does, depending on how far the command is.
+    """What a signal does.
 
-    While it starts nothing has been written, and an exception inside an import may be swallowed: the process ends at
-    once. While it runs, `KeyboardInterrupt` unwinds it; what still hangs after `GRACE_SECONDS`, or when a second signal
-    comes, is cut off. That is safe: a command that is killed can be run again at any time.
+    A command that starts has written nothing, and an import may swallow an exception: the process ends at once. A
+    running command is unwound by `KeyboardInterrupt`. What hangs after `GRACE_SECONDS`, or at a second signal, is cut
+    off. That is safe: a command that was killed can be run again at any time.
     """
 
     def __init__(self, verb: str) -> None:
@@ -42,9 +42,8 @@ class Interrupts:
         """Print the last line; the exit status. Safe in a signal handler."""
         if not self._reported:
             self._reported = True
-            os.write(
-                self._stderr, f"matryoshka {self._verb}: interrupted; run the same command again to finish\n".encode()
-            )
+            line = f"matryoshka {self._verb}: interrupted; run the same command again to finish\n"
+            os.write(self._stderr, line.encode())
         return INTERRUPTED
 
     def handle(self, _signal: int, _frame: FrameType | None) -> None:
@@ -58,7 +57,7 @@ class Interrupts:
         """In a thread: end the process when it has not ended by itself some seconds after the first signal.
 
         Python writes each signal's number to `arrivals`, whichever handler is in place (Ray Train brings its own) and
-        whatever the main thread hangs in. The end of the command is no reprieve: its threads may hang just as well.
+        whatever the main thread hangs in. It stays to the end of the process, whose other threads may hang as well.
         """
         with arrivals:
             while number := arrivals.recv(1):
@@ -74,15 +73,15 @@ def interruptible(verb: str) -> Iterator[Interrupts]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    threading.Thread(target=interrupts.cut_off, args=(ours,), daemon=True).start()
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    threading.Thread(target=interrupts.cut_off, args=(receiver,), daemon=True).start()
     handlers = {number: signal.signal(number, interrupts.handle) for number in _SIGNALS}
-    wakeup = signal.set_wakeup_fd(theirs.fileno())
+    wakeup = signal.set_wakeup_fd(sender.fileno())
     try:
         yield interrupts
     finally:
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        theirs.close()
+        sender.close()

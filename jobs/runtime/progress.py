@@ -130,8 +130,8 @@ class Progress:
         # A copy in one step: without the lock, which the thread that draws must not wait for.
         for name, value in self.fields.copy().items():
             label = "GB" if name == "gb" else name.replace("_", " ")
-            shown = value if isinstance(value, str) else f"{value:,.3f}" if name == "gb" else quantity(value)
-            yield f"{label} {shown}"
+            text = value if isinstance(value, str) else f"{value:,.3f}" if name == "gb" else quantity(value)
+            yield f"{label} {text}"
             if name in self.rates and elapsed > 0 and not isinstance(value, str):
                 yield f"{label}/s {_three_digits(value / elapsed)}"
 

@@ -23,8 +23,8 @@ def scratch_folder() -> Iterator[Path]:
     while True:
         with ExitStack() as until_the_end:
             try:
-                made = TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
-                folder = Path(until_the_end.enter_context(made))
+                temporary = TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True)
+                folder = Path(until_the_end.enter_context(temporary))
                 # The lock goes with the process, however that ends: whoever can take it knows that the owner is gone.
                 lock = until_the_end.enter_context(open(folder / _LOCK, "xb"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -45,7 +45,7 @@ def sweep() -> None:
         with suppress(OSError):
             status = folder.lstat()
             if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-                continue  # its name is known, and the temporary folder everybody's: this one is not ours
+                continue  # another user's, who has guessed the name
             with open(folder / _LOCK, "rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
