@@ -1,18 +1,17 @@
 """The commit of one work item: its output is published, then the record that makes it count.
 
-The ledger tells the truth at every moment: what no longer holds is struck off before an output is replaced, and a
-record appears, by one conditional PUT, only when all that it names is in place. No clock, lock or listing is part
-of it, so any number of workers and drivers may do the same item at once, and each may die anywhere: outputs are a
-function of the input alone, so whoever comes second puts the same bytes. A worker may sleep as long as it likes: it
-replaces only what it saw in the output's place before its shard was last known to be current, so never rows of a later
-version; rejected rows have a place for each version. `tests/jobs/commits/test_commit_model.py` walks through all
-interleavings.
+The ledger is true at every moment. Records that no longer hold are deleted before an output is replaced. A record
+appears, by one conditional PUT, only when all that it names is there. No clock, lock or listing is part of it. Any
+number of workers and drivers may do the same item at once, and each may die anywhere: outputs depend on the input
+alone, so all put the same bytes. A worker may sleep at any point: it replaces only the output that it saw before its
+shard was last known to be current, and rejected rows have a key for each version.
+`tests/jobs/commits/test_commit_model.py` walks through all interleavings.
 
-What that leaves open, for `verify` to find: a server that knows no If-Match (and Ceph 16 where the output goes up in
-parts), a local disk and fsspec have the look just before the replacement, not in it: who sleeps between the two, while
-another worker commits a later version, and then dies before its own record, leaves old rows under the new record. So
-does who sleeps while the shard changes and changes back. A crash in the middle of a conflict with a writer of other
-bytes leaves output or rejected rows of one under the record of the other.
+Three cases are left for `verify` to find. Without If-Match (local disk, fsspec, Ceph 16 where the output goes up in
+parts) the look comes just before the replacement: a worker that sleeps between the two, while another commits a later
+version, and then dies before its own record, leaves old rows under the new record. So does a worker that sleeps while
+the shard changes and changes back. A crash in the middle of a conflict with a writer of other bytes leaves output or
+rejected rows of one under the record of the other.
 """
 
 from __future__ import annotations
@@ -27,14 +26,13 @@ from jobs.outputs.publish import publish, publish_over
 from jobs.sources.source import Source
 from jobs.storage.objects import ObjectInfo, Objects
 
-#: Tries against workers that put the same output at the same moment, be it with other bytes (another library or GPU).
+#: Attempts against workers that put the same output at the same moment, also with other bytes (another library or GPU).
 _WRITE_CONFLICTS = 20
 
 
 @dataclass(frozen=True)
 class FinishedItem:
-    """A work item whose files are finished on the local disk: short vectors, rejected rows if there are any, and the
-    record that names both."""
+    """A work item whose files are finished on the local disk: short vectors, rejected rows if any, and their record."""
 
     item: WorkItem
     output: Written
@@ -43,7 +41,8 @@ class FinishedItem:
 
 
 def commit_item(source: Source, output_version: Objects, finished: FinishedItem) -> None:
-    """Make a work item count. `InputError` when its shard has changed meanwhile."""
+    """Make a work item count. `InputError` when its shard has changed meanwhile, `RunError` when others keep writing
+    other bytes."""
     item, record, rejected = finished.item, finished.record, finished.rejected
     seen = _look(source, output_version, item)
     for key in item.stale_records:
@@ -54,8 +53,8 @@ def commit_item(source: Source, output_version: Objects, finished: FinishedItem)
                 publish(output_version, item.quarantine, rejected)
             if commit(output_version, record):
                 break
-            # Another worker came first with other bytes, and whose output stands now is unknown: strike its record off
-            # and go again. Whoever publishes last is also the last to get a record, so both agree in the end.
+            # Another worker came first with other bytes, and whose output stands now is unknown: delete its record and
+            # go again. Whoever publishes last is also the last to get a record, so both agree in the end.
             output_version.delete(record.name.key)
         seen = _look(source, output_version, item)
     else:
@@ -65,7 +64,7 @@ def commit_item(source: Source, output_version: Objects, finished: FinishedItem)
 
 
 def _look(source: Source, output_version: Objects, item: WorkItem) -> ObjectInfo | None:
-    """What stands in the output's place, looked at before the shard proves to be unchanged."""
+    """The output as it is, looked at before the shard proves to be unchanged."""
     seen = output_version.stat(item.output)
     source.check_unchanged(item.shard)
     return seen

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from adaptor.artefact import Adaptor
-from jobs.commits.output_version import check_apart, describe, open_output_version, stamps
+from jobs.commits.output_version import check_apart, describe, open_output_version
 from jobs.config.compress import CompressConfig
 from jobs.config.verify import VerifyConfig
 from jobs.encodings.encoding import Encoding, open_encoding
@@ -16,12 +17,17 @@ from jobs.sources.source import Shard, Source, open_source
 from jobs.storage.adaptors import open_adaptor
 from jobs.storage.objects import Objects
 
+#: Keys of the description that every output file carries in its metadata.
+_STAMPED = ("adaptor_id", "input_dim", "dim", "metric", "normalised", "encoding")
+
+ConfigT = TypeVar("ConfigT", CompressConfig, VerifyConfig)
+
 
 @dataclass(frozen=True, kw_only=True)
-class JobContext:
+class JobContext(Generic[ConfigT]):
     """Source, adaptor and output version of one configuration."""
 
-    config: CompressConfig | VerifyConfig
+    config: ConfigT
     adaptor: Adaptor
     source: Source
     encoding: Encoding
@@ -29,18 +35,17 @@ class JobContext:
     output_version: Objects
 
     @classmethod
-    def open(cls, config: CompressConfig | VerifyConfig) -> JobContext:
+    def open(cls, config: ConfigT) -> JobContext[ConfigT]:
         """Open all of it; nothing is listed or written yet. `InputError` when the parts do not fit together."""
         adaptor = open_adaptor(config.adaptor, config.source)
         check_apart(config.source, config.output)
-        output_version = open_output_version(config.output, adaptor)
-        return cls(
+        return JobContext(
             config=config,
             adaptor=adaptor,
+            output_version=open_output_version(config.output, adaptor),
             source=open_source(config.source),
             encoding=open_encoding(config.output.encoding, adaptor, config.output.dim),
             output_format=open_output_format(config.output.format),
-            output_version=output_version,
         )
 
     @cached_property
@@ -49,5 +54,7 @@ class JobContext:
         return describe(self.config.source, self.adaptor, self.config.output)
 
     def stamps(self, shard: Shard) -> dict[str, str]:
-        """What the metadata of the shard's outputs says, by name."""
-        return stamps(self.description, shard.key, shard.version)
+        """What the metadata of the shard's outputs says, by name (without the prefix `STAMP`)."""
+        values = {key: self.description[key] for key in _STAMPED}
+        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+        return {**texts, "source": shard.key, "source_version": shard.version}

@@ -1,16 +1,16 @@
-"""Work items that failed for good, kept in the output version until they are done, changed or gone: `_failed/…json`.
+"""Notes on work items: why they failed for good (`_failed/`), and how often open ones were begun (`_attempts/`).
 
-And those that are on the way there: how often one was begun outlives the driver, in `_attempts/…json`.
+A note stands under the name of the item's record. It outlives the driver: a later run deletes it when the item is done,
+changed or gone.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
@@ -35,59 +35,42 @@ class Cause:
 
 
 @dataclass(frozen=True)
-class Tried:
-    """How often a work item that is not done yet was begun, and how often of these it took too long."""
+class AttemptCount:
+    """How often a work item was begun, and how often of these it ran out of time."""
 
     begun: int = 0
     timed_out: int = 0
 
 
-_TRIED = TypeAdapter(Tried)
+_ATTEMPT_COUNT = TypeAdapter(AttemptCount)
 
 
-def record_failure(output_version: Objects, item: WorkItem, cause: Cause) -> None:
-    """Keep the failure under the name that the item's record would have."""
-    shard, run = asdict(item.shard), item.row_groups
-    content = {"shard": shard.pop("key"), **shard, "row_groups": run and asdict(run), **asdict(cause)}
-    output_version.put(_key(item.record), json.dumps(content, indent=1).encode() + b"\n")
+def note_failure(output_version: Objects, item: WorkItem, cause: Cause) -> dict[str, Any]:
+    """Note that a work item failed; what the note says."""
+    note = {"shard": item.title, **asdict(cause)}
+    output_version.put(_key(FAILED, item.record), json.dumps(note, indent=1).encode() + b"\n")
+    return note
 
 
-def failed_names(output_version: Objects) -> set[RecordName]:
-    """The names of all work items that are noted as failed."""
-    return set(list_names(output_version, FAILED))
+def note_attempts(output_version: Objects, name: RecordName, count: AttemptCount) -> None:
+    """Note that a work item was begun again: one small object, only for those that have killed a worker."""
+    output_version.put(_key(ATTEMPTS, name), _ATTEMPT_COUNT.dump_json(count) + b"\n")
 
 
-def forget_failures(output_version: Objects, names: Iterable[RecordName]) -> None:
-    """Remove the notes of these work items."""
-    for name in names:
-        output_version.delete(_key(name))
-
-
-def note_attempts(output_version: Objects, name: RecordName, tried: Tried) -> None:
-    """Remember that the work item was begun again: one small object, only for those that have killed a worker."""
-    output_version.put(_key(name, ATTEMPTS), json.dumps(asdict(tried)).encode() + b"\n")
-
-
-def noted_attempts(output_version: Objects) -> dict[RecordName, Tried]:
-    """What earlier runs remembered, as a rule nothing. A damaged note counts for nothing."""
-    attempts = {}
+def noted_attempts(output_version: Objects) -> dict[str, AttemptCount]:
+    """What earlier runs noted, by key of the record; as a rule nothing. A damaged note counts for nothing."""
+    counts = {}
     for name in list_names(output_version, ATTEMPTS):
         with suppress(ValueError, AbsentError):  # absent: a run beside this one has finished the item
-            attempts[name] = _TRIED.validate_json(output_version.read(_key(name, ATTEMPTS)))
-    return attempts
+            counts[name.key] = _ATTEMPT_COUNT.validate_json(output_version.read(_key(ATTEMPTS, name)))
+    return counts
 
 
-def forget_attempts(output_version: Objects, names: Iterable[RecordName]) -> None:
-    """Remove what is remembered of these work items: they are done, given up or gone."""
+def delete_notes(output_version: Objects, folder: str, names: Iterable[RecordName]) -> None:
+    """Delete the notes on these work items in `folder`."""
     for name in names:
-        output_version.delete(_key(name, ATTEMPTS))
+        output_version.delete(_key(folder, name))
 
 
-def by_kind(kinds: Iterable[Kind]) -> dict[str, int]:
-    """How many there are of each kind, zeros included."""
-    counts = Counter(kinds)
-    return {kind: counts[kind] for kind in get_args(Kind)}
-
-
-def _key(name: RecordName, folder: str = FAILED) -> str:
+def _key(folder: str, name: RecordName) -> str:
     return folder + name.key.removeprefix(LEDGER)

@@ -7,28 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from adaptor.errors import InputError
-from jobs.commits.names import (
-    DATA,
-    LEDGER,
-    QUARANTINE,
-    RecordName,
-    RowGroups,
-    digest,
-    is_quarantine_key,
-    parse_record_name,
-    record_name,
-)
+from jobs.commits.names import DATA, LEDGER, QUARANTINE, REJECTED_ROWS, RecordName, RowGroups, digest, record_name
 from jobs.sources.source import Shard
 from jobs.storage.objects import Objects
 
 Count = Annotated[int, Field(ge=0)]
+#: Records read at a time.
+_READING_THREADS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +29,8 @@ class LedgerRecord:
     """A finished work item: what it read, what it wrote, and with what.
 
     `row_groups` is None for a whole shard. `duplicate_ids` counts rows whose id an earlier row of the item has (None:
-    too many rows to tell). `quarantine` is the key of the rejected rows, None when there are none. Sizes are in bytes.
-    `values_clipped` counts the numbers that the encoding could not hold.
+    too many rows to tell). `quarantine` is the key of the rejected rows, if any. Sizes are in bytes. `values_clipped`
+    counts the numbers that the encoding could not hold.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -76,9 +69,9 @@ class LedgerRecord:
         """Read a record back; `InputError` naming `where` when it is damaged."""
         try:
             fields: dict[str, Any] = json.loads(content)
-            recorded = fields.pop("checksum")
-            if recorded != _checksum(fields):
-                raise ValueError(f"its checksum is {recorded!r}, not that of its content")
+            checksum = fields.pop("checksum")
+            if checksum != _checksum(fields):
+                raise ValueError(f"its checksum is {checksum!r}, not that of its content")
             record = _RECORD.validate_json(json.dumps(fields))
             run = record.row_groups
             if run is not None and not 0 <= run.start < run.stop <= run.total:
@@ -96,7 +89,7 @@ _RECORD = TypeAdapter(LedgerRecord)
 
 def list_names(output: Objects, folder: str = LEDGER) -> list[RecordName]:
     """Names of all records, from one listing; other objects in the ledger's folder are ignored."""
-    names = (parse_record_name(info.key.removeprefix(folder)) for info in output.list(folder))
+    names = (RecordName.parse(info.key.removeprefix(folder)) for info in output.list(folder))
     return [name for name in names if name is not None]
 
 
@@ -107,6 +100,19 @@ def read_record(output: Objects, name: RecordName) -> LedgerRecord:
     if record.name != name:
         raise InputError(f"{where} describes {record.shard} under another name: delete it and run compress again")
     return record
+
+
+def read_records(output: Objects, names: Iterable[RecordName]) -> list[LedgerRecord | InputError]:
+    """Many records, read in parallel. One that cannot be read gives its error."""
+
+    def read(name: RecordName) -> LedgerRecord | InputError:
+        try:
+            return read_record(output, name)
+        except InputError as problem:
+            return problem
+
+    with ThreadPoolExecutor(_READING_THREADS) as threads:
+        return list(threads.map(read, names))
 
 
 def commit(output: Objects, record: LedgerRecord) -> bool:
@@ -129,7 +135,7 @@ def output_keys(output: Objects, suffix: str) -> Iterator[str]:
 
 def quarantine_keys(output: Objects) -> Iterator[str]:
     """Keys of all files of rejected rows, with or without a record."""
-    return (info.key for info in output.list(QUARANTINE) if is_quarantine_key(info.key))
+    return (info.key for info in output.list(QUARANTINE) if REJECTED_ROWS.search(info.key))
 
 
 def _checksum(fields: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """What things of an output version are called: which rows of which version of which shard an object is for.
 
-The name of a record says it all, so one listing tells what is done and no record has to be opened to resume.
+The name of a record says it all. One listing tells what is done; no record is opened to resume.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from adaptor.errors import InputError
 from jobs.sources.source import Shard
 
 LEDGER, DATA, QUARANTINE = "_ledger/", "data/", "_quarantine/"
 
 _NAME = re.compile(r"([0-9a-f]{24})\.(all|(\d{5,})-(\d{5,})-of-(\d{5,}))\.([0-9a-f]{16})\.json")
 _RUN = re.compile(r"\.rg\d{5,}-\d{5,}$")
-#: Rejected rows are Parquet, whatever the format of the outputs is.
-_REJECTED = re.compile(r"\.[0-9a-f]{16}\.parquet$")
+#: How keys of rejected rows end: they are Parquet, whatever the format of the outputs is.
+REJECTED_ROWS = re.compile(r"\.[0-9a-f]{16}\.parquet$")
 
 
 @dataclass(frozen=True, order=True)
@@ -29,6 +30,15 @@ class RowGroups:
 
     def __str__(self) -> str:
         return f"{self.start:05}-{self.stop:05}-of-{self.total:05}"
+
+
+def row_group_range(run: RowGroups | None, total: int, where: str) -> range:
+    """The row groups of a work item of the shard `where`; `InputError` when it has not as many as it was cut from."""
+    if run is None:
+        return range(total)
+    if run.total != total:
+        raise InputError(f"{where} has {total} row groups, not {run.total}: it changed, run compress again")
+    return range(run.start, run.stop)
 
 
 @dataclass(frozen=True)
@@ -44,19 +54,19 @@ class RecordName:
         """The record's key in the output version."""
         return f"{LEDGER}{self.shard}.{self.row_groups or 'all'}.{self.version}.json"
 
+    @classmethod
+    def parse(cls, file: str) -> RecordName | None:
+        """The name that a file in the ledger's folder has; None when it is no record's."""
+        match = _NAME.fullmatch(file)
+        if match is None:
+            return None
+        shard, kind, start, stop, total, version = match.groups()
+        return cls(shard, None if kind == "all" else RowGroups(int(start), int(stop), int(total)), version)
+
 
 def record_name(shard: Shard, row_groups: RowGroups | None) -> RecordName:
     """The name of the record of a work item."""
     return RecordName(shard_hash(shard.key), row_groups, digest(shard.version, str(shard.size))[:16])
-
-
-def parse_record_name(file: str) -> RecordName | None:
-    """The name that a file in the ledger's folder has, None when it is no record's."""
-    match = _NAME.fullmatch(file)
-    if match is None:
-        return None
-    shard, kind, start, stop, total, version = match.groups()
-    return RecordName(shard, None if kind == "all" else RowGroups(int(start), int(stop), int(total)), version)
 
 
 def shard_hash(key: str) -> str:
@@ -65,28 +75,23 @@ def shard_hash(key: str) -> str:
 
 
 def output_key(shard_key: str, row_groups: RowGroups | None, suffix: str) -> str:
-    """Where the short vectors of a work item go: the shard's own key below `data/`, with the run of a split shard, and
-    the `suffix` of the output format unless the shard has it already."""
+    """Where the short vectors of a work item go: the shard's own key below `data/`, with its row groups if it is split,
+    and the `suffix` of the output format unless it is there already."""
     run = "" if row_groups is None else f".rg{row_groups.start:05}-{row_groups.stop:05}"
     return f"{DATA}{shard_key.removesuffix(suffix)}{run}{suffix}"
 
 
 def quarantine_key(output: str, suffix: str, version: str) -> str:
-    """Where the rejected rows of the work item with this output go. Each `version` of a shard (of `RecordName`) has its
-    own place: who comes late with those of another one does no harm."""
+    """Where the rejected rows of the work item with this output go. Each `version` (of `RecordName`) has a key of its
+    own, so that a worker that comes late with another version does no harm."""
     return f"{QUARANTINE}{output.removeprefix(DATA).removesuffix(suffix)}.{version}.parquet"
 
 
-def is_quarantine_key(key: str) -> bool:
-    """Whether an object of this name holds rejected rows."""
-    return key.startswith(QUARANTINE) and bool(_REJECTED.search(key))
-
-
 def source_keys(written: str, suffix: str) -> set[str]:
-    """The keys of the shards that this output, or file of rejected rows, can be of: a name that looks like a run's may
-    be a shard's own."""
+    """Keys of the shards that this output, or file of rejected rows, can be of. A name that looks split may be the
+    shard's own."""
     if written.startswith(QUARANTINE):
-        stem = _REJECTED.sub("", written.removeprefix(QUARANTINE))
+        stem = REJECTED_ROWS.sub("", written.removeprefix(QUARANTINE))
     else:
         stem = written.removeprefix(DATA).removesuffix(suffix)
     stems = {stem, _RUN.sub("", stem)}

@@ -1,19 +1,12 @@
 """An output version: the folder of all outputs of one adaptor, dim and encoding, and what it must agree with.
 
-<output.uri>/<first 16 digits of the adaptor id>-d<dim>-<encoding>/
-  data/…               short shards under the keys of the source
-  _ledger/…            one record per finished work item
-  _quarantine/…        rejected rows
-  _failed/…            why work items were given up
-  _attempts/…          how often one that is still open has killed its worker
-  output_version.json  what all of it was made with; config.json and summary.json are those of the last run
+What it holds is listed in `jobs/README.md` ("Files").
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from typing import Any
 
 from adaptor.artefact import Adaptor
@@ -26,8 +19,6 @@ from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
 DESCRIPTION = "output_version.json"
-#: Keys of the description that every output file carries in its metadata.
-_STAMPED = ("adaptor_id", "input_dim", "dim", "metric", "normalised", "encoding")
 
 
 def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Objects:
@@ -64,13 +55,6 @@ def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSect
     }
 
 
-def stamps(description: dict[str, Any], source: str, version: str) -> dict[str, str]:
-    """Values in the metadata of the output made from the shard `source`, by name (without the prefix `STAMP`)."""
-    shared = {key: description[key] for key in _STAMPED}
-    texts = {key: json.dumps(value) if not isinstance(value, str) else value for key, value in shared.items()}
-    return {**texts, "source": source, "source_version": version}
-
-
 def claim(output_version: Objects, description: dict[str, Any]) -> None:
     """Write `output_version.json`, or check that the one there says the same; `InputError` says what differs."""
     if not output_version.put_new(DESCRIPTION, json.dumps(description, indent=2).encode() + b"\n"):
@@ -82,11 +66,9 @@ def check_description(output_version: Objects, description: dict[str, Any]) -> N
     if output_version.stat(DESCRIPTION) is None:
         raise InputError(f"{output_version.uri} holds no output version ({DESCRIPTION} is missing): run compress first")
     try:
-        written = json.loads(output_version.read(DESCRIPTION))
+        old = json.loads(output_version.read(DESCRIPTION))
         differences = [
-            f"{key} {written.get(key)!r} (now {value!r})"
-            for key, value in description.items()
-            if written.get(key) != value
+            f"{key} {old.get(key)!r} (now {new!r})" for key, new in description.items() if old.get(key) != new
         ]
     except (ValueError, AttributeError) as problem:
         raise InputError(f"{output_version.uri}/{DESCRIPTION} is damaged ({problem}): restore it") from problem
@@ -99,10 +81,9 @@ def check_description(output_version: Objects, description: dict[str, Any]) -> N
 
 def check_apart(source: SourceSection, output: CompressOutputSection) -> None:
     """`InputError` when the output lies inside the source: its files would be taken for shards of the source."""
-    inside, around = _real(output.uri), _real(source.uri)
-    rest = inside.removeprefix(around)
-    hidden: Sequence[str] = [part for part in rest.split("/") if part.startswith(("_", "."))]
-    if inside == around or (inside.startswith(around + "/") and not hidden):
+    inner, outer = _real(output.uri), _real(source.uri)
+    hidden = any(part.startswith(("_", ".")) for part in inner.removeprefix(outer).split("/"))
+    if inner == outer or (inner.startswith(outer + "/") and not hidden):
         raise InputError(f"output.uri {output.uri} lies inside source.uri {source.uri}: write somewhere else")
 
 
@@ -115,8 +96,8 @@ def location(uri: str) -> str:
 
 
 def _real(uri: str) -> str:
-    """The location behind links, `..` and other spellings. Not what `output_version.json` names: a link may be moved to
-    a copy of the source."""
+    """The location behind links, `..` and other spellings. `output_version.json` does not name it: a link may be moved
+    to a copy of the source."""
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
         return os.path.realpath(location(uri) or "/").rstrip("/")

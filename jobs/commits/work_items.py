@@ -1,14 +1,14 @@
 """What is left to do: a pure function of the source's listing, the ledger's listing and the options.
 
-A work item is a shard, or a run of row groups of a shard that is larger than `split_bytes`. Done is what has a record
-of the shard's present version, no record of another version (a worker that slept while the shard changed may have put
-old rows over the new ones) and an output. Runs that are done stay as they were cut, whatever `split_bytes` is now.
+A work item is a shard, or a run of row groups of a shard that is larger than `split_bytes`. It is done when it has a
+record of the shard's present version and an output, and no record of another version names that output: a worker that
+slept while the shard changed may have put old rows over the new ones. What is done stays as it was cut.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from adaptor.errors import InputError
@@ -20,10 +20,9 @@ from jobs.sources.source import Shard, ShardInfo
 class WorkItem:
     """A shard, or a run of its row groups, with what its commit replaces.
 
-    `input_bytes` is its share of the file, `suffix` the ending of its output. `stale_records` are deleted before the
-    new output is written, `stale_outputs` (rejected rows, too) after its record: they belong to an earlier version of
-    the shard. Its own record is among the former when it stands but cannot be relied on: its output is gone, or there
-    is a record of another version.
+    `input_bytes` is its share of the file, `suffix` the ending of its output. The stale keys are of other versions and
+    cuts: `stale_records` are deleted before the new output is written, `stale_outputs` (rejected rows, too) after its
+    record. Its own record is stale, too, when it stands but cannot be relied on.
     """
 
     shard: Shard
@@ -50,15 +49,15 @@ class WorkItem:
 
     @property
     def title(self) -> str:
-        """How messages call it."""
+        """What messages call it."""
         run = self.row_groups
         return self.shard.key if run is None else f"{self.shard.key} (row groups {run.start} to {run.stop - 1})"
 
 
 @dataclass(frozen=True)
 class WorkPlan:
-    """`todo`, longest first; `done` work items; keys of `leftovers` (superseded records and outputs), to be deleted;
-    records of shards that were `removed` from the source."""
+    """Work items `todo`, longest first, and `done`. `leftovers` are keys to delete: superseded records and outputs.
+    `removed` are records of shards that have left the source."""
 
     todo: tuple[WorkItem, ...]
     done: tuple[WorkItem, ...]
@@ -104,7 +103,14 @@ class Planner:
             todo += part.todo
             done += part.done
             leftovers += part.leftovers
-        _check_outputs_differ((*todo, *done))
+        owners: dict[str, WorkItem] = {}
+        for item in (*todo, *done):
+            other = owners.setdefault(item.output, item)
+            if other is not item:
+                raise InputError(
+                    f"shards {other.shard.key} and {item.shard.key} would share the output {item.output}: rename one "
+                    "of them, or raise reading.split_bytes"
+                )
         todo.sort(key=lambda item: (-item.input_bytes, item.output))
         return WorkPlan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
 
@@ -112,32 +118,31 @@ class Planner:
         self, shard: Shard, names: Sequence[RecordName], outputs: Collection[str], info: ShardInfo | None
     ) -> WorkPlan:
         """What the records `names` of a shard leave to do."""
-        keys = {name: output_key(shard.key, name.row_groups, self.suffix) for name in names}
         version = record_name(shard, None).version
-        present = [name for name in names if name.version == version]
+        keys = {name: output_key(shard.key, name.row_groups, self.suffix) for name in names}
         disputed = {key for name, key in keys.items() if name.version != version}
-        valid = [name for name in present if keys[name] in outputs and keys[name] not in disputed]
-        kept = _disjoint([name.row_groups for name in valid])
-        sizes = _group_sizes(shard, info)
-        done = [self._item(shard, run, sizes) for run in kept]
-        todo = [self._item(shard, run, sizes) for run in _missing(kept, sizes, self.split_bytes)]
-        again = {item.record for item in todo}.intersection(present)
-        stale = [name for name in names if name not in again and not (name in valid and name.row_groups in kept)]
-        current = {key for item in (*done, *todo) for key in (item.output, item.quarantine)}
+        reliable = [name for name, key in keys.items() if key in outputs and key not in disputed]
+        runs = _disjoint([name.row_groups for name in reliable])
+        sizes = _row_group_sizes(shard, info)
+        done = [self._item(shard, run, sizes) for run in runs]
+        todo = [self._item(shard, run, sizes) for run in _missing(runs, sizes, self.split_bytes)]
+        stale = keys.keys() - {item.record for item in (*done, *todo)}
         replaced = {keys[name] for name in stale}
         replaced |= {quarantine_key(keys[name], self.suffix, name.version) for name in stale}
-        records, files = tuple(name.key for name in stale), tuple(sorted(replaced - current))
+        replaced -= {key for item in (*done, *todo) for key in (item.output, item.quarantine)}
+        records, files = tuple(sorted(name.key for name in stale)), tuple(sorted(replaced))
         if not todo:
             return WorkPlan((), tuple(done), (*records, *files), ())
-        own = {item: (item.record.key,) if item.record in again else () for item in todo}
+        # A record that stands although its work item is to do has lost its output, or is disputed.
+        own = {item: (item.record.key,) if item.record in keys else () for item in todo}
         todo = [replace(item, stale_records=records + own[item], stale_outputs=files) for item in todo]
         return WorkPlan(tuple(todo), tuple(done), (), ())
 
     def _item(self, shard: Shard, run: RowGroups | None, sizes: Sequence[int]) -> WorkItem:
-        if run is None:
-            return WorkItem(shard, None, shard.size, suffix=self.suffix)
-        known = len(sizes) == run.total
-        size = sum(sizes[run.start : run.stop]) if known else shard.size * (run.stop - run.start) // max(1, run.total)
+        size = shard.size
+        if run is not None:
+            size = size * (run.stop - run.start) // max(1, run.total)
+            size = sum(sizes[run.start : run.stop]) if len(sizes) == run.total else size
         return WorkItem(shard, run, size, suffix=self.suffix)
 
 
@@ -147,71 +152,56 @@ def cut_twice(recorded: Iterable[RecordName]) -> int:
     runs: dict[tuple[str, str], list[RowGroups | None]] = defaultdict(list)
     for name in recorded:
         runs[name.shard, name.version].append(name.row_groups)
-    return len({shard for (shard, _), found in runs.items() if len(_disjoint(found)) < len(found)})
+    return len({shard for (shard, _), cuts in runs.items() if len(_disjoint(cuts)) < len(cuts)})
 
 
-def orphans(outputs: Iterable[str], known: Collection[str]) -> list[str]:
-    """The outputs that no work item and no record accounts for: a killed run of an earlier version left them."""
-    return sorted(set(outputs) - set(known))
+def seams(runs: Iterable[RowGroups], total: int) -> Iterator[tuple[int, int]]:
+    """Where each run stops and the next one starts, from row group 0 to `total`. The two are equal where nothing is
+    missing (stop < start) or doubled (stop > start)."""
+    ordered = sorted(runs)
+    return zip([0, *(run.stop for run in ordered)], [*(run.start for run in ordered), total], strict=True)
 
 
-def _disjoint(runs: Sequence[RowGroups | None]) -> list[RowGroups | None]:
+def _disjoint(runs: Collection[RowGroups | None]) -> list[RowGroups | None]:
     """The runs to rely on: a whole shard before any run, otherwise runs of one `total` that do not overlap."""
-    if not runs or None in runs:
-        return [None] if runs else []
-    kept: list[RowGroups | None] = []
+    if None in runs:
+        return [None]
+    chosen: list[RowGroups | None] = []
     end = 0
     ordered = sorted(run for run in runs if run is not None)
     for run in ordered:
         if run.total == ordered[0].total and end <= run.start < run.stop <= run.total:
-            kept.append(run)
+            chosen.append(run)
             end = run.stop
-    return kept
+    return chosen
 
 
-def _missing(kept: Sequence[RowGroups | None], sizes: Sequence[int], split_bytes: int) -> list[RowGroups | None]:
-    """What the kept runs leave open: the gaps between them, cut to `split_bytes`; the whole shard if none are kept."""
-    if None in kept:
+def _missing(done: Sequence[RowGroups | None], sizes: Sequence[int], split_bytes: int) -> list[RowGroups | None]:
+    """What these runs leave open: the gaps between them, cut to `split_bytes`; the whole shard if there are none."""
+    if None in done:
         return []
-    runs = [run for run in kept if run is not None]
-    if not runs:
-        cuts = _cut(sizes, 0, len(sizes), split_bytes)
-        return [None] if len(cuts) <= 1 else [*cuts]
-    total = runs[0].total
-    edges = [0, *(edge for run in runs for edge in (run.start, run.stop)), total]
-    gaps = [(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True) if start < stop]
-    if len(sizes) != total:  # the shard is not large any more by today's `split_bytes`: its footer was not read
-        return [RowGroups(start, stop, total) for start, stop in gaps]
-    return [run for start, stop in gaps for run in _cut(sizes, start, stop, split_bytes)]
+    runs = [run for run in done if run is not None]
+    total = runs[0].total if runs else len(sizes)
+    gaps = [RowGroups(stop, start, total) for stop, start in seams(runs, total) if stop < start]
+    if len(sizes) == total:  # otherwise today's `split_bytes` does not make the shard large: its footer was not read
+        gaps = [run for gap in gaps for run in _cut(gap, sizes, split_bytes)]
+    return [*gaps] if runs or len(gaps) > 1 else [None]
 
 
-def _cut(sizes: Sequence[int], start: int, stop: int, split_bytes: int) -> list[RowGroups]:
+def _cut(gap: RowGroups, sizes: Sequence[int], split_bytes: int) -> list[RowGroups]:
     """Runs of at most `split_bytes` (at least one row group each); a cut never depends on what stands before it."""
-    runs: list[RowGroups] = []
-    first, held = start, 0
-    for index in range(start, stop):
-        if index > first and held + sizes[index] > split_bytes:
-            runs.append(RowGroups(first, index, len(sizes)))
-            first, held = index, 0
-        held += sizes[index]
-    return [*runs, RowGroups(first, stop, len(sizes))] if first < stop else runs
+    edges, size = [gap.start], 0
+    for index in range(gap.start, gap.stop):
+        if index > edges[-1] and size + sizes[index] > split_bytes:
+            edges.append(index)
+            size = 0
+        size += sizes[index]
+    return [RowGroups(start, stop, gap.total) for start, stop in zip(edges, [*edges[1:], gap.stop], strict=True)]
 
 
-def _group_sizes(shard: Shard, info: ShardInfo | None) -> list[int]:
-    """Bytes of each row group in the file, estimated from the share of its uncompressed size; [] when nobody described
-    it."""
+def _row_group_sizes(shard: Shard, info: ShardInfo | None) -> list[int]:
+    """Bytes of each row group in the file, estimated from its share of the uncompressed bytes; [] without `info`."""
     if info is None:
         return []
     total = sum(info.row_group_bytes) or 1
     return [shard.size * size // total for size in info.row_group_bytes]
-
-
-def _check_outputs_differ(items: Iterable[WorkItem]) -> None:
-    owners: dict[str, WorkItem] = {}
-    for item in items:
-        other = owners.setdefault(item.output, item)
-        if other is not item:
-            raise InputError(
-                f"shards {other.shard.key} and {item.shard.key} would share the output {item.output}: rename one of "
-                "them, or raise reading.split_bytes"
-            )

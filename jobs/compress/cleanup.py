@@ -1,75 +1,68 @@
-"""The end of a run: what the ledger does not account for is deleted, and notes of failures that are none any more."""
+"""The end of a run: what the ledger does not account for is deleted, and so are notes that no longer hold."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Set
+from contextlib import suppress
 
 from adaptor.errors import InputError, RunError
 from jobs.commits.context import JobContext
-from jobs.commits.failures import ATTEMPTS, forget_attempts, forget_failures
+from jobs.commits.failures import ATTEMPTS, FAILED, delete_notes
 from jobs.commits.ledger import LedgerRecord, list_names, read_record, retire
-from jobs.commits.names import LEDGER, RecordName, source_keys
-from jobs.commits.work_items import WorkPlan, orphans
+from jobs.commits.names import LEDGER, QUARANTINE, source_keys
+from jobs.commits.work_items import cut_twice
+from jobs.compress.listing import Listing
 from jobs.compress.report import Totals
 from jobs.config.compress import CompressConfig
-from jobs.storage.objects import AbsentError, Objects
+from jobs.storage.objects import AbsentError
 
 LOGGER = logging.getLogger(__name__)
 
-#: What is older than this, in seconds, was left half-written by a process that was killed.
+#: Age in seconds from which on an unfinished upload is that of a process that was killed.
 _ABANDONED_SECONDS = 86_400.0
 
 
-def clean_up(
-    context: JobContext,
-    config: CompressConfig,
-    work: WorkPlan,
-    totals: Totals,
-    *,
-    files: Set[str],
-    failed: Set[RecordName],
-) -> int:
-    """Delete what the ledger does not account for, and with `output.removed: delete` what left the source; how many.
+def clean_up(context: JobContext[CompressConfig], listing: Listing, totals: Totals) -> None:
+    """Delete what does not count, and add to `totals` what the output version looks like now.
 
-    Only what was there before the run (`files`: outputs and rejected rows; `failed`: notes of failures) is touched: a
-    run beside this one may be about to commit more. A shard that the listing did not show is looked for once more, as
-    listings may be late. While work items are open, files stay: they may still be needed.
+    Only what was listed before the run is deleted: a run beside this one may be about to commit more. While work items
+    are open, files stay: they may still be needed.
     """
-    output_version, source = context.output_version, context.source
-    _abandon_uploads(output_version, max(_ABANDONED_SECONDS, 2 * config.reading.timeout_seconds))
-    forget_failures(output_version, failed - totals.failed.keys())  # done now, changed or gone: all others were tried
-    forget_attempts(output_version, set(list_names(output_version, ATTEMPTS)) - {item.record for item in work.todo})
-    if not totals.complete:
-        return 0
-    removed = _removed(output_version, work)
-    gone = [record for record in removed if config.output.removed == "delete" and not source.has(record.shard)]
-    for record in gone:
-        retire(output_version, record)
-    superseded = [key for key in work.leftovers if key.startswith(LEDGER)]
-    current = {key for item in (*work.todo, *work.done) for key in (item.output, item.quarantine)}
-    current |= {key for record in removed for key in (record.output, record.quarantine) if key is not None}
-    listed = {item.shard.key for item in (*work.todo, *work.done)}
-    suffix = context.output_format.suffix
-    orphaned = [key for key in orphans(files, current) if not any(map(source.has, source_keys(key, suffix) - listed))]
-    for key in (*superseded, *orphaned):
-        output_version.delete(key)
-    return len(superseded) + len(orphaned) + len(gone)
-
-
-def _abandon_uploads(output_version: Objects, older_than: float) -> None:
+    output_version, plan = context.output_version, listing.plan
+    leftovers = set(plan.leftovers)  # about to be deleted
+    totals.shards_cut_twice = cut_twice(name for name in list_names(output_version) if name.key not in leftovers)
     try:
-        output_version.abandon_uploads(older_than)
+        output_version.abandon_uploads(max(_ABANDONED_SECONDS, 2 * context.config.reading.timeout_seconds))
     except (InputError, RunError, OSError, KeyError) as problem:
         # Refused, or a server that knows half of it: no reason to fail a run that is complete.
         LOGGER.warning("unfinished uploads are left to the bucket's lifecycle rule: %s", problem)
+    # What failed before and not now is done, changed or gone: all others were begun again.
+    delete_notes(output_version, FAILED, listing.failed - totals.failed.keys())
+    begun = set(list_names(output_version, ATTEMPTS))
+    delete_notes(output_version, ATTEMPTS, begun - {item.record for item in plan.todo})
+    if totals.complete:
+        totals.files_removed = _delete_files(context, listing)
+    # Rows that earlier runs put aside must not be forgotten because this one found none.
+    totals.quarantine_files = sum(1 for _ in output_version.list(QUARANTINE))
 
 
-def _removed(output_version: Objects, work: WorkPlan) -> list[LedgerRecord]:
-    """The records of shards that have left the source."""
-    removed = []
-    for name in work.removed:
-        with contextlib.suppress(AbsentError):  # a run beside this one has retired it
+def _delete_files(context: JobContext[CompressConfig], listing: Listing) -> int:
+    """Delete superseded records, files that no record names, and with `output.removed: delete` what left the source;
+    how many. Listings may be late: a shard that was not listed is looked for once more."""
+    output_version, source, plan = context.output_version, context.source, listing.plan
+    removed: list[LedgerRecord] = []
+    for name in plan.removed:
+        with suppress(AbsentError):  # a run beside this one has retired it
             removed.append(read_record(output_version, name))
-    return removed
+    gone = [record for record in removed if context.config.output.removed == "delete" and not source.has(record.shard)]
+    for record in gone:
+        retire(output_version, record)
+    items = (*plan.todo, *plan.done)
+    named = {key for item in items for key in (item.output, item.quarantine)}
+    named |= {key for record in removed for key in (record.output, record.quarantine) if key is not None}
+    listed, suffix = {item.shard.key for item in items}, context.output_format.suffix
+    orphans = [key for key in listing.files - named if not any(map(source.has, source_keys(key, suffix) - listed))]
+    superseded = [key for key in plan.leftovers if key.startswith(LEDGER)]
+    for key in (*superseded, *orphans):
+        output_version.delete(key)
+    return len(superseded) + len(orphans) + len(gone)

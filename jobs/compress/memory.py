@@ -5,40 +5,35 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-#: Part of a limit from which on memory is scarce. What is left must hold one more batch.
-_NEAR = 0.9
+#: Part of a limit from which on memory is scarce. The rest must hold one more batch.
+_SCARCE = 0.9
 #: Ray kills a worker when this part of its machine or container is in use, unless this variable says another.
 _RAY_THRESHOLD, _RAY_VARIABLE = 0.95, "RAY_memory_usage_threshold"
 _CGROUP_2, _CGROUP_1 = Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")
 
-#: A limit in bytes, and what tells how much of it is in use.
+#: A limit in bytes, and what tells how many bytes of it are in use.
 Limit = tuple[int, Callable[[], int]]
 
 
-class Memory:
-    """Tells whether one of the limits is near; by itself the machine's and the container's, as Ray counts them."""
-
-    def __init__(self, limits: Sequence[Limit] | None = None) -> None:
-        self._limits = found_limits() if limits is None else limits
-
-    def scarce(self) -> bool:
-        """Whether more than nine tenths of a limit are in use (some 20 µs)."""
-        return any(used() > _NEAR * limit for limit, used in self._limits)
+def scarce(limits: Sequence[Limit]) -> bool:
+    """Whether more than nine tenths of a limit are in use (some 20 µs)."""
+    return any(used() > _SCARCE * limit for limit, used in limits)
 
 
-def found_limits() -> list[Limit]:
-    """The limits of this process. Where the system tells none (no Linux), none."""
-    threshold = float(os.environ.get(_RAY_VARIABLE, _RAY_THRESHOLD))
+def memory_limits() -> list[Limit]:
+    """Those of the machine and of the container, as Ray counts them. None where the system tells none (no Linux)."""
+    part = float(os.environ.get(_RAY_VARIABLE, _RAY_THRESHOLD))
     limits: list[Limit] = []
     if total := _sizes(Path("/proc/meminfo")).get("MemTotal"):
-        limits.append((total << 10, _used_by_all))
-    for folder, name, used in ((_CGROUP_2, "max", "current"), (_CGROUP_1, "limit_in_bytes", "usage_in_bytes")):
-        text = _text(folder / f"memory.{name}").strip()
+        limits.append((int(part * (total << 10)), _used_by_all))
+    for folder, limit, used in ((_CGROUP_2, "max", "current"), (_CGROUP_1, "limit_in_bytes", "usage_in_bytes")):
+        text = _text(folder / f"memory.{limit}").strip()
         if text.isdigit():  # "max" is no limit, and a limit beyond the machine's memory does not matter
-            limits.append((int(text), lambda folder=folder, used=used: _used_by_group(folder, used)))  # type: ignore[misc]
-    return [(int(threshold * limit), used) for limit, used in limits]
+            limits.append((int(part * int(text)), partial(_used_by_group, folder, used)))
+    return limits
 
 
 def _used_by_all() -> int:

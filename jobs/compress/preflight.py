@@ -1,11 +1,12 @@
 """The gate before a compress run: does the adaptor fit the source, and keep what the user demands?
 
-What it keeps is told by the artefact's own evidence. The lower end of the 95% interval decides; a dim that was not
+What it keeps is told by the artefact's own evidence. The lower end of the 95% interval decides. A dim that was not
 trained is judged by the next smaller trained one, which keeps less.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,89 +18,78 @@ from jobs.config.compress import CompressConfig
 from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
 
-#: Dim → measure → record of the evidence.
-Evidence = Mapping[int, Mapping[str, Mapping[str, Any]]]
-#: Shards tried for one that tells the dimension, when unreadable shards do not end the job.
-_TRIED = 20
+#: Shards looked at for one that tells the dimension, when unreadable shards do not end the job.
+_MOST_SHARDS = 20
 
 
 def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
     """`InputError` when the evidence at `output.dim` is below `quality.minimum`, or when there is none."""
     minimum, dim = config.quality.minimum, config.output.dim
-    if not minimum:
-        return
     evidence = _evidence(adaptor, minimum)
+    meeting = [trained for trained, records in evidence.items() if not _missed(records, minimum)]
+    judged = max((trained for trained in evidence if trained <= dim), default=None)
+    if not minimum or judged in meeting:
+        return
+    larger = next((trained for trained in meeting if trained > dim), None)
+    remedy = f"set output.dim: {larger}, the smallest trained dim that meets it, or lower quality.minimum"
+    if larger is None:
+        remedy = "no trained dim is known to meet it: fit with wider adaptor.dims, or lower quality.minimum"
     if not evidence:
-        raise InputError(
-            f"quality.minimum asks for {_asked(minimum)}, but the adaptor in {config.adaptor.uri} carries no evidence "
-            "of that: fit again with this version, or leave quality.minimum out"
-        )
-    judged = max((known for known in evidence if known <= dim), default=None)
-    if judged is None:
-        raise InputError(
-            f"quality.minimum asks for {_asked(minimum)}, but nothing is known of dim {dim}, which is below all "
-            f"trained dims ({', '.join(map(str, evidence))}): {_way_out(evidence, minimum)}"
-        )
-    missed = [_found(evidence[judged][name], name) for name in _missed(evidence[judged], minimum)]
-    if missed:
+        problem = f"the adaptor in {config.adaptor.uri} carries no evidence of that"
+        remedy = "fit again with this version, or leave quality.minimum out"
+    elif judged is None:
+        trained_dims = ", ".join(map(str, evidence))
+        problem = f"nothing is known of dim {dim}, which is below all trained dims ({trained_dims})"
+    else:
         basis = "" if judged == dim else f" (not trained: judged by the next smaller trained dim, {judged})"
-        raise InputError(
-            f"quality.minimum asks for {_asked(minimum)}, but at dim {dim}{basis} the adaptor in "
-            f"{config.adaptor.uri} keeps {' and '.join(missed)} on held-out rows, and the lower end of the interval "
-            f"counts: {_way_out({w: e for w, e in evidence.items() if w > judged}, minimum)}"
+        missed = " and ".join(_missed(evidence[judged], minimum))
+        problem = (
+            f"at dim {dim}{basis} the adaptor in {config.adaptor.uri} keeps {missed} on held-out rows, "
+            "and the lower end of the interval counts"
         )
+    demand = " and ".join(f"{name} of at least {least:g}" for name, least in minimum.items())
+    raise InputError(f"quality.minimum asks for {demand}, but {problem}: {remedy}")
 
 
-def _evidence(adaptor: Adaptor, minimum: Mapping[str, float]) -> Evidence:
-    """The evidence of the trained dims, ascending, that holds every demanded measure."""
-    found: dict[int, dict[str, Mapping[str, Any]]] = {}
+def _evidence(adaptor: Adaptor, minimum: Mapping[str, float]) -> dict[int, dict[str, Mapping[str, Any]]]:
+    """Dim → measure → record of the evidence, for the trained dims, ascending, that have every demanded measure."""
+    evidence: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for record in adaptor.document.get("evidence", ()):
         if record["method"] == "adaptor" and "ci_low" in record:
-            found.setdefault(int(record["dim"]), {})[record["metric"]] = record
-    return {dim: found[dim] for dim in sorted(found) if minimum.keys() <= found[dim].keys()}
+            evidence[int(record["dim"])].setdefault(record["metric"], record)
+    return {dim: evidence[dim] for dim in sorted(evidence) if minimum.keys() <= evidence[dim].keys()}
 
 
 def _missed(records: Mapping[str, Mapping[str, Any]], minimum: Mapping[str, float]) -> list[str]:
-    return [name for name, least in minimum.items() if records[name]["ci_low"] < least]
+    """Measures below the minimum, with their values."""
+    return [
+        f"{name} {records[name]['value']:.3f} [{records[name]['ci_low']:.3f}, {records[name]['ci_high']:.3f}]"
+        for name, least in minimum.items()
+        if records[name]["ci_low"] < least
+    ]
 
 
-def _asked(minimum: Mapping[str, float]) -> str:
-    return " and ".join(f"{name} of at least {least:g}" for name, least in minimum.items())
-
-
-def _found(record: Mapping[str, Any], name: str) -> str:
-    return f"{name} {record['value']:.3f} [{record['ci_low']:.3f}, {record['ci_high']:.3f}]"
-
-
-def _way_out(wider: Evidence, minimum: Mapping[str, float]) -> str:
-    enough = next((dim for dim, records in wider.items() if not _missed(records, minimum)), None)
-    if enough is None:
-        return "no trained dim is known to meet it: fit with wider adaptor.dims, or lower quality.minimum"
-    return f"set output.dim: {enough}, the smallest trained dim that meets it, or lower quality.minimum"
-
-
-def check_dimension(context: JobContext, config: CompressConfig, items: Sequence[WorkItem]) -> None:
+def check_dimension(context: JobContext[CompressConfig], items: Sequence[WorkItem]) -> None:
     """`InputError` when the first shard with a vector holds others than the adaptor takes; where bad rows are put
     aside, when none of the first shards holds such as it takes."""
-    source, input_dim, tolerant = context.source, context.adaptor.input_dim, config.reading.bad_rows != "stop"
-    other: tuple[str, int] | None = None
-    for item in items[:_TRIED]:
+    source, config, input_dim = context.source, context.config, context.adaptor.input_dim
+    stop, problem = config.reading.bad_rows == "stop", ""
+    for item in items[:_MOST_SHARDS]:
         try:
             info = describe_vectors(source, item.shard, config.source)
-            if not info.rows:
-                continue
-            dim = dimension(source, config.source, [item.shard], [info])
+            dim = dimension(source, config.source, [item.shard], [info]) if info.rows else None
         except InputError:
-            if not tolerant:
+            if stop:
                 raise
             continue
         if dim == input_dim:
             return
-        other = other or (item.shard.key, dim)
-        if not tolerant:
+        if dim is not None:
+            problem = problem or f"the vectors of {config.source.uri} have {dim} dimensions ({item.shard.key})"
+        if problem and stop:
             break
-    if other is not None:
+    if problem:
         raise InputError(
-            f"the vectors of {config.source.uri} have {other[1]} dimensions ({other[0]}), the adaptor in "
-            f"{config.adaptor.uri} takes {input_dim}: give the adaptor that was fitted on this source"
+            f"{problem}, the adaptor in {config.adaptor.uri} takes {input_dim}: "
+            "give the adaptor that was fitted on this source"
         )

@@ -26,9 +26,8 @@ class RowTransform:
     def __call__(self, column: pa.Array) -> tuple[Floats, dict[int, str]]:
         """Shorten a column of n vectors: float32 (n, dim), and row → reason for those that are unusable.
 
-        What stands in an unusable row is of no meaning. Reasons are those of `decode`, and: "overflow" (before or
-        after), "length 1.2300 (expected 1)" where fit saw unit vectors only and the metric minds, "zero after
-        shortening" (cosine: nothing is left to point anywhere).
+        Reasons are those of `decode`, and: "overflow" (before or after), "length 1.2300 (expected 1)" where fit saw
+        unit vectors only and the metric minds, "zero after shortening" (cosine has no direction then).
         """
         decoded = decode(column, self.adaptor.input_dim)
         reasons, vectors, squares = dict(decoded.reasons), decoded.vectors, decoded.squares
@@ -55,7 +54,7 @@ def open_row_transform(adaptor: Adaptor, dim: int, on_gpu: bool) -> RowTransform
         return RowTransform(adaptor, lambda vectors, squares: adaptor.transform_rows(vectors, dim=dim, squares=squares))
     from adaptor.torch_transform import on_device
 
-    transform = on_device(adaptor, dim, "cuda")  # where lengths cost less than to bring them there
+    transform = on_device(adaptor, dim, "cuda")  # computing lengths there costs less than bringing them
     return RowTransform(adaptor, lambda vectors, squares: transform(vectors))
 
 

@@ -1,14 +1,14 @@
 """One work item, from its row groups to its record: read → transform → encode → write, then the commit.
 
-Vectors never leave the process: a worker is told what to do in a few strings, opens source, output and adaptor itself,
-and answers with a record.
+Vectors never leave the process. A worker gets a few strings, opens source, output and adaptor itself, and answers with
+a record.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,13 @@ import pyarrow as pa
 from adaptor.errors import InputError
 from jobs.commits.commit import FinishedItem, commit_item
 from jobs.commits.context import JobContext
-from jobs.commits.failures import Tried, note_attempts
-from jobs.commits.ledger import LedgerRecord, read_record
+from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import row_group_range
 from jobs.commits.work_items import WorkItem
-from jobs.compress.memory import Memory
+from jobs.compress.memory import Limit, memory_limits, scarce
 from jobs.compress.row_transform import aligned, open_row_transform
 from jobs.config.compress import CompressConfig
-from jobs.outputs.output_format import Layout, OutputWriter, Written
+from jobs.outputs.output_format import Layout, Written
 from jobs.outputs.quarantine import Quarantine
 from jobs.outputs.schema import short_schema
 from jobs.runtime.read_ahead import read_ahead
@@ -40,13 +40,12 @@ LOGGER = logging.getLogger(__name__)
 class ShardCompressor:
     """Compresses work items, one after another."""
 
-    def __init__(self, config: CompressConfig, memory: Memory | None = None) -> None:
-        self._config = config
-        self._memory = memory or Memory()
+    def __init__(self, config: CompressConfig, limits: Sequence[Limit] | None = None) -> None:
         self.context = context = JobContext.open(config)
+        self._config = config
+        self._limits = memory_limits() if limits is None else limits
         self._transform = open_row_transform(context.adaptor, config.output.dim, config.cluster.gpus_per_worker > 0)
-        output = config.output
-        self._layout = Layout(output.row_group_rows, output.compression, config.source.vector_column)
+        self._layout = Layout(config.output.row_group_rows, config.output.compression, config.source.vector_column)
         self._versions = versions()
         #: Whether to take the least memory: the attempt before may have run out of it, or this one is about to.
         self.low_memory = False
@@ -69,18 +68,6 @@ class ShardCompressor:
         self.seconds = {"transform": written - began, "commit": time.monotonic() - written}
         return finished.record
 
-    def note(self, item: WorkItem, tried: Tried) -> None:
-        """Have later runs know of this attempt and those before it, should the driver die too."""
-        note_attempts(self.context.output_version, item.record, tried)
-
-    def committed(self, item: WorkItem, in_this_run: bool = False) -> LedgerRecord | None:
-        """The record of this work item, when another attempt has already finished it; one that the plan does not rely
-        on only when it is of `in_this_run`."""
-        name, output_version = item.record, self.context.output_version
-        if (name.key in item.stale_records and not in_this_run) or output_version.stat(name.key) is None:
-            return None
-        return read_record(output_version, name)
-
     def _write(self, item: WorkItem, info: ShardInfo, folder: Path) -> FinishedItem:
         """The files of a work item in the scratch `folder`, and the record of them."""
         context, column = self.context, self._config.source.vector_column
@@ -97,43 +84,30 @@ class ShardCompressor:
                     quarantine.add(batch, reasons)
                 usable = np.delete(vectors, list(reasons), axis=0) if reasons else vectors
                 values_clipped += context.encoding.saturated(usable)
-                encoded = _with_column(batch.table, schema, column, context.encoding.encode(vectors))
-                for rows in _usable(encoded, reasons):
+                columns = batch.table.columns
+                columns[schema.get_field_index(column)] = context.encoding.encode(vectors)
+                for rows in _usable(pa.RecordBatch.from_arrays(columns, schema=schema), reasons):
                     ids.add(rows.column(self._config.source.id_column))
                     writer.write(rows)
-                self._after_batch(writer)
+                if self.low_memory:
+                    writer.wait()
+                self.on_batch()
             output, rejected = writer.finish(), quarantine.finish()
-        record = self._record(item, output, rejected, duplicate_ids=ids.doubled(), values_clipped=values_clipped)
-        return FinishedItem(item, output, rejected, record)
+        return FinishedItem(item, output, rejected, self._record(item, output, rejected, ids.doubled(), values_clipped))
 
     def _batches(self, item: WorkItem, info: ShardInfo) -> Iterator[Batch]:
         """The rows of the work item. After a crash plainly: the plain way gives errors where the fast one may end the
         process."""
-        groups, source = self._row_groups(item, info), self.context.source
-        return read_ahead(source.read(item.shard, groups, self._batch_rows, plain=self.low_memory))
+        source = self.context.source
+        row_groups = row_group_range(item.row_groups, len(info.row_group_rows), f"{source.uri}: {item.shard.key}")
+        return read_ahead(source.read(item.shard, row_groups, self._batch_rows, plain=self.low_memory))
 
     def _batch_rows(self) -> int:
         """Rows to read next. Once memory is scarce, the fewest until the item is done."""
-        if not self.low_memory and self._memory.scarce():
+        if not self.low_memory and scarce(self._limits):
             LOGGER.warning("memory is scarce: smaller batches from here on")
             self.low_memory = True
         return aligned(1 if self.low_memory else self._config.reading.batch_rows)
-
-    def _after_batch(self, writer: OutputWriter) -> None:
-        if self.low_memory:
-            writer.wait()
-        self.on_batch()
-
-    def _row_groups(self, item: WorkItem, info: ShardInfo) -> range:
-        total, run = len(info.row_group_rows), item.row_groups
-        if run is None:
-            return range(total)
-        if run.total != total:
-            raise InputError(
-                f"{self.context.source.uri}: {item.shard.key} has {total} row groups, {run.total} were planned: "
-                "it changed, run the command again"
-            )
-        return range(run.start, run.stop)
 
     def _reasons(self, item: WorkItem, batch: Batch, unusable_vectors: dict[int, str]) -> dict[int, str]:
         """Why rows of a batch are rejected, unusable ids included; ends the job when bad rows are to stop it."""
@@ -150,13 +124,7 @@ class ShardCompressor:
         return reasons
 
     def _record(
-        self,
-        item: WorkItem,
-        output: Written,
-        rejected: Written | None,
-        *,
-        duplicate_ids: int | None,
-        values_clipped: int,
+        self, item: WorkItem, output: Written, rejected: Written | None, duplicate_ids: int | None, values_clipped: int
     ) -> LedgerRecord:
         rows_quarantined = 0 if rejected is None else rejected.rows
         return LedgerRecord(
@@ -179,12 +147,6 @@ class ShardCompressor:
             versions=self._versions,
             values_clipped=values_clipped,
         )
-
-
-def _with_column(table: pa.RecordBatch, schema: pa.Schema, column: str, vectors: pa.Array) -> pa.RecordBatch:
-    """The batch with the vector column replaced, all others untouched."""
-    columns = [vectors if name == column else table.column(index) for index, name in enumerate(schema.names)]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _usable(table: pa.RecordBatch, reasons: Iterable[int]) -> Iterator[pa.RecordBatch]:

@@ -41,7 +41,7 @@ def run(config: PlanConfig) -> int:
             print("nothing is left to do: every shard is compressed")
             return 0
         sample = sample_source(context.source, compress.source, left, config.calibration)
-        rates = _measure_rates(context, compress, sample, config.calibration)
+        rates = _measure_rates(context, sample, config.calibration)
     described = config.describe
     if described is None:
         done = len(shards) - len(left)
@@ -68,13 +68,11 @@ def _compress_config(config: PlanConfig, scratch: Path) -> CompressConfig:
     return CompressConfig.model_validate(sections)
 
 
-def _measure_rates(
-    context: JobContext, config: CompressConfig, sample: SourceSample, calibration: CalibrationSection
-) -> Rates:
+def _measure_rates(context: JobContext[CompressConfig], sample: SourceSample, calibration: CalibrationSection) -> Rates:
     """How fast this machine compresses rows of the sample."""
     items = choose_items(sample.described, calibration.megabytes << 20, context.output_format.suffix)
     if not items:
         looked_at = len(sample.described)
         raise InputError(f"{context.source.uri}: none of {looked_at} shards that were looked at holds a row")
-    check_dimension(context, config, items)
-    return calibrate(config, items)
+    check_dimension(context, items)
+    return calibrate(context.config, items)

@@ -17,7 +17,7 @@ from jobs.sources.columns import describe_vectors
 from jobs.sources.dimension import dimension
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, open_source
-from jobs.storage.adaptors import beyond_the_head, open_adaptor
+from jobs.storage.adaptors import open_adaptor, untrained_dims
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +69,8 @@ class MeasureContext:
         return judgments.notes
 
     def untrained_dims(self) -> list[str]:
-        """A note about dims that the adaptor was not trained for, or nothing."""
-        others = [dim for dim in self.dims if dim not in self.adaptor.dims]
-        named = ", ".join(map(str, others))
-        return [f"the adaptor was not trained for dim {named}{beyond_the_head(self.adaptor, others)}"] if others else []
+        """What to tell of dims that the adaptor was not trained for: one sentence, or nothing."""
+        return untrained_dims(self.adaptor, self.dims)
 
 
 def open_context(

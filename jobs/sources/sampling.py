@@ -120,18 +120,14 @@ def read_rows(
     row beyond its end.
     """
     info = describe_vectors(source, shard, section)
-    ends = np.cumsum(np.asarray(info.row_group_rows, dtype=np.int64))
     if len(rows) and not 0 <= rows[0] <= rows[-1] < info.rows:
         raise InputError(f"{source.uri}: {shard.key} has {info.rows} rows, row {rows[-1]} was asked: it has changed")
     columns = [section.id_column, section.vector_column]
     ids: list[str] = []
     vectors: list[pa.Array] = []
-    groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
-    for batch in source.read(shard, groups, _BATCH_ROWS, columns, plain=plain):
-        start = ends[batch.row_group] - info.row_group_rows[batch.row_group] + batch.first_row
-        low, high = np.searchsorted(rows, (start, start + batch.table.num_rows))
-        if high > low:
-            chosen = pa.array(rows[low:high] - start)
+    for batch in source.read(shard, info.row_groups_of(rows), _BATCH_ROWS, columns, plain=plain):
+        chosen = pa.array(info.rows_within(batch, rows))
+        if len(chosen):
             ids += map(str, id_strings(id_texts(batch.table.column(section.id_column)).take(chosen)))
             vectors.append(batch.table.column(section.vector_column).take(chosen))
     if not ids:

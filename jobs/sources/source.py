@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pkgutil import resolve_name
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
@@ -38,6 +41,23 @@ class ShardInfo:
     row_group_rows: tuple[int, ...]
     row_group_bytes: tuple[int, ...]
     schema: pa.Schema
+
+    @cached_property
+    def row_group_starts(self) -> npt.NDArray[np.int64]:
+        """Number of the first row of each of the g row groups, and of the row behind the last one, int64 (g + 1,)."""
+        return np.cumsum((0, *self.row_group_rows), dtype=np.int64)
+
+    def row_groups_of(self, rows: npt.NDArray[np.int64]) -> list[int]:
+        """The row groups that hold these rows, ascending."""
+        groups: list[int] = np.unique(np.searchsorted(self.row_group_starts[1:], rows, side="right")).tolist()
+        return groups
+
+    def rows_within(self, batch: Batch, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Those of the ascending `rows` that are in the batch, as numbers within the batch."""
+        first = self.row_group_starts[batch.row_group] + batch.first_row
+        low, high = np.searchsorted(rows, (first, first + batch.table.num_rows))
+        within: npt.NDArray[np.int64] = rows[low:high] - first
+        return within
 
 
 @dataclass(frozen=True)

@@ -46,3 +46,11 @@ def beyond_the_head(adaptor: Adaptor, dims: Sequence[int]) -> str:
     following = min((w for w in adaptor.dims if w > head), default=adaptor.input_dim)
     between = ", ".join(str(dim) for dim in dims if 0 < head < dim < following)
     return f"; {head} columns, the widest with a map of their own, may keep more than {between}" if between else ""
+
+
+def untrained_dims(adaptor: Adaptor, dims: Sequence[int]) -> list[str]:
+    """What to tell of dims that the adaptor was not trained for: one sentence, or nothing."""
+    others = [dim for dim in dims if dim not in adaptor.dims]
+    named, trained = (", ".join(map(str, group)) for group in (others, adaptor.dims))
+    told = f"the adaptor was not trained for dim {named} (but for {trained}){beyond_the_head(adaptor, others)}"
+    return [told] if others else []

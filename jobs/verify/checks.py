@@ -1,38 +1,30 @@
-"""The checks of verify by name, what they found, and the ones that need the listings only."""
+"""The checks of verify by name, their findings, and the checks that need the listings only."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
+from typing import Literal
 
 from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import RowGroups
+from jobs.commits.work_items import seams
 from jobs.sources.source import Shard
 
-COVERAGE, FILES, BYTES, STAMPS, COLUMNS, ROWS, IDS, NUMBERS, SAMPLE, UNIQUE = (
-    "coverage",
-    "files",
-    "bytes",
-    "stamps",
-    "columns",
-    "rows",
-    "ids",
-    "numbers",
-    "sample",
-    "unique",
-)
+Check = Literal["coverage", "files", "bytes", "stamps", "columns", "rows", "ids", "numbers", "sample", "unique"]
 #: What each check claims, in the order of the report.
-CLAIMS = {
-    COVERAGE: "the ledger covers every shard of the source exactly once, as it is now",
-    FILES: "every record has its output, every output its record",
-    BYTES: "outputs and quarantine files have the recorded size and SHA-256",
-    STAMPS: "footers name this adaptor, this dim and their own source",
-    COLUMNS: "columns are those of the source, the vectors of the right type and dim",
-    ROWS: "row counts of source, output, quarantine and ledger agree",
-    IDS: "ids are those of the source in its order, less the quarantined",
-    NUMBERS: "vectors are finite, and of length 1 for cosine",
-    SAMPLE: "sampled rows computed again from the source agree",
-    UNIQUE: "no id occurs twice",
+CLAIMS: dict[Check, str] = {
+    "coverage": "the ledger covers every shard of the source exactly once, as it is now",
+    "files": "every record has its output, every output its record",
+    "bytes": "outputs and quarantine files have the recorded size and SHA-256",
+    "stamps": "footers name this adaptor, this dim and their own source",
+    "columns": "columns are those of the source, the vectors of the right type and dim",
+    "rows": "row counts of source, output, quarantine and ledger agree",
+    "ids": "ids are those of the source in its order, less the quarantined",
+    "numbers": "vectors are finite, and of length 1 for cosine",
+    "sample": "sampled rows computed again from the source agree",
+    "unique": "no id occurs twice",
 }
 
 
@@ -40,19 +32,19 @@ CLAIMS = {
 class Finding:
     """One thing that is wrong: which check found it, in which file, and what."""
 
-    check: str
+    check: Check
     where: str
     problem: str
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Findings about the listings; records to look into that belong to the source as it is (`current`), and that belong
-    to shards which left it and were kept (`kept`)."""
+    """Findings about the listings, records of the source as it is (`current`), and records of shards that have left it
+    and whose outputs may stay (`removed`)."""
 
     findings: list[Finding]
     current: list[LedgerRecord]
-    kept: list[LedgerRecord]
+    removed: list[LedgerRecord]
 
 
 def cover(shards: Sequence[Shard], records: Iterable[LedgerRecord], keep_removed: bool) -> Coverage:
@@ -60,47 +52,46 @@ def cover(shards: Sequence[Shard], records: Iterable[LedgerRecord], keep_removed
     by_shard: dict[str, list[LedgerRecord]] = defaultdict(list)
     for record in records:
         by_shard[record.shard].append(record)
-    covered = Coverage([], [], [])
+    coverage = Coverage([], [], [])
     for shard in shards:
-        mine = by_shard.pop(shard.key, [])
-        current = [r for r in mine if (r.size, r.version) == (shard.size, shard.version)]
-        covered.current.extend(current)
-        problem = _problem(current) if current else "has no record: run compress again"
-        if len(current) < len(mine):
+        recorded = by_shard.pop(shard.key, [])
+        current = [record for record in recorded if (record.size, record.version) == (shard.size, shard.version)]
+        coverage.current.extend(current)
+        problem = _problem([record.row_groups for record in current])
+        if len(current) < len(recorded):
             problem = f"changed after it was compressed{'' if not current else ', an old record is left'}: run compress"
         if problem:
-            covered.findings.append(Finding(COVERAGE, shard.key, problem))
-    for key, mine in sorted(by_shard.items()):
+            coverage.findings.append(Finding("coverage", shard.key, problem))
+    for key, recorded in sorted(by_shard.items()):
         if keep_removed:
-            covered.kept.extend(mine)
+            coverage.removed.extend(recorded)
         else:
             problem = "is not in the source any more, its output is: run compress (output.removed: delete removes it)"
-            covered.findings.append(Finding(COVERAGE, key, problem))
-    return covered
+            coverage.findings.append(Finding("coverage", key, problem))
+    return coverage
 
 
-def match_files(records: Sequence[LedgerRecord], outputs: Collection[str]) -> list[Finding]:
+def match_files(records: Sequence[LedgerRecord], outputs: Set[str]) -> list[Finding]:
     """Compare the outputs that the records name with those that exist."""
     named = Counter(record.output for record in records)
-    missing = [Finding(FILES, key, "is missing: run compress again") for key in sorted(set(named) - set(outputs))]
-    extra = [Finding(FILES, key, "has no record: run compress again") for key in sorted(set(outputs) - set(named))]
-    shared = [Finding(FILES, key, f"is named by {n} records") for key, n in sorted(named.items()) if n > 1]
-    return missing + extra + shared
+    problems = dict.fromkeys(sorted(named.keys() - outputs), "is missing: run compress again")
+    problems |= dict.fromkeys(sorted(outputs - named.keys()), "has no record: run compress again")
+    shared = [
+        Finding("files", key, f"is named by {count} records") for key, count in sorted(named.items()) if count > 1
+    ]
+    return [Finding("files", key, problem) for key, problem in problems.items()] + shared
 
 
-def _problem(records: Sequence[LedgerRecord]) -> str | None:
-    """What is wrong with the runs of row groups of one version of a shard."""
-    runs = sorted(record.row_groups for record in records if record.row_groups is not None)
+def _problem(runs: Sequence[RowGroups | None]) -> str | None:
+    """What is wrong with the row groups that the records of one version of a shard cover."""
     if not runs:
-        return None if len(records) == 1 else "is covered twice"
-    if len(runs) < len(records):
-        return "is covered as a whole and in runs of row groups: rows are doubled"
-    end = 0
-    for run in runs:
-        if run.start != end:
-            between = f"{min(run.start, end)} to {max(run.start, end) - 1}"
-            return f"row groups {between} are {'not covered: run compress again' if run.start > end else 'doubled'}"
-        end = run.stop
-    if end != runs[0].total or any(run.total != end for run in runs):
-        return f"row groups {end} to {runs[0].total - 1} are not covered: run compress again"
+        return "has no record: run compress again"
+    parts = [run for run in runs if run is not None]
+    if len(parts) < len(runs):
+        return "is covered as a whole and in runs of row groups: rows are doubled" if parts else None
+    for stop, start in seams(parts, max(run.total for run in parts)):
+        if stop < start:
+            return f"row groups {stop} to {start - 1} are not covered: run compress again"
+        if stop > start:
+            return f"row groups {start} to {stop - 1} are doubled"
     return None

@@ -1,4 +1,4 @@
-"""A work item under examination: what verify's tasks are told, what they open and what they report."""
+"""A work item under examination: what a task of verify gets, what it opens and what it reports."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from adaptor.errors import InputError
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import row_group_range
 from jobs.config.verify import VerifyConfig
 from jobs.sources.columns import describe_vectors
 from jobs.sources.fingerprints import Fingerprints
 from jobs.sources.ids import id_texts
 from jobs.sources.source import Shard, ShardInfo
-from jobs.verify.checks import Finding
+from jobs.verify.checks import Check, Finding
 
 #: Rows looked at together.
 BATCH_ROWS = 8192
@@ -45,7 +45,7 @@ class ItemReport:
 
 
 @lru_cache(maxsize=1)
-def open_context(config_json: str) -> JobContext:
+def open_context(config_json: str) -> JobContext[VerifyConfig]:
     """Everything opened from the configuration, once in a process."""
     return JobContext.open(VerifyConfig.model_validate_json(config_json))
 
@@ -53,20 +53,17 @@ def open_context(config_json: str) -> JobContext:
 class ItemContext:
     """A work item under examination: its record, its source, its output, and the report about it."""
 
-    def __init__(self, job: JobContext, task: ItemTask) -> None:
-        self.job, self.task, self.record = job, task, task.record
+    def __init__(self, config_json: str, task: ItemTask) -> None:
+        self.job, self.task, self.record = open_context(config_json), task, task.record
         self.shard = Shard(task.record.shard, task.record.size, task.record.version)
-        self.columns = [job.config.source.id_column, job.config.source.vector_column]
+        self.id_column, self.vector_column = self.job.config.source.id_column, self.job.config.source.vector_column
+        self.sampled = np.asarray(task.sampled, np.int64)
         self.report = ItemReport()
 
     @cached_property
     def source_info(self) -> ShardInfo:
-        """The shard described; `InputError` when it is not the one that was compressed."""
-        info = describe_vectors(self.job.source, self.shard, self.job.config.source)
-        run = self.record.row_groups
-        if run is not None and run.total != len(info.row_group_rows):
-            raise InputError(f"its source has {len(info.row_group_rows)} row groups, recorded are {run.total}")
-        return info
+        """The shard described."""
+        return describe_vectors(self.job.source, self.shard, self.job.config.source)
 
     @cached_property
     def output_info(self) -> ShardInfo:
@@ -74,17 +71,16 @@ class ItemContext:
         return self.job.output_format.describe(self.job.output_version, self.record.output)
 
     @property
-    def groups(self) -> range:
-        """The row groups of the shard that belong to the work item."""
-        run = self.record.row_groups
-        return range(len(self.source_info.row_group_rows)) if run is None else range(run.start, run.stop)
+    def row_groups(self) -> range:
+        """The row groups of the shard that belong to the item; `InputError` when it has not as many as recorded."""
+        return row_group_range(self.record.row_groups, len(self.source_info.row_group_rows), "its source")
 
     def output_batches(self) -> Iterator[tuple[pa.Array, pa.Array]]:
         """Ids (as text) and vectors of the output, batch by batch."""
-        job = self.job
-        for batch in job.output_format.read(job.output_version, self.record.output, self.columns, BATCH_ROWS):
-            yield id_texts(batch.table.column(self.columns[0])), batch.table.column(self.columns[1])
+        job, columns = self.job, [self.id_column, self.vector_column]
+        for batch in job.output_format.read(job.output_version, self.record.output, columns, BATCH_ROWS):
+            yield id_texts(batch.table.column(self.id_column)), batch.table.column(self.vector_column)
 
-    def report_finding(self, check: str, problem: str) -> None:
+    def report_finding(self, check: Check, problem: str) -> None:
         """Report something that is wrong."""
         self.report.findings.append(Finding(check, self.record.output, problem))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,134 +13,124 @@ from adaptor.rows import Floats
 from jobs.sources.fingerprints import fingerprints
 from jobs.sources.ids import id_texts
 from jobs.sources.sampling import read_rows
-from jobs.verify.checks import IDS, NUMBERS, ROWS, SAMPLE
+from jobs.sources.vectors import Decoded
 from jobs.verify.context import BATCH_ROWS, ItemContext
 from jobs.verify.payload import first_changed
 from jobs.verify.rejected import rejected_rows
-from jobs.verify.streams import RowPicker, first_difference
+from jobs.verify.streams import first_difference
 
 Integers = npt.NDArray[np.int64]
 
 
-class RowChecker:
-    """Streams the output of a work item once, and the ids of its source beside it."""
+def check_rows(item: ItemContext) -> None:
+    """Check everything; of a shard that has left the source, only what the output itself can show.
 
-    def __init__(self, item: ItemContext, tolerance: float) -> None:
-        self._item, self._job = item, item.job
-        self._tolerance = tolerance
-        self._picked = RowPicker(item.task.sampled, item.job.encoding)
+    Streams the output once, and the ids of its source beside it.
+    """
+    stored = [np.empty((0, item.job.config.output.dim), np.float32)]
+    output_ids = _checked_ids(item, stored)
+    rejected = _rejected(item) if item.task.in_source else None
+    if rejected is not None:
+        _check_counts(item, len(rejected))
+        difference = first_difference(_source_ids(item, rejected), output_ids)
+        if difference is not None:
+            row, source, output = difference
+            item.report_finding("ids", f"row {row} has id {_shown(output)}, the source has {_shown(source)}")
+    for _ in output_ids:  # the rest after a difference, or everything when there is no source to compare with
+        pass
+    if rejected is not None and len(item.sampled):
+        _check_sample(item, rejected, np.concatenate(stored))
+    if item.task.in_source:
+        item.job.source.check_unchanged(item.shard)
 
-    def check(self) -> None:
-        """Check everything; of a shard that has left the source, only what the output itself can show."""
-        output_ids = self._checked_ids()
-        compared = self._item.task.in_source and self._quarantine_can_be_read()
-        if compared:
-            self._check_counts()
-            difference = first_difference(self._source_ids(), output_ids)
-            if difference is not None:
-                row, source, output = difference
-                self._item.report_finding(IDS, f"row {row} has id {_shown(output)}, the source has {_shown(source)}")
-        for _ in output_ids:  # the rest after a difference, or everything when there is no source to compare with
-            pass
-        if compared:
-            self._check_sample()
-        if self._item.task.in_source:
-            self._job.source.check_unchanged(self._item.shard)
 
-    def _quarantine_can_be_read(self) -> bool:
-        """Without it, which rows of the source the output should hold is unknown."""
-        try:
-            _ = self._rejected
-        except InputError as problem:
-            self._item.report_finding(ROWS, str(problem))
-            return False
-        return True
+def _rejected(item: ItemContext) -> Integers | None:
+    """Quarantined rows, or None: without them, which rows of the source the output should hold is unknown."""
+    try:
+        return rejected_rows(item)
+    except InputError as problem:
+        item.report_finding("rows", str(problem))
+        return None
 
-    def _check_counts(self) -> None:
-        item, record = self._item, self._item.record
-        rows_in = sum(item.source_info.row_group_rows[group] for group in item.groups)
-        if rows_in != record.rows_in:
-            item.report_finding(ROWS, f"the source has {rows_in} rows, recorded are {record.rows_in}")
-        count = len(self._rejected)
-        if count != record.rows_quarantined:
-            item.report_finding(ROWS, f"its quarantine file has {count} rows, recorded are {record.rows_quarantined}")
 
-    @cached_property
-    def _rejected(self) -> Integers:
-        """Quarantined rows as numbers within the work item, int64 (n,), ascending."""
-        return rejected_rows(self._item)
+def _check_counts(item: ItemContext, rejected: int) -> None:
+    rows_in = sum(item.source_info.row_group_rows[group] for group in item.row_groups)
+    if rows_in != item.record.rows_in:
+        item.report_finding("rows", f"the source has {rows_in} rows, recorded are {item.record.rows_in}")
+    if rejected != item.record.rows_quarantined:
+        recorded = item.record.rows_quarantined
+        item.report_finding("rows", f"its quarantine file has {rejected} rows, recorded are {recorded}")
 
-    def _source_ids(self) -> Iterator[pa.Array]:
-        """Ids of the source as text, less those of the quarantined rows."""
-        first, rejected, item = 0, self._rejected, self._item
-        columns = item.columns[:1]
-        for batch in self._job.source.read(item.shard, item.groups, BATCH_ROWS, columns):
-            good = np.ones(batch.table.num_rows, bool)
-            low, high = np.searchsorted(rejected, (first, first + len(good)))
-            good[rejected[low:high] - first] = False
-            first += len(good)
-            yield id_texts(batch.table.column(columns[0])).filter(pa.array(good))
 
-    def _checked_ids(self) -> Iterator[pa.Array]:
-        """Ids of the output; on the way its vectors are judged and the sampled ones picked out."""
-        first, prints = 0, [np.empty(0, np.uint64)]
-        for ids, column in self._item.output_batches():
-            self._check_vectors(column, first)
-            self._picked.take(column, first)
-            if self._item.task.wants_ids:
-                prints.append(fingerprints(ids.drop_null()))
-            first += len(ids)
-            yield ids
-        self._item.report.prints = np.concatenate(prints)
+def _source_ids(item: ItemContext, rejected: Integers) -> Iterator[pa.Array]:
+    """Ids of the source as text, less those of the rejected rows."""
+    for batch in item.job.source.read(item.shard, item.row_groups, BATCH_ROWS, [item.id_column]):
+        good = np.ones(batch.table.num_rows, bool)
+        good[item.source_info.rows_within(batch, rejected)] = False
+        yield id_texts(batch.table.column(item.id_column)).filter(pa.array(good))
 
-    def _check_vectors(self, column: pa.Array, first: int) -> None:
-        encoding = self._job.encoding
-        decoded = encoding.decode(column)
-        bad = {row: why for row, why in decoded.reasons.items() if why != "zero vector"}
-        if self._job.adaptor.metric == "cosine":
-            with np.errstate(over="ignore"):
-                lengths = np.linalg.norm(decoded.vectors, axis=1)
-            for row in np.flatnonzero(np.abs(lengths - 1) > encoding.length_tolerance).tolist():
-                bad.setdefault(row, f"length {lengths[row]:.6f}")
-        if bad:
-            row = min(bad)
-            self._item.report_finding(NUMBERS, f"{len(bad)} bad vectors, the first in row {first + row}: {bad[row]}")
 
-    def _check_sample(self) -> None:
-        job, item = self._job, self._item
-        chosen, stored = np.asarray(item.task.sampled, np.int64), self._picked.vectors
-        if not len(chosen):
-            return
-        if len(stored) != len(chosen):
-            item.report_finding(SAMPLE, f"row {chosen[len(stored)]} is missing")
-            return
-        # The k-th good row stands behind every rejected row that has at most k good ones before it.
-        good_before = self._rejected - np.arange(len(self._rejected))
-        rows = chosen + np.searchsorted(good_before, chosen, side="right")
-        rows += sum(item.source_info.row_group_rows[: item.groups.start])
-        # Plainly, though compress reads the fast way: a check must not share what it checks.
-        section, input_dim = job.config.source, job.adaptor.input_dim
-        _, vectors, reasons = read_rows(job.source, item.shard, section, rows, input_dim, plain=True)
-        if reasons:
-            position, why = next(iter(reasons.items()))
-            item.report_finding(SAMPLE, f"row {chosen[position]} comes from an unusable vector: {why}")
-            return
-        self._compare(chosen, job.adaptor.transform(vectors, dim=job.config.output.dim), stored)
-        if (changed := first_changed(item, chosen, rows)) is not None:
-            item.report_finding(SAMPLE, changed)
+def _checked_ids(item: ItemContext, stored: list[Floats]) -> Iterator[pa.Array]:
+    """Ids of the output. On the way its vectors are checked, and the sampled ones are added to `stored`."""
+    first, prints = 0, [np.empty(0, np.uint64)]
+    for ids, column in item.output_batches():
+        decoded = item.job.encoding.decode(column)
+        _check_vectors(item, decoded, first)
+        low, high = np.searchsorted(item.sampled, (first, first + len(ids)))
+        stored.append(decoded.vectors[item.sampled[low:high] - first])
+        if item.task.wants_ids:
+            prints.append(fingerprints(ids.drop_null()))
+        first += len(ids)
+        yield ids
+    item.report.prints = np.concatenate(prints)
 
-    def _compare(self, chosen: Integers, expected: Floats, stored: Floats) -> None:
-        encoding = self._job.encoding
-        allowed = self._tolerance * np.maximum(1, np.abs(expected).max(axis=1, keepdims=True))
-        expected, allowed = encoding.clip(expected), allowed + encoding.tolerance(stored)
-        wrong = ~(np.abs(expected - stored) <= allowed)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            self._item.report_finding(
-                SAMPLE,
-                f"{int(wrong.any(axis=1).sum())} of {len(chosen)} sampled rows differ, the first is row {chosen[row]}: "
-                f"number {column} is {stored[row, column]:.6g}, computed {expected[row, column]:.6g}",
-            )
+
+def _check_vectors(item: ItemContext, decoded: Decoded, first: int) -> None:
+    bad = {row: reason for row, reason in decoded.reasons.items() if reason != "zero vector"}
+    if item.job.adaptor.metric == "cosine":
+        with np.errstate(over="ignore"):
+            lengths = np.linalg.norm(decoded.vectors, axis=1)
+        for row in np.flatnonzero(np.abs(lengths - 1) > item.job.encoding.length_tolerance).tolist():
+            bad.setdefault(row, f"length {lengths[row]:.6f}")
+    if bad:
+        row = min(bad)
+        item.report_finding("numbers", f"{len(bad)} bad vectors, the first in row {first + row}: {bad[row]}")
+
+
+def _check_sample(item: ItemContext, rejected: Integers, stored: Floats) -> None:
+    """Compute the sampled rows again and compare them with those `stored`, float32 (k, m)."""
+    job, sampled = item.job, item.sampled
+    if len(stored) != len(sampled):
+        item.report_finding("sample", f"row {sampled[len(stored)]} is missing")
+        return
+    # The k-th good row stands behind every rejected row that has at most k good ones before it.
+    start = item.source_info.row_group_starts[item.row_groups.start]
+    good_before = rejected - start - np.arange(len(rejected))
+    rows = start + sampled + np.searchsorted(good_before, sampled, side="right")
+    # Plainly, though compress reads the fast way: a check must not share what it checks.
+    section, input_dim = job.config.source, job.adaptor.input_dim
+    _, vectors, reasons = read_rows(job.source, item.shard, section, rows, input_dim, plain=True)
+    if reasons:
+        position, reason = next(iter(reasons.items()))
+        item.report_finding("sample", f"row {sampled[position]} comes from an unusable vector: {reason}")
+        return
+    _compare(item, job.adaptor.transform(vectors, dim=job.config.output.dim), stored)
+    if (changed := first_changed(item, sampled, rows)) is not None:
+        item.report_finding("sample", changed)
+
+
+def _compare(item: ItemContext, expected: Floats, stored: Floats) -> None:
+    encoding, tolerance = item.job.encoding, item.job.config.verification.tolerance
+    allowed = tolerance * np.maximum(1, np.abs(expected).max(axis=1, keepdims=True)) + encoding.tolerance(stored)
+    expected = encoding.clip(expected)
+    wrong = ~(np.abs(expected - stored) <= allowed)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        item.report_finding(
+            "sample",
+            f"{wrong.any(axis=1).sum()} of {len(stored)} sampled rows differ, the first is row {item.sampled[row]}: "
+            f"number {column} is {stored[row, column]:.6g}, computed {expected[row, column]:.6g}",
+        )
 
 
 def _shown(text: str | None) -> str:

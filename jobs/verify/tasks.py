@@ -13,7 +13,7 @@ from jobs.config.verify import VerifyConfig
 from jobs.runtime.progress import Progress
 from jobs.runtime.task_pool import completed
 from jobs.sources.fingerprints import Fingerprints, doubled
-from jobs.verify.checks import UNIQUE, Finding
+from jobs.verify.checks import Finding
 from jobs.verify.context import ItemTask
 from jobs.verify.item import check_item, find_ids
 
@@ -21,43 +21,39 @@ from jobs.verify.item import check_item, find_ids
 _NAMED_IDS = 10
 
 
-def check_outputs(config: VerifyConfig, tasks: Sequence[ItemTask], id_rows: int) -> tuple[int, list[Finding]]:
-    """Check every output on the connected cluster: rows in all, and what was found.
+def check_outputs(config: VerifyConfig, tasks: Sequence[ItemTask]) -> tuple[int, list[Finding]]:
+    """Check every output on the connected cluster: rows in all, and the findings.
 
-    `id_rows` is the number of ids expected, to make room for their fingerprints. Raises `InputError` when source or
-    artefact cannot be used, `RunError` for outages and when a worker keeps dying.
+    Raises `InputError` when source or artefact cannot be used, `RunError` for outages and when a worker keeps dying.
     """
-    rows, filled, findings = 0, 0, []
-    prints = np.empty(id_rows, np.uint64)
+    rows, findings = 0, list[Finding]()
+    prints = np.empty(0, np.uint64)
     with Progress(
         "verify", total=len(tasks), unit="work items", rates=("vectors",), log=config.cluster.log
     ) as progress:
         for report in _results(config, check_item, ((task,) for task in tasks)):
             rows += report.rows
             findings += report.findings
-            last = filled + len(report.prints)
-            if last > len(prints):  # an output holds more rows than its record says
-                prints = np.concatenate((prints, np.empty(last - len(prints), np.uint64)))
-            prints[filled:last] = report.prints
-            filled = last
+            prints.resize(len(prints) + len(report.prints), refcheck=False)  # in place: a copy would be as large
+            prints[len(prints) - len(report.prints) :] = report.prints
             progress.advance(vectors=report.rows, findings=len(report.findings))
-    prints[:filled].sort()
-    return rows, findings + _name_doubled(config, tasks, doubled(prints[:filled]))
+    prints.sort()
+    return rows, findings + _name_doubled(config, tasks, doubled(prints))
 
 
-def _name_doubled(config: VerifyConfig, tasks: Sequence[ItemTask], twice: Fingerprints) -> list[Finding]:
+def _name_doubled(config: VerifyConfig, tasks: Sequence[ItemTask], prints: Fingerprints) -> list[Finding]:
     """The ids behind doubled fingerprints, from a second look at the outputs."""
-    if not len(twice):
+    if not len(prints):
         return []
     names: Counter[str] = Counter()
-    for ids in _results(config, find_ids, ((task.record, twice[:_NAMED_IDS]) for task in tasks)):
+    for ids in _results(config, find_ids, ((task.record, prints[:_NAMED_IDS]) for task in tasks)):
         names.update(ids)
     shown = ", ".join(f"{name!r} ({count} times)" for name, count in sorted(names.items()) if count > 1)
     problem = (
-        f"{len(twice):,} ids occur more than once: {shown}; if the check of ids holds, the source itself has them "
+        f"{len(prints):,} ids occur more than once: {shown}; if the check of ids holds, the source itself has them "
         "twice (verification.unique_ids_up_to: 0 leaves this check out)"
     )
-    return [Finding(UNIQUE, "all outputs", problem)]
+    return [Finding("unique", "all outputs", problem)]
 
 
 def _results(config: VerifyConfig, function: Callable[..., Any], calls: Iterator[tuple[Any, ...]]) -> Iterator[Any]:

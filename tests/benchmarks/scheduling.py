@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
+from jobs.commits.failures import Cause
 from jobs.commits.work_items import Planner, WorkItem
 from jobs.config.compress import CompressConfig
 from jobs.sources.source import open_source
@@ -78,12 +79,12 @@ def run(config: CompressConfig, items: tuple[WorkItem, ...], cores: list[int]) -
         before = object_store_bytes(addresses)
         began, first, seconds, sizes = time.monotonic(), 0.0, [], []
         for result in stream_results(config, items):
-            if result.record is None:
-                raise SystemExit(f"failed: {result.cause}")
+            if isinstance(result.outcome, Cause):
+                raise SystemExit(f"failed: {result.outcome}")
             now = time.monotonic()
             first = first or now - result.seconds
             seconds.append(result.seconds)
-            sizes.append(len(descriptor.dump_json(result.item)) * 2 + len(result.record.to_json()))
+            sizes.append(len(descriptor.dump_json(result.item)) * 2 + len(result.outcome.to_json()))
         end = time.monotonic()
         stored = object_store_bytes(addresses) - before
     even = sum(seconds) / sum(cores)

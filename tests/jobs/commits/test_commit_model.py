@@ -12,7 +12,7 @@ import pytest
 
 from jobs.commits import commit as product
 from jobs.commits.ledger import LedgerRecord, commit, list_names, output_keys, quarantine_keys, read_record
-from jobs.commits.work_items import Planner, WorkItem, WorkPlan, orphans
+from jobs.commits.work_items import Planner, WorkItem, WorkPlan
 from jobs.outputs.output_format import Written
 from jobs.outputs.publish import publish
 from jobs.sources.source import Shard
@@ -140,7 +140,7 @@ def run_again(world: World, scratch: Path, rejected: bytes | None = None) -> Wor
     for todo in work.todo:
         Commit(todo, rows(world[SOURCE]), scratch, rejected).run(direct)
     current = {key for item in (*work.todo, *work.done) for key in (item.output, item.quarantine)}
-    for key in (*work.leftovers, *orphans(files, current)):
+    for key in (*work.leftovers, *(files - current)):
         output_version.delete(key)
     return direct.world
 

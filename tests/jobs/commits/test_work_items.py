@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adaptor.errors import InputError
 from jobs.commits.names import RecordName, RowGroups, output_key, quarantine_key, record_name, source_keys
-from jobs.commits.work_items import Planner, WorkPlan, orphans, undecided
+from jobs.commits.work_items import Planner, WorkPlan, undecided
 from jobs.sources.source import Shard, ShardInfo
 
 Cut = dict[str, tuple[int, ...]]  # shard key → bytes of its row groups
@@ -135,10 +135,6 @@ def test_keys_that_would_meet_are_refused() -> None:
     with pytest.raises(InputError, match=r"would share the output data/x\.rg00000-00001\.parquet: rename one"):
         make(shards_of(cut), cut, [], set(), 10)
     assert len(make(shards_of(cut), cut, [], set(), 100).todo) == 2
-
-
-def test_orphans_are_outputs_that_nothing_accounts_for() -> None:
-    assert orphans(["data/a", "data/b"], {"data/b", "data/c"}) == ["data/a"]
 
 
 def test_output_keys_follow_the_shards() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.commits.names import LEDGER
-from jobs.commits.work_items import WorkItem, WorkPlan
-from jobs.compress.report import Totals, report, summary
+from jobs.commits.work_items import WorkItem
+from jobs.compress.report import Result, Totals, report
 from jobs.compress.shard import ShardCompressor
 from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace, lists, table, vectors
 
@@ -163,13 +163,19 @@ def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplac
     )
     exact = workplace.exact(rows[[2, 5]])
     assert record.values_clipped == np.count_nonzero(np.abs(exact) > 65_504) > 2
-    totals = Totals()
+    totals = Totals(
+        adaptor_id="",
+        dim=OUTPUT_DIM,
+        shards=1,
+        notes=[],
+        work_items_done_before=0,
+        work_items_left=0,
+        shards_removed_from_source=0,
+    )
     for _ in range(2):
-        totals.add(_item(workplace, "a.parquet"), record, {})
-    nothing = WorkPlan((_item(workplace, "a.parquet"),), (), (), ())
-    assert summary(nothing, totals)["values_clipped"] == 2 * record.values_clipped
-    said = report("place", nothing, totals, [], 1.0)
-    assert f"{2 * record.values_clipped} numbers beyond what the encoding holds" in said
+        totals.add(Result(_item(workplace, "a.parquet"), record, 1, 1.0, {}), record)
+    assert totals.summary()["values_clipped"] == 2 * record.values_clipped
+    assert f"{2 * record.values_clipped} numbers beyond what the encoding holds" in report("place", totals, 1.0)
 
 
 def _item(workplace: Workplace, key: str) -> WorkItem:

@@ -53,7 +53,7 @@ def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None
     numbers = summary(workplace)
     assert (numbers["status"], numbers["rows_out"], numbers["work_items_done"]) == ("complete", 59, 3)
     assert numbers["adaptor_id"] == workplace.adaptor.adaptor_id
-    assert numbers["notes"][0].startswith("dim 5 is not one that the adaptor was trained for (4, 8)")
+    assert numbers["notes"][0].startswith("the adaptor was not trained for dim 5 (but for 4, 8)")
     metadata = pq.read_schema(workplace.output_version().path("data/sub/b.parquet")).metadata
     assert metadata[b"matryoshka.adaptor_id"].decode() == workplace.adaptor.adaptor_id
     stamped = {

@@ -15,12 +15,12 @@ from typing import Any
 import psutil
 import pytest
 
-from jobs.commits.failures import FAILED, Cause, Tried, note_attempts, noted_attempts
+from jobs.commits.failures import FAILED, AttemptCount, Cause, note_attempts, noted_attempts
 from jobs.commits.ledger import LedgerRecord
 from jobs.commits.names import LEDGER
 from jobs.commits.output_version import claim, describe
 from jobs.commits.work_items import WorkItem
-from jobs.compress.attempts import Attempts, Begun
+from jobs.compress.attempts import Attempt, Attempts
 from jobs.compress.shard import ShardCompressor
 from jobs.compress.worker import CompressShards
 from tests.jobs.compress.workplace import Workplace, table
@@ -106,7 +106,7 @@ def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
     items = [WorkItem(shard, None, shard.size) for shard in workplace.shards()]
     ShardCompressor(config).compress(items[1])
     there.delete(items[1].output)  # its record stands, but is not to be relied on
-    note_attempts(there, items[2].record, Tried(1, 0))  # by a run whose driver died
+    note_attempts(there, items[2].record, AttemptCount(1, 0))  # by a run whose driver died
     monkeypatch.setattr("jobs.compress.worker.blocks", lambda items, *_: [list(items)])
 
     class Poisoned(CompressShards):
@@ -120,8 +120,8 @@ def test_crashes_are_remembered_and_what_is_done_is_not_done_again(
     assert workplace.compress(Poisoned, reading={"attempts": 3}) == 1
     (failure,) = summary(workplace)["failed"]
     assert (failure["shard"], failure["kind"], failure["attempts"]) == ("sub/c.parquet", "crash", 3)
-    notes = [f"sub/c.parquet [Tried(begun={times}, timed_out=0)]" for times in (2, 3)]
-    before = [f"{key} [Tried(begun=1, timed_out=0)]" for key in ("sub/b.parquet", "a.parquet")]
+    notes = [f"sub/c.parquet [AttemptCount(begun={times}, timed_out=0)]" for times in (2, 3)]
+    before = [f"{key} [AttemptCount(begun=1, timed_out=0)]" for key in ("sub/b.parquet", "a.parquet")]
     assert tried.read_text().splitlines() == [*before, *notes]
     assert noted_attempts(there) == {}
 
@@ -143,15 +143,14 @@ def test_a_shard_that_takes_the_driver_down_is_given_up_in_the_end(workplace: Wo
     worker, outcome = Deadly(config.model_dump_json(), None), None
     while outcome is None:
         # These workers never end and are none of Ray's: the watch, which outlives the test, must not kill them.
-        noted = {name.key: tried for name, tried in noted_attempts(there).items()}
-        attempts = Attempts(100.0, noted, kill=lambda worker: None)
-        begun = attempts.begin(item.record.key, "worker")
-        if begun.attempt == 1:  # the driver lives on
-            begun = attempts.begin(item.record.key, "next worker")
-        begun_by_runs.append(begun.attempt)
+        attempts = Attempts(100.0, noted_attempts(there), kill=lambda worker: None)
+        attempt = attempts.begin(item.record.key, "worker")
+        if attempt.number == 1:  # the driver lives on
+            attempt = attempts.begin(item.record.key, "next worker")
+        begun_by_runs.append(attempt.number)
         assert len(begun_by_runs) < 9
         with contextlib.suppress(Death):
-            outcome = worker._outcome(item, begun)
+            outcome = worker._outcome(item, attempt)
     assert begun_by_runs == [2, 3, 4]
     assert isinstance(outcome, Cause)
     assert (outcome.kind, outcome.attempts) == ("crash", 3)
@@ -178,20 +177,20 @@ def test_a_shard_that_hangs_is_timed_out_and_the_others_finish(workplace: Workpl
 
 def test_the_watch_kills_those_that_are_late_and_only_them() -> None:
     killed: list[str] = []
-    attempts = Attempts(0.2, {"tried": Tried(2, 1)}, kill=killed.append)
-    assert attempts.begin("hangs", "worker 1") == Begun(1, 0)
+    attempts = Attempts(0.2, {"begun before": AttemptCount(2, 1)}, kill=killed.append)
+    assert attempts.begin("hangs", "worker 1") == Attempt(1, 0)
     attempts.begin("ends", "worker 2")
-    attempts.end("ends", "done")
+    attempts.end("ends", None)
     attempts.begin("fails", "worker 3")
     attempts.end("fails", Cause("data", "damaged", 1))
     time.sleep(0.6)
     assert killed == ["worker 1"]
-    assert attempts.begin("hangs", "worker 4") == Begun(2, 1, None)
-    assert attempts.begin("fails", "worker 5") == Begun(2, 0, Cause("data", "damaged", 1))
-    assert attempts.begin("ends", "worker 6") == Begun(2, 0, done=True)
-    assert attempts.begin("tried", "worker 7") == Begun(3, 1)
-    for key in ("hangs", "fails", "ends", "tried"):
-        attempts.end(key, "done")
+    assert attempts.begin("hangs", "worker 4") == Attempt(2, 1, None)
+    assert attempts.begin("fails", "worker 5") == Attempt(2, 0, Cause("data", "damaged", 1))
+    assert attempts.begin("ends", "worker 6") == Attempt(2, 0, done=True)
+    assert attempts.begin("begun before", "worker 7") == Attempt(3, 1)
+    for key in ("hangs", "fails", "ends", "begun before"):
+        attempts.end(key, None)
 
 
 def test_the_watch_lets_live_who_gets_on() -> None:
@@ -201,11 +200,11 @@ def test_the_watch_lets_live_who_gets_on() -> None:
     attempts.begin("hangs", "worker 2")
     for _ in range(6):
         time.sleep(0.2)
-        attempts.getting_on("slow")
-    attempts.getting_on("hangs")  # too late: it is not watched any more
+        attempts.extend("slow")
+    attempts.extend("hangs")  # too late: it is not watched any more
     assert killed == ["worker 2"]
-    attempts.end("slow", "done")
-    attempts.end("slow", "done")
+    attempts.end("slow", None)
+    attempts.end("slow", None)
 
 
 @pytest.mark.timeout(240)

@@ -16,7 +16,7 @@ import ray
 from jobs.commits.failures import Cause
 from jobs.commits.work_items import WorkItem
 from jobs.compress.metrics import Metrics
-from jobs.compress.worker import Result
+from jobs.compress.report import Result
 from jobs.runtime.json_logs import JsonFormatter, job_id
 from jobs.runtime.progress import Progress
 from jobs.sources.source import Shard
@@ -88,7 +88,7 @@ def test_a_run_tells_what_became_of_each_shard(workplace: Workplace, capsys: pyt
 def test_metrics_reach_rays_exporter() -> None:
     metrics = Metrics()
     item = WorkItem(Shard("secret-name.parquet", 100, "1"), None, 100)
-    metrics.count(Result(item, "failed", 2, 1.5, {}, Cause("crash", "it died", 2)))
+    metrics.count(Result(item, Cause("crash", "it died", 2), 2, 1.5, {}))
     node = ray.nodes()[0]  # type: ignore[no-untyped-call]
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     deadline = time.monotonic() + 60

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.commits.work_items import WorkItem
 from jobs.compress import memory
-from jobs.compress.memory import Memory, found_limits
+from jobs.compress.memory import Limit, memory_limits, scarce
 from jobs.compress.shard import ShardCompressor
 from jobs.sources.source import Batch
 from tests.jobs.compress.workplace import Workplace, table
@@ -22,10 +22,10 @@ def resident() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _compress(place: Workplace, name: str, held: Memory, after_batch: Any) -> tuple[list[int], dict[str, bytes]]:
+def _compress(place: Workplace, name: str, limits: list[Limit], after_batch: Any) -> tuple[list[int], dict[str, bytes]]:
     """Rows of each batch that was read, and the files that came out."""
     sections = {"output": {"uri": str(place.root / name), "row_group_rows": 5000}, "reading": {"batch_rows": 16_384}}
-    compressor = ShardCompressor(place.config(**sections), held)
+    compressor = ShardCompressor(place.config(**sections), limits)
     read: list[int] = []
     validate = compressor._reasons
 
@@ -43,15 +43,15 @@ def _compress(place: Workplace, name: str, held: Memory, after_batch: Any) -> tu
 def test_a_worker_near_its_limit_takes_less_and_writes_the_same(tmp_path: Path) -> None:
     place = Workplace(tmp_path)
     place.put("a.parquet", table(70_000, 1), row_group_rows=70_000)
-    _, calm = _compress(place, "calm", Memory([]), lambda: None)
+    _, calm = _compress(place, "calm", [], lambda: None)
     ballast: list[np.ndarray] = []
-    held = Memory([(int((resident() + (250 << 20)) / 0.9), resident)])
+    limits = [(int((resident() + (250 << 20)) / 0.9), resident)]
 
     def grow() -> None:
         if not ballast:
             ballast.append(np.ones(400 << 20, np.uint8))
 
-    read, files = _compress(place, "near", held, grow)
+    read, files = _compress(place, "near", limits, grow)
     assert read[0] == 16_384
     assert read[-2] == 4096
     assert sum(read) == 70_000  # what was read again is not written again
@@ -59,17 +59,17 @@ def test_a_worker_near_its_limit_takes_less_and_writes_the_same(tmp_path: Path) 
 
 
 def test_the_limits_of_this_machine_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found_limits()
-    assert all(0 < used() < limit for limit, used in found_limits())
+    assert memory_limits()
+    assert all(0 < used() < limit for limit, used in memory_limits())
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("900000\n")
     (tmp_path / "memory.stat").write_text("anon 5\ninactive_file 100000\nactive_file 7\n")
     monkeypatch.setattr(memory, "_CGROUP_2", tmp_path)
     monkeypatch.setattr(memory, "_CGROUP_1", tmp_path / "absent")
-    limit, used = found_limits()[-1]
+    limit, used = memory_limits()[-1]
     assert (limit, used()) == (950_000, 800_000)
-    assert not Memory().scarce()
+    assert not scarce(memory_limits())
     (tmp_path / "memory.current").write_text("960000\n")
-    assert Memory().scarce()
+    assert scarce(memory_limits())
     (tmp_path / "memory.max").write_text("max\n")
-    assert not Memory().scarce()
+    assert not scarce(memory_limits())
