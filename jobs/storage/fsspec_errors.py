@@ -1,28 +1,30 @@
-"""What an exception of an fsspec driver means: refused or not usable (a matter of configuration), or an outage.
+"""What an exception of an fsspec driver means: a matter of configuration, or an outage.
 
-Drivers raise what their libraries raise, so any exception of theirs is looked at, not only `OSError`.
+Drivers raise what their libraries raise, so any exception counts, not only `OSError`.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 from aiohttp import ClientConnectionError
 
 from adaptor.errors import InputError, RunError
 
-#: Classes of libraries that may not be installed: the login was refused, or there is none.
+#: Exceptions of libraries that may not be installed: the login was refused, or there is none.
 _REFUSALS = {"error_perm", "AuthenticationException", "ClientAuthenticationError", "DefaultCredentialsError"}
-#: HTTP statuses that a changed configuration can cure, and the lowest of those that tell nothing of the object.
-_REFUSED, _SERVER_FAILED = (401, 403), 500
+#: Exceptions that a changed configuration can cure; so are these HTTP statuses.
+_MISCONFIGURED = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError)
+_REFUSED_STATUSES = (401, 403)
 _HADOOP = ("libjvm", "libhdfs")
 
 
 def translated(error: Exception, doing: str) -> Exception:
-    """The exception to raise for `error`; `doing` names the place and what was tried there ("hf://x cannot be …")."""
+    """The exception to raise for `error`; `doing` names the location and the attempt ("hf://x cannot be …")."""
     if isinstance(error, InputError | RunError):
         return error
-    cause = error.__cause__
-    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and is_outage_behind(error):
-        error = cause
+    if isinstance(error, FileNotFoundError) and is_outage_behind(error):
+        error = cast(Exception, error.__cause__)
     if isinstance(error, ImportError):
         return InputError(f"{doing}: {error}: install that Python package on every node")
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -33,16 +35,16 @@ def translated(error: Exception, doing: str) -> Exception:
         )
     if isinstance(error, NotImplementedError):
         return InputError(f"{doing}: its driver cannot do that: {text}: use another source")
-    refused = isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError)
-    if refused or type(error).__name__ in _REFUSALS or getattr(error, "status", None) in _REFUSED:
+    refused = type(error).__name__ in _REFUSALS or getattr(error, "status", None) in _REFUSED_STATUSES
+    if refused or isinstance(error, _MISCONFIGURED):
         return InputError(f"{doing}: {text}: check the uri and the credentials that its driver reads")
     return RunError(f"{doing}: {text}")
 
 
 def is_outage_behind(error: Exception) -> bool:
-    """Whether a driver says that something is absent because it could not ask (fsspec's HTTP does)."""
+    """Whether a driver calls something absent because its request failed (fsspec's HTTP does)."""
     cause = error.__cause__
     status = getattr(cause, "status", None)
     if status is not None:
-        return int(status) >= _SERVER_FAILED
+        return int(status) >= 500
     return isinstance(cause, OSError | ClientConnectionError) and not isinstance(cause, FileNotFoundError)

@@ -1,4 +1,4 @@
-"""Objects on any source that fsspec has a driver for (gs://, abfs://, hf://, sftp://, memory:// …)."""
+"""Objects on any filesystem that fsspec has a driver for (gs://, abfs://, hf://, sftp://, memory:// …)."""
 
 from __future__ import annotations
 
@@ -10,28 +10,21 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import fsspec
 import pyarrow.fs as pafs
+from fsspec.asyn import AsyncFileSystem
+from fsspec.spec import AbstractFileSystem
 
-from adaptor.errors import InputError
 from jobs.storage.fsspec_errors import is_outage_behind, translated
-from jobs.storage.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
+from jobs.storage.local_listing import TEMPORARY
+from jobs.storage.objects import ObjectInfo, Objects, checked_key
 
-#: Sources that publish an object only when its upload is complete; on the others a rename does that.
+#: Schemes whose objects appear when their upload is complete; on all others a rename does that.
 _OBJECT_STORES = {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory", "hf"}
-#: Files being written, on sources with folders; `list` hides them.
-_TEMPORARY = ".tmp-"
-#: What drivers call the thing that changes with the content, best first.
-_VERSIONS = (
-    "ETag",
-    "etag",
-    "md5Hash",
-    "content_md5",
-    "output_version",
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "created",
-)
+#: Drivers' names for what changes with the content, best first.
+_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
+#: `find` and `_find` of drivers without their own.
+_GENERAL_FIND = {(AbstractFileSystem.find, None), (AbstractFileSystem.find, AsyncFileSystem._find)}
 
 
 class FsspecObjects(Objects):
@@ -44,15 +37,10 @@ class FsspecObjects(Objects):
     requests_ahead = 1
 
     def __init__(self, uri: str) -> None:
-        import fsspec
-
         parts = urlsplit(uri)
         self.uri = uri.replace(f":{parts.password}@", ":…@") if parts.password else uri
-        try:
-            with self._told(f"uri {self.uri} cannot be opened", ValueError, TypeError, FileNotFoundError):
-                self._fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True)
-        except (ValueError, TypeError, FileNotFoundError) as error:
-            raise InputError(f"uri {self.uri} cannot be opened: {error}") from error
+        with _translating(f"uri {self.uri} cannot be opened"):
+            self._fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True)
         self._root = root.rstrip("/")
         self._scheme = parts.scheme.lower()
         self.arrow = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
@@ -62,31 +50,23 @@ class FsspecObjects(Objects):
         return f"{self._root}/{checked_key(key)}"
 
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = prefix.rpartition("/")[0]
-        try:
-            with self._told(f"{self.uri} cannot be listed", FileNotFoundError):
-                found = self._find(f"{self._root}/{folder}" if folder else self._root)
-        except FileNotFoundError:
+        folder = f"{self._root}/{prefix.rpartition('/')[0]}".rstrip("/")
+        with contextlib.suppress(FileNotFoundError), _translating(f"{self.uri} cannot be listed", FileNotFoundError):
+            for path, info in self._files(folder):
+                key = path[len(self._root) :].lstrip("/")
+                if key.startswith(prefix) and not key.rpartition("/")[2].startswith(TEMPORARY):
+                    yield self._info(key, info)
+
+    def _files(self, folder: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Path and description of every file below `folder`.
+
+        Only a driver's own `find` is used, for its fewer requests: fsspec's leaves out folders that cannot be listed,
+        so that a source seems to be smaller than it is, or absent.
+        """
+        driver = type(self._fs)
+        if (driver.find, getattr(driver, "_find", None)) not in _GENERAL_FIND:
+            yield from self._fs.find(folder, detail=True).items()
             return
-        infos = [self._info(path[len(self._root) :].lstrip("/"), info) for path, info in found.items()]
-        for info in infos:
-            if info.key.startswith(prefix) and not info.key.rpartition("/")[2].startswith(_TEMPORARY):
-                yield info
-
-    def _find(self, path: str) -> dict[str, Any]:
-        """What the driver tells of every file below `path`, by its path."""
-        from fsspec.asyn import AsyncFileSystem
-        from fsspec.spec import AbstractFileSystem
-
-        kind, general = type(self._fs), AsyncFileSystem._find
-        if kind.find is AbstractFileSystem.find and getattr(kind, "_find", general) is general:
-            return dict(self._walk(path))
-        found: dict[str, Any] = self._fs.find(path, detail=True)  # in fewer requests
-        return found
-
-    def _walk(self, folder: str) -> Iterator[tuple[str, Any]]:
-        """The same folder by folder. fsspec's own leaves out folders that cannot be listed, so that a source seems to
-        be smaller than it is, or absent."""
         try:
             listing = self._fs.ls(folder, detail=True)
         except FileNotFoundError as error:  # removed since the folder above was listed
@@ -95,8 +75,8 @@ class FsspecObjects(Objects):
             return
         for info in listing:
             path = info["name"].rstrip("/")
-            if path != folder.rstrip("/"):
-                yield from self._walk(path) if info["type"] == "directory" else ((info["name"], info),)
+            if path != folder:
+                yield from self._files(path) if info["type"] == "directory" else ((info["name"], info),)
 
     def _info(self, key: str, info: dict[str, Any]) -> ObjectInfo:
         version = next((info[name] for name in _VERSIONS if info.get(name) is not None), "")
@@ -107,38 +87,29 @@ class FsspecObjects(Objects):
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and version now; None when absent."""
         try:
-            with self._told(f"{self.uri}: {key} cannot be looked at", FileNotFoundError):
+            with _translating(f"{self.uri}: {key} cannot be looked at", FileNotFoundError):
                 info = self._fs.info(self.path(key))
         except FileNotFoundError:
             return None
         return None if info.get("type") == "directory" else self._info(key, info)
 
-    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
-        """The whole object; `InputError` when absent or over `limit` bytes."""
-        info = self.stat(key)
-        if info is None:
-            raise AbsentError(f"{self.uri}: {key} does not exist")
-        if info.size > limit:
-            raise InputError(f"{self.uri}: {key} has {info.size} bytes, more than the {limit} that are read at once")
-        try:
-            with self._told(f"{self.uri}: {key} could not be read", FileNotFoundError):
-                content: bytes = self._fs.cat_file(self.path(key))
-        except FileNotFoundError as error:
-            raise AbsentError(f"{self.uri}: {key} does not exist") from error
+    def _read(self, key: str) -> bytes:
+        with _translating(f"{self.uri}: {key} could not be read", FileNotFoundError):
+            content: bytes = self._fs.cat_file(self.path(key))
         return content
 
     def put(self, key: str, content: bytes) -> None:
-        """Upload; on sources with folders to a temporary name that is then renamed."""
+        """Upload; where there are folders, to a temporary name that is then renamed."""
         self._publish(key, lambda path: self._fs.pipe_file(path, content))
 
     def put_file(self, key: str, local: Path) -> None:
-        """Upload a file; on sources with folders to a temporary name that is then renamed."""
+        """As `put`."""
         self._publish(key, lambda path: self._fs.put_file(str(local), path))
 
     def put_new(self, key: str, content: bytes) -> bool:
-        """Exclusive create, as the driver does it; one's own bytes standing there already count as success."""
+        """The driver's exclusive create; True also when the key already has these bytes."""
         try:
-            with self._told(f"{self.uri}: {key} cannot be written", FileExistsError):
+            with _translating(f"{self.uri}: {key} cannot be written", FileExistsError):
                 self._make_folder(key)
                 self._fs.pipe_file(self.path(key), content, mode="create")
         except FileExistsError:
@@ -149,7 +120,7 @@ class FsspecObjects(Objects):
         """Remove; absent is fine."""
         with (
             contextlib.suppress(FileNotFoundError),
-            self._told(f"{self.uri}: {key} cannot be removed", FileNotFoundError),
+            _translating(f"{self.uri}: {key} cannot be removed", FileNotFoundError),
         ):
             self._fs.rm_file(self.path(key))
 
@@ -157,8 +128,8 @@ class FsspecObjects(Objects):
         target = self.path(key)
         direct = self._scheme in _OBJECT_STORES
         folder = target.rpartition("/")[0]
-        path = target if direct else f"{folder}/{_TEMPORARY}{uuid4().hex}"
-        with self._told(f"{self.uri}: {key} cannot be written"):
+        path = target if direct else f"{folder}/{TEMPORARY}{uuid4().hex}"
+        with _translating(f"{self.uri}: {key} cannot be written"):
             try:
                 self._make_folder(key)
                 upload(path)
@@ -166,7 +137,7 @@ class FsspecObjects(Objects):
                     self._fs.mv(path, target)
             except Exception:
                 if not direct:
-                    with contextlib.suppress(Exception):  # the first problem is the one to tell
+                    with contextlib.suppress(Exception):  # the first error counts
                         self._fs.rm_file(path)
                 raise
 
@@ -174,12 +145,13 @@ class FsspecObjects(Objects):
         if self._scheme not in _OBJECT_STORES or self._scheme == "memory":
             self._fs.makedirs(self.path(key).rpartition("/")[0], exist_ok=True)
 
-    @contextlib.contextmanager
-    def _told(self, doing: str, *passing: type[Exception]) -> Iterator[None]:
-        """Whatever the driver raises as an error of ours, but those that are `passing` with no outage behind them."""
-        try:
-            yield
-        except Exception as error:
-            if isinstance(error, passing) and not is_outage_behind(error):
-                raise
-            raise translated(error, doing) from error
+
+@contextlib.contextmanager
+def _translating(doing: str, *passing: type[Exception]) -> Iterator[None]:
+    """Turn the driver's exceptions into ours, except those `passing` that hide no outage."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, passing) and not is_outage_behind(error):
+            raise
+        raise translated(error, doing) from error

@@ -16,15 +16,15 @@ import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
 from jobs.config.uris import local_path
-from jobs.storage.local_listing import NOWHERE, TEMPORARY, status_of, walk
-from jobs.storage.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
+from jobs.storage.local_listing import TEMPORARY, reading, status_of, walk
+from jobs.storage.objects import ObjectInfo, Objects, checked_key
 
-#: Tries of making a file in a folder that others empty, and so remove, at the same time.
+#: Attempts at making a file in a folder that others empty, and so remove, at the same time.
 _RACES = 100
 
 
 class LocalObjects(Objects):
-    """The files below a folder. Folders come into being with their first file."""
+    """The files below a folder. Folders are made with their first file and removed with their last."""
 
     def __init__(self, uri: str) -> None:
         try:
@@ -39,13 +39,10 @@ class LocalObjects(Objects):
         return str(self.root / checked_key(key))
 
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
-        folder = self.root / prefix.rpartition("/")[0]
         if os.path.isfile(self.root):  # not pathlib's: it raises where the folder above may not be entered
             raise InputError(f"{self.uri} is a file, not a folder: give the folder that holds the Parquet files")
-        status = status_of(folder)
-        there = status is not None and stat.S_ISDIR(status.st_mode)
-        found = walk(folder, f"{prefix.rpartition('/')[0]}/".lstrip("/"), ()) if there else iter(())
-        yield from (info for info in found if info.key.startswith(prefix))
+        folder = prefix[: prefix.rfind("/") + 1]
+        yield from (info for info in walk(self.root / folder, folder) if info.key.startswith(prefix))
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and modification time now; None when there is no such file."""
@@ -54,18 +51,10 @@ class LocalObjects(Objects):
             return None
         return ObjectInfo(key, status.st_size, str(status.st_mtime_ns))
 
-    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
-        """The whole file; `InputError` when absent, unreadable or over `limit` bytes."""
-        try:
-            with open(self.path(key), "rb") as file:
-                content = file.read(limit + 1)
-        except OSError as error:
-            if error.errno in NOWHERE:
-                raise AbsentError(f"{self.path(key)} does not exist") from error
-            raise InputError(f"{self.path(key)} cannot be read: {error.strerror}") from error
-        if len(content) > limit:
-            raise InputError(f"{self.path(key)} is larger than {limit} bytes, the most that is read at once")
-        return content
+    def _read(self, key: str) -> bytes:
+        path = Path(self.path(key))
+        with reading(path):
+            return path.read_bytes()
 
     def put(self, key: str, content: bytes) -> None:
         """Write beside the target, fsync, rename over it."""
@@ -78,13 +67,13 @@ class LocalObjects(Objects):
     def put_new(self, key: str, content: bytes) -> bool:
         """Write beside the target, fsync, hard-link to it: the link fails when the name is taken."""
         try:
-            self._commit(key, lambda path: _write(path, content), _link)
+            self._commit(key, lambda path: _write(path, content), os.link)
         except FileExistsError:
             return self._holds(key, content)
         return True
 
     def delete(self, key: str) -> None:
-        """Remove the file, and folders that it leaves empty, as an object store would; absent is fine."""
+        """Remove the file and the folders that it leaves empty; absent is fine."""
         path = self._target(key)
         try:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -97,23 +86,23 @@ class LocalObjects(Objects):
                 os.rmdir(path)
 
     def abandon_uploads(self, older_than: float) -> int:
-        """Remove files that a killed process was still writing."""
+        """Remove files that killed processes were writing."""
         if not self.root.is_dir():
             return 0
         with tempfile.NamedTemporaryFile(dir=self.root, prefix=TEMPORARY) as fresh:
             now = os.stat(fresh.name).st_mtime  # by the clock of the disk, which may be another machine's
-        found = 0
+        removed = 0
         for folder, _, names in os.walk(self.root):
             for path in (os.path.join(folder, name) for name in names if name.startswith(TEMPORARY)):
                 with contextlib.suppress(OSError):
                     if now - os.stat(path).st_mtime > older_than:
                         os.unlink(path)
-                        found += 1
-        return found
+                        removed += 1
+        return removed
 
     def _target(self, key: str) -> str:
-        """The path to change; `InputError` when links lead it out of the root. Reading may follow them, as the owner of
-        a source has laid them."""
+        """The path to change; `InputError` when a link leads it out of the root. Reads may follow such links: the owner
+        of a source has made them."""
         path, root = self.path(key), os.path.realpath(self.root)
         if os.path.commonpath((root, os.path.realpath(os.path.dirname(path)))) != root:
             raise InputError(f"{path} lies behind a link that leads out of {self.uri}: remove the link")
@@ -124,35 +113,30 @@ class LocalObjects(Objects):
         folder = os.path.dirname(target)
         temporary = os.path.join(folder, f"{TEMPORARY}{uuid4().hex}")
         try:
-            _make_below(folder, lambda: make(temporary))
+            _make_in(folder, lambda: make(temporary))
             with open(temporary, "r+b") as file:
                 os.fsync(file.fileno())
             publish(temporary, target)
             _sync_folder(folder)
-        except FileExistsError as error:
-            if publish is _link and error.filename2 == target:
-                raise
-            raise _unwritable(target, error) from error
         except OSError as error:
+            if isinstance(error, FileExistsError) and error.filename2 == target:
+                raise
             raise _unwritable(target, error) from error
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
 
 
-def _make_below(folder: str, make: Callable[[], object]) -> object:
-    """Do `make` while the folder is there: whoever deletes its last file deletes the folder, too."""
-    for _ in range(_RACES):
-        # Both mean a folder that was there a moment ago; `makedirs` says the second of one that it finds and then not.
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
+def _make_in(folder: str, make: Callable[[], object]) -> None:
+    """Do `make` while the folder exists: whoever deletes its last file deletes the folder, too."""
+    for tries_left in reversed(range(_RACES)):
+        try:
             os.makedirs(folder, exist_ok=True)
-            return make()
-    os.makedirs(folder, exist_ok=True)
-    return make()
-
-
-def _link(temporary: str, target: str) -> None:
-    os.link(temporary, target)
+            make()
+            return
+        except (FileNotFoundError, FileExistsError):  # the second is `makedirs` on a folder that vanishes meanwhile
+            if not tries_left:
+                raise
 
 
 def _write(path: str, content: bytes) -> None:
@@ -161,17 +145,16 @@ def _write(path: str, content: bytes) -> None:
 
 
 def _link_or_copy(local: Path, path: str) -> None:
-    """Make the file `local` be at `path`, too: by its name where that may be, as a copy doubles the writing.
+    """Put the file `local` at `path`: by a hard link if possible, since a copy doubles the writing.
 
-    It may where a file that is made at `path` has the same owner, group, rights, access lists and labels: folders hand
-    these down, the output's and the temporary one.
+    A link needs the owner, group, rights, access lists and labels that a new file at `path` gets from its folder.
     """
     _write(path, b"")
     if _rights(path) == _rights(local):
         with contextlib.suppress(OSError):  # another disk, or one without links
             os.unlink(path)
             os.link(local, path)
-            os.utime(path)  # as new as a copy would be: a modification time tells versions apart
+            os.utime(path)  # as new as a copy: modification times tell versions apart
             return
     with contextlib.suppress(FileNotFoundError):  # it may be `local` itself by now
         os.unlink(path)
@@ -182,13 +165,13 @@ def _rights(path: str | Path) -> object:
     status = os.stat(path)
     try:
         attributes = {name: os.getxattr(path, name) for name in os.listxattr(path)}
-    except (AttributeError, OSError):  # a disk or system that knows none
+    except (AttributeError, OSError):  # a disk or system without them
         attributes = {}
     return status.st_uid, status.st_gid, status.st_mode, attributes
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the rename itself survive a power cut."""
+    """Make the rename survive a power cut."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:  # another process deleted the file, and the folder with it

@@ -1,11 +1,11 @@
-"""Objects below one URI: list, read, replace and create them, on local disk, S3 and any fsspec source.
+"""Objects below one URI: list, read, replace and create them, on local disk, S3 and any fsspec filesystem.
 
-An `Objects` is opened from the configuration inside each process that needs it and is never pickled: pickled
-filesystems lose their retry settings and would carry keys.
+Each process opens its own `Objects`. It is never pickled: a pickled filesystem loses its retries and carries keys.
 """
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 
 from adaptor.errors import InputError, RunError
 
-#: Most bytes that `Objects.read` takes into memory unless told otherwise (records, artefacts, reports; never shards).
+#: Most bytes that `Objects.read` takes into memory by default: for records, artefacts, reports, never for shards.
 READ_LIMIT = 64 << 20
 
 
@@ -36,19 +36,19 @@ class ObjectInfo:
 class Objects(ABC):
     """All objects below one URI. Keys are relative, `/`-separated and never leave the prefix.
 
-    Errors: `InputError` when the place cannot be used (absent bucket, refused credentials, no permission), `RunError`
-    when a request that should work failed for good.
+    Errors: `InputError` when the location cannot be used (absent bucket, refused credentials, no permission),
+    `RunError` when a request that should work failed for good.
     """
 
-    #: The URI it was opened with, without credentials; for messages.
+    #: The URI without credentials; for messages.
     uri: str
     #: Filesystem for bulk reads; use it with `path(key)`.
     arrow: pafs.FileSystem
     #: Bytes of one buffered read, one buffer per column: larger where each request costs a round trip.
     buffer_bytes: int = 1 << 20
-    #: Such reads of one column that are under way before they are needed: several where each costs a round trip.
+    #: Buffered reads of one column that are under way before they are needed: several where each costs a round trip.
     requests_ahead: int = 0
-    #: Set when the URI named one file: the only key that `list` shows.
+    #: The only key that `list` shows, when the URI names one file.
     only: str | None = None
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -57,7 +57,7 @@ class Objects(ABC):
             single = self.stat(self.only)
             yield from [single] if single is not None and self.only.startswith(prefix) else []
             return
-        # Sorted here: SeaweedFS and AWS's directory buckets list "b/…" before "b-x", plain S3 after it.
+        # SeaweedFS and AWS's directory buckets list "b/…" before "b-x", plain S3 after it.
         yield from sorted(self._list(prefix), key=lambda info: info.key)
 
     @abstractmethod
@@ -71,9 +71,19 @@ class Objects(ABC):
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and version of one object now (never from a cache), or None when it is absent."""
 
-    @abstractmethod
     def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
         """The whole content; `AbsentError` when there is none, `InputError` when it is larger than `limit` bytes."""
+        info = self.stat(key)
+        if info is not None and info.size > limit:
+            raise InputError(f"{self.uri}: {key} has {info.size} bytes, more than the {limit} that are read at once")
+        with contextlib.suppress(FileNotFoundError):
+            if info is not None:
+                return self._read(key)
+        raise AbsentError(f"{self.uri}: {key} does not exist")
+
+    @abstractmethod
+    def _read(self, key: str) -> bytes:
+        """The whole content; `FileNotFoundError` when there is none."""
 
     @abstractmethod
     def put(self, key: str, content: bytes) -> None:
@@ -81,7 +91,7 @@ class Objects(ABC):
 
     @abstractmethod
     def put_new(self, key: str, content: bytes) -> bool:
-        """Create; False when another content stands there already. Of several racers exactly one gets True.
+        """Create; False when the key already has other content. Of several racers exactly one gets True.
 
         A repeated call with the same bytes is True: a reply may be lost after the object was made.
         """
@@ -94,11 +104,10 @@ class Objects(ABC):
         """
 
     def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
-        """As `put_file`, but only while what stands there is what was `seen` (None: nothing); False when it is not.
+        """As `put_file`, but only while the object is as it was `seen` (None: absent); False when it is not.
 
-        S3 tells and acts in one request, however long that was on its way; here the look comes just before, and so it
-        does on servers that do not know the condition. False also when a reply was lost, and what stands there is this
-        very content.
+        S3 compares and replaces in one request. Here, and on servers that ignore the condition, the look comes just
+        before. False also when a reply was lost and the object already has this content.
         """
         if self.stat(key) != seen:
             return False
@@ -110,18 +119,18 @@ class Objects(ABC):
         """Remove; an absent object is fine."""
 
     def abandon_uploads(self, older_than: float) -> int:
-        """Remove uploads that were begun more than `older_than` seconds ago and never finished; how many there were.
+        """Remove uploads that began more than `older_than` seconds ago, by the storage's own clock, and never finished.
 
-        Age is told by the source's own clock. Sources without such leftovers have nothing to do.
+        Returns how many there were; 0 on storage without such leftovers.
         """
         return 0
 
     def _holds(self, key: str, content: bytes) -> bool:
-        """Whether the object is there with exactly this content."""
+        """Whether the object has exactly this content."""
         info = self.stat(key)
         try:
-            return info is not None and info.size == len(content) and self.read(key, info.size) == content
-        except AbsentError:  # removed in between
+            return info is not None and info.size == len(content) and self._read(key) == content
+        except FileNotFoundError:  # removed in between
             return False
 
     def check_writable(self, folder: str = "") -> None:

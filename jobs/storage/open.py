@@ -1,23 +1,22 @@
-"""Opening the place that a URI names: local disk, S3, or any filesystem that fsspec knows."""
+"""Opening the location that a URI names: local disk, S3, or any filesystem that fsspec knows."""
 
 from __future__ import annotations
 
 from jobs.config.sections import FilesystemOptions
 from jobs.config.uris import scheme_of
+from jobs.storage.local import LocalObjects
 from jobs.storage.objects import Objects
 
 
 def open_objects(uri: str, options: FilesystemOptions) -> Objects:
-    """Open the place that `uri` names; cheap, so call it inside every worker.
+    """Open the location that `uri` names; cheap, so call it inside every worker.
 
     Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives
     its parent with `only` set to the file's name.
     """
     if uri.endswith(".parquet"):
-        parent, _, name = uri.rpartition("/")
-        if not parent:
-            parent = "/" if uri.startswith("/") else "."
-        single = _open(parent, options)
+        parent, slash, name = uri.rpartition("/")
+        single = _open(parent or slash or ".", options)
         if single.stat(name) is not None:
             single.only = name
             return single
@@ -27,10 +26,8 @@ def open_objects(uri: str, options: FilesystemOptions) -> Objects:
 def _open(uri: str, options: FilesystemOptions) -> Objects:
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
-        from jobs.storage.local import LocalObjects
-
         return LocalObjects(uri)
-    if scheme == "s3":
+    if scheme == "s3":  # imported late: s3fs and fsspec take a while
         from jobs.storage.s3 import S3Objects
 
         return S3Objects(uri, options)

@@ -1,8 +1,8 @@
 """Objects on S3 and servers that speak it.
 
-Bulk reads go through pyarrow; everything that must be atomic or fresh (listing, HEAD, conditional PUT, multipart) goes
-through s3fs's bare requests. s3fs's own files and caches are not used: its files publish a truncated object when an
-exception interrupts them, and its caches show yesterday's listing.
+pyarrow does bulk reads. s3fs sends bare requests for everything that must be atomic or fresh: listing, HEAD,
+conditional PUT, multipart. s3fs's files and caches are not used: its files publish a truncated object when an exception
+interrupts them, and its caches show old listings.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.storage.objects import READ_LIMIT, AbsentError, ObjectInfo, Objects, checked_key
+from jobs.storage.objects import ObjectInfo, Objects, checked_key
 from jobs.storage.s3_clients import arrow_filesystem, request_client
 from jobs.storage.s3_errors import is_broken_reply, no_s3, telling_answers, translated
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 #: Files up to this size go up in one PUT; larger ones in parts of at least this size.
 PART_BYTES = 32 << 20
-#: botocore tries a request again until its reply begins; a reply that breaks off is ours to ask for again.
-_BODY_TRIES = 3
+#: Attempts at a request whose reply breaks off: botocore retries only until a reply begins.
+_REPLY_TRIES = 3
 #: S3's limit is 10,000 parts.
 _MOST_PARTS = 9_000
 
@@ -64,15 +64,20 @@ class S3Objects(Objects):
         return f"{self.bucket}/{self.prefix}{checked_key(key)}"
 
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
-        page: dict[str, Any] = {"Prefix": self.prefix + prefix}
-        while True:
-            answer = self._request("list_objects_v2", **page)
-            for entry in answer.get("Contents", ()):
+        for page in self._pages("list_objects_v2", prefix, "ContinuationToken"):
+            for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):  # markers that consoles make for empty folders
                     yield ObjectInfo(entry["Key"][len(self.prefix) :], entry["Size"], entry["ETag"].strip('"'))
-            if not answer.get("IsTruncated"):
+
+    def _pages(self, method: str, prefix: str, *markers: str) -> Iterator[dict[str, Any]]:
+        """The answers to a listing, page by page; each names the `markers` of the next one."""
+        fields: dict[str, Any] = {"Prefix": self.prefix + prefix}
+        while True:
+            page = self._request(method, **fields)
+            yield page
+            if not page.get("IsTruncated"):
                 return
-            page["ContinuationToken"] = answer["NextContinuationToken"]
+            fields |= {marker: page[f"Next{marker}"] for marker in markers}
 
     def stat(self, key: str) -> ObjectInfo | None:
         """One HEAD: size and ETag now."""
@@ -84,27 +89,9 @@ class S3Objects(Objects):
             raise InputError(no_s3(f"head_object s3://{self.path(key)}", self.bucket, "was answered without an ETag"))
         return ObjectInfo(key, answer["ContentLength"], answer["ETag"].strip('"'))
 
-    def read(self, key: str, limit: int = READ_LIMIT) -> bytes:
-        """One GET; `InputError` when absent or over `limit` bytes."""
-        info = self.stat(key)
-        if info is None:
-            raise AbsentError(f"s3://{self.path(key)} does not exist")
-        if info.size > limit:
-            raise InputError(
-                f"s3://{self.path(key)} has {info.size} bytes, more than the {limit} that are read at once"
-            )
-        return self._body(key, _BODY_TRIES)
-
-    def _body(self, key: str, tries: int) -> bytes:
-        try:
-            content: bytes = self._client.cat_file(self.path(key))
-        except FileNotFoundError as error:
-            raise AbsentError(f"s3://{self.path(key)} does not exist") from error
-        except Exception as error:
-            meaning = translated(error, f"reading s3://{self.path(key)}", self.bucket)
-            if tries > 1 and isinstance(meaning, RunError):
-                return self._body(key, tries - 1)
-            raise meaning from error
+    def _read(self, key: str) -> bytes:
+        path = self.path(key)
+        content: bytes = self._retried(partial(self._client.cat_file, path), f"reading s3://{path}", {404}, RunError)
         return content
 
     def put(self, key: str, content: bytes) -> None:
@@ -112,9 +99,9 @@ class S3Objects(Objects):
         self._request("put_object", key, Body=content)
 
     def put_new(self, key: str, content: bytes) -> bool:
-        """One PUT with `If-None-Match: *`. On 412 the object is read: a lost reply makes our own write look foreign."""
+        """One PUT with `If-None-Match: *`. On 412 the object is read: after a lost reply it may be our own."""
         try:
-            self._amid_others(key, partial(self._request, "put_object", key, Body=content, IfNoneMatch="*"))
+            self._through_conflicts(key, partial(self._request, "put_object", key, Body=content, IfNoneMatch="*"))
         except FileExistsError:
             return self._holds(key, content)  # no second try when it is gone again: that would be another creation
         return True
@@ -129,13 +116,13 @@ class S3Objects(Objects):
     def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
         """The same under the condition `If-Match`, or `If-None-Match: *`."""
         try:
-            self._amid_others(key, partial(self._put_file, key, local, partial(self._request_over, seen)))
-        except (FileExistsError, FileNotFoundError):  # another one, or none
+            self._through_conflicts(key, partial(self._put_file, key, local, partial(self._request_over, seen)))
+        except (FileExistsError, FileNotFoundError):  # another object, or none
             return False
         return True
 
-    def _amid_others(self, key: str, put: Callable[[], object]) -> None:
-        """`put`, and again when the answer is 409: another conditional write of this key is under way."""
+    def _through_conflicts(self, key: str, put: Callable[[], object]) -> None:
+        """`put`, and again after a 409: another conditional write of this key is under way."""
         for attempt in range(self.options.attempts):
             try:
                 put()
@@ -145,15 +132,15 @@ class S3Objects(Objects):
         raise RunError(f"s3://{self.path(key)} could not be written in {self.options.attempts} attempts (conflicts)")
 
     def _request_over(self, seen: ObjectInfo | None, method: str, key: str, **fields: Any) -> Any:
-        """The request that makes an object, if what stands there is what was `seen`; `FileExistsError` if it is not.
+        """The request that makes an object, if the present one is as it was `seen`; `FileExistsError` if it is not.
 
-        A server that does not heed the condition is no worse than a local disk: a look comes just before.
+        Servers that ignore the condition are no worse than a local disk: the caller looked just before.
         """
-        if method == "complete_multipart_upload" and self.stat(key) != seen:  # Ceph 16 heeds no condition here
+        if method == "complete_multipart_upload" and self.stat(key) != seen:  # Ceph 16 ignores the condition
             raise FileExistsError(key)
         if seen is None:
             return self._request(method, key, IfNoneMatch="*", **fields)
-        for tag in (f'"{seen.version}"', seen.version):  # Ceph 16 takes only the second for the same as what it has
+        for tag in (f'"{seen.version}"', seen.version):  # Ceph 16 recognises only the second
             try:
                 return self._request(method, key, IfMatch=tag, **fields)
             except FileExistsError:
@@ -162,7 +149,7 @@ class S3Objects(Objects):
         return self._request(method, key, **fields)
 
     def _put_file(self, key: str, local: Path, finish: Callable[..., Any]) -> None:
-        """Upload; the request that makes the object appear, `finish` sends."""
+        """Upload; `finish` sends the request that makes the object appear."""
         size = local.stat().st_size
         if size <= PART_BYTES:
             finish("put_object", key, Body=local.read_bytes())
@@ -192,8 +179,7 @@ class S3Objects(Objects):
         try:
             finish("complete_multipart_upload", key, MultipartUpload={"Parts": parts})
         except FileNotFoundError:
-            # The upload is gone: the first try of this request did complete it and its reply was lost. Or it is not, or
-            # what was to be replaced is gone.
+            # Fine when an earlier try completed the upload and its reply was lost.
             info = self.stat(key)
             if info is None or info.size != size or not info.version.endswith(f"-{len(parts)}"):
                 raise
@@ -205,32 +191,33 @@ class S3Objects(Objects):
 
     def abandon_uploads(self, older_than: float) -> int:
         """Abort multipart uploads below the prefix: their parts are invisible, and paid for."""
-        page: dict[str, Any] = {"Prefix": self.prefix}
         aborted = 0
-        while True:
-            answer = self._request("list_multipart_uploads", **page)
-            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
-            for upload in answer.get("Uploads", ()):
+        for page in self._pages("list_multipart_uploads", "", "KeyMarker", "UploadIdMarker"):
+            now = parsedate_to_datetime(page["ResponseMetadata"]["HTTPHeaders"]["date"])
+            for upload in page.get("Uploads", ()):
                 if upload["Key"].startswith(self.prefix) and (now - upload["Initiated"]).total_seconds() > older_than:
                     key = upload["Key"][len(self.prefix) :]
                     with contextlib.suppress(FileNotFoundError):
                         self._request("abort_multipart_upload", key, UploadId=upload["UploadId"])
                         aborted += 1
-            if not answer.get("IsTruncated"):
-                return aborted
-            page |= {"KeyMarker": answer["NextKeyMarker"], "UploadIdMarker": answer["NextUploadIdMarker"]}
+        return aborted
 
     def _request(self, method: str, key: str | None = None, **fields: Any) -> Any:
-        """One request with its retries. 404, 412 and 409 come out as FileNotFound-, FileExists- and BlockingIOError
-        where they tell something about the key."""
+        """One request with its retries. 404, 412 and 409 become FileNotFound-, FileExists- and BlockingIOError where
+        they say something of the key."""
         if key is not None:
             fields["Key"] = self.prefix + checked_key(key)
-        where = f"s3://{self.bucket}/{fields.get('Key', self.prefix)}"
-        for left in reversed(range(_BODY_TRIES)):
+        doing = f"{method} s3://{self.bucket}/{fields.get('Key', self.prefix)}"
+        call = partial(self._client.call_s3, method, Bucket=self.bucket, **fields)
+        return self._retried(call, doing, telling_answers(method, fields))
+
+    def _retried(self, call: Callable[[], Any], doing: str, telling: set[int], *again: type[Exception]) -> Any:
+        """`call`, and again when its reply breaks off or means one of the errors `again`; errors as `translated`."""
+        for tries_left in reversed(range(_REPLY_TRIES)):
             try:
-                return self._client.call_s3(method, Bucket=self.bucket, **fields)
+                return call()
             except Exception as error:
-                if not (left and is_broken_reply(error)):
-                    telling = telling_answers(method, fields)
-                    raise translated(error, f"{method} {where}", self.bucket, telling) from error
+                meaning = translated(error, doing, self.bucket, telling)
+                if not (tries_left and (is_broken_reply(error) or isinstance(meaning, again))):
+                    raise meaning from error
         raise AssertionError

@@ -17,28 +17,31 @@ if TYPE_CHECKING:
     import s3fs
 
 _CONNECT_SECONDS = 10.0
-#: Where the AWS tools look for the server's address, in their order.
+#: Where the AWS tools look for the server's address.
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 def endpoint_of(options: FilesystemOptions) -> str | None:
     """The server's address: the option, else what the AWS tools read from the environment; None means AWS."""
-    given = {"filesystem.endpoint": options.endpoint, **{name: os.environ.get(name) for name in _ENDPOINTS}}
-    name, endpoint = next(((name, value) for name, value in given.items() if value), ("", None))
-    try:
-        return server_address(endpoint) if endpoint else None
-    except ValueError as problem:
-        raise InputError(f"{name} {problem}, got {masked(endpoint or '')!r}") from problem
+    if options.endpoint:
+        return options.endpoint
+    for name in _ENDPOINTS:
+        if address := os.environ.get(name):
+            try:
+                return server_address(address)
+            except ValueError as problem:
+                raise InputError(f"{name} {problem}, got {masked(address)!r}") from problem
+    return None
 
 
 def region_of(options: FilesystemOptions) -> str | None:
-    """The region: the option, else AWS_REGION or AWS_DEFAULT_REGION; a server with its own endpoint needs none."""
+    """The region: the option, else AWS_REGION or AWS_DEFAULT_REGION; any will do for a server other than AWS."""
     region = options.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     return region or ("us-east-1" if endpoint_of(options) else None)
 
 
 def arrow_filesystem(bucket: str, options: FilesystemOptions) -> pafs.S3FileSystem:
-    """pyarrow's client. Without a region for AWS, the bucket is asked for its own."""
+    """pyarrow's client. Without a region for AWS, that of the bucket is looked up."""
     endpoint, region = endpoint_of(options), region_of(options)
     settings: dict[str, Any] = {
         "anonymous": options.credentials == "anonymous",
@@ -63,10 +66,7 @@ def _region_of_bucket(bucket: str) -> str:
 
 
 def request_client(options: FilesystemOptions) -> s3fs.S3FileSystem:
-    """s3fs's client with every cache off and the retries left to botocore alone.
-
-    AWS_REQUEST_CHECKSUM_CALCULATION and the rest of the AWS environment stay in force: nothing here overrides them.
-    """
+    """s3fs's client without caches; botocore alone retries. The AWS environment stays in force, checksums included."""
     import s3fs
 
     endpoint = endpoint_of(options)
@@ -86,21 +86,20 @@ def request_client(options: FilesystemOptions) -> s3fs.S3FileSystem:
         skip_instance_cache=True,
         use_listings_cache=False,
     )
-    client.retries = 1  # s3fs would multiply botocore's attempts by its own
+    client.retries = 1  # s3fs multiplies botocore's attempts by these
     return client
 
 
 def _role_session(role_arn: str) -> Any:
-    """An aiobotocore session whose credentials are those of the assumed role, renewed before they end."""
+    """An aiobotocore session with the credentials of the assumed role, renewed before they end."""
     from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioDeferredRefreshableCredentials
     from aiobotocore.session import AioSession
 
-    source = AioSession()
-    session = AioSession()
+    source, session = AioSession(), AioSession()
 
     class Resolver:
         async def load_credentials(self) -> Any:
-            """What botocore asks a session's resolver for: credentials that renew themselves."""
+            """Called by botocore."""
             fetcher = AioAssumeRoleCredentialFetcher(
                 client_creator=source.create_client,
                 source_credentials=await source.get_credentials(),

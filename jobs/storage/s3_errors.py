@@ -7,36 +7,17 @@ from typing import Any
 
 from aiohttp import ClientPayloadError, ServerDisconnectedError
 from botocore import exceptions as botocore
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from adaptor.errors import InputError, RunError
 
-#: Answers that a changed configuration can cure; all others are failures of the run.
-_REFUSED = {
-    "AccessDenied",
-    "AllAccessDisabled",
-    "AuthorizationHeaderMalformed",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidBucketName",
-    "InvalidToken",
-    "PermanentRedirect",
-    "SignatureDoesNotMatch",
-    "301",
-    "403",
-}
-#: Statuses that a later try may not meet, and the one that S3 itself gives a HEAD, which has no room for a code.
+#: Codes and statuses that a changed configuration can cure; all others are failures of the run.
+_REFUSED = {"AuthorizationHeaderMalformed", "ExpiredToken", "InvalidBucketName", "InvalidToken"}
+_REFUSED_STATUSES = {301, 403}
+#: Statuses that a later attempt may not get; 400 also stands for S3's own code in the answer to a HEAD.
 _LATER = {400, 408, 425, 429}
-#: Answers that tell something about the key or the upload, by request; to any other request they are failures.
-_TELLING = {
-    "head_object": {404},
-    "delete_object": {404},
-    "upload_part": {404},
-    "complete_multipart_upload": {404},
-    "abort_multipart_upload": {404},
-}
-
-
+#: Requests for which 404 says that the key or the upload is absent.
+_MAY_BE_ABSENT = {"head_object", "delete_object", "upload_part", "complete_multipart_upload", "abort_multipart_upload"}
 #: What botocore says of the configuration before it sends anything.
 _MISCONFIGURED = (
     botocore.ConfigNotFound,
@@ -44,34 +25,32 @@ _MISCONFIGURED = (
     botocore.InvalidConfigError,
     botocore.InvalidRegionError,
     botocore.NoRegionError,
+    botocore.ParamValidationError,
     botocore.PartialCredentialsError,
     botocore.ProfileNotFound,
 )
 
 
 def telling_answers(method: str, fields: Collection[str]) -> set[int]:
-    """The HTTP statuses among 404, 409 and 412 that are answers to this request with these fields.
+    """The HTTP statuses among 404, 409 and 412 that say something of the key, for this request with these fields.
 
-    A server that is not S3, or has no such bucket, gives them to every request.
+    A server that is not S3, or lacks the bucket, gives them to every request.
     """
-    telling = _TELLING.get(method, set())
-    if "IfMatch" in fields:
-        return telling | {404, 409, 412}
-    return telling | {409, 412} if "IfNoneMatch" in fields else telling
+    absent = {404} if method in _MAY_BE_ABSENT or "IfMatch" in fields else set()
+    return absent | ({409, 412} if "IfMatch" in fields or "IfNoneMatch" in fields else set())
 
 
 def is_broken_reply(error: BaseException) -> bool:
-    """Whether the connection was lost while the body of the reply was on its way: botocore does not retry that."""
+    """Whether the connection was lost in mid reply: botocore does not retry that."""
     return isinstance(error, ClientPayloadError | ServerDisconnectedError | TimeoutError)
 
 
 def translated(error: Exception, doing: str, bucket: str, telling: Collection[int] = ()) -> Exception:
     """The exception to raise for `error`; `doing` names the request and its object.
 
-    Those of the `telling` answers: 404 → `FileNotFoundError`, 412 → `FileExistsError`, 409 → `BlockingIOError`.
-    Refusals, a missing bucket and a server that is not S3 → `InputError`, exhausted retries → `RunError`; anything that
-    is no failed request comes back as it is. Messages are made of the error code alone: what servers write around it
-    may repeat parts of the request.
+    `telling` statuses: 404 → `FileNotFoundError`, 412 → `FileExistsError`, 409 → `BlockingIOError`. Refusals, a missing
+    bucket and a server that is not S3 → `InputError`; exhausted retries → `RunError`; what is no failed request stays
+    as it is. Messages repeat the error code alone: servers' texts may hold parts of the request.
     """
     source = error if isinstance(error, ClientError) else error.__cause__
     if isinstance(source, ClientError):
@@ -81,11 +60,11 @@ def translated(error: Exception, doing: str, bucket: str, telling: Collection[in
             f"{doing}: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or an instance "
             "role, or filesystem.credentials: anonymous"
         )
-    if isinstance(error, ParamValidationError):
-        return InputError(f"{doing}: {error}")
     if isinstance(error, _MISCONFIGURED):
-        return InputError(f"{doing}: {error}: correct the AWS settings in the environment, or filesystem.region")
-    if isinstance(error, RecursionError):  # botocore, asking whoever redirects a request where the bucket is
+        return InputError(
+            f"{doing}: {error}: correct the AWS settings in the environment, filesystem.region or the uri"
+        )
+    if isinstance(error, RecursionError):  # botocore follows redirects without end
         return InputError(no_s3(doing, bucket, "was redirected without end"))
     if isinstance(error, BotoCoreError | OSError) or is_broken_reply(error):
         return RunError(f"{doing} failed, retries included: {error}")
@@ -99,13 +78,13 @@ def _answered(error: ClientError, doing: str, bucket: str, telling: Collection[i
         return InputError(f"{doing}: bucket {bucket} does not exist: create it or correct the uri")
     if status in telling:
         return {404: FileNotFoundError, 409: BlockingIOError, 412: FileExistsError}[status](code)
-    if code in _REFUSED:
+    if code == "RequestTimeTooSkewed":
+        return InputError(f"{doing} was refused: this machine's clock and the server's differ too much: set the clock")
+    if code in _REFUSED or status in _REFUSED_STATUSES:
         return InputError(
             f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region, "
             "filesystem.endpoint and the permissions on the bucket"
         )
-    if code == "RequestTimeTooSkewed":
-        return InputError(f"{doing} was refused: this machine's clock and the server's differ too much: set the clock")
     # Without a code of S3's own the status stands for it.
     if status == 404 or (code in ("", str(status)) and 300 <= status < 500 and status not in _LATER):
         return InputError(no_s3(doing, bucket, f"was answered {status}"))
@@ -115,7 +94,7 @@ def _answered(error: ClientError, doing: str, bucket: str, telling: Collection[i
 
 
 def no_s3(doing: str, bucket: str, what: str) -> str:
-    """The words for an answer that no S3 server gives, or only one without this bucket."""
+    """The message for an answer that only another server, or one without this bucket, gives."""
     return (
         f"{doing} {what}: is this an S3 server, and does bucket {bucket} exist? Check filesystem.endpoint "
         "(or AWS_ENDPOINT_URL) and the uri"

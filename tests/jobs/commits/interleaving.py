@@ -20,7 +20,7 @@ from jobs.config.sections import FilesystemOptions, SourceSection
 from jobs.outputs.output_format import Written
 from jobs.sources.parquet import ParquetSource
 from jobs.sources.source import Source
-from jobs.storage.objects import AbsentError, Objects
+from jobs.storage.objects import Objects
 from jobs.storage.s3 import S3Objects
 
 World = Mapping[str, bytes]
@@ -121,11 +121,8 @@ class Requested(S3Objects):
         conditions = "IfNoneMatch" in fields, fields.get("IfMatch")
         return self._asked.ask(Request(method, where, fields.get("Body", b""), *conditions))
 
-    def _body(self, key: str, tries: int) -> bytes:
-        try:
-            content: bytes = self._asked.ask(Request("get", self.prefix + key))
-        except FileNotFoundError as gone:
-            raise AbsentError(key) from gone
+    def _read(self, key: str) -> bytes:
+        content: bytes = self._asked.ask(Request("get", self.prefix + key))
         return content
 
 

@@ -54,9 +54,9 @@ def test_linked_folders_are_listed_and_loops_end(tmp_path: Path) -> None:
         _open(source / "itself.parquet" / "out").check_writable()
 
 
-def test_an_entry_that_cannot_be_looked_at_is_named(tmp_path: Path) -> None:
+def test_an_entry_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "far").symlink_to("a" * 300)
-    with pytest.raises(InputError, match="far cannot be looked at: File name too long; make it readable or remove it"):
+    with pytest.raises(InputError, match="far cannot be read: File name too long; make it readable or remove it"):
         list(_open(tmp_path).list())
 
 
@@ -208,7 +208,7 @@ def test_places_without_permission(tmp_path_factory: pytest.TempPathFactory) -> 
         _open(folder / "out").check_writable()
     with pytest.raises(InputError, match=r"a cannot be read: Permission denied"):
         _open(folder).read("a")
-    with pytest.raises(InputError, match=r"source cannot be looked at: Permission denied"):
+    with pytest.raises(InputError, match=r"source cannot be read: Permission denied"):
         list(_open(folder / "source").list())
 
 
