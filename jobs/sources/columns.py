@@ -11,7 +11,7 @@ from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
 from jobs.sources.ids import is_id_type
 from jobs.sources.source import Shard, ShardInfo, Source
-from jobs.sources.vector_types import is_vector_type
+from jobs.sources.vectors import is_vector_type
 
 #: Extension types whose values are pickles: those of Ray and of Arrow before version 14.
 _PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
@@ -20,25 +20,14 @@ _PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
 def describe_vectors(source: Source, shard: Shard, section: SourceSection) -> ShardInfo:
     """Describe a shard whose vectors are to be read.
 
-    `InputError` names the shard and says what is wrong: id or vector column missing or of a type that cannot be one,
-    values that are Python pickles; and as `Source.describe` does.
+    `InputError` names the shard and the problem: id or vector column missing or of a type that cannot be one, values
+    that are Python pickles; and as `Source.describe` does.
     """
     info = source.describe(shard)
-    where, schema = f"{source.uri}: {shard.key}", info.schema
-    require_column(where, schema, section.id_column, "source.id_column")
-    require_column(where, schema, section.vector_column, "source.vector_column")
-    kind = schema.field(section.id_column).type
-    if not is_id_type(kind):
-        raise InputError(
-            f"{where}: column '{section.id_column}' is of type {kind}: ids must be strings, integers or UUIDs"
-        )
-    kind = schema.field(section.vector_column).type
-    if not is_vector_type(kind):
-        raise InputError(
-            f"{where}: column '{section.vector_column}' is of type {kind}: "
-            "vectors must be a list, large_list or fixed_size_list of float16, float32 or float64"
-        )
-    for column in schema:
+    where = f"{source.uri}: {shard.key}"
+    require_ids(where, info.schema, section.id_column, "source.id_column")
+    require_vectors(where, info.schema, section.vector_column, "source.vector_column")
+    for column in info.schema:
         if pickled := next(_pickled(column), None):
             raise InputError(
                 f"{where}: column '{column.name}' is of the extension type {pickled}: its values are Python pickles, "
@@ -47,11 +36,28 @@ def describe_vectors(source: Source, shard: Shard, section: SourceSection) -> Sh
     return info
 
 
-def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> None:
-    """Raise `InputError` when the file has no such column, or more than one, listing those it has, near names first."""
+def require_ids(where: str, schema: pa.Schema, column: str, setting: str) -> None:
+    """Raise `InputError` unless one column has this name and can hold ids."""
+    kind = require_column(where, schema, column, setting)
+    if not is_id_type(kind):
+        raise InputError(f"{where}: column '{column}' is of type {kind}: ids must be strings, integers or UUIDs")
+
+
+def require_vectors(where: str, schema: pa.Schema, column: str, setting: str) -> None:
+    """Raise `InputError` unless one column has this name and can hold vectors."""
+    kind = require_column(where, schema, column, setting)
+    if not is_vector_type(kind):
+        raise InputError(
+            f"{where}: column '{column}' is of type {kind}: "
+            "vectors must be a list, large_list or fixed_size_list of float16, float32 or float64"
+        )
+
+
+def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> pa.DataType:
+    """The type of the column; `InputError` unless exactly one has this name. Lists the others, near names first."""
     count = schema.names.count(column)
     if count == 1:
-        return
+        return schema.field(column).type
     if count:
         raise InputError(f"{where}: {count} columns are named '{column}': rename all but one")
     near = difflib.get_close_matches(column, schema.names, n=20, cutoff=0.6)
@@ -65,7 +71,7 @@ def _pickled(field: pa.Field) -> Iterator[str]:
     kind = field.type
     if isinstance(kind, pa.BaseExtensionType):
         name, kind = kind.extension_name, kind.storage_type
-    else:  # a type that nobody here has registered
+    else:  # a type that is not registered
         name = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode(errors="replace")
     if name in _PICKLED:
         yield name

@@ -1,4 +1,4 @@
-"""Row ids: strings, integers or UUIDs in a source; as texts wherever ids of different files are compared."""
+"""Row ids: strings, integers or UUIDs in a source; texts wherever ids of different files are compared."""
 
 from __future__ import annotations
 
@@ -35,35 +35,23 @@ def id_strings(column: pa.Array | pa.ChunkedArray) -> list[str | None]:
 
 
 def unusable_ids(ids: pa.Array) -> dict[int, str]:
-    """Row → why its id is none: "null id", or "id is not UTF-8" (readers do not check what writers call a string)."""
-    reasons: dict[int, str] = {}
-    if ids.null_count:
-        reasons = {int(row): "null id" for row in np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))}
+    """Row → why its id is unusable: "null id", or "id is not UTF-8" (readers do not check what writers store)."""
+    reasons = {int(row): "null id" for row in np.flatnonzero(ids.is_null())} if ids.null_count else {}
     try:
         ids.validate(full=True)
     except pa.ArrowInvalid:
         for row, text in enumerate(pc.cast(id_texts(ids), pa.large_binary()).to_pylist()):
-            if text is not None and not _is_utf8(text):
+            if text is not None and text.decode(errors="ignore").encode() != text:
                 reasons[row] = "id is not UTF-8"
     return reasons
 
 
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _uuid_texts(storage: pa.FixedSizeBinaryArray) -> pa.Array:
-    count, first = len(storage), storage.offset
-    texts = np.full((count, 36), ord("-"), np.uint8)
+    count = len(storage)
+    texts = np.empty((0, 36), np.uint8)
     if count:
-        raw = np.frombuffer(storage.buffers()[1], np.uint8)[16 * first : 16 * (first + count)].reshape(count, 16)
-        digits = np.frombuffer(b"0123456789abcdef", np.uint8)[np.stack((raw >> 4, raw & 15), axis=2)]
-        places = [place for place in range(36) if place not in (8, 13, 18, 23)]
-        texts[:, places] = digits.reshape(count, 32)
+        digits = np.frombuffer(storage.buffers()[1].slice(16 * storage.offset, 16 * count).hex(), np.uint8)
+        texts = np.insert(digits.reshape(count, 32), (8, 12, 16, 20), ord("-"), axis=1)
     ends = np.arange(0, 36 * (count + 1), 36, dtype=np.int64)
-    found = pa.Array.from_buffers(pa.large_string(), count, [None, pa.py_buffer(ends), pa.py_buffer(texts)])
-    return pc.if_else(storage.is_valid(), found, pa.scalar(None, pa.large_string())) if storage.null_count else found
+    strings = pa.Array.from_buffers(pa.large_string(), count, [None, pa.py_buffer(ends), pa.py_buffer(texts)])
+    return pc.if_else(storage.is_valid(), strings, None)

@@ -1,9 +1,10 @@
-"""A Parquet file, open for streaming, or words for what is wrong with it."""
+"""A Parquet file, open for streaming, or the message that says what is wrong with it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,27 +16,18 @@ from jobs.storage.objects import Objects
 
 @dataclass(frozen=True)
 class OpenParquet:
-    """A file that is open: its bytes, its Parquet reader, and how bulk ranges of it are read best. A context
-    manager."""
+    """An open file: its bytes, its Parquet reader, and the best block size and number of reads ahead for ranges."""
 
     source: pa.NativeFile
     parquet: pq.ParquetFile
     block_bytes: int
     ahead: int
 
-    def __enter__(self) -> Self:
-        """Open since it was made."""
-        return self
 
-    def __exit__(self, *problem: object) -> None:
-        """Close reader and file."""
-        self.parquet.close()
-        self.source.close()
-
-
-def open_parquet(objects: Objects, key: str) -> OpenParquet:
-    """Open a file: buffered reads, nothing read ahead, checksums of pages checked where there are any. `InputError`
-    when it is no whole Parquet file."""
+@contextmanager
+def open_parquet(objects: Objects, key: str) -> Iterator[OpenParquet]:
+    """Open a file: buffered reads, nothing read ahead, checksums of pages verified. `InputError` when it is no whole
+    Parquet file."""
     path = objects.path(key)
     try:
         source = objects.arrow.open_input_file(path)
@@ -46,8 +38,7 @@ def open_parquet(objects: Objects, key: str) -> OpenParquet:
             page_checksum_verification=True,
             coerce_int96_timestamp_unit=int96.UNIT,
         )
-        _ = parquet.schema_arrow  # made now, so that a schema that cannot be made is told apart from damaged data
-        return OpenParquet(source, parquet, objects.buffer_bytes, objects.requests_ahead)
+        _ = parquet.schema_arrow  # made now, to tell a bad schema from damaged data
     except FileNotFoundError as error:
         raise InputError(
             f"{objects.uri}: {key} does not exist any more: it was removed after the source was listed"
@@ -56,8 +47,10 @@ def open_parquet(objects: Objects, key: str) -> OpenParquet:
         if is_outage(error):
             raise RunError(f"{objects.uri}: {key} could not be read: {error}") from error
         raise InputError(f"{objects.uri}: {key} {_what_is_wrong(objects, key, error)}") from error
-    except (ValueError, TypeError, KeyError) as error:  # from an extension type that does not know its own description
+    except (ValueError, TypeError, KeyError) as error:  # from an extension type that cannot read its own description
         raise InputError(f"{objects.uri}: {key} is a damaged Parquet file: {error}") from error
+    with source, parquet:
+        yield OpenParquet(source, parquet, objects.buffer_bytes, objects.requests_ahead)
 
 
 def is_outage(error: Exception) -> bool:
@@ -67,7 +60,7 @@ def is_outage(error: Exception) -> bool:
 
 
 def _what_is_wrong(objects: Objects, key: str, error: Exception) -> str:
-    """Tell the common cases apart by the magic bytes at both ends of the file."""
+    """The common cases have their own magic bytes at both ends of the file."""
     try:
         with objects.arrow.open_input_file(objects.path(key)) as file:
             size = file.size()

@@ -8,7 +8,6 @@ from adaptor.errors import InputError
 from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
 from jobs.sources import parquet_reader
 from jobs.sources.source import Batch, BatchRows, Shard, ShardInfo, StoredColumns
-from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
 
@@ -24,8 +23,7 @@ class ParquetSource:
     def shards(self) -> list[Shard]:
         """Every `*.parquet` below the prefix, sorted by key, without parts that start with `_` or `.`.
 
-        `InputError` when there is none, which covers a source that does not exist, and for a name that is not UTF-8,
-        which neither Arrow's readers nor JSON take.
+        `InputError` when there is none, and for a name that is not UTF-8: neither Arrow nor JSON take those.
         """
         shards = [Shard(info.key, info.size, info.version) for info in self._objects.list() if is_shard_key(info.key)]
         if not shards:
@@ -56,18 +54,26 @@ class ParquetSource:
         *,
         plain: bool = False,
     ) -> Iterator[Batch]:
-        """As `Source.read`; not `plain`, vectors come straight from their pages where that is proven to be right."""
+        """As `Source.read`; unless `plain`, vectors come straight from their pages where that is proven right."""
         fast = self._fast and not plain
         batches = parquet_reader.read_batches(self._objects, shard.key, row_groups, batch_rows, columns, fast=fast)
         try:
             yield from batches
         except InputError:
-            self.check_unchanged(shard)  # a file that was replaced meanwhile looks damaged, but is not
+            self.check_unchanged(shard)  # a file that was replaced meanwhile looks damaged
             raise
 
     def check_unchanged(self, shard: Shard) -> None:
-        """`InputError` when size or version of the file is another by now."""
-        check_unchanged(self._objects, shard)
+        """`InputError` when the file has another size or version by now."""
+        now = self._objects.stat(shard.key)
+        if now is None:
+            raise InputError(f"{self.uri}: {shard.key} was removed while it was read: run the command again")
+        # Drivers without versions give an empty one: the size alone decides.
+        if now.size != shard.size or (shard.version and now.version != shard.version):
+            raise InputError(
+                f"{self.uri}: {shard.key} changed while it was read (size {shard.size} → {now.size} bytes, "
+                f"version {shard.version} → {now.version}): run the command again"
+            )
 
     def stored_columns(self, shard: Shard, vector_column: str) -> StoredColumns:
         """From the footer's column chunks."""
@@ -77,16 +83,3 @@ class ParquetSource:
 def is_shard_key(key: str) -> bool:
     """Whether an object of this name is a shard."""
     return key.endswith(".parquet") and not any(part.startswith(("_", ".")) for part in key.split("/"))
-
-
-def check_unchanged(objects: Objects, shard: Shard) -> None:
-    """Raise `InputError` when the object is no longer the shard that was listed."""
-    now = objects.stat(shard.key)
-    if now is None:
-        raise InputError(f"{objects.uri}: {shard.key} was removed while it was read: run the command again")
-    # An empty version means that this driver gives none: then the size alone can tell.
-    if now.size != shard.size or (shard.version and now.version != shard.version):
-        raise InputError(
-            f"{objects.uri}: {shard.key} changed while it was read "
-            f"(size {shard.size} → {now.size} bytes, version {shard.version} → {now.version}): run the command again"
-        )

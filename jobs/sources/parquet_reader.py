@@ -1,9 +1,11 @@
-"""Parquet files opened, described and streamed, with words for what is wrong with one."""
+"""Parquet files described and streamed, with messages that say what is wrong with one."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import product
 
 import pyarrow as pa
 
@@ -28,17 +30,13 @@ def read_footer(objects: Objects, key: str) -> ShardInfo:
 
 def stored_columns(objects: Objects, key: str, vector_column: str) -> StoredColumns:
     """Leaf columns of a file, and the part of its compressed bytes that the vectors are."""
-    vectors = others = 0
+    bytes_by_column: Counter[str] = Counter()
     with open_parquet(objects, key) as opened:
         metadata = opened.parquet.metadata
-        for group in range(metadata.num_row_groups):
-            for index in range(metadata.num_columns):
-                chunk = metadata.row_group(group).column(index)
-                if chunk.path_in_schema.split(".")[0] == vector_column:
-                    vectors += chunk.total_compressed_size
-                else:
-                    others += chunk.total_compressed_size
-        return StoredColumns(metadata.num_columns, vectors / max(1, vectors + others))
+        for group, index in product(range(metadata.num_row_groups), range(metadata.num_columns)):
+            chunk = metadata.row_group(group).column(index)
+            bytes_by_column[chunk.path_in_schema.split(".")[0]] += chunk.total_compressed_size
+        return StoredColumns(metadata.num_columns, bytes_by_column[vector_column] / max(1, bytes_by_column.total()))
 
 
 def read_batches(
@@ -52,9 +50,9 @@ def read_batches(
 ) -> Iterator[Batch]:
     """Stream the rows of `row_groups` of the file `key` as `Source.read` does.
 
-    Vectors are taken straight from their pages where that is proven to give what pyarrow gives, else (or unless `fast`)
-    by pyarrow. Memory is bounded by the batch and one read buffer per column, not by the row group. `InputError` names
-    the file and row group when its data cannot be decoded, `RunError` when the disk or the network failed.
+    When `fast`, vectors come straight from their pages where that is proven to give what pyarrow gives. Memory is
+    bounded by the batch and one read buffer per column. `InputError` names the file and row group when its data cannot
+    be decoded, `RunError` when the disk or the network failed.
     """
     next_batch_rows = batch_rows if callable(batch_rows) else lambda: batch_rows
     if not fast:
@@ -81,32 +79,37 @@ def read_batches(
 
 
 def _row_group(
-    opened: OpenParquet, row_group: int, batch_rows: Callable[[], int], columns: Sequence[str] | None, fast: bool
+    opened: OpenParquet,
+    row_group: int,
+    batch_rows: Callable[[], int],
+    columns: Sequence[str] | None,
+    fast: bool,
+    done: int = 0,
 ) -> Iterator[pa.RecordBatch]:
-    """The batches of a row group: directly as far as that is proven, from there on by pyarrow. When batches are to be
-    smaller from now on, reading begins anew, and what was given before is dropped."""
-    wanted = None if columns is None else list(columns)
-    done = 0
-    while True:
-        rows, again = batch_rows(), done
-        try:
-            if fast:
-                tables = read_directly(opened, row_group, rows, columns)
+    """The batches of a row group from row `done` on: directly as far as that is proven, then by pyarrow.
+
+    Once batches are to be smaller, reading begins anew, and rows that were given before are dropped.
+    """
+    rows, repeated_rows = batch_rows(), done
+    try:
+        if fast:
+            tables = read_directly(opened, row_group, rows, columns)
+        else:
+            names = None if columns is None else list(columns)
+            tables = opened.parquet.iter_batches(rows, row_groups=[row_group], columns=names, use_threads=False)
+        with closing(tables):
+            for table in tables:
+                repeated = min(repeated_rows, table.num_rows)
+                repeated_rows -= repeated
+                done += table.num_rows - repeated
+                yield table.slice(repeated)
+                if batch_rows() < rows:
+                    break
             else:
-                tables = opened.parquet.iter_batches(rows, row_groups=[row_group], columns=wanted, use_threads=False)
-            with closing(tables):
-                for table in tables:
-                    repeated = min(again, table.num_rows)
-                    again -= repeated
-                    done += table.num_rows - repeated
-                    yield table.slice(repeated)
-                    if batch_rows() < rows:
-                        BATCHES.clear()
-                        break
-                else:
-                    return
-        except (NeedsArrowReader, MemoryError):  # a damaged footer may claim vectors of any dimension
-            if not fast:  # pyarrow, too: there is no other way to read them
-                raise
-            fast = False
-            BATCHES.clear()
+                return
+    except (NeedsArrowReader, MemoryError):  # a damaged footer may claim vectors of any dimension
+        if not fast:  # there is no other way to read them
+            raise
+        fast = False
+    BATCHES.clear()
+    yield from _row_group(opened, row_group, batch_rows, columns, fast, done)

@@ -28,12 +28,11 @@ def choose_rows(
     """Draw `sample` rows without replacement: shard index → ascending int64 row numbers within the shard.
 
     With at most `max_row_groups` row groups in all, every set of `sample` rows is equally likely (all rows when the
-    source has no more). With more, at most `max_row_groups` row groups are drawn and rows within those: every row still
-    has the same probability p of being drawn, but rows of one row group tend to come together, and the number of rows
-    may differ from `sample` by the share of one row group (more when group sizes differ and most are smaller than that
-    share). When `sample` asks for more than that gives, p is max_row_groups / row groups: whole row groups are taken
-    and the sample is smaller. Depends on the counts and the seed only. Memory: about 160 bytes per sampled row and 50
-    per row group.
+    source has no more). With more, `max_row_groups` row groups are drawn, and rows within those. Every row still has
+    the same probability, but rows of one row group tend to come together, and the number of rows may differ from
+    `sample` by the share of one row group, or more where many row groups are smaller than that share. A `sample` that
+    these row groups do not hold comes out smaller: as whole row groups. Depends on the counts and the seed only.
+    Memory: about 160 bytes per sampled row and 50 per row group.
     """
     counts = np.fromiter((rows for shard in row_counts_per_row_group for rows in shard), dtype=np.int64)
     rng = np.random.default_rng(seed)
@@ -64,7 +63,7 @@ def _by_shard(rows: Integers, shard_rows: Sequence[int]) -> dict[int, Integers]:
 
 
 def _two_stage_counts(counts: Integers, sample: int, max_row_groups: int, rng: np.random.Generator) -> Integers:
-    """How many rows to take of each row group: 0 for most, such that every row has the same probability.
+    """Rows to take of each row group: 0 of most, such that every row has the same probability.
 
     A drawn group gives `share` rows (all its rows if it has fewer). Drawing groups with probability
     e = max_row_groups · max(rows, share) / Σ max(rows, share) makes e · min(share, rows) / rows the same for every row.
@@ -74,8 +73,7 @@ def _two_stage_counts(counts: Integers, sample: int, max_row_groups: int, rng: n
     sizes = np.maximum(counts, share)
     expected = max_row_groups * sizes / sizes.sum()
     rows_expected = np.minimum(counts, np.where(expected >= 1, expected * np.minimum(share, counts), share))
-    # In random order, so that a period in the source (one small group at each file's end) cannot line up with the
-    # steps.
+    # A random order keeps a period in the source (one small group at each file's end) from matching the steps.
     order = rng.permutation(len(counts))
     always = expected[order] >= 1
     drawn = always | (_systematic(np.where(always, 0.0, expected[order]), rng) > 0)
@@ -85,7 +83,7 @@ def _two_stage_counts(counts: Integers, sample: int, max_row_groups: int, rng: n
 
 
 def _share(counts: Integers, sample: int, max_row_groups: int) -> float:
-    """Rows of one drawn group (a real number) for which `sample` rows are expected in all; solved by bisection."""
+    """Rows of one drawn group (a real number) for which `sample` rows are expected in all, by bisection."""
     total, low, high = int(counts.sum()), 0.0, float(counts.max())
     if sample >= total * max_row_groups / len(counts):
         return high
@@ -115,9 +113,8 @@ def read_rows(
 ) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
     """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
 
-    Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only the row groups that
-    hold the rows are read, batch by batch, `plain` as in `Source.read`. `InputError` for a damaged shard and for a
-    row beyond its end.
+    Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only row groups with
+    such rows are read; `plain` is that of `Source.read`. `InputError` for a damaged shard and a row beyond its end.
     """
     info = describe_vectors(source, shard, section)
     if len(rows) and not 0 <= rows[0] <= rows[-1] < info.rows:

@@ -1,4 +1,4 @@
-"""The first door: a `Source` of vectors, read shard by shard. Its formats stand in registry.py."""
+"""The first door: a `Source` of vectors, read shard by shard. registry.py lists its formats."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ import pyarrow as pa
 from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
 from jobs.sources.registry import SOURCES
 
-#: Shards that a driver describes at a time: small requests, that wait most of their time.
+#: Shards that a driver describes at a time: small requests that mostly wait.
 DESCRIBE_THREADS = 16
 
-#: Rows of a batch: a number, or a function that is asked before each batch and may ask for smaller ones.
+#: Rows of a batch: a number, or a function that is called before each batch and may return a smaller one.
 BatchRows = int | Callable[[], int]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One piece of a source (a file, as a rule) as it was when it was listed; `size` in bytes. `version` changes when
-    its content does."""
+    """One piece of a source, mostly a file, as it was listed; `size` in bytes. `version` changes with the content."""
 
     key: str
     size: int
@@ -34,8 +33,8 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What a shard says of itself: rows, rows and uncompressed bytes of each row group (a run of rows that can be read
-    on its own), and the Arrow schema."""
+    """Rows of a shard, rows and uncompressed bytes of each row group (a run of rows that can be read alone), and the
+    Arrow schema."""
 
     rows: int
     row_group_rows: tuple[int, ...]
@@ -62,7 +61,7 @@ class ShardInfo:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive rows of one row group: `table` holds the asked columns, `first_row` counts within the row group."""
+    """Consecutive rows of one row group: `table` has the columns, `first_row` counts within the row group."""
 
     row_group: int
     first_row: int
@@ -89,7 +88,7 @@ class Source(Protocol):
         """Every live shard, sorted by key. `InputError` when there is none."""
 
     def has(self, key: str) -> bool:
-        """Whether there is a shard with this key now, however late listings are."""
+        """Whether a shard has this key now, however late listings are."""
 
     def describe(self, shard: Shard) -> ShardInfo:
         """Rows and schema, whatever the columns are (columns.py judges them)."""
@@ -106,18 +105,17 @@ class Source(Protocol):
         """Stream the rows of `row_groups` in order, at most `batch_rows` at a time, never across a row group.
 
         `columns` None reads all, with their types unchanged. Memory is bounded by the batch, not by the row group.
-        `plain` reads in the most careful way, with the least memory: after a crash, and to check what was read before.
+        `plain` reads in the most careful way, with the least memory: after a crash, and to verify.
         """
 
     def check_unchanged(self, shard: Shard) -> None:
         """`InputError` when the shard is no longer what was listed; call it after reading the last row."""
 
     def stored_columns(self, shard: Shard, vector_column: str) -> StoredColumns:
-        """What `plan` foresees requests with."""
+        """What `plan` estimates requests with."""
 
 
 def open_source(section: SourceSection | QueriesSection | QrelsSection, setting: str = "source") -> Source:
-    """Open what the section names; cheap, so call it inside every worker. `setting` is what the configuration calls
-    it."""
+    """Open what the section names; cheap, so call it inside every worker. `setting` is the section's name."""
     source: Source = resolve_name(SOURCES[section.format])(section, setting)
     return source

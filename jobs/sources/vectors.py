@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.sources.float16 import widened
-from jobs.sources.vector_types import is_vector_type
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
@@ -22,14 +21,21 @@ Flags = npt.NDArray[np.bool_]
 class Decoded:
     """Vectors of one batch: `vectors` (n, d) float32, and `reasons` row → why it is unusable (such rows are zeros).
 
-    `squares` (n,) float32 are the squared lengths; infinite where they overflow, which is no reason here. `vectors`
-    may be a read-only view of the Arrow buffer. Reasons are stable words: "null vector", "wrong length 12 (expected
-    384)", "null element", "NaN", "infinite" (beyond float32 included), "zero vector"; the first that holds counts.
+    `squares` (n,) float32 are the squared lengths; infinite on overflow, which is no reason here. `vectors` may be a
+    read-only view of the Arrow buffer. Reasons, the first that holds: "null vector", "wrong length 12 (expected 384)",
+    "null element", "NaN", "infinite" (beyond float32 included), "zero vector".
     """
 
     vectors: Floats
     squares: Floats
     reasons: dict[int, str]
+
+
+def is_vector_type(kind: pa.DataType) -> bool:
+    """Whether a column of this Arrow type can hold vectors: a list of float16, float32 or float64."""
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return bool(lists and pa.types.is_floating(kind.value_type))
 
 
 def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
@@ -58,7 +64,8 @@ def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
         squares: Floats = np.einsum("nd,nd->n", vectors, vectors)
         nulls: Flags | None = None
         if values.null_count:
-            nulls = np.any(_gather(_null_elements(values), starts, usable, dim), axis=1)
+            null_elements = values.is_null().to_numpy(zero_copy_only=False)
+            nulls = np.any(_gather(null_elements, starts, usable, dim), axis=1)
         reasons |= _unusable_numbers(vectors, squares, usable, nulls)
     if reasons:
         if not vectors.flags.writeable:  # a view of the Arrow buffer, which others still read
@@ -87,7 +94,7 @@ def _common_length(lengths: Integers) -> int:
 
 
 def _elements(values: pa.Array) -> npt.NDArray[np.floating]:
-    """The child's numbers as they lie in memory; what stands under a null is arbitrary."""
+    """The child's numbers as they lie in memory; under a null they are arbitrary."""
     kind = values.type.to_pandas_dtype()
     buffer = values.buffers()[1]
     if buffer is None:
@@ -97,19 +104,14 @@ def _elements(values: pa.Array) -> npt.NDArray[np.floating]:
     return elements
 
 
-def _null_elements(values: pa.Array) -> Flags:
-    flags: Flags = values.is_null().to_numpy(zero_copy_only=False)
-    return flags
-
-
 def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -> npt.NDArray[Any]:
-    """(n, dim) rows of `flat` from `starts` on, a view when they lie end to end; rows that are not usable are 0."""
+    """(n, dim) rows of `flat` from `starts` on, a view when they lie end to end; unusable rows are 0."""
     count = len(starts)
     if count and usable.all() and (starts == starts[0] + np.arange(count) * dim).all():
         return flat[starts[0] : starts[0] + count * dim].reshape(count, dim)
     rows = np.zeros((count, dim), dtype=flat.dtype)
     good = np.flatnonzero(usable)
-    # Copy run by run: rows next to each other in the batch and in memory. An index array would need 8 bytes per number.
+    # A run is next to each other in the batch and in memory. An index array would need 8 bytes per number.
     breaks = np.flatnonzero((np.diff(good) != 1) | (np.diff(starts[good]) != dim)) + 1
     for run in np.split(good, breaks):
         if len(run):
@@ -119,7 +121,7 @@ def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -
 
 
 def _unusable_numbers(vectors: Floats, squares: Floats, usable: Flags, nulls: Flags | None) -> dict[int, str]:
-    """Reasons of the rows whose numbers are unusable. Squared lengths find the suspects; only those are looked at."""
+    """Reasons of the rows whose numbers are unusable. Squared lengths single out the suspects."""
     suspects = usable & (~np.isfinite(squares) | (squares == 0))
     if nulls is not None:
         suspects |= nulls

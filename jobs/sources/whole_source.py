@@ -1,61 +1,90 @@
-"""What parallel tasks read of a whole source: every footer, or the rows with given ids."""
+"""What parallel tasks read of a whole source: every footer, rows by their numbers, or rows by their ids."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import ray
 
 from jobs.config.sections import SourceSection
 from jobs.sources.columns import describe_vectors
 from jobs.sources.ids import id_strings
-from jobs.sources.sampling import read_rows
+from jobs.sources.sampling import Integers, read_rows
 from jobs.sources.source import Shard, ShardInfo, open_source
 
 _SHARDS_PER_TASK = 64
+#: The same where only a few shards have rows to read.
+_SHARDS_WITH_ROWS_PER_TASK = 16
+#: Rows of a batch of ids alone.
+_ID_ROWS = 65_536
+
+Floats = npt.NDArray[np.float32]
 
 
 def describe_all(section: SourceSection, shards: list[Shard]) -> list[ShardInfo]:
-    """All shards described, in order, by parallel tasks. Raises InputError as `describe_vectors` does."""
-    parts = ray.get([_describe.remote(section, group) for group in _groups(shards)])
-    return [info for part in parts for info in part]
+    """All shards described, in order. Raises InputError as `describe_vectors` does."""
+    return _by_tasks(_describe, _SHARDS_PER_TASK, shards, section)
+
+
+def read_numbered_rows(
+    section: SourceSection, numbered: Sequence[tuple[Shard, Integers]], dim: int
+) -> tuple[list[str], Floats, dict[int, str]]:
+    """Rows of some shards by their ascending numbers, in this order; result and errors as of `read_rows`."""
+    ids: list[str] = []
+    parts: list[Floats] = [np.empty((0, dim), np.float32)]
+    reasons: dict[int, str] = {}
+    for part_ids, vectors, part_reasons in _by_tasks(_read_rows, _SHARDS_WITH_ROWS_PER_TASK, numbered, section, dim):
+        reasons |= {len(ids) + row: reason for row, reason in part_reasons.items()}
+        ids += part_ids
+        parts.append(vectors)
+    return ids, np.concatenate(parts), reasons
+
+
+def read_documents(section: SourceSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Floats]:
+    """Vectors of the rows with these ids, float32 (d,) by id; unusable and unknown ones are absent. Scans the id
+    columns."""
+    documents: dict[str, Floats] = {}
+    for name, vector in _by_tasks(_read_documents, _SHARDS_PER_TASK, shards, section, ray.put(wanted), dim):
+        documents.setdefault(name, vector)
+    return documents
+
+
+def _by_tasks(task: Any, per_task: int, parts: Sequence[Any], *arguments: Any) -> list[Any]:
+    """The results of `task` for all parts, in order; a task gets `per_task` parts and gives a list."""
+    groups = (parts[start : start + per_task] for start in range(0, len(parts), per_task))
+    return [result for results in ray.get([task.remote(group, *arguments) for group in groups]) for result in results]
 
 
 @ray.remote
-def _describe(section: SourceSection, shards: list[Shard]) -> list[ShardInfo]:
+def _describe(shards: list[Shard], section: SourceSection) -> list[ShardInfo]:
     source = open_source(section)
     return [describe_vectors(source, shard, section) for shard in shards]
 
 
-def read_documents(section: SourceSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
-    """Vectors of the rows with these ids, float32 (d,) by id; unusable and unknown ones are absent. Scans the id
-    columns."""
-    documents: dict[str, Any] = {}
-    reference = ray.put(wanted)
-    for part in ray.get([_documents.remote(section, group, reference, dim) for group in _groups(shards)]):
-        for name, vector in part.items():
-            documents.setdefault(name, vector)
-    return documents
+@ray.remote
+def _read_rows(numbered: Sequence[tuple[Shard, Integers]], section: SourceSection, dim: int) -> list[Any]:
+    source = open_source(section)
+    return [read_rows(source, shard, section, rows, dim) for shard, rows in numbered]
 
 
 @ray.remote
-def _documents(section: SourceSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Any]:
+def _read_documents(
+    shards: list[Shard], section: SourceSection, wanted: frozenset[str], dim: int
+) -> list[tuple[str, Floats]]:
     source = open_source(section)
-    documents: dict[str, Any] = {}
+    documents: list[tuple[str, Floats]] = []
     for shard in shards:
         groups = range(len(describe_vectors(source, shard, section).row_group_rows))
         rows: list[int] = []
-        offset = 0
-        for batch in source.read(shard, groups, 65_536, [section.id_column]):
+        first = 0
+        for batch in source.read(shard, groups, _ID_ROWS, [section.id_column]):
             names = id_strings(batch.table.column(section.id_column))
-            rows += [offset + i for i, name in enumerate(names) if name in wanted]
-            offset += len(names)
+            rows += [row for row, name in enumerate(names, first) if name in wanted]
+            first += len(names)
         if rows:
             ids, vectors, reasons = read_rows(source, shard, section, np.array(rows, np.int64), dim)
-            documents |= {ids[i]: vectors[i] for i in range(len(vectors)) if i not in reasons}
+            documents += [(ids[row], vectors[row]) for row in range(len(ids)) if row not in reasons]
     return documents
-
-
-def _groups(shards: list[Shard]) -> list[list[Shard]]:
-    return [shards[i : i + _SHARDS_PER_TASK] for i in range(0, len(shards), _SHARDS_PER_TASK)]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -13,22 +11,22 @@ import pyarrow as pa
 from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.runs import Octets
 
-#: Bytes of a block where nothing is read ahead: for page headers; what follows goes straight to where it is wanted.
+#: Bytes of a block where nothing is read ahead: for page headers. Pages then go straight to where they are wanted.
 _HEADER_BLOCK = 1 << 17
 
 
 class Blocks:
-    """The bytes `start` to `stop` of `source`, in order. Use it as a context manager.
+    """The bytes `start` to `stop` of `source`, in order, until `close`.
 
-    `ahead` requests of `block_bytes` are under way while the caller works. With 0 bytes are read when they are asked
-    for, through the position of `source`, which nobody else may use. What `peek` and `take` give is valid until the
-    next call: memory is used again, since fresh memory costs as much as reading.
+    `ahead` requests of `block_bytes` are under way while the caller works. With 0 the position of `source` is used,
+    which nobody else may use then. What `peek` and `take` give is valid until the next call: the memory is reused,
+    since fresh memory costs as much as reading.
     """
 
     def __init__(self, source: pa.NativeFile, start: int, stop: int, block_bytes: int, ahead: int) -> None:
         self._source, self._ahead = source, ahead
         self._block_bytes = block_bytes if ahead else min(block_bytes, _HEADER_BLOCK)
-        self._ask_from, self._stop = start, stop
+        self._position, self._stop = start, stop
         self._left = stop - start
         self._block = np.empty(0, np.uint8)
         self._block_memory = np.empty(0 if ahead else self._block_bytes, np.uint8)
@@ -36,13 +34,7 @@ class Blocks:
         self._threads = ThreadPoolExecutor(ahead, thread_name_prefix="range") if ahead else None
         self._coming: deque[tuple[int, Future[bytes]]] = deque()
 
-    def __enter__(self) -> Self:
-        """Nothing is read yet."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Wait for what is under way and drop it."""
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
@@ -81,13 +73,13 @@ class Blocks:
     def _read(self) -> None:
         """Make the next block the present one."""
         if self._threads is None:
-            self._block = self._block_memory[: min(self._block_bytes, self._stop - self._ask_from)]
+            self._block = self._block_memory[: self._stop - self._position]
             self._fill(self._block)
             return
-        while len(self._coming) < self._ahead and self._ask_from < self._stop:
-            size = min(self._block_bytes, self._stop - self._ask_from)
-            self._coming.append((size, self._threads.submit(self._source.read_at, size, self._ask_from)))
-            self._ask_from += size
+        while len(self._coming) < self._ahead and self._position < self._stop:
+            size = min(self._block_bytes, self._stop - self._position)
+            self._coming.append((size, self._threads.submit(self._source.read_at, size, self._position)))
+            self._position += size
         size, coming = self._coming.popleft()
         self._block = np.frombuffer(coming.result(), np.uint8)
         if len(self._block) != size:
@@ -95,11 +87,11 @@ class Blocks:
 
     def _fill(self, memory: Octets) -> None:
         """Read the next bytes of the range into `memory`."""
-        self._source.seek(self._ask_from)
+        self._source.seek(self._position)
         filled = 0
         while filled < len(memory):
-            got = self._source.readinto(memory[filled:].data)
-            if not got:
+            count = self._source.readinto(memory[filled:].data)
+            if not count:
                 raise NeedsArrowReader("a file that is shorter than its footer says")
-            filled += got
-        self._ask_from += len(memory)
+            filled += count
+        self._position += len(memory)

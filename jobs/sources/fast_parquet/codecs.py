@@ -1,8 +1,8 @@
-"""Decompression of pages to a size that is known for sure.
+"""Decompression of pages to a certain size.
 
-pyarrow's `Codec.decompress` does not tell how many bytes came out: where they are fewer than asked for, the rest is
-whatever the memory held. So only those codecs are used directly whose data say how long they are, and are checked
-against it by their library: Snappy and Zstandard. (Gzip and Brotli spend their time in decompression anyway.)
+pyarrow's `Codec.decompress` does not say how many bytes came out: where they are too few, the rest is arbitrary. So
+only codecs are used whose data hold their length, and whose library checks it: Snappy and Zstandard. (Gzip and Brotli
+spend their time in decompression anyway.)
 """
 
 from __future__ import annotations
@@ -30,12 +30,8 @@ def decompress(codec: str, stored: Octets, size: int) -> Octets:
     raise NeedsArrowReader("a compressed page of another size than its header says")
 
 
-def _snappy_size(stored: Octets) -> int | None:
-    return varint(stored, 0)[0]
-
-
 def _zstd_size(stored: Octets) -> int | None:
-    """Content size of a frame (RFC 8878, 3.1.1.1); None where it is not told."""
+    """Content size of a frame (RFC 8878, 3.1.1.1); None where it is not given."""
     if stored[:4].tobytes() != _ZSTD_MAGIC:
         return None
     descriptor = int(stored[4])
@@ -48,4 +44,4 @@ def _zstd_size(stored: Octets) -> int | None:
 
 
 #: How many bytes the data of each codec will be.
-SIZES: dict[str, Callable[[Octets], int | None]] = {"snappy": _snappy_size, "zstd": _zstd_size}
+SIZES: dict[str, Callable[[Octets], int | None]] = {"snappy": lambda stored: varint(stored, 0)[0], "zstd": _zstd_size}

@@ -15,7 +15,7 @@ from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.memory import BATCHES
 from jobs.sources.fast_parquet.pages import ChunkLayout, Floating, read_values
 from jobs.sources.fast_parquet.runs import Octets
-from jobs.sources.vector_types import is_vector_type
+from jobs.sources.vectors import is_vector_type
 
 #: Parquet's physical type for each Arrow type of numbers.
 _PHYSICAL: dict[pa.DataType, tuple[str, Floating]] = {
@@ -23,15 +23,14 @@ _PHYSICAL: dict[pa.DataType, tuple[str, Floating]] = {
     pa.float32(): ("FLOAT", np.dtype("<f4")),
     pa.float64(): ("DOUBLE", np.dtype("<f8")),
 }
-#: Arrow's codecs by their names in a footer, as far as they are read directly.
+#: Arrow's codecs that are read directly, by their names in a footer.
 _CODECS = {"UNCOMPRESSED": None, **{name.upper(): name for name in SIZES}}
 _MOST_OFFSET = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class VectorChunk:
-    """A column chunk that its footer lets pass as equally long lists: Arrow type, layout, and byte range in the
-    file."""
+    """A column chunk of equally long lists, as far as its footer says: Arrow type, layout, byte range in the file."""
 
     kind: pa.DataType
     layout: ChunkLayout
@@ -39,13 +38,17 @@ class VectorChunk:
     stop: int
 
 
-def vector_chunk(metadata: pq.FileMetaData, row_group: int, leaf: int, kind: pa.DataType) -> VectorChunk | None:
-    """The chunk of leaf column `leaf`, which is of Arrow type `kind`; None when the footer speaks against it."""
-    storage = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+def vector_chunk(metadata: pq.FileMetaData, row_group: int, name: str, kind: pa.DataType) -> VectorChunk | None:
+    """The chunk of the top-level field `name` of Arrow type `kind`; None when it may be anything else."""
+    storage = _storage(kind)
     if not is_vector_type(storage):
         return None
+    paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
+    leaves = [leaf for leaf, path in enumerate(paths) if f"{path}.".startswith(f"{name}.")]
+    if len(leaves) != 1:  # names with dots in them can be taken for paths
+        return None
     rows = metadata.row_group(row_group).num_rows
-    chunk, column = metadata.row_group(row_group).column(leaf), metadata.schema.column(leaf)
+    chunk, column = metadata.row_group(row_group).column(leaves[0]), metadata.schema.column(leaves[0])
     physical, numbers = _PHYSICAL[storage.value_type]
     dim, left = divmod(chunk.num_values, rows) if rows else (0, 0)
     fits = (
@@ -71,14 +74,16 @@ class VectorColumn:
     """Hands out the rows of a `VectorChunk`, whose bytes are `blocks`, in order."""
 
     def __init__(self, chunk: VectorChunk, blocks: Blocks) -> None:
-        self._chunk = chunk
+        self._kind, self._layout = chunk.kind, chunk.layout
         self._pages: Iterator[Octets] = read_values(blocks, chunk.layout)
         self._page = np.empty(0, np.uint8)
 
     def take(self, rows: int) -> pa.Array:
         """The next `rows` vectors. Raises `NeedsArrowReader` where they are not what the footer lets expect."""
-        layout = self._chunk.layout
-        octets, filled = BATCHES.take(rows * layout.dim * layout.kind.itemsize), 0
+        dim, number, storage = self._layout.dim, self._layout.kind, _storage(self._kind)
+        if pa.types.is_list(storage) and rows * dim > _MOST_OFFSET:
+            raise NeedsArrowReader("more numbers than a list array can count")
+        octets, filled = BATCHES.take(rows * dim * number.itemsize), 0
         while filled < len(octets):
             if not len(self._page):
                 self._page = next(self._pages)
@@ -86,19 +91,9 @@ class VectorColumn:
             octets[filled : filled + used] = self._page[:used]
             self._page = self._page[used:]
             filled += used
-        return _lists(octets.view(layout.kind), layout.dim, self._chunk.kind)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(octets.view(number)), dim).cast(storage)  # copies nothing
+        return lists if storage is self._kind else pa.ExtensionArray.from_storage(self._kind, lists)
 
 
-def _lists(flat: np.ndarray, dim: int, kind: pa.DataType) -> pa.Array:
-    """An Arrow array of type `kind`: lists of `dim` numbers each."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return pa.ExtensionArray.from_storage(kind, _lists(flat, dim, kind.storage_type))
-    values = pa.array(flat)
-    if pa.types.is_fixed_size_list(kind):
-        return pa.FixedSizeListArray.from_arrays(values, type=kind)
-    if pa.types.is_large_list(kind):
-        offsets = np.arange(0, len(flat) + 1, dim, dtype=np.int64)
-        return pa.LargeListArray.from_arrays(pa.array(offsets), values, type=kind)
-    if len(flat) > _MOST_OFFSET:
-        raise NeedsArrowReader("more numbers than a list array can count")
-    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, dim, dtype=np.int32)), values, type=kind)
+def _storage(kind: pa.DataType) -> pa.DataType:
+    return kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind

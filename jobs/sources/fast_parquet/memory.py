@@ -1,7 +1,7 @@
-"""Memory for batches that is used again once nobody looks at the batch before: fresh memory costs as much as reading.
+"""Memory for batches, reused once nothing refers to an earlier batch: fresh memory costs as much as reading.
 
-`free` gives large pieces back to the system and the next ones come as zeroed pages, whatever malloc is told, because
-one thread takes what another one frees.
+`free` returns large pieces to the system, and the next ones come as zeroed pages, whatever malloc's settings: one
+thread takes what another one frees.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 
 from jobs.sources.fast_parquet.runs import Octets
 
-#: Pieces in use at a time: one is filled, one waits, one is worked on; one more for whoever is late.
+#: Pieces in use at a time: one is filled, one waits, one is worked on, and one to spare.
 _PIECES = 4
-#: References to a piece that nobody uses: the list's and that of the question itself.
+#: References to a piece that nothing uses: the list's and that of `getrefcount` itself.
 _UNUSED = 2
 
 
@@ -29,22 +29,22 @@ class Recycler:
     def take(self, size: int) -> Octets:
         """uint8 (size,) with any content."""
         with self._lock:
-            free = [place for place in range(len(self._pieces)) if sys.getrefcount(self._pieces[place]) == _UNUSED]
-            for place in free:
-                if size <= len(self._pieces[place]):
-                    return self._pieces[place][:size]  # which refers to the piece, as everything made of it will
-            for place in reversed(free):  # batches have become larger: these are of no use any more
-                del self._pieces[place]
+            unused = [index for index in range(len(self._pieces)) if sys.getrefcount(self._pieces[index]) == _UNUSED]
+            for index in unused:
+                if size <= len(self._pieces[index]):
+                    return self._pieces[index][:size]  # refers to the piece, as everything made of it will
+            for index in reversed(unused):  # batches have become larger
+                del self._pieces[index]
             fresh = np.empty(size, np.uint8)
             if len(self._pieces) < _PIECES:
                 self._pieces.append(fresh)
             return fresh[:size]
 
     def clear(self) -> None:
-        """Keep nothing any longer; what is in use is given back when nobody refers to it."""
+        """Keep nothing; what is in use is freed when nothing refers to it."""
         with self._lock:
             self._pieces.clear()
 
 
-#: That of this process, as each shard and row group has readers of its own.
+#: That of this process.
 BATCHES = Recycler()

@@ -19,14 +19,14 @@ from jobs.sources.fast_parquet.runs import Octets, regular, unpack
 
 Floating = np.dtype[np.float16] | np.dtype[np.float32] | np.dtype[np.float64]
 
-#: Bytes looked at for a page header, and the most that one may have (statistics can hold long values).
+#: Bytes read first for a page header, and the most that one may have (statistics can hold long values).
 _HEADER_BYTES, _MOST_HEADER_BYTES = 1 << 10, 1 << 20
 _DICTIONARIES = (Encoding.RLE_DICTIONARY, Encoding.PLAIN_DICTIONARY)
 
 
 @dataclass(frozen=True)
 class ChunkLayout:
-    """How a column chunk sources its lists: numbers per list, number of lists, type of the numbers, highest definition
+    """How a column chunk stores its lists: numbers per list, number of lists, type of the numbers, highest definition
     level, Parquet codec (None: uncompressed)."""
 
     dim: int
@@ -39,9 +39,8 @@ class ChunkLayout:
 def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
     """The numbers of all lists, end to end, as the bytes of one page after the other.
 
-    Bytes, because numbers do not begin at multiples of their size in a page, and numpy copies those one by one. Raises
-    `NeedsArrowReader` where a page is anything but plain: nulls, lists of another length, an unknown encoding, a wrong
-    checksum, bytes that do not fit together.
+    Bytes, because numpy copies numbers one by one that do not begin at multiples of their size. Raises
+    `NeedsArrowReader` for nulls, lists of another length, an unknown encoding, a wrong checksum, bytes that do not fit.
     """
     dictionary: Octets | None = None
     done = 0
@@ -55,14 +54,13 @@ def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
                 raise NeedsArrowReader("a dictionary that is not the first page")
             if header.encoding not in (Encoding.PLAIN, Encoding.PLAIN_DICTIONARY):
                 raise NeedsArrowReader(f"a dictionary in encoding {header.encoding}")
-            # A copy: what was not compressed is memory of `blocks` still, which the next page overwrites.
-            dictionary = _plain(_open(stored, header.plain_bytes, layout.codec), header, layout.kind).copy()
-        elif header.kind != Kind.INDEX:
-            if header.values > layout.rows * layout.dim - done:
-                raise NeedsArrowReader("a page with more values than its column chunk has left")
-            body = _checked_body(stored, header, layout, done)
-            yield _values(body, header, layout.kind, dictionary)
-            done += header.values
+            body = _checked_size(_decompressed(stored, header.plain_bytes, layout.codec), header, layout.kind)
+            dictionary = body.copy()  # uncompressed, it is memory of `blocks`, which the next page overwrites
+            continue
+        if header.values > layout.rows * layout.dim - done:
+            raise NeedsArrowReader("a page with more values than its column chunk has left")
+        yield _values(_checked_body(stored, header, layout, done), header, layout.kind, dictionary)
+        done += header.values
 
 
 def _next_header(blocks: Blocks) -> PageHeader:
@@ -80,8 +78,8 @@ def _next_header(blocks: Blocks) -> PageHeader:
         return header
 
 
-def _open(stored: Octets, size: int, codec: str | None) -> Octets:
-    """Decompress to exactly `size` bytes."""
+def _decompressed(stored: Octets, size: int, codec: str | None) -> Octets:
+    """Exactly `size` bytes."""
     if codec is not None:
         return decompress(codec, stored, size)
     if len(stored) != size:
@@ -92,7 +90,7 @@ def _open(stored: Octets, size: int, codec: str | None) -> Octets:
 def _checked_body(stored: Octets, header: PageHeader, layout: ChunkLayout, done: int) -> Octets:
     """The encoded values of a data page, after the proof that its lists are regular."""
     if header.level_bytes is None:
-        body = _open(stored, header.plain_bytes, layout.codec)
+        body = _decompressed(stored, header.plain_bytes, layout.codec)
         lists, body = _prefixed(body)
         nulls, body = _prefixed(body)
     else:
@@ -100,7 +98,7 @@ def _checked_body(stored: Octets, header: PageHeader, layout: ChunkLayout, done:
         if first + second > len(stored):
             raise NeedsArrowReader("levels longer than their page")
         lists, nulls, body = stored[:first], stored[first : first + second], stored[first + second :]
-        body = _open(body, header.plain_bytes - first - second, layout.codec if header.compressed else None)
+        body = _decompressed(body, header.plain_bytes - first - second, layout.codec if header.compressed else None)
         if header.rows != -(-(done + header.values) // layout.dim) + (-done // layout.dim):
             raise NeedsArrowReader("a page with another number of rows than its levels say")
     try:
@@ -122,21 +120,19 @@ def _prefixed(body: Octets) -> tuple[Octets, Octets]:
 
 def _values(body: Octets, header: PageHeader, kind: Floating, dictionary: Octets | None) -> Octets:
     if header.encoding == Encoding.PLAIN:
-        return _plain(body, header, kind)
+        return _checked_size(body, header, kind)
     if header.encoding == Encoding.BYTE_STREAM_SPLIT:
-        if len(body) != header.values * kind.itemsize:
-            raise NeedsArrowReader("a page of another size than its values need")
-        return body.reshape(kind.itemsize, -1).T.reshape(-1)
+        return _checked_size(body, header, kind).reshape(kind.itemsize, -1).T.reshape(-1)
     if header.encoding in _DICTIONARIES and dictionary is not None and len(body) and body[0] <= 32:
         try:
-            places = unpack(body[1:], int(body[0]), header.values)
-            return dictionary.reshape(-1, kind.itemsize)[places].reshape(-1)
+            indices = unpack(body[1:], int(body[0]), header.values)
+            return dictionary.reshape(-1, kind.itemsize)[indices].reshape(-1)
         except IndexError as problem:
-            raise NeedsArrowReader("a place beyond the dictionary, or data that end too early") from problem
+            raise NeedsArrowReader("an index beyond the dictionary, or data that end too early") from problem
     raise NeedsArrowReader(f"values in encoding {header.encoding}")
 
 
-def _plain(body: Octets, header: PageHeader, kind: Floating) -> Octets:
+def _checked_size(body: Octets, header: PageHeader, kind: Floating) -> Octets:
     if len(body) != header.values * kind.itemsize:
         raise NeedsArrowReader("a page of another size than its values need")
     return body

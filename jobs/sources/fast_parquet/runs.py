@@ -1,7 +1,7 @@
-"""Parquet's hybrid of run-length encoding and bit-packing, in which levels and dictionary indices are stored.
+"""Parquet's hybrid of run-length encoding and bit-packing, which holds levels and dictionary indices.
 
-A run is a header and either one value that repeats or groups of eight bit-packed values. Runs are followed one by one
-in Python, but where the bytes repeat themselves, as those of lists of one length do, all repetitions are taken at once.
+A run is a header and either one value that repeats or groups of eight bit-packed values. Python follows runs one by
+one, but takes repeated bytes, such as those of lists of one length, all at once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from jobs.sources.fast_parquet.headers import NeedsArrowReader, varint
 Octets = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.uint32]
 
-#: Runs of one page that are followed one by one, before it is given up as too irregular to be fast.
+#: Runs of one page that are followed one by one; with more it is too irregular to be fast.
 _MOST_RUNS = 20_000
 
 
 def regular(levels: Octets, top: int, first: int, count: int, period: int) -> bool:
-    """Whether the encoded levels number `first` to `first + count` of a column chunk are `top` throughout, but 0 at
-    each multiple of `period` (`period` 0: without exception)."""
-    dim = top.bit_length()
+    """Whether the encoded levels number `first` to `first + count` of a column chunk are 0 at each multiple of `period`
+    (0: nowhere) and `top` elsewhere."""
+    bits = top.bit_length()
     at = done = 0
     seen: dict[int, tuple[int, int]] = {}
     for _ in range(_MOST_RUNS):
@@ -34,17 +34,17 @@ def regular(levels: Octets, top: int, first: int, count: int, period: int) -> bo
             if done == count:
                 return True
         seen[phase] = at, done
-        length, at = _regular_run(levels, at, (dim, top), first + done, count - done, period)
+        length, at = _regular_run(levels, at, (bits, top), first + done, count - done, period)
         if not length:
             return False
         done += length
     return False
 
 
-def unpack(data: Octets, dim: int, count: int) -> Numbers:
-    """Decode `count` values of `dim` bits (0 to 32): uint32 (count,). `NeedsArrowReader` when the data ends before."""
+def unpack(data: Octets, bits: int, count: int) -> Numbers:
+    """Decode `count` values of `bits` bits (0 to 32): uint32 (count,). `NeedsArrowReader` when the data ends before."""
     values = np.zeros(count, np.uint32)
-    if not dim:
+    if not bits:
         return values
     at = done = 0
     for _ in range(_MOST_RUNS):
@@ -55,12 +55,12 @@ def unpack(data: Octets, dim: int, count: int) -> Numbers:
         if not header >> 1:
             raise NeedsArrowReader("an empty run")
         if header & 1:
-            packed, at = _packed(data, start, at, (header >> 1) * dim, (count - done) * dim)
-            found = _groups(packed.reshape(-1, dim), dim)[: count - done]
-            values[done : done + len(found)] = found
-            done += len(found)
+            packed, at = _packed(data, start, at, (header >> 1) * bits, (count - done) * bits)
+            unpacked = _groups(packed.reshape(-1, bits), bits)[: count - done]
+            values[done : done + len(unpacked)] = unpacked
+            done += len(unpacked)
         else:
-            value, at = _repeated(data, at, dim)
+            value, at = _repeated(data, at, bits)
             length = min(header >> 1, count - done)
             values[done : done + length] = value
             done += length
@@ -82,19 +82,19 @@ def _skip(levels: Octets, before: tuple[int, int], now: tuple[int, int], count: 
 
 def _regular_run(levels: Octets, at: int, kind: tuple[int, int], first: int, most: int, period: int) -> tuple[int, int]:
     """Number of levels of the run at `at`, 0 when they are not as they should be, and the position after it."""
-    dim, top = kind
+    bits, top = kind
     header, at = varint(levels, at)
     length = header >> 1
     if header & 1:
-        size = length * dim
+        size = length * bits
         if at + size > len(levels):
             return 0, at
-        found = _groups(levels[at : at + size].reshape(-1, dim), dim)[:most]
-        expected = np.full(len(found), top, np.uint32)
+        unpacked = _groups(levels[at : at + size].reshape(-1, bits), bits)[:most]
+        expected = np.full(len(unpacked), top, np.uint32)
         if period:
             expected[-first % period :: period] = 0
-        return len(found) if np.array_equal(found, expected) else 0, at + size
-    value, at = _repeated(levels, at, dim)
+        return len(unpacked) if np.array_equal(unpacked, expected) else 0, at + size
+    value, at = _repeated(levels, at, bits)
     if length > most or not length:
         return 0, at
     if value == top:
@@ -104,8 +104,8 @@ def _regular_run(levels: Octets, at: int, kind: tuple[int, int], first: int, mos
     return length if good else 0, at
 
 
-def _repeated(data: Octets, at: int, dim: int) -> tuple[int, int]:
-    end = at + (dim + 7) // 8
+def _repeated(data: Octets, at: int, bits: int) -> tuple[int, int]:
+    end = at + (bits + 7) // 8
     if end > len(data):
         raise NeedsArrowReader("a run that ends too early")
     return int.from_bytes(data[at:end].tobytes(), "little"), end
@@ -123,15 +123,15 @@ def _packed(data: Octets, start: int, body: int, size: int, most_bits: int) -> t
     return rows[:runs, body - start :].reshape(-1), start + runs * step
 
 
-def _groups(packed: Octets, dim: int) -> Numbers:
-    """Unpack groups of eight values: uint8 (g, dim) → uint32 (8g,)."""
-    if dim == 1:
+def _groups(packed: Octets, bits: int) -> Numbers:
+    """Unpack groups of eight values: uint8 (g, bits) → uint32 (8g,)."""
+    if bits == 1:
         return np.unpackbits(packed.reshape(-1), bitorder="little").astype(np.uint32)
     values = np.empty((len(packed), 8), np.uint32)
-    for place in range(8):
-        low, high = place * dim, (place + 1) * dim
+    for index in range(8):
+        low, high = index * bits, (index + 1) * bits
         word = np.zeros(len(packed), np.uint64)
-        for index in range(low // 8, (high + 7) // 8):
-            word |= packed[:, index].astype(np.uint64) << np.uint64(8 * (index - low // 8))
-        values[:, place] = (word >> np.uint64(low % 8)) & np.uint64((1 << dim) - 1)
+        for byte in range(low // 8, (high + 7) // 8):
+            word |= packed[:, byte].astype(np.uint64) << np.uint64(8 * (byte - low // 8))
+        values[:, index] = (word >> np.uint64(low % 8)) & np.uint64((1 << bits) - 1)
     return values.reshape(-1)

@@ -213,8 +213,8 @@ def test_a_dictionary_outlives_the_pages_behind_it(
     # pyarrow's defaults: a dictionary of a megabyte, pages that refer to it, and plain pages once it is full.
     file = shard(tmp_path, vectors(6000, 64), "fixed_size_list", compression=compression)
     objects = open_objects(str(tmp_path), FilesystemOptions())
-    with OpenParquet(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
-        tables = list(read_directly(opened, 0, 1024, None))
+    with objects.arrow.open_input_file(str(file)) as source, pq.ParquetFile(file) as parquet:
+        tables = list(read_directly(OpenParquet(source, parquet, block_bytes, ahead), 0, 1024, None))
     assert pa.Table.from_batches(tables).equals(pq.read_table(file))
 
 
@@ -222,6 +222,6 @@ def test_a_dictionary_outlives_the_pages_behind_it(
 def test_blocks_of_any_size_read_ahead_or_not(tmp_path: Path, block_bytes: int, ahead: int) -> None:
     file = shard(tmp_path, vectors(ROWS, DIM), "list", data_page_size=500, write_batch_size=8, use_dictionary=False)
     objects = open_objects(str(tmp_path), FilesystemOptions())
-    with OpenParquet(objects.arrow.open_input_file(str(file)), pq.ParquetFile(file), block_bytes, ahead) as opened:
-        tables = list(read_directly(opened, 0, 40, None))
+    with objects.arrow.open_input_file(str(file)) as source, pq.ParquetFile(file) as parquet:
+        tables = list(read_directly(OpenParquet(source, parquet, block_bytes, ahead), 0, 40, None))
     assert pa.Table.from_batches(tables).equals(pq.read_table(file))
