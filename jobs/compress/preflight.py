@@ -15,8 +15,7 @@ from adaptor.errors import InputError
 from jobs.commits.context import JobContext
 from jobs.commits.work_items import WorkItem
 from jobs.config.compress import CompressConfig
-from jobs.sources.columns import describe_vectors
-from jobs.sources.dimension import dimension
+from jobs.sources.columns import describe_vectors, dimension
 
 #: Shards looked at for one that tells the dimension, when unreadable shards do not end the job.
 _MOST_SHARDS = 20

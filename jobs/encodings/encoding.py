@@ -1,4 +1,4 @@
-"""The second door: an `Encoding` of short vectors as an Arrow column. All encodings stand in registry.py."""
+"""The second door: an `Encoding` of short vectors as an Arrow column. registry.py lists all encodings."""
 
 from __future__ import annotations
 
@@ -33,14 +33,13 @@ class Encoding(Protocol):
         """How many numbers of float32 (n, dim) `encode` clips."""
 
     def tolerance(self, stored: Floats) -> Floats:
-        """How far each decoded number (n, dim) may be from the one that was encoded, clipped ones aside."""
+        """How far each decoded number (n, dim) may be from the encoded one, clipped ones aside."""
 
     def clip(self, vectors: Floats) -> Floats:
         """Float32 (n, dim) within the range that the encoding can hold."""
 
 
 def open_encoding(name: str, adaptor: Adaptor, dim: int) -> Encoding:
-    """The encoding of this name for outputs of `dim` numbers; a name of the registry (the configuration has checked
-    it)."""
+    """The encoding of this name, which the configuration has checked, for outputs of `dim` numbers."""
     encoding: Encoding = resolve_name(ENCODINGS[name])(adaptor, dim)
     return encoding

@@ -39,7 +39,7 @@ from jobs.runtime.plural import plural
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import says_complete, summarised, write_summary
 from jobs.runtime.timings import Timings
-from jobs.sources.dimension import dimension
+from jobs.sources.columns import dimension
 from jobs.sources.queries import Queries
 from jobs.sources.source import Shard, Source, open_source
 from jobs.sources.whole_source import describe_all

@@ -1,4 +1,4 @@
-"""The third door: an `OutputFormat` writes one file for each work item. All formats stand in registry.py."""
+"""The third door: an `OutputFormat` writes one file for each work item. registry.py lists all formats."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from jobs.outputs.registry import OUTPUT_FORMATS
 from jobs.sources.source import Batch, ShardInfo
 from jobs.storage.objects import Objects
 
-#: What every key of ours in a file's metadata begins with.
+#: Prefix of all our keys in a file's metadata.
 STAMP = b"matryoshka."
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is written: rows per row group, name of a compression, and the column of vectors, which gets neither
-    statistics nor a dictionary (they cost time and say nothing)."""
+    """How a file is written: rows per row group, compression, and the column of vectors, which gets neither statistics
+    nor a dictionary (they cost time and say nothing)."""
 
     row_group_rows: int
     compression: str
@@ -47,15 +47,15 @@ class OutputWriter(Protocol):
         """Append rows."""
 
     def wait(self) -> None:
-        """Hold no more than what was not handed to the file yet: called while memory is scarce."""
+        """Hold only rows that are not yet on their way to the file: called while memory is scarce."""
 
     def finish(self) -> Written:
         """Complete the file. Raises `RunError` when the scratch disk is full."""
 
 
 class OutputFormat(Protocol):
-    """A file format of outputs: the bytes depend on rows, schema and layout only, and nothing that varies (times,
-    hosts) is written. The schema's metadata, our stamps among it, is kept."""
+    """A file format of outputs. The bytes depend on rows, schema and layout only: no times, no hosts. The schema's
+    metadata, our stamps included, is kept."""
 
     #: Ending of the files.
     suffix: str
@@ -78,13 +78,13 @@ class OutputFormat(Protocol):
 
 
 def open_output_format(name: str) -> OutputFormat:
-    """The format of this name; a name of the registry (the configuration has checked it)."""
+    """The format of this name, which the configuration has checked."""
     output_format: OutputFormat = resolve_name(OUTPUT_FORMATS[name])()
     return output_format
 
 
 def finished(path: Path, rows: int) -> Written:
-    """What a writer gives back of its closed file."""
+    """The description of a writer's closed file."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return Written(path, rows, path.stat().st_size, digest)

@@ -1,4 +1,4 @@
-"""Parquet output: batches stream into a local scratch file while the caller works on, then it is published whole.
+"""Parquet output: batches stream into a local scratch file, which is then published whole.
 
 Row groups are cut by row count, whatever the batches were, so the bytes depend on rows, schema and layout only.
 """
@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,9 +25,19 @@ class ParquetFormat:
 
     suffix = ".parquet"
 
-    def writer(self, path: Path, schema: pa.Schema, layout: Layout) -> ParquetWriter:
+    @contextmanager
+    def writer(self, path: Path, schema: pa.Schema, layout: Layout) -> Iterator[ParquetWriter]:
         """Start a file at `path`."""
-        return ParquetWriter(path, schema, layout)
+        payload = _payload_leaves(schema, layout.vector_column) or False
+        options = {"compression": layout.compression, "use_dictionary": payload, "write_statistics": payload}
+        with _scratch_errors(path):
+            file = pq.ParquetWriter(str(path), schema, **options)
+        try:
+            with ThreadPoolExecutor(1, thread_name_prefix="write-behind") as thread:
+                yield ParquetWriter(path, file, layout.row_group_rows, thread)
+        finally:
+            with suppress(OSError):  # either `finish` has closed the file, or an earlier error counts
+                file.close()
 
     def describe(self, objects: Objects, key: str) -> ShardInfo:
         """What the footer says."""
@@ -49,51 +57,26 @@ class ParquetFormat:
 
 
 class ParquetWriter:
-    """Writes record batches of one schema to a local Parquet file; an `OutputWriter` and a context manager.
+    """Writes record batches of one schema to a local Parquet file; an `OutputWriter`.
 
     A thread encodes one row group while the caller fills the next, so two row groups are held at most.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema, layout: Layout) -> None:
-        self._path, self._schema, self._layout = path, schema, layout
+    def __init__(self, path: Path, file: pq.ParquetWriter, row_group_rows: int, thread: ThreadPoolExecutor) -> None:
+        self._path, self._file, self._row_group_rows, self._thread = path, file, row_group_rows, thread
         self._waiting: list[pa.RecordBatch] = []
         self._waiting_rows = self._rows = 0
         self._encoding: Future[None] | None = None
-
-    def __enter__(self) -> Self:
-        """Create the file."""
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="write-behind")
-        payload = _payload_leaves(self._schema, self._layout.vector_column) or False
-        with _scratch_errors(self._path):
-            self._file: Any = pq.ParquetWriter(
-                str(self._path),
-                self._schema,
-                compression=self._layout.compression,
-                use_dictionary=payload,
-                write_statistics=payload,
-            )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, _: TracebackType | None
-    ) -> None:
-        """Stop the thread and close the file, finished or not."""
-        self._thread.shutdown(wait=True)
-        try:
-            self._file.close()
-        except OSError:
-            if kind is None:  # otherwise the first problem is the one to tell
-                raise
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append rows; full row groups go to the thread."""
         start = 0
         while start < batch.num_rows:
-            take = min(batch.num_rows - start, self._layout.row_group_rows - self._waiting_rows)
-            self._waiting.append(batch.slice(start, take))
-            self._waiting_rows += take
-            start += take
-            if self._waiting_rows == self._layout.row_group_rows:
+            part = batch.slice(start, self._row_group_rows - self._waiting_rows)
+            self._waiting.append(part)
+            self._waiting_rows += part.num_rows
+            start += part.num_rows
+            if self._waiting_rows == self._row_group_rows:
                 self._encode()
 
     def finish(self) -> Written:
@@ -106,7 +89,7 @@ class ParquetWriter:
         return finished(self._path, self._rows)
 
     def wait(self) -> None:
-        """Wait until what was handed to the thread is encoded: one row group is held then, not two."""
+        """Wait until the thread is idle: one row group is held then, not two."""
         if self._encoding is not None:
             with _scratch_errors(self._path):
                 self._encoding.result()
@@ -114,14 +97,14 @@ class ParquetWriter:
 
     def _encode(self) -> None:
         self.wait()
-        table = pa.Table.from_batches(self._waiting, self._schema).unify_dictionaries()
-        self._encoding = self._thread.submit(self._file.write_table, table, max(1, len(table)))
+        table = pa.Table.from_batches(self._waiting, self._file.schema).unify_dictionaries()
+        self._encoding = self._thread.submit(self._file.write_table, table, len(table))
         self._rows += self._waiting_rows
         self._waiting, self._waiting_rows = [], 0
 
 
 def _payload_leaves(schema: pa.Schema, vector_column: str) -> list[str]:
-    """Parquet paths of all leaf columns but those of the vector column, taken from an empty file of this schema."""
+    """Parquet paths of all leaf columns but the vector's, taken from an empty file of this schema."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema).close()
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema

@@ -14,7 +14,7 @@ def publish(objects: Objects, key: str, written: Written) -> None:
 
 
 def publish_over(objects: Objects, key: str, written: Written, seen: ObjectInfo | None) -> bool:
-    """The same, but only in place of what was `seen` there; False when something else stands there by now."""
+    """The same, but only over what was `seen` at the key; False when it has changed by now."""
     if not objects.replace_file(key, written.path, seen):
         return False
     _check_arrived(objects, key, written)

@@ -1,19 +1,18 @@
-"""Rejected rows of one work item: all their columns as they were, why they were rejected, and where they stood."""
+"""Rejected rows of one work item: all their columns, why they were rejected, and their row group and row."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import pyarrow as pa
 
 from jobs.outputs.output_format import Layout, Written
-from jobs.outputs.parquet import ParquetWriter
+from jobs.outputs.parquet import ParquetFormat, ParquetWriter
 from jobs.sources.source import Batch
 
-#: Columns that are added, each with an underscore appended for as long as the source has a column of that name.
+#: Columns that are added, with underscores appended until the source has no column of that name.
 REASON, ROW_GROUP, ROW = "reason", "row_group", "row"
 _ROW_GROUP_ROWS = 1024
 
@@ -28,28 +27,26 @@ class Quarantine:
     """Collects rejected rows in a local Parquet file, which is made with the first of them. A context manager."""
 
     def __init__(self, path: Path, schema: pa.Schema, vector_column: str) -> None:
-        self._path = path
         reason, row_group, row = added_columns(schema)
         added = [pa.field(reason, pa.string()), pa.field(row_group, pa.int64()), pa.field(row, pa.int64())]
         self._schema = pa.schema([*schema, *added], schema.metadata)
-        self._layout = Layout(_ROW_GROUP_ROWS, "zstd", vector_column)
-        self._open = ExitStack()
+        layout = Layout(_ROW_GROUP_ROWS, "zstd", vector_column)
+        self._file = ParquetFormat().writer(path, self._schema, layout)
+        self._open_files = ExitStack()
         self._writer: ParquetWriter | None = None
 
     def __enter__(self) -> Self:
         """Nothing yet: most work items reject nothing."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         """Close the file when there is one."""
-        self._open.__exit__(kind, problem, trace)
+        self._open_files.close()
 
     def add(self, batch: Batch, reasons: dict[int, str]) -> None:
         """Set aside rows of a batch: `reasons` maps a row of the batch to why."""
         if self._writer is None:
-            self._writer = self._open.enter_context(ParquetWriter(self._path, self._schema, self._layout))
+            self._writer = self._open_files.enter_context(self._file)
         for row, reason in sorted(reasons.items()):
             columns = [
                 *batch.table.slice(row, 1).columns,

@@ -1,4 +1,4 @@
-"""The schema of an output: that of its source with short vectors, and who made them in its metadata."""
+"""The schema of an output: that of its source with short vectors, and their origin in its metadata."""
 
 from __future__ import annotations
 

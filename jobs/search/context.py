@@ -13,8 +13,7 @@ from jobs.search.judgments import MatchedJudgments, Qrels, judged_documents, mat
 from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import DEPTH, ColumnScores
 from jobs.search.source_search import SearchResult, SearchSpec
-from jobs.sources.columns import describe_vectors
-from jobs.sources.dimension import dimension
+from jobs.sources.columns import describe_vectors, dimension
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, open_source
 from jobs.storage.adaptors import open_adaptor, untrained_dims

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
 from jobs.sources.ids import is_id_type
 from jobs.sources.source import Shard, ShardInfo, Source
-from jobs.sources.vectors import is_vector_type
+from jobs.sources.vectors import decode, is_vector_type
 
 #: Extension types whose values are pickles: those of Ray and of Arrow before version 14.
 _PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
@@ -34,6 +34,25 @@ def describe_vectors(source: Source, shard: Shard, section: SourceSection) -> Sh
                 "which could run code wherever they are read: store them as another type, or drop the column"
             )
     return info
+
+
+def dimension(source: Source, section: SourceSection, shards: Sequence[Shard], described: Sequence[ShardInfo]) -> int:
+    """The source's dimension d: that of the column type, or the most common length in the first rows of the first
+    shard that has any."""
+    for shard, info in zip(shards, described, strict=True):
+        kind = info.schema.field(section.vector_column).type
+        if pa.types.is_fixed_size_list(kind):
+            return int(kind.list_size)
+        groups = range(len(info.row_group_rows))
+        # Plainly: this is the driver, and a damaged file may end a process that reads it the fast way.
+        for batch in source.read(shard, groups, 1024, [section.vector_column], plain=True):
+            length = decode(batch.table.column(section.vector_column), None).vectors.shape[1]
+            if length:
+                return int(length)
+    raise InputError(
+        f"source {section.uri} holds no row with a vector in column {section.vector_column!r}: check source.uri and "
+        "source.vector_column"
+    )
 
 
 def require_ids(where: str, schema: pa.Schema, column: str, setting: str) -> None:

@@ -6,16 +6,17 @@ import contextlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import fsspec
 import pyarrow.fs as pafs
+from aiohttp import ClientConnectionError
 from fsspec.asyn import AsyncFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from jobs.storage.fsspec_errors import is_outage_behind, translated
+from adaptor.errors import InputError, RunError
 from jobs.storage.local_listing import TEMPORARY
 from jobs.storage.objects import ObjectInfo, Objects, checked_key
 
@@ -25,6 +26,14 @@ _OBJECT_STORES = {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memo
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "created")
 #: `find` and `_find` of drivers without their own.
 _GENERAL_FIND = {(AbstractFileSystem.find, None), (AbstractFileSystem.find, AsyncFileSystem._find)}
+
+
+#: Exceptions of libraries that may not be installed: the login was refused, or there is none.
+_REFUSALS = {"error_perm", "AuthenticationException", "ClientAuthenticationError", "DefaultCredentialsError"}
+#: Exceptions that a changed configuration can cure; so are these HTTP statuses.
+_MISCONFIGURED = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError)
+_REFUSED_STATUSES = (401, 403)
+_HADOOP = ("libjvm", "libhdfs")
 
 
 class FsspecObjects(Objects):
@@ -70,7 +79,7 @@ class FsspecObjects(Objects):
         try:
             listing = self._fs.ls(folder, detail=True)
         except FileNotFoundError as error:  # removed since the folder above was listed
-            if is_outage_behind(error):
+            if _is_outage_behind(error):
                 raise
             return
         for info in listing:
@@ -152,6 +161,37 @@ def _translating(doing: str, *passing: type[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, passing) and not is_outage_behind(error):
+        if isinstance(error, passing) and not _is_outage_behind(error):
             raise
-        raise translated(error, doing) from error
+        raise _translated(error, doing) from error
+
+
+def _translated(error: Exception, doing: str) -> Exception:
+    """The exception to raise for `error`; `doing` names the location and the attempt ("hf://x cannot be …")."""
+    if isinstance(error, InputError | RunError):
+        return error
+    if isinstance(error, FileNotFoundError) and _is_outage_behind(error):
+        error = cast(Exception, error.__cause__)
+    if isinstance(error, ImportError):
+        return InputError(f"{doing}: {error}: install that Python package on every node")
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if any(library in text for library in _HADOOP):
+        return InputError(
+            f"{doing}: {text}: install Java and Hadoop's native libraries on every node, and set JAVA_HOME, "
+            "HADOOP_HOME and CLASSPATH"
+        )
+    if isinstance(error, NotImplementedError):
+        return InputError(f"{doing}: its driver cannot do that: {text}: use another source")
+    refused = type(error).__name__ in _REFUSALS or getattr(error, "status", None) in _REFUSED_STATUSES
+    if refused or isinstance(error, _MISCONFIGURED):
+        return InputError(f"{doing}: {text}: check the uri and the credentials that its driver reads")
+    return RunError(f"{doing}: {text}")
+
+
+def _is_outage_behind(error: Exception) -> bool:
+    """Whether a driver calls something absent because its request failed (fsspec's HTTP does)."""
+    cause = error.__cause__
+    status = getattr(cause, "status", None)
+    if status is not None:
+        return int(status) >= 500
+    return isinstance(cause, OSError | ClientConnectionError) and not isinstance(cause, FileNotFoundError)

@@ -18,16 +18,16 @@ from jobs.sources.fast_parquet.runs import Octets
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-def decompress(codec: str, stored: Octets, size: int) -> Octets:
-    """Exactly `size` bytes; `NeedsArrowReader` when `stored` does not hold them. `codec` is a key of `SIZES`."""
-    if not size:
-        return stored[:0]
+def decompress(codec: str | None, stored: Octets, size: int) -> Octets:
+    """Exactly `size` bytes; `NeedsArrowReader` when `stored` does not hold them. `codec`: a key of `SIZES`, or None."""
+    if codec is None and len(stored) == size:
+        return stored
     try:
-        if SIZES[codec](stored) == size:
+        if codec is not None and SIZES[codec](stored) == size:
             return np.frombuffer(pa.Codec(codec).decompress(pa.py_buffer(stored), size), np.uint8)
     except (pa.ArrowException, OSError, IndexError) as problem:
         raise NeedsArrowReader("a page that cannot be decompressed") from problem
-    raise NeedsArrowReader("a compressed page of another size than its header says")
+    raise NeedsArrowReader("a page of another size than its header says")
 
 
 def _zstd_size(stored: Octets) -> int | None:

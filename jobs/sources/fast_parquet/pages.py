@@ -6,11 +6,13 @@ levels and all definition levels are the highest: the values then lie end to end
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from jobs.sources.fast_parquet.blocks import Blocks
 from jobs.sources.fast_parquet.codecs import decompress
@@ -25,18 +27,21 @@ _DICTIONARIES = (Encoding.RLE_DICTIONARY, Encoding.PLAIN_DICTIONARY)
 
 
 @dataclass(frozen=True)
-class ChunkLayout:
-    """How a column chunk stores its lists: numbers per list, number of lists, type of the numbers, highest definition
-    level, Parquet codec (None: uncompressed)."""
+class VectorChunk:
+    """A column chunk of equally long lists, as far as its footer says: Arrow type, numbers per list, number of lists,
+    type of the numbers, highest definition level, codec (None: uncompressed), and byte range in the file."""
 
+    arrow_type: pa.DataType
     dim: int
     rows: int
-    kind: Floating
+    number: Floating
     top: int
     codec: str | None
+    start: int
+    stop: int
 
 
-def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
+def read_values(blocks: Blocks, chunk: VectorChunk) -> Iterator[Octets]:
     """The numbers of all lists, end to end, as the bytes of one page after the other.
 
     Bytes, because numpy copies numbers one by one that do not begin at multiples of their size. Raises
@@ -44,7 +49,7 @@ def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
     """
     dictionary: Octets | None = None
     done = 0
-    while done < layout.rows * layout.dim:
+    while done < chunk.rows * chunk.dim:
         header = _next_header(blocks)
         stored = blocks.take(header.stored_bytes)
         if header.checksum is not None and zlib.crc32(stored.data) != header.checksum:
@@ -54,12 +59,13 @@ def read_values(blocks: Blocks, layout: ChunkLayout) -> Iterator[Octets]:
                 raise NeedsArrowReader("a dictionary that is not the first page")
             if header.encoding not in (Encoding.PLAIN, Encoding.PLAIN_DICTIONARY):
                 raise NeedsArrowReader(f"a dictionary in encoding {header.encoding}")
-            body = _checked_size(_decompressed(stored, header.plain_bytes, layout.codec), header, layout.kind)
-            dictionary = body.copy()  # uncompressed, it is memory of `blocks`, which the next page overwrites
+            body = decompress(chunk.codec, stored, header.plain_bytes)
+            # A copy: uncompressed, it is memory of `blocks`, which the next page overwrites.
+            dictionary = _checked_size(body, header, chunk.number).copy()
             continue
-        if header.values > layout.rows * layout.dim - done:
+        if header.values > chunk.rows * chunk.dim - done:
             raise NeedsArrowReader("a page with more values than its column chunk has left")
-        yield _values(_checked_body(stored, header, layout, done), header, layout.kind, dictionary)
+        yield _values(_checked_body(stored, header, chunk, done), header, chunk.number, dictionary)
         done += header.values
 
 
@@ -78,19 +84,10 @@ def _next_header(blocks: Blocks) -> PageHeader:
         return header
 
 
-def _decompressed(stored: Octets, size: int, codec: str | None) -> Octets:
-    """Exactly `size` bytes."""
-    if codec is not None:
-        return decompress(codec, stored, size)
-    if len(stored) != size:
-        raise NeedsArrowReader("an uncompressed page of another size than its header says")
-    return stored
-
-
-def _checked_body(stored: Octets, header: PageHeader, layout: ChunkLayout, done: int) -> Octets:
+def _checked_body(stored: Octets, header: PageHeader, chunk: VectorChunk, done: int) -> Octets:
     """The encoded values of a data page, after the proof that its lists are regular."""
     if header.level_bytes is None:
-        body = _decompressed(stored, header.plain_bytes, layout.codec)
+        body = decompress(chunk.codec, stored, header.plain_bytes)
         lists, body = _prefixed(body)
         nulls, body = _prefixed(body)
     else:
@@ -98,16 +95,13 @@ def _checked_body(stored: Octets, header: PageHeader, layout: ChunkLayout, done:
         if first + second > len(stored):
             raise NeedsArrowReader("levels longer than their page")
         lists, nulls, body = stored[:first], stored[first : first + second], stored[first + second :]
-        body = _decompressed(body, header.plain_bytes - first - second, layout.codec if header.compressed else None)
-        if header.rows != -(-(done + header.values) // layout.dim) + (-done // layout.dim):
+        body = decompress(chunk.codec if header.compressed else None, body, header.plain_bytes - first - second)
+        if header.rows != -(-(done + header.values) // chunk.dim) + (-done // chunk.dim):
             raise NeedsArrowReader("a page with another number of rows than its levels say")
-    try:
-        plain = regular(lists, 1, done, header.values, layout.dim) and regular(nulls, layout.top, 0, header.values, 0)
-    except IndexError:
-        plain = False
-    if not plain:
-        raise NeedsArrowReader("nulls, or lists of different lengths")
-    return body
+    with contextlib.suppress(IndexError):
+        if regular(lists, 1, done, header.values, chunk.dim) and regular(nulls, chunk.top, 0, header.values, 0):
+            return body
+    raise NeedsArrowReader("nulls, or lists of different lengths")
 
 
 def _prefixed(body: Octets) -> tuple[Octets, Octets]:
@@ -118,21 +112,21 @@ def _prefixed(body: Octets) -> tuple[Octets, Octets]:
     return body[4 : 4 + size], body[4 + size :]
 
 
-def _values(body: Octets, header: PageHeader, kind: Floating, dictionary: Octets | None) -> Octets:
+def _values(body: Octets, header: PageHeader, number: Floating, dictionary: Octets | None) -> Octets:
     if header.encoding == Encoding.PLAIN:
-        return _checked_size(body, header, kind)
+        return _checked_size(body, header, number)
     if header.encoding == Encoding.BYTE_STREAM_SPLIT:
-        return _checked_size(body, header, kind).reshape(kind.itemsize, -1).T.reshape(-1)
+        return _checked_size(body, header, number).reshape(number.itemsize, -1).T.reshape(-1)
     if header.encoding in _DICTIONARIES and dictionary is not None and len(body) and body[0] <= 32:
         try:
             indices = unpack(body[1:], int(body[0]), header.values)
-            return dictionary.reshape(-1, kind.itemsize)[indices].reshape(-1)
+            return dictionary.reshape(-1, number.itemsize)[indices].reshape(-1)
         except IndexError as problem:
             raise NeedsArrowReader("an index beyond the dictionary, or data that end too early") from problem
     raise NeedsArrowReader(f"values in encoding {header.encoding}")
 
 
-def _checked_size(body: Octets, header: PageHeader, kind: Floating) -> Octets:
-    if len(body) != header.values * kind.itemsize:
+def _checked_size(body: Octets, header: PageHeader, number: Floating) -> Octets:
+    if len(body) != header.values * number.itemsize:
         raise NeedsArrowReader("a page of another size than its values need")
     return body

@@ -21,8 +21,7 @@ from jobs.commits.ledger import LedgerRecord
 from jobs.commits.names import DATA, LEDGER, QUARANTINE
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
-from jobs.sources.columns import describe_vectors
-from jobs.sources.dimension import dimension
+from jobs.sources.columns import describe_vectors, dimension
 from jobs.sources.sampling import read_rows
 from jobs.sources.source import Shard, open_source
 from jobs.verify.context import ItemTask
