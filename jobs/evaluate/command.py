@@ -16,9 +16,9 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.config.evaluate import EvaluateConfig
 from jobs.config.loader import resolved
-from jobs.reporting.report import render
 from jobs.reporting.results import Facts, Results, main_metric
 from jobs.reporting.results_table import print_results
+from jobs.runtime.extras import report_hint
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import summarised
 from jobs.search.context import MeasureContext, open_context
@@ -32,8 +32,11 @@ METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.
 
 
 def run(config: EvaluateConfig) -> int:
-    """Measure and write metrics.json, report.html, summary.json and config.json; exit status 0."""
+    """Measure and write metrics.json, summary.json, config.json and, with the extra `report`, report.html; exit status
+    0."""
     began = time.time()
+    if (missing := report_hint()) is not None:
+        print(f"matryoshka evaluate: {REPORT_FILE} is left out, all else is written: {missing}", file=sys.stderr)
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.evaluation
@@ -46,7 +49,12 @@ def run(config: EvaluateConfig) -> int:
         results = Results(records, compare(scores, main, ADAPTOR, options.bootstrap, options.seed))
         lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
         output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
-        output.put(REPORT_FILE, render(facts, results).encode())
+        if missing is None:
+            from jobs.reporting.report import render
+
+            output.put(REPORT_FILE, render(facts, results).encode())
+        else:
+            output.delete(REPORT_FILE)  # an earlier run's would show other numbers
         output.put(CONFIG_FILE, resolved(config).encode())
         numbers |= vars(facts) | {
             "shards": len(context.shards),
@@ -56,7 +64,7 @@ def run(config: EvaluateConfig) -> int:
             "comparisons": [vars(comparison) for comparison in results.comparisons],
         }
     print_results(results, facts, sys.stdout)
-    for name in (METRICS_FILE, REPORT_FILE):
+    for name in (METRICS_FILE, *([REPORT_FILE] if missing is None else [])):
         print(f"{config.output.uri.rstrip('/')}/{name}")
     return 0
 

@@ -1,6 +1,7 @@
 """The command end to end on a real Ray: the published number, both kinds of truth, and what bad input is told."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,24 @@ def refusal(inputs: dict[str, str], output: Path, **sections: Any) -> str:
         evaluate(inputs, output, **sections)
     assert not (output / "metrics.json").exists()
     return str(refused.value)
+
+
+def test_without_what_draws_the_report_all_else_is_written(
+    inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert {record["metric"] for record in evaluate(inputs, output)} >= {"ndcg@10", "overlap@10"}
+    assert (output / "report.html").exists()
+    capsys.readouterr()
+    for name in [name for name in sys.modules if name.startswith(("jobs.reporting.report", "jobs.reporting.figures"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert evaluate(inputs, output)
+    assert not (output / "report.html").exists()
+    said = capsys.readouterr()
+    assert said.err.startswith("matryoshka evaluate: report.html is left out, all else is written: jinja2 is not inst")
+    assert "pip install 'matryoshka-adaptor[report]'" in said.err
+    assert said.out.splitlines()[-1] == str(output / "metrics.json")
 
 
 def test_scifact_gives_the_published_number(scifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
