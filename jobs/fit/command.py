@@ -20,7 +20,6 @@ from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
 from adaptor.model import fold
-from adaptor.rows import Floats
 from adaptor.selection import Selection
 from adaptor.stages import outcome
 from cluster.session import connect
@@ -46,6 +45,8 @@ from jobs.sources.whole_source import describe_all
 from jobs.storage.adaptors import read_adaptor
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
+
+_evidence = ray.remote(evidence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,18 +161,11 @@ def _sample(fit: _Fit, progress: Progress) -> tuple[Sample, Labelled | Queries |
 def _measure(config: FitConfig, description: dict[str, Any], prepared: Prepared, selection: Selection) -> Adaptor:
     """The adaptor with its evidence."""
     tensors = fold(selection.module, prepared.basis, selection.head)
+    bare = build(description, tensors, prepared.pca)
     # The cores of one worker: all of them together may be on several machines, where no task can have them.
-    task = _with_evidence.options(num_cpus=config.cluster.cpus_per_worker)
-    adaptor: Adaptor = ray.get(task.remote(description, tensors, prepared.pca, prepared.held_out, prepared.searched))
-    return adaptor
-
-
-@ray.remote
-def _with_evidence(
-    description: dict[str, Any], tensors: dict[str, Floats], pca: Floats, held_out: Floats, searched: Floats
-) -> Adaptor:
-    bare = build(description, tensors, pca)
-    return build({**description, "evidence": evidence(bare, held_out, searched)}, tensors, pca)
+    task = _evidence.options(num_cpus=config.cluster.cpus_per_worker)
+    records = ray.get(task.remote(bare, prepared.held_out, prepared.searched))
+    return build({**description, "evidence": records}, tensors, prepared.pca)
 
 
 def _write(fit: _Fit, adaptor: Adaptor) -> None:
