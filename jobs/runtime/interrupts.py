@@ -61,6 +61,10 @@ class Interrupts:
         """
         with arrivals:
             while number := arrivals.recv(1):
+                if number[0] == signal.SIGINT and signal.getsignal(signal.SIGINT) != self.handle:
+                    # Ray Train's own, which waits in it for the training to be aborted, however long that takes.
+                    time.sleep(GRACE_SECONDS / 4)
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
                 if number[0] in _SIGNALS:
                     time.sleep(GRACE_SECONDS)
                     leave(self.report())

@@ -125,6 +125,32 @@ def test_what_hangs_is_cut_off(tmp_path: Path) -> None:
         assert (process.returncode, said) == (130, LAST_LINE.format(verb="fit"))
 
 
+def test_a_handler_that_waits_is_not_waited_for() -> None:
+    """As that of Ray Train, which waits for the end of the training."""
+    program = textwrap.dedent("""
+        import signal, sys, time
+        from jobs import cli as command_line
+        from jobs.__main__ import main
+        class Training:
+            def run(self, config):
+                signal.signal(signal.SIGINT, lambda *_: time.sleep(60))
+                print("running", flush=True)
+                try:
+                    time.sleep(60)
+                finally:
+                    print("unwound", flush=True)
+        command_line.import_module = lambda name: Training()
+        sys.exit(main(["fit", "--source.uri", "in", "--output.uri", "out"]))
+    """)
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=30)
+    assert (process.returncode, printed, said) == (130, "unwound\n", LAST_LINE.format(verb="fit"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["compress: 0/1,500 ", r"compress: [1-9][\d,]*/1,500 "])
