@@ -32,7 +32,6 @@ class Interrupts:
     def __init__(self, verb: str) -> None:
         self._verb = verb
         self._running = self._interrupted = self._reported = False
-        self._stderr = os.dup(2)  # while Ray starts, stderr itself is held back
 
     def running(self) -> None:
         """From here on a signal unwinds the command."""
@@ -43,7 +42,7 @@ class Interrupts:
         if not self._reported:
             self._reported = True
             line = f"matryoshka {self._verb}: interrupted; run the same command again to finish\n"
-            os.write(self._stderr, line.encode())
+            os.write(2, line.encode())
         return INTERRUPTED
 
     def handle(self, _signal: int, _frame: FrameType | None) -> None:
@@ -61,13 +60,15 @@ class Interrupts:
         """
         with arrivals:
             while number := arrivals.recv(1):
+                if number[0] not in _SIGNALS:
+                    continue
+                end = time.monotonic() + GRACE_SECONDS
                 if number[0] == signal.SIGINT and signal.getsignal(signal.SIGINT) != self.handle:
-                    # Ray Train's own, which waits in it for the training to be aborted, however long that takes.
+                    # Ray Train waits in its handler for the training to be aborted, however long that takes.
                     time.sleep(GRACE_SECONDS / 4)
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-                if number[0] in _SIGNALS:
-                    time.sleep(GRACE_SECONDS)
-                    leave(self.report())
+                time.sleep(max(0.0, end - time.monotonic()))
+                leave(self.report())
 
 
 @contextmanager
