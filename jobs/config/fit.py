@@ -38,10 +38,11 @@ class FitConfig(Settings):
     def _queries_have_a_use(self) -> Self:
         if self.queries is None and self.qrels is not None:
             raise ValueError(f"qrels: judgments ({self.qrels.uri}) need queries: give them, or drop qrels")
-        has_head = self.adaptor.architecture == "orthogonal" and self.adaptor.low_dim_head
-        if self.queries is not None and self.qrels is None and not has_head:
+        architecture, head = self.adaptor.architecture, self.adaptor.low_dim_head
+        if self.queries is not None and self.qrels is None and not (architecture == "orthogonal" and head):
             raise ValueError(
-                "queries: without qrels they train only the low-dimensional head: give qrels, or set "
-                "adaptor.architecture: orthogonal and adaptor.low_dim_head: true"
+                f"queries: without qrels they train only the low-dimensional head, which architecture: {architecture} "
+                f"with low_dim_head: {str(head).lower()} has not: give qrels, or set adaptor.architecture: orthogonal "
+                "and adaptor.low_dim_head: true"
             )
         return self

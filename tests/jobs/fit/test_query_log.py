@@ -176,7 +176,7 @@ def test_queries_without_labels_want_the_head_that_they_train(changed: dict[str,
     given = {"source": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
     assert FitConfig.model_validate(given).qrels is None
     with pytest.raises(
-        ValueError, match="give qrels, or set architecture: orthogonal and low_dim_head: true"
+        ValueError, match=r"give qrels, or set adaptor\.architecture: orthogonal and adaptor\.low_dim_head: true"
     ) as caught:
         FitConfig.model_validate({**given, "adaptor": changed})
     ((field, value),) = changed.items()
