@@ -1,8 +1,8 @@
 """The watch over the head of a cluster that was started here (its GCS, the process that knows all others).
 
-Nobody starts such a head again. Ray would end the driver a minute after the head's death, by `_exit(1)`, without an
-exception or a word. The watch ends it at once, with a line that says why. A driver that has joined a cluster is left to
-Ray, since the head of a large cluster may come back; its guardian then has the last word.
+Nobody starts such a head again. Ray ends a driver a minute after the head's death, by `_exit(1)`, without a word. The
+watch ends it at once and says why. A driver that has joined a cluster is left to Ray, since the head of a large cluster
+may come back; its guardian then has the last word.
 """
 
 from __future__ import annotations

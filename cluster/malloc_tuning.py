@@ -9,10 +9,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory(most_bytes: int) -> None:
-    """Have glibc keep what a step or batch frees for the next one, in pieces of up to 32 MB, up to `most_bytes` at the
-    end of each of its heaps: to give it back and get it again costs a page fault per 4 kB.
-
-    Without glibc nothing is changed.
+    """Have glibc keep what a step or batch frees, in pieces of up to 32 MB, up to `most_bytes` at the end of each heap:
+    to get memory again costs a page fault per 4 kB. Without glibc nothing is changed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -11,6 +11,7 @@ What workers print goes to Ray's session folder (`/tmp/ray/session_latest/logs`)
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from cluster.credentials import MODE, TOKEN, environment, mode_for_existing_cluster
 from cluster.discovery import SUBMIT, find
@@ -59,11 +61,10 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
     quiet_variables = {name: value for name, value in _QUIET.items() if name not in os.environ}
     with environment(quiet_variables | token):
         try:
-            with _sigterm_kept():
-                if local:
-                    _start(need_cpus)
-                else:
-                    _join(target, field)
+            if local:
+                _start(need_cpus)
+            else:
+                _join(target, field)
             quiet()
             _require(need_cpus, need_gpus)
             with _failures_named(), local_head_watched() if local else nullcontext():
@@ -96,7 +97,6 @@ def quiet() -> None:
 
 def _start(need_cpus: float) -> None:
     """Start Ray here: about 2.5 s, and 1.4 s to stop it (measured on 2 cores)."""
-    import ray
     from ray._private import ray_constants
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -107,13 +107,7 @@ def _start(need_cpus: float) -> None:
     clusters_allowed = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
     try:
-        ray.init(
-            address="local",
-            num_cpus=max(cores, -int(-need_cpus // 1)),
-            include_dashboard=False,
-            log_to_driver=_show_workers(),
-            logging_level=logging.WARNING,
-        )
+        _initialise(address="local", num_cpus=max(cores, math.ceil(need_cpus)), include_dashboard=False)
     except Exception as error:  # Ray raises bare ones, too, when it is too slow to start
         raise ClusterError(
             f"Ray did not start on this machine: {error}\nLook into {folder}/session_latest/logs."
@@ -123,8 +117,7 @@ def _start(need_cpus: float) -> None:
 
 
 def _session_folder() -> Path:
-    """Where Ray will keep its logs and sockets. Raises `ClusterError` when its disk is as good as full: Ray starts
-    there, and then tries for ever to start workers."""
+    """Where Ray keeps logs and sockets. Raises `ClusterError` where its disk is full: Ray would try to start for ever."""
     from ray._common.utils import get_default_ray_temp_dir
 
     folder = Path(get_default_ray_temp_dir()).absolute()  # type: ignore[no-untyped-call]
@@ -140,20 +133,14 @@ def _session_folder() -> Path:
 
 def _join(target: str, field: str) -> None:
     """Join the running cluster at `target` (`auto` or `host:port`), which the user set as `field`."""
-    import ray
-
     address = find(target, field)
     try:
-        ray.init(address=address, log_to_driver=_show_workers(), logging_level=logging.WARNING)
+        _initialise(address=address)
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(
             f"cannot join the Ray cluster at {address!r}: {error}\nIs this machine one of its nodes, and do both have "
             f"the same Ray and Python version? {SUBMIT}"
         ) from error
-
-
-def _show_workers() -> bool:
-    return os.environ.get("RAY_LOG_TO_DRIVER", "0") == "1"
 
 
 def _require(need_cpus: float, need_gpus: float) -> None:
@@ -169,12 +156,14 @@ def _require(need_cpus: float, need_gpus: float) -> None:
             )
 
 
-@contextmanager
-def _sigterm_kept() -> Iterator[None]:
-    """Ray puts a SIGTERM handler of its own in place as it starts: put the caller's back."""
-    before = signal.getsignal(signal.SIGTERM)
+def _initialise(**options: Any) -> None:
+    """`ray.init`; the caller's handler of SIGTERM is put back, and workers print only where the user wants it."""
+    import ray
+
+    handler = signal.getsignal(signal.SIGTERM)
+    show_workers = os.environ.get("RAY_LOG_TO_DRIVER", "0") == "1"
     try:
-        yield
+        ray.init(log_to_driver=show_workers, logging_level=logging.WARNING, **options)
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGTERM, handler)

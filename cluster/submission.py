@@ -122,23 +122,23 @@ def send(client: JobSubmissionClient, job: SubmittedJob) -> bool:
 
     Raises `ClusterError` when a job of that name has ended (Ray uses a name once), or the cluster refuses the job.
     """
-    existing = job_details(client, job.name)
-    if existing is None:
-        # Without a buffer of its own the job's log arrives line by line.
-        runtime_env = {"working_dir": str(job.working_dir), "env_vars": {"PYTHONUNBUFFERED": "1"} | job.variables}
-        try:
-            client.submit_job(
-                entrypoint=job.entrypoint,
-                submission_id=job.name,
-                runtime_env=runtime_env | ({"pip": list(job.pip)} if job.pip else {}),
-                entrypoint_num_cpus=job.cpus,
-            )
-        except (OSError, RuntimeError) as error:
-            existing = job_details(client, job.name)  # somebody may have sent the same job a moment before us
-            if existing is None:
-                raise ClusterError(f"the cluster refused the job {job.name}: {error}") from error
-        else:
-            return True
+    runtime_env = {
+        "working_dir": str(job.working_dir),
+        "env_vars": {"PYTHONUNBUFFERED": "1"} | job.variables,  # so that the log arrives line by line
+        "pip": list(job.pip) or None,
+    }
+    try:
+        client.submit_job(
+            entrypoint=job.entrypoint,
+            submission_id=job.name,
+            runtime_env=runtime_env,
+            entrypoint_num_cpus=job.cpus,
+        )
+        return True
+    except (OSError, RuntimeError) as error:
+        existing = job_details(client, job.name)
+        if existing is None:
+            raise ClusterError(f"the cluster refused the job {job.name}: {error}") from error
     if existing.status.is_terminal():
         raise ClusterError(
             f"the job {job.name} has already run on this cluster (it {existing.status.value.lower()}), and Ray uses a "
@@ -151,9 +151,7 @@ def job_details(client: JobSubmissionClient, name: str) -> JobDetails | None:
     """What the cluster says of a job; None when it has no such job."""
     try:
         return client.get_job_info(name)
-    except RuntimeError as error:
-        if "404" in str(error):
+    except (OSError, RuntimeError) as error:
+        if "status code 404" in str(error):
             return None
         raise ClusterError(f"the cluster did not say how the job {name} is doing: {error}") from error
-    except OSError as error:
-        raise ClusterError(f"the cluster did not say how the job {name} is doing: {type(error).__name__}") from error

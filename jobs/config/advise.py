@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from adaptor.settings import Settings
 from jobs.config.evaluate import MeasureConfig
-from jobs.config.registered import EncodingName
-from jobs.config.targets import RETRIEVAL_MEASURES, Target, parse_target
+from jobs.config.sections import EncodingName
+from jobs.config.targets import RETRIEVAL_MEASURES, Target, TargetText, parse_target
 
 
 class AdvisingSection(Settings):
@@ -33,17 +33,10 @@ class AdvisingSection(Settings):
 class AdviseConfig(MeasureConfig):
     """How small can I go? Estimate from a sample what each dim keeps and costs, and name the smallest that does."""
 
-    target: tuple[str, ...] = ()
+    target: tuple[TargetText, ...] = ()
     """What a dim must meet, all of it: `overlap@10 >= 0.9`, `ndcg@10 >= 0.98 of original` (any measure of evaluate),
     `bytes <= 200` per vector, `total_bytes <= 50GB`. The lower end of the 95% interval decides."""
     advising: AdvisingSection = AdvisingSection()
-
-    @field_validator("target")
-    @classmethod
-    def _targets_are_readable(cls, target: tuple[str, ...]) -> tuple[str, ...]:
-        for text in target:
-            parse_target(text)
-        return target
 
     @model_validator(mode="after")
     def _targets_can_be_measured(self) -> Self:

@@ -8,8 +8,7 @@ from pydantic import AfterValidator, Field
 
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
-from jobs.config.registered import EncodingName, OneOf, OutputFormatName
-from jobs.config.sections import ArtefactSection, OutputSection, SourceSection
+from jobs.config.sections import ArtefactSection, EncodingName, OneOf, OutputFormatName, OutputSection, SourceSection
 
 #: A measure that the artefact's evidence holds and that grows with quality.
 EvidenceMeasure = Annotated[str, AfterValidator(OneOf(("overlap@10", "overlap@100")))]

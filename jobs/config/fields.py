@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args, get_origin
+from typing import get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -25,8 +25,3 @@ def section_schema(field: FieldInfo) -> Schema | None:
     """The schema of a section, which may be optional; None of a field that holds a value."""
     kinds = get_args(field.annotation) or (field.annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-
-
-def is_mapping(field: FieldInfo) -> bool:
-    """Whether it has names of the user's own."""
-    return get_origin(field.annotation) is dict

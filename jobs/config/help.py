@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
-from jobs.config.fields import Schema, fields_of, is_mapping, section_schema
-from jobs.config.registered import OneOf
+from jobs.config.fields import Schema, fields_of, section_schema
+from jobs.config.sections import OneOf
 
 _METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", NoneType: "null"}
 
@@ -44,12 +44,13 @@ def _entry(name: str, field: FieldInfo, note: str = "") -> str:
     if section := section_schema(field):
         optional = " (optional section)" if NoneType in get_args(field.annotation) else ""
         return f"\n{name}{optional}:\n{_wrapped(f'{field.description or section.__doc__}{note}', 2)}\n"
+    is_mapping = get_origin(field.annotation) is dict
     if field.is_required():
         note = " (required)"
-    elif not is_mapping(field):
+    elif not is_mapping:
         default = json.dumps(field.default).strip('[]"')  # 16, 32 of a list
         note = f" (default: {default or 'none'})"
-    flag = f"--{name}{'.NAME' if is_mapping(field) else ''} {_values(field)}"
+    flag = f"--{name}{'.NAME' if is_mapping else ''} {_values(field)}"
     return f"  {flag}\n{_wrapped(f'{field.description}{note}', 6)}"
 
 

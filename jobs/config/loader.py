@@ -44,10 +44,7 @@ _UNREADABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def load(schema: type[Config], file: Path | None, flags: Iterable[Flag] = ()) -> Config:
-    """Check a YAML file (or none) with `flags` laid over it.
-
-    Raises InputError, whose message lists every problem in a line of its own.
-    """
+    """Check a YAML file (or none) with `flags` laid over it. Raises InputError with a line for every problem."""
     merged = MergedInput(schema, file, flags)
     problems = merged.problems
     try:

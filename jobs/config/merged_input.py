@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
-from jobs.config.fields import FieldPath, Schema, fields_of, is_mapping, section_schema
+from jobs.config.fields import FieldPath, Schema, fields_of, section_schema
 from jobs.config.messages import displayed
 from jobs.config.yaml_file import line_of, read
 
@@ -44,7 +44,7 @@ class MergedInput:
 
     def _flag_path(self, name: str) -> FieldPath:
         for section, field in reversed(self.fields.items()):  # the innermost first
-            if name.startswith(f"{section}.") and (section_schema(field) or is_mapping(field)):
+            if name.startswith(f"{section}.") and (section_schema(field) or get_origin(field.annotation) is dict):
                 return (*section.split("."), name.removeprefix(f"{section}."))  # one key, dots and all
         return (name,)
 

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
 from jobs.config.compress import CompressOutputSection, ReadingSection
-from jobs.config.registered import EncodingName
-from jobs.config.sections import ArtefactSection, OutputSection, SourceSection
+from jobs.config.sections import ArtefactSection, EncodingName, OutputSection, SourceSection
 
 
 class DescribeSection(Settings):

@@ -1,14 +1,37 @@
-"""Sections shared by the commands: a key means the same wherever it stands."""
+"""Sections and names of registries that the commands share: a key means the same wherever it stands."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from adaptor.settings import Metric, Settings
-from jobs.config.registered import SourceFormat
+from jobs.config.messages import suggestion
 from jobs.config.uris import LocationUri, ServerAddress
+from jobs.encodings.registry import ENCODINGS
+from jobs.outputs.registry import OUTPUT_FORMATS
+from jobs.sources.registry import SOURCES
+
+
+@dataclass(frozen=True, eq=False)
+class OneOf:
+    """Validates a text as one of `names`, as they are when a configuration is read: a registry may grow."""
+
+    names: Collection[str]
+
+    def __call__(self, name: str) -> str:
+        """The name itself. Raises ValueError when it is none of them."""
+        if name not in self.names:
+            raise ValueError(f"must be one of: {', '.join(self.names)}{suggestion(name, self.names)}")
+        return name
+
+
+EncodingName = Annotated[str, AfterValidator(OneOf(ENCODINGS))]
+SourceFormat = Annotated[str, AfterValidator(OneOf(SOURCES))]
+OutputFormatName = Annotated[str, AfterValidator(OneOf(OUTPUT_FORMATS))]
 
 
 class FilesystemOptions(Settings):

@@ -20,14 +20,13 @@ def _without_login(text: str) -> str:
 def _public(name: str) -> str:
     if SECRET_NAME.search(name):
         raise ValueError(
-            "looks like a secret, and everybody on the cluster can read a job's environment: give the nodes a role, or "
-            "set it where they start (a Kubernetes secret, the instance's environment)"
+            "looks like a secret, and everybody on the cluster can read a job's environment: give the nodes a role or "
+            "a Kubernetes secret"
         )
     return name
 
 
 WithoutLogin = Annotated[str, AfterValidator(_without_login)]
-PublicName = Annotated[str, AfterValidator(_public)]
 
 
 class SubmissionSection(Settings):
@@ -44,11 +43,10 @@ class SubmissionSection(Settings):
     allow_unauthenticated: bool = False
     """Send also to a cluster beyond this machine that asks for no token (anybody who reaches it can run code on it)."""
     job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")] | None = None
-    """Name of the job (letters, digits, dots, dashes, underscores); null: made from what is sent. Submitting a running
-    job again follows it."""
+    """Name of the job (letters, digits, dots, dashes, underscores); null: made from what is sent. A name runs once."""
     pip: tuple[WithoutLogin, ...] = ()
     """Requirements that each node installs first; leave empty when the image holds them (recommended)."""
-    environment: dict[PublicName, WithoutLogin] = Field(default={})
+    environment: dict[Annotated[str, AfterValidator(_public)], WithoutLogin] = Field(default={})
     """Environment variables of the job, none of them secret: everybody on the cluster can read them."""
     follow: bool = True
     """Print the job's log until it ends and exit with its status; false returns once the job is queued."""

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from jobs.config.messages import suggestion
 
@@ -67,3 +70,12 @@ def parse_target(text: str) -> Target:
     if relative and name in OVERLAP_MEASURES:
         raise ValueError(f"{text!r}: an overlap is measured against the original already, leave 'of original' out")
     return Target(name, bound, relative)
+
+
+def _readable(text: str) -> str:
+    parse_target(text)
+    return text
+
+
+#: A demand as text.
+TargetText = Annotated[str, AfterValidator(_readable)]

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal, Self, TextIO
+from typing import Any, Literal, Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -48,7 +48,7 @@ class Progress:
     stream: TextIO | None = None
     clock: Callable[[], float] = time.monotonic
     done: int = field(default=0, init=False)
-    fields: dict[str, Number | str] = field(default_factory=dict, init=False)
+    fields: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __enter__(self) -> Self:
         """Start the clock and show the first line at once."""
@@ -87,8 +87,7 @@ class Progress:
         """`count` more units are done; `numbers` are added to the fields of that name."""
         with self._lock:
             for name, number in numbers.items():
-                so_far = self.fields.get(name, 0)
-                self.fields[name] = number if isinstance(so_far, str) else so_far + number
+                self.fields[name] = self.fields.get(name, 0) + number
             self._count(count)
 
     def set(self, count: int = 0, /, **values: Number | str) -> None:
