@@ -117,7 +117,7 @@ def _start(need_cpus: float) -> None:
 
 
 def _session_folder() -> Path:
-    """Where Ray keeps logs and sockets. Raises `ClusterError` where its disk is full: Ray would try to start for ever."""
+    """Where Ray keeps logs and sockets. Raises `ClusterError` on a full disk, where Ray hangs as it starts."""
     from ray._common.utils import get_default_ray_temp_dir
 
     folder = Path(get_default_ray_temp_dir()).absolute()  # type: ignore[no-untyped-call]

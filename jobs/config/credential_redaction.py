@@ -36,6 +36,6 @@ def without_password(uri: str) -> str:
     if (_PASSWORD.search(uri) and not _NO_LOGIN.fullmatch(uri)) or _SIGNED.search(uri):
         raise ValueError(
             "must not hold a password, which would be copied into the files that are written: set it in the "
-            "environment of every node (AWS_SECRET_ACCESS_KEY, FSSPEC_FTP_PASSWORD …), or use a profile, a role or a key file"
+            "environment of every node (AWS_SECRET_ACCESS_KEY, FSSPEC_FTP_PASSWORD …), or use a profile, role or key"
         )
     return uri
