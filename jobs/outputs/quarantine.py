@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
 
 import pyarrow as pa
 
@@ -23,30 +22,21 @@ def added_columns(schema: pa.Schema) -> tuple[str, str, str]:
     return reason, row_group, row
 
 
-class Quarantine:
-    """Collects rejected rows in a local Parquet file, which is made with the first of them. A context manager."""
+class Quarantine(ExitStack):
+    """Collects rejected rows in a local Parquet file, which is made with the first of them."""
 
     def __init__(self, path: Path, schema: pa.Schema, vector_column: str) -> None:
+        super().__init__()
         reason, row_group, row = added_columns(schema)
         added = [pa.field(reason, pa.string()), pa.field(row_group, pa.int64()), pa.field(row, pa.int64())]
         self._schema = pa.schema([*schema, *added], schema.metadata)
-        layout = Layout(_ROW_GROUP_ROWS, "zstd", vector_column)
-        self._file = ParquetFormat().writer(path, self._schema, layout)
-        self._open_files = ExitStack()
+        self._file = ParquetFormat().writer(path, self._schema, Layout(_ROW_GROUP_ROWS, "zstd", vector_column))
         self._writer: ParquetWriter | None = None
-
-    def __enter__(self) -> Self:
-        """Nothing yet: most work items reject nothing."""
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        """Close the file when there is one."""
-        self._open_files.close()
 
     def add(self, batch: Batch, reasons: dict[int, str]) -> None:
         """Set aside rows of a batch: `reasons` maps a row of the batch to why."""
         if self._writer is None:
-            self._writer = self._open_files.enter_context(self._file)
+            self._writer = self.enter_context(self._file)
         for row, reason in sorted(reasons.items()):
             columns = [
                 *batch.table.slice(row, 1).columns,

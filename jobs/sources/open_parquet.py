@@ -28,9 +28,8 @@ class OpenParquet:
 def open_parquet(objects: Objects, key: str) -> Iterator[OpenParquet]:
     """Open a file: buffered reads, nothing read ahead, checksums of pages verified. `InputError` when it is no whole
     Parquet file."""
-    path = objects.path(key)
     try:
-        source = objects.arrow.open_input_file(path)
+        source = objects.arrow.open_input_file(objects.path(key))
         parquet = pq.ParquetFile(
             source,
             buffer_size=objects.buffer_bytes,

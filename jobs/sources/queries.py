@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from jobs.config.sections import QrelsSection, QueriesSection
 from jobs.sources.columns import require_column, require_ids, require_vectors
 from jobs.sources.ids import id_strings
@@ -27,7 +27,7 @@ class Queries:
     """Query ids as strings, in file order, and their vectors (q, d) float32."""
 
     ids: list[str]
-    vectors: npt.NDArray[np.float32]
+    vectors: Floats
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def read_queries(section: QueriesSection, dim: int | None, repeated: bool = Fals
     null or (unless `repeated`) doubled, or nothing is left. A bad query always stops the command.
     """
     ids: list[str] = []
-    parts: list[npt.NDArray[np.float32]] = []
+    parts: list[Floats] = []
     seen: set[str] = set()
     for rows in _read(section, "queries", {"id_column": require_ids, "vector_column": require_vectors}):
         decoded = decode(rows.table.column(section.vector_column), dim)

@@ -9,14 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from jobs.config.sections import SourceSection
 from jobs.sources.columns import describe_vectors
 from jobs.sources.ids import id_strings, id_texts
 from jobs.sources.source import Shard, Source
-from jobs.sources.vectors import decode
+from jobs.sources.vectors import Integers, decode
 
 Doubles = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 #: Rows decoded at once while looking for sampled rows.
 _BATCH_ROWS = 4096
@@ -41,25 +41,17 @@ def choose_rows(
         total = int(counts.sum())
         rows = np.arange(total) if sample >= total else np.sort(rng.choice(total, sample, replace=False, shuffle=False))
     else:
-        starts = np.cumsum(counts) - counts
+        group_starts = np.cumsum(counts) - counts
         taken = _two_stage_counts(counts[nonempty], sample, max_row_groups, rng)
         parts = [
-            starts[group] + np.sort(rng.choice(counts[group], number, replace=False, shuffle=False))
+            group_starts[group] + np.sort(rng.choice(counts[group], number, replace=False, shuffle=False))
             for group, number in zip(nonempty, taken, strict=True)
             if number
         ]
         rows = np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
-    return _by_shard(rows, [sum(shard) for shard in row_counts_per_row_group])
-
-
-def _by_shard(rows: Integers, shard_rows: Sequence[int]) -> dict[int, Integers]:
-    ends = np.cumsum(np.asarray(shard_rows, dtype=np.int64))
-    chosen, start = {}, 0
-    for shard, stop in enumerate(np.searchsorted(rows, ends)):
-        if stop > start:
-            chosen[shard] = rows[start:stop] - (ends[shard] - shard_rows[shard])
-        start = stop
-    return chosen
+    starts = np.cumsum([0, *(sum(shard) for shard in row_counts_per_row_group)])
+    by_shard = np.split(rows, np.searchsorted(rows, starts[1:]))
+    return {shard: part - start for shard, (part, start) in enumerate(zip(by_shard, starts, strict=True)) if len(part)}
 
 
 def _two_stage_counts(counts: Integers, sample: int, max_row_groups: int, rng: np.random.Generator) -> Integers:
@@ -110,7 +102,7 @@ def read_rows(
     dim: int | None = None,
     *,
     plain: bool = False,
-) -> tuple[list[str], npt.NDArray[np.float32], dict[int, str]]:
+) -> tuple[list[str], Floats, dict[int, str]]:
     """Read rows of one shard by their ascending numbers: ids, vectors (n, d) float32, position → why unusable.
 
     Ids are texts, "None" where null. `dim` None takes the most common length among these rows. Only row groups with

@@ -10,11 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.errors import InputError
-from jobs.sources.float16 import widened
+from adaptor.rows import Floats
 
-Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+
+#: Numbers that are widened at once: they stay in the processor's cache for all steps.
+_AT_ONCE = 1 << 16
+_SIGN_AND_LOW_BITS = np.int32(-0x70000001)
+_BEYOND_HALF = 65536
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,15 @@ def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
         raise InputError(f"vectors are of type {column.type}: store them as a list of float16, float32 or float64")
     present, starts, lengths, values = _layout(column)
     if dim is None:
-        dim = _common_length(lengths[present])
+        sizes, counts = np.unique(lengths[present], return_counts=True)
+        dim = int(sizes[np.argmax(counts)]) if len(sizes) else 0
     reasons = {int(row): "null vector" for row in np.flatnonzero(~present)}
     expected = str(dim) if dim else "at least 1"
     wrong = present & ((lengths != dim) | (lengths == 0))
     reasons |= {int(row): f"wrong length {lengths[row]} (expected {expected})" for row in np.flatnonzero(wrong)}
     usable = present & ~wrong
     with np.errstate(over="ignore", invalid="ignore"):
-        raw = _gather(_elements(values), starts, usable, dim)
+        raw = _gather(values.to_numpy(zero_copy_only=False), starts, usable, dim)
         vectors = widened(raw) if raw.dtype == np.float16 else raw.astype(np.float32, copy=False)
         squares: Floats = np.einsum("nd,nd->n", vectors, vectors)
         nulls: Flags | None = None
@@ -84,24 +89,6 @@ def _layout(column: pa.Array) -> tuple[Flags, Integers, Integers, pa.Array]:
         return present, starts, np.full(count, size, dtype=np.int64), column.values
     offsets = column.offsets.to_numpy().astype(np.int64)  # already those of the slice
     return present, offsets[:-1], np.diff(offsets), column.values
-
-
-def _common_length(lengths: Integers) -> int:
-    if not len(lengths):
-        return 0
-    sizes, counts = np.unique(lengths, return_counts=True)
-    return int(sizes[np.argmax(counts)])
-
-
-def _elements(values: pa.Array) -> npt.NDArray[np.floating]:
-    """The child's numbers as they lie in memory; under a null they are arbitrary."""
-    kind = values.type.to_pandas_dtype()
-    buffer = values.buffers()[1]
-    if buffer is None:
-        return np.zeros(len(values), dtype=kind)
-    elements = np.frombuffer(buffer, dtype=kind)[values.offset : values.offset + len(values)]
-    elements.flags.writeable = False
-    return elements
 
 
 def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -> npt.NDArray[Any]:
@@ -139,3 +126,22 @@ def _why(vector: Floats) -> str | None:
     if np.isinf(vector).any():
         return "infinite"
     return None if vector.any() else "zero vector"
+
+
+def widened(float16: npt.NDArray[np.float16]) -> Floats:
+    """The same numbers as float32, in an array of the same shape, in a third of numpy's time.
+
+    The bits of a float16 moved to where float32 has its exponent and fraction are the same number times 2^-112.
+    """
+    numbers = np.empty(float16.shape, np.float32)
+    source, target = np.ascontiguousarray(float16).reshape(-1), numbers.reshape(-1)
+    for start in range(0, len(source), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        bits = target[part].view(np.int32)
+        np.copyto(bits, source[part].view(np.int16))  # the sign fills the upper half
+        bits <<= 13
+        bits &= _SIGN_AND_LOW_BITS
+        target[part] *= np.float32(2.0**112)
+        if not -_BEYOND_HALF < target[part].min(initial=0) <= target[part].max(initial=0) < _BEYOND_HALF:
+            target[part] = source[part]  # infinity and NaN have an exponent of their own
+    return numbers

@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import ray
 
+from adaptor.rows import Floats
 from jobs.config.sections import SourceSection
 from jobs.sources.columns import describe_vectors
 from jobs.sources.ids import id_strings
-from jobs.sources.sampling import Integers, read_rows
+from jobs.sources.sampling import read_rows
 from jobs.sources.source import Shard, ShardInfo, open_source
+from jobs.sources.vectors import Integers
 
 _SHARDS_PER_TASK = 64
 #: The same where only a few shards have rows to read.
 _SHARDS_WITH_ROWS_PER_TASK = 16
 #: Rows of a batch of ids alone.
 _ID_ROWS = 65_536
-
-Floats = npt.NDArray[np.float32]
 
 
 def describe_all(section: SourceSection, shards: list[Shard]) -> list[ShardInfo]:
@@ -44,11 +43,13 @@ def read_numbered_rows(
 
 
 def read_documents(section: SourceSection, shards: list[Shard], wanted: frozenset[str], dim: int) -> dict[str, Floats]:
-    """Vectors of the rows with these ids, float32 (d,) by id; unusable and unknown ones are absent. Scans the id
-    columns."""
+    """Vectors of the rows with these ids, float32 (d,) by id; unusable and unknown ones are absent. Scans all ids."""
+    numbered = _by_tasks(_find_rows, _SHARDS_PER_TASK, shards, section, ray.put(wanted))
+    ids, vectors, reasons = read_numbered_rows(section, numbered, dim)
     documents: dict[str, Floats] = {}
-    for name, vector in _by_tasks(_read_documents, _SHARDS_PER_TASK, shards, section, ray.put(wanted), dim):
-        documents.setdefault(name, vector)
+    for row, name in enumerate(ids):
+        if row not in reasons:
+            documents.setdefault(name, vectors[row])
     return documents
 
 
@@ -71,11 +72,9 @@ def _read_rows(numbered: Sequence[tuple[Shard, Integers]], section: SourceSectio
 
 
 @ray.remote
-def _read_documents(
-    shards: list[Shard], section: SourceSection, wanted: frozenset[str], dim: int
-) -> list[tuple[str, Floats]]:
+def _find_rows(shards: list[Shard], section: SourceSection, wanted: frozenset[str]) -> list[tuple[Shard, Integers]]:
     source = open_source(section)
-    documents: list[tuple[str, Floats]] = []
+    numbered: list[tuple[Shard, Integers]] = []
     for shard in shards:
         groups = range(len(describe_vectors(source, shard, section).row_group_rows))
         rows: list[int] = []
@@ -85,6 +84,5 @@ def _read_documents(
             rows += [row for row, name in enumerate(names, first) if name in wanted]
             first += len(names)
         if rows:
-            ids, vectors, reasons = read_rows(source, shard, section, np.array(rows, np.int64), dim)
-            documents += [(ids[row], vectors[row]) for row in range(len(ids)) if row not in reasons]
-    return documents
+            numbered.append((shard, np.array(rows, np.int64)))
+    return numbered

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
@@ -51,7 +51,7 @@ class FsspecObjects(Objects):
         with _translating(f"uri {self.uri} cannot be opened"):
             self._fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True)
         self._root = root.rstrip("/")
-        self._scheme = parts.scheme.lower()
+        self._has_folders = parts.scheme.lower() not in _OBJECT_STORES
         self.arrow = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
 
     def path(self, key: str) -> str:
@@ -117,42 +117,38 @@ class FsspecObjects(Objects):
 
     def put_new(self, key: str, content: bytes) -> bool:
         """The driver's exclusive create; True also when the key already has these bytes."""
+        target = self.path(key)
         try:
             with _translating(f"{self.uri}: {key} cannot be written", FileExistsError):
-                self._make_folder(key)
-                self._fs.pipe_file(self.path(key), content, mode="create")
+                if self._has_folders:
+                    self._fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+                self._fs.pipe_file(target, content, mode="create")
         except FileExistsError:
             return self._holds(key, content)
         return True
 
     def delete(self, key: str) -> None:
         """Remove; absent is fine."""
-        with (
-            contextlib.suppress(FileNotFoundError),
-            _translating(f"{self.uri}: {key} cannot be removed", FileNotFoundError),
-        ):
+        doing = f"{self.uri}: {key} cannot be removed"
+        with contextlib.suppress(FileNotFoundError), _translating(doing, FileNotFoundError):
             self._fs.rm_file(self.path(key))
 
-    def _publish(self, key: str, upload: Any) -> None:
+    def _publish(self, key: str, upload: Callable[[str], object]) -> None:
         target = self.path(key)
-        direct = self._scheme in _OBJECT_STORES
-        folder = target.rpartition("/")[0]
-        path = target if direct else f"{folder}/{TEMPORARY}{uuid4().hex}"
         with _translating(f"{self.uri}: {key} cannot be written"):
+            if not self._has_folders:
+                upload(target)
+                return
+            folder = target.rpartition("/")[0]
+            temporary = f"{folder}/{TEMPORARY}{uuid4().hex}"
             try:
-                self._make_folder(key)
-                upload(path)
-                if not direct:
-                    self._fs.mv(path, target)
+                self._fs.makedirs(folder, exist_ok=True)
+                upload(temporary)
+                self._fs.mv(temporary, target)
             except Exception:
-                if not direct:
-                    with contextlib.suppress(Exception):  # the first error counts
-                        self._fs.rm_file(path)
+                with contextlib.suppress(Exception):  # the first error counts
+                    self._fs.rm_file(temporary)
                 raise
-
-    def _make_folder(self, key: str) -> None:
-        if self._scheme not in _OBJECT_STORES or self._scheme == "memory":
-            self._fs.makedirs(self.path(key).rpartition("/")[0], exist_ok=True)
 
 
 @contextlib.contextmanager

@@ -170,9 +170,8 @@ class S3Objects(Objects):
             while body := file.read(part_bytes):
                 number = len(parts) + 1
                 answer = self._request("upload_part", key, UploadId=upload, PartNumber=number, Body=body)
-                checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
-                checksums.pop("ChecksumType", None)
-                parts.append({"PartNumber": number, "ETag": answer["ETag"], **checksums})
+                sums = {n: answer[n] for n in answer if n.startswith("Checksum") and n != "ChecksumType"}
+                parts.append({"PartNumber": number, "ETag": answer["ETag"], **sums})
         return parts
 
     def _complete(self, key: str, finish: Callable[..., Any], parts: list[dict[str, Any]], size: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -97,16 +98,14 @@ def _role_session(role_arn: str) -> Any:
 
     source, session = AioSession(), AioSession()
 
-    class Resolver:
-        async def load_credentials(self) -> Any:
-            """Called by botocore."""
-            fetcher = AioAssumeRoleCredentialFetcher(
-                client_creator=source.create_client,
-                source_credentials=await source.get_credentials(),
-                role_arn=role_arn,
-                extra_args={"RoleSessionName": "matryoshka"},
-            )
-            return AioDeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
+    async def load_credentials() -> Any:
+        fetcher = AioAssumeRoleCredentialFetcher(
+            client_creator=source.create_client,
+            source_credentials=await source.get_credentials(),
+            role_arn=role_arn,
+            extra_args={"RoleSessionName": "matryoshka"},
+        )
+        return AioDeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method="assume-role")
 
-    session.register_component("credential_provider", Resolver())
+    session.register_component("credential_provider", SimpleNamespace(load_credentials=load_credentials))
     return session

@@ -53,9 +53,9 @@ class PageHeader:
     checksum: int | None
     values: int
     encoding: int
-    level_bytes: tuple[int, int] | None = None
-    rows: int | None = None
-    compressed: bool = True
+    level_bytes: tuple[int, int] | None
+    rows: int | None
+    compressed: bool
 
 
 def read_header(data: memoryview) -> tuple[PageHeader, int]:
@@ -69,16 +69,23 @@ def read_header(data: memoryview) -> tuple[PageHeader, int]:
     inner = fields.get(_INNER[kind]) if kind in _INNER else None
     if not isinstance(inner, dict):
         raise NeedsArrowReader(f"a page of kind {kind}, or one without the header of its kind")
-    count = _integer(inner, 1)
-    if kind != Kind.DATA_V2:
-        if kind == Kind.DATA and not _integer(inner, 3) == _integer(inner, 4) == Encoding.RLE:
-            raise NeedsArrowReader("levels in the deprecated encoding")
-        return PageHeader(kind, stored, plain, checksum, count, _integer(inner, 2)), length
-    if _integer(inner, 2):
+    if kind == Kind.DATA and not _integer(inner, 3) == _integer(inner, 4) == Encoding.RLE:
+        raise NeedsArrowReader("levels in the deprecated encoding")
+    version_2 = kind == Kind.DATA_V2
+    if version_2 and _integer(inner, 2):
         raise NeedsArrowReader("nulls")
-    level_bytes, compressed = (_integer(inner, 6), _integer(inner, 5)), inner.get(7, True) is True
-    rows, encoding = _integer(inner, 3), _integer(inner, 4)
-    return PageHeader(kind, stored, plain, checksum, count, encoding, level_bytes, rows, compressed), length
+    header = PageHeader(
+        kind=kind,
+        stored_bytes=stored,
+        plain_bytes=plain,
+        checksum=checksum,
+        values=_integer(inner, 1),
+        encoding=_integer(inner, 4 if version_2 else 2),
+        level_bytes=(_integer(inner, 6), _integer(inner, 5)) if version_2 else None,
+        rows=_integer(inner, 3) if version_2 else None,
+        compressed=inner.get(7, True) is True,
+    )
+    return header, length
 
 
 def varint(data: Any, at: int) -> tuple[int, int]:

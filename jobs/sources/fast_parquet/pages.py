@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from jobs.sources.fast_parquet.blocks import Blocks
-from jobs.sources.fast_parquet.codecs import decompress
-from jobs.sources.fast_parquet.headers import Encoding, Kind, NeedsArrowReader, PageHeader, read_header
+from jobs.sources.fast_parquet.headers import Encoding, Kind, NeedsArrowReader, PageHeader, read_header, varint
 from jobs.sources.fast_parquet.runs import Octets, regular, unpack
 
 Floating = np.dtype[np.float16] | np.dtype[np.float32] | np.dtype[np.float64]
 
 #: Bytes read first for a page header, and the most that one may have (statistics can hold long values).
 _HEADER_BYTES, _MOST_HEADER_BYTES = 1 << 10, 1 << 20
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _DICTIONARIES = (Encoding.RLE_DICTIONARY, Encoding.PLAIN_DICTIONARY)
 
 
@@ -59,7 +59,7 @@ def read_values(blocks: Blocks, chunk: VectorChunk) -> Iterator[Octets]:
                 raise NeedsArrowReader("a dictionary that is not the first page")
             if header.encoding not in (Encoding.PLAIN, Encoding.PLAIN_DICTIONARY):
                 raise NeedsArrowReader(f"a dictionary in encoding {header.encoding}")
-            body = decompress(chunk.codec, stored, header.plain_bytes)
+            body = _decompress(chunk.codec, stored, header.plain_bytes)
             # A copy: uncompressed, it is memory of `blocks`, which the next page overwrites.
             dictionary = _checked_size(body, header, chunk.number).copy()
             continue
@@ -87,7 +87,7 @@ def _next_header(blocks: Blocks) -> PageHeader:
 def _checked_body(stored: Octets, header: PageHeader, chunk: VectorChunk, done: int) -> Octets:
     """The encoded values of a data page, after the proof that its lists are regular."""
     if header.level_bytes is None:
-        body = decompress(chunk.codec, stored, header.plain_bytes)
+        body = _decompress(chunk.codec, stored, header.plain_bytes)
         lists, body = _prefixed(body)
         nulls, body = _prefixed(body)
     else:
@@ -95,7 +95,7 @@ def _checked_body(stored: Octets, header: PageHeader, chunk: VectorChunk, done: 
         if first + second > len(stored):
             raise NeedsArrowReader("levels longer than their page")
         lists, nulls, body = stored[:first], stored[first : first + second], stored[first + second :]
-        body = decompress(chunk.codec if header.compressed else None, body, header.plain_bytes - first - second)
+        body = _decompress(chunk.codec if header.compressed else None, body, header.plain_bytes - first - second)
         if header.rows != -(-(done + header.values) // chunk.dim) + (-done // chunk.dim):
             raise NeedsArrowReader("a page with another number of rows than its levels say")
     with contextlib.suppress(IndexError):
@@ -130,3 +130,36 @@ def _checked_size(body: Octets, header: PageHeader, number: Floating) -> Octets:
     if len(body) != header.values * number.itemsize:
         raise NeedsArrowReader("a page of another size than its values need")
     return body
+
+
+def _decompress(codec: str | None, stored: Octets, size: int) -> Octets:
+    """Exactly `size` bytes; `NeedsArrowReader` when `stored` does not hold them.
+
+    pyarrow's `Codec.decompress` does not say how many bytes came out: where they are too few, the rest is arbitrary.
+    """
+    if codec is None and len(stored) == size:
+        return stored
+    try:
+        if codec is not None and SIZES[codec](stored) == size:
+            return np.frombuffer(pa.Codec(codec).decompress(pa.py_buffer(stored), size), np.uint8)
+    except (pa.ArrowException, OSError, IndexError) as problem:
+        raise NeedsArrowReader("a page that cannot be decompressed") from problem
+    raise NeedsArrowReader("a page of another size than its header says")
+
+
+def _zstd_size(stored: Octets) -> int | None:
+    """Content size of a frame (RFC 8878, 3.1.1.1); None where it is not given."""
+    if stored[:4].tobytes() != _ZSTD_MAGIC:
+        return None
+    descriptor = int(stored[4])
+    single, flag = descriptor >> 5 & 1, descriptor >> 6
+    length = (single, 2, 4, 8)[flag]
+    start = 5 + (1 - single) + (0, 1, 2, 4)[descriptor & 3]
+    if not length or len(stored) < start + length:
+        return None
+    return int.from_bytes(stored[start : start + length].tobytes(), "little") + (256 if length == 2 else 0)
+
+
+#: How many bytes the data of each codec will be. Only codecs whose data say so, and whose library checks it. (Gzip and
+#: Brotli spend their time in decompression anyway.)
+SIZES: dict[str, Callable[[Octets], int | None]] = {"snappy": lambda stored: varint(stored, 0)[0], "zstd": _zstd_size}

@@ -10,10 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.sources.fast_parquet.blocks import Blocks
-from jobs.sources.fast_parquet.codecs import SIZES
 from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.memory import BATCHES
-from jobs.sources.fast_parquet.pages import Floating, VectorChunk, read_values
+from jobs.sources.fast_parquet.pages import SIZES, Floating, VectorChunk, read_values
 from jobs.sources.fast_parquet.runs import Octets
 from jobs.sources.open_parquet import OpenParquet
 from jobs.sources.vectors import is_vector_type
@@ -49,26 +48,13 @@ def read_directly(
                 vectors[name] = _VectorColumn(chunk, blocks_open.enter_context(closing(blocks)))
         if not vectors:
             raise NeedsArrowReader("no column of vectors")
-        schema = pa.schema([whole.field(name) for name in names], whole.metadata)
         rest = [name for name in names if name not in vectors]
-        for rows, others in _others(opened.parquet, row_group, batch_rows, rest):
-            arrays = [vectors[name].take(rows) if name in vectors else others[name] for name in names]
+        schema = pa.schema([whole.field(name) for name in names], whole.metadata)
+        for batch in opened.parquet.iter_batches(batch_rows, row_groups=[row_group], columns=rest, use_threads=False):
+            if not batch.schema.equals(pa.schema([whole.field(name) for name in rest])):
+                raise NeedsArrowReader("column names that are not clear")
+            arrays = [vectors[n].take(batch.num_rows) if n in vectors else batch.column(n) for n in names]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _others(
-    parquet: pq.ParquetFile, row_group: int, batch_rows: int, names: list[str]
-) -> Iterator[tuple[int, dict[str, pa.Array]]]:
-    """Batch by batch the number of rows and the named columns, as pyarrow reads them."""
-    if not names:
-        rows = parquet.metadata.row_group(row_group).num_rows
-        yield from ((min(batch_rows, rows - start), {}) for start in range(0, rows, batch_rows))
-        return
-    expected = pa.schema([parquet.schema_arrow.field(name) for name in names])
-    for batch in parquet.iter_batches(batch_rows, row_groups=[row_group], columns=names, use_threads=False):
-        if not batch.schema.equals(expected):
-            raise NeedsArrowReader("column names that are not clear")
-        yield batch.num_rows, dict(zip(names, batch.columns, strict=True))
 
 
 def _vector_chunk(metadata: pq.FileMetaData, row_group: int, name: str, kind: pa.DataType) -> VectorChunk | None:

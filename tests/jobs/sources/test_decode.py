@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adaptor.errors import InputError
-from jobs.sources.float16 import widened
-from jobs.sources.vectors import decode
+from jobs.sources.vectors import decode, widened
 
 _FLOATS = {"halffloat": pa.float16(), "float": pa.float32(), "double": pa.float64()}
 _Row = list[float | None] | None
