@@ -24,14 +24,15 @@ def regular(levels: Octets, top: int, first: int, count: int, period: int) -> bo
     at = done = 0
     seen: dict[int, tuple[int, int]] = {}
     for _ in range(_MOST_RUNS):
+        if done == count:
+            return True
         phase = (first + done) % period if period else 0
         if phase in seen:
             at, done = _skip(levels, seen.pop(phase), (at, done), count)
             seen.clear()
-        if done == count:
-            return True
+            continue
         seen[phase] = at, done
-        values, length, at = _run(levels, at, top.bit_length(), count - done)
+        values, length, at = _run(levels, at, top.bit_length(), count - done, 1)
         until_zero = -(first + done) % period if period else length
         if isinstance(values, int):
             good = values == (top if until_zero else 0) and (length <= until_zero or period == 1 or length == 1)
@@ -52,7 +53,7 @@ def unpack(data: Octets, bits: int, count: int) -> Numbers:
     for _ in range(_MOST_RUNS if bits else 0):
         if done == count:
             return decoded
-        values, length, at = _run(data, at, bits, count - done)
+        values, length, at = _run(data, at, bits, count - done, _MOST_RUNS)
         decoded[done : done + length] = values
         done += length
     if bits:
@@ -72,10 +73,10 @@ def _skip(levels: Octets, before: tuple[int, int], now: tuple[int, int], count: 
     return at, done
 
 
-def _run(data: Octets, start: int, bits: int, most: int) -> tuple[int | Numbers, int, int]:
+def _run(data: Octets, start: int, bits: int, most: int, most_runs: int) -> tuple[int | Numbers, int, int]:
     """The run at `start`: its value if one repeats, else its values; how many, at most `most`; the position after it.
 
-    Bit-packed runs with the same header that follow are taken with it.
+    Bit-packed runs with the same header that follow are taken with it, `most_runs` at most.
     """
     header, at = varint(data, start)
     groups = header >> 1
@@ -85,11 +86,11 @@ def _run(data: Octets, start: int, bits: int, most: int) -> tuple[int | Numbers,
             raise NeedsArrowReader("a run that is empty or ends too early")
         return int.from_bytes(data[at:end].tobytes(), "little"), min(groups, most), end
     step = at - start + groups * bits
-    runs = min((len(data) - start) // step, -(-most // (groups * 8))) if groups else 0
+    runs = min((len(data) - start) // step, -(-most // (groups * 8)), most_runs) if groups else 0
     if runs < 1:
         raise NeedsArrowReader("a run that is empty or ends too early")
     rows = data[start : start + runs * step].reshape(runs, step)
-    runs = _equal_rows(rows[:, : at - start], rows[0, : at - start])
+    runs = _equal_rows(rows[:, : at - start], rows[0, : at - start]) if runs > 1 else 1
     values = _unpacked(rows[:runs, at - start :].reshape(-1, bits), bits)[:most]
     return values, len(values), start + runs * step
 
