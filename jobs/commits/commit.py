@@ -1,17 +1,15 @@
 """The commit of one work item: its output is published, then the record that makes it count.
 
-The ledger is true at every moment. Records that no longer hold are deleted before an output is replaced. A record
-appears, by one conditional PUT, only when all that it names is there. No clock, lock or listing is part of it. Any
-number of workers and drivers may do the same item at once, and each may die anywhere: outputs depend on the input
-alone, so all put the same bytes. A worker may sleep at any point: it replaces only the output that it saw before its
-shard was last known to be current, and rejected rows have a key for each version.
-`tests/jobs/commits/test_commit_model.py` walks through all interleavings.
+The ledger is true at every moment. Stale records are deleted before an output is replaced. A record appears, by one
+conditional PUT, only when all that it names is there. No clock, lock or listing is part of it. Any number of workers
+and drivers may do the same item at once, and each may die anywhere: outputs depend on the input alone, so all put the
+same bytes. A worker may sleep at any point: it replaces only the output that it saw before its shard was last known to
+be current. `tests/jobs/commits/test_commit_model.py` walks through all interleavings.
 
-Three cases are left for `verify` to find. Without If-Match (local disk, fsspec, Ceph 16 where the output goes up in
-parts) the look comes just before the replacement: a worker that sleeps between the two, while another commits a later
-version, and then dies before its own record, leaves old rows under the new record. So does a worker that sleeps while
-the shard changes and changes back. A crash in the middle of a conflict with a writer of other bytes leaves output or
-rejected rows of one under the record of the other.
+Three cases are left for `verify` to find. Without If-Match (local disk, fsspec, parts on Ceph 16) a worker may sleep
+between look and replacement while another commits a later version: if it dies before its own record, old rows are under
+the new record. So they are when a worker sleeps while the shard changes and changes back. A crash in a conflict with a
+writer of other bytes leaves output or rejected rows of one under the record of the other.
 """
 
 from __future__ import annotations
@@ -24,7 +22,7 @@ from jobs.commits.work_items import WorkItem
 from jobs.outputs.output_format import Written
 from jobs.outputs.publish import publish, publish_over
 from jobs.sources.source import Source
-from jobs.storage.objects import ObjectInfo, Objects
+from jobs.storage.objects import Objects
 
 #: Attempts against workers that put the same output at the same moment, also with other bytes (another library or GPU).
 _WRITE_CONFLICTS = 20
@@ -41,30 +39,24 @@ class FinishedItem:
 
 
 def commit_item(source: Source, output_version: Objects, finished: FinishedItem) -> None:
-    """Make a work item count. `InputError` when its shard has changed meanwhile, `RunError` when others keep writing
-    other bytes."""
+    """Make a work item count. `InputError` when its shard has changed, `RunError` when others write other bytes."""
     item, record, rejected = finished.item, finished.record, finished.rejected
-    seen = _look(source, output_version, item)
-    for key in item.stale_records:
-        output_version.delete(key)
-    for _ in range(_WRITE_CONFLICTS):
-        if publish_over(output_version, item.output, finished.output, seen):
-            if rejected is not None:
-                publish(output_version, item.quarantine, rejected)
-            if commit(output_version, record):
-                break
-            # Another worker came first with other bytes, and whose output stands now is unknown: delete its record and
-            # go again. Whoever publishes last is also the last to get a record, so both agree in the end.
-            output_version.delete(record.name.key)
-        seen = _look(source, output_version, item)
+    for conflicts in range(_WRITE_CONFLICTS):
+        present = output_version.stat(item.output)
+        source.check_unchanged(item.shard)  # after the look: what it saw is not of a later version
+        if not conflicts:
+            for key in item.stale_records:
+                output_version.delete(key)
+        if not publish_over(output_version, item.output, finished.output, present):
+            continue
+        if rejected is not None:
+            publish(output_version, item.quarantine, rejected)
+        if commit(output_version, record):
+            break
+        # Another worker came first with other bytes, and whose output stands now is unknown: delete its record and go
+        # again. Whoever publishes last is also the last to get a record, so both agree in the end.
+        output_version.delete(record.name.key)
     else:
         raise RunError(f"{item.title}: others keep writing other bytes for the same input: let one job run at a time")
     for key in item.stale_outputs:
         output_version.delete(key)
-
-
-def _look(source: Source, output_version: Objects, item: WorkItem) -> ObjectInfo | None:
-    """The output as it is, looked at before the shard proves to be unchanged."""
-    seen = output_version.stat(item.output)
-    source.check_unchanged(item.shard)
-    return seen

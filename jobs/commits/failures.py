@@ -1,8 +1,5 @@
-"""Notes on work items: why they failed for good (`_failed/`), and how often open ones were begun (`_attempts/`).
-
-A note stands under the name of the item's record. It outlives the driver: a later run deletes it when the item is done,
-changed or gone.
-"""
+"""Notes on work items, under the names of their records: why they failed for good (`_failed/`), and how often open ones
+were begun (`_attempts/`). A run deletes notes on what is done, changed or gone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: one small JSON record per finished work item, written last. An output without a record does not exist.
+"""The ledger: a small JSON record for each finished work item, written last. An output without one does not count.
 
 Records hold no times: the same work gives the same bytes.
 """
@@ -26,11 +26,10 @@ _READING_THREADS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class LedgerRecord:
-    """A finished work item: what it read, what it wrote, and with what.
+    """A finished work item: what it read (`row_groups` None: a whole shard), what it wrote, and with what.
 
-    `row_groups` is None for a whole shard. `duplicate_ids` counts rows whose id an earlier row of the item has (None:
-    too many rows to tell). `quarantine` is the key of the rejected rows, if any. Sizes are in bytes. `values_clipped`
-    counts the numbers that the encoding could not hold.
+    `duplicate_ids` counts rows whose id an earlier row of the item has (None: too many to tell), `values_clipped`
+    numbers that the encoding could not hold. `quarantine` is the key of the rejected rows. Sizes are in bytes.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -60,7 +59,7 @@ class LedgerRecord:
         return record_name(Shard(self.shard, self.size, self.version), self.row_groups)
 
     def to_json(self) -> bytes:
-        """Its file: indented, keys in the order of the fields, then a checksum of what they say."""
+        """Its file: the fields in their order, then a checksum of them."""
         fields = dataclasses.asdict(self)
         return json.dumps({**fields, "checksum": _checksum(fields)}, indent=1).encode() + b"\n"
 
@@ -88,13 +87,13 @@ _RECORD = TypeAdapter(LedgerRecord)
 
 
 def list_names(output: Objects, folder: str = LEDGER) -> list[RecordName]:
-    """Names of all records, from one listing; other objects in the ledger's folder are ignored."""
+    """Names of all records (or notes, in another folder), from one listing; other objects are ignored."""
     names = (RecordName.parse(info.key.removeprefix(folder)) for info in output.list(folder))
     return [name for name in names if name is not None]
 
 
 def read_record(output: Objects, name: RecordName) -> LedgerRecord:
-    """The record of this name; `InputError` when it is absent, damaged or stands under a name that is not its own."""
+    """The record of this name; `InputError` when it is absent, damaged or another's."""
     where = f"{output.uri}/{name.key}"
     record = LedgerRecord.from_json(output.read(name.key), where)
     if record.name != name:
@@ -103,7 +102,7 @@ def read_record(output: Objects, name: RecordName) -> LedgerRecord:
 
 
 def read_records(output: Objects, names: Iterable[RecordName]) -> list[LedgerRecord | InputError]:
-    """Many records, read in parallel. One that cannot be read gives its error."""
+    """The records, read in parallel, or why one cannot be read."""
 
     def read(name: RecordName) -> LedgerRecord | InputError:
         try:
@@ -116,12 +115,12 @@ def read_records(output: Objects, names: Iterable[RecordName]) -> list[LedgerRec
 
 
 def commit(output: Objects, record: LedgerRecord) -> bool:
-    """Make the work item count; False when a record with another content came first (a lost reply is no reason)."""
+    """Make the work item count; False when a record with another content came first."""
     return output.put_new(record.name.key, record.to_json())
 
 
 def retire(output: Objects, record: LedgerRecord) -> None:
-    """Remove a work item: first the record, so that it does not exist any more, then what it wrote."""
+    """Remove a work item: first the record, so that it does not count any more, then what it wrote."""
     output.delete(record.name.key)
     output.delete(record.output)
     if record.quarantine is not None:

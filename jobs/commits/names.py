@@ -1,7 +1,5 @@
-"""What things of an output version are called: which rows of which version of which shard an object is for.
-
-The name of a record says it all. One listing tells what is done; no record is opened to resume.
-"""
+"""Names of objects in an output version. A record's says which rows of which version of which shard it is for: one
+listing tells what is done, and no record is opened to resume."""
 
 from __future__ import annotations
 
@@ -75,29 +73,26 @@ def shard_hash(key: str) -> str:
 
 
 def output_key(shard_key: str, row_groups: RowGroups | None, suffix: str) -> str:
-    """Where the short vectors of a work item go: the shard's own key below `data/`, with its row groups if it is split,
-    and the `suffix` of the output format unless it is there already."""
+    """The output of a work item: the shard's key below `data/`, with row groups if it is split, ending in `suffix`."""
     run = "" if row_groups is None else f".rg{row_groups.start:05}-{row_groups.stop:05}"
     return f"{DATA}{shard_key.removesuffix(suffix)}{run}{suffix}"
 
 
 def quarantine_key(output: str, suffix: str, version: str) -> str:
-    """Where the rejected rows of the work item with this output go. Each `version` (of `RecordName`) has a key of its
-    own, so that a worker that comes late with another version does no harm."""
+    """The rejected rows of the work item with this output. Each `version` (of `RecordName`) has a key of its own: a
+    worker that comes late with another one does no harm."""
     return f"{QUARANTINE}{output.removeprefix(DATA).removesuffix(suffix)}.{version}.parquet"
 
 
 def source_keys(written: str, suffix: str) -> set[str]:
-    """Keys of the shards that this output, or file of rejected rows, can be of. A name that looks split may be the
-    shard's own."""
-    if written.startswith(QUARANTINE):
-        stem = REJECTED_ROWS.sub("", written.removeprefix(QUARANTINE))
-    else:
-        stem = written.removeprefix(DATA).removesuffix(suffix)
+    """Keys that the shard of this output, or file of rejected rows, may have (a shard's own may look split)."""
+    rejected = written.startswith(QUARANTINE)
+    stem = REJECTED_ROWS.sub("", written) if rejected else written.removesuffix(suffix)
+    stem = stem.removeprefix(QUARANTINE if rejected else DATA)
     stems = {stem, _RUN.sub("", stem)}
     return stems | {key + suffix for key in stems}
 
 
 def digest(*parts: str) -> str:
-    """SHA-256 of texts in their order, 64 hexadecimal digits."""
+    """SHA-256 of texts, 64 hexadecimal digits."""
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,7 +1,4 @@
-"""An output version: the folder of all outputs of one adaptor, dim and encoding, and what it must agree with.
-
-What it holds is listed in `jobs/README.md` ("Files").
-"""
+"""An output version: the folder of all outputs of one adaptor, dim and encoding (jobs/README.md lists its files)."""
 
 from __future__ import annotations
 
@@ -22,10 +19,7 @@ DESCRIPTION = "output_version.json"
 
 
 def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Objects:
-    """The output version's folder below `output.uri`, which need not exist yet.
-
-    `InputError` when the adaptor gives fewer dims than asked.
-    """
+    """The folder below `output.uri`, which need not exist yet. `InputError` when the adaptor gives fewer dims."""
     if output.dim > adaptor.input_dim:
         raise InputError(
             f"output.dim is {output.dim}, but the adaptor takes and gives at most {adaptor.input_dim} dimensions: "
@@ -37,7 +31,7 @@ def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Obje
 
 
 def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSection) -> dict[str, Any]:
-    """What `output_version.json` says: everything that two runs must share to add to one output version."""
+    """What `output_version.json` says: all that runs must share to add to one output version."""
     return {
         "format": 2,
         "adaptor_id": adaptor.adaptor_id,
@@ -62,7 +56,7 @@ def claim(output_version: Objects, description: dict[str, Any]) -> None:
 
 
 def check_description(output_version: Objects, description: dict[str, Any]) -> None:
-    """`InputError` when there is no output version here, or one that was made with other settings."""
+    """`InputError` when there is no output version, or one that was made with other settings."""
     if output_version.stat(DESCRIPTION) is None:
         raise InputError(f"{output_version.uri} holds no output version ({DESCRIPTION} is missing): run compress first")
     try:
@@ -96,8 +90,7 @@ def location(uri: str) -> str:
 
 
 def _real(uri: str) -> str:
-    """The location behind links, `..` and other spellings. `output_version.json` does not name it: a link may be moved
-    to a copy of the source."""
+    """The location behind links and `..`. Not what `output_version.json` says: a link may be moved to a copy."""
     scheme = scheme_of(uri)
     if scheme in ("", "file"):
         return os.path.realpath(location(uri) or "/").rstrip("/")

@@ -18,11 +18,10 @@ from jobs.sources.source import Shard, ShardInfo
 
 @dataclass(frozen=True)
 class WorkItem:
-    """A shard, or a run of its row groups, with what its commit replaces.
+    """A shard, or a run of its row groups: `input_bytes` of the file, written to an output that ends with `suffix`.
 
-    `input_bytes` is its share of the file, `suffix` the ending of its output. The stale keys are of other versions and
-    cuts: `stale_records` are deleted before the new output is written, `stale_outputs` (rejected rows, too) after its
-    record. Its own record is stale, too, when it stands but cannot be relied on.
+    Stale keys are of other versions and cuts. `stale_records` are deleted before the new output is written, its own
+    too if it cannot be relied on; `stale_outputs` (and rejected rows) after the new record.
     """
 
     shard: Shard
@@ -66,7 +65,7 @@ class WorkPlan:
 
 
 def undecided(shards: Iterable[Shard], recorded: Iterable[RecordName], split_bytes: int) -> list[Shard]:
-    """The shards that must be described to plan: larger than `split_bytes` bytes and not done as a whole."""
+    """The shards that must be described to plan: larger than `split_bytes` and not done as a whole."""
     whole = {(name.shard, name.version) for name in recorded if name.row_groups is None}
     names = ((shard, record_name(shard, None)) for shard in shards if shard.size > split_bytes)
     return [shard for shard, name in names if (name.shard, name.version) not in whole]
@@ -86,9 +85,8 @@ class Planner:
         outputs: Collection[str],
         described: Mapping[str, ShardInfo],
     ) -> WorkPlan:
-        """Compare the source with the ledger.
+        """Compare the source with the ledger; `outputs` exist below `data/`, `described` are the `undecided`, by key.
 
-        `outputs` are the keys that exist below `data/`; `described` by shard key, for the shards of `undecided`.
         `InputError` when two work items would share an output.
         """
         by_shard: dict[str, list[RecordName]] = defaultdict(list)
@@ -103,14 +101,14 @@ class Planner:
             todo += part.todo
             done += part.done
             leftovers += part.leftovers
-        owners: dict[str, WorkItem] = {}
+        owners: dict[str, str] = {}
         for item in (*todo, *done):
-            other = owners.setdefault(item.output, item)
-            if other is not item:
+            if item.output in owners:
                 raise InputError(
-                    f"shards {other.shard.key} and {item.shard.key} would share the output {item.output}: rename one "
-                    "of them, or raise reading.split_bytes"
+                    f"shards {owners[item.output]} and {item.shard.key} would share the output {item.output}: "
+                    "rename one of them, or raise reading.split_bytes"
                 )
+            owners[item.output] = item.shard.key
         todo.sort(key=lambda item: (-item.input_bytes, item.output))
         return WorkPlan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
 
@@ -133,7 +131,6 @@ class Planner:
         records, files = tuple(sorted(name.key for name in stale)), tuple(sorted(replaced))
         if not todo:
             return WorkPlan((), tuple(done), (*records, *files), ())
-        # A record that stands although its work item is to do has lost its output, or is disputed.
         own = {item: (item.record.key,) if item.record in keys else () for item in todo}
         todo = [replace(item, stale_records=records + own[item], stale_outputs=files) for item in todo]
         return WorkPlan(tuple(todo), tuple(done), (), ())
@@ -147,8 +144,8 @@ class Planner:
 
 
 def cut_twice(recorded: Iterable[RecordName]) -> int:
-    """Shards of which one version has records that overlap, so that rows stand twice: two runs at the same time cut it
-    by different `split_bytes`. The next plan relies on some of the records and deletes the others."""
+    """Shards whose rows stand twice: two runs at the same time cut them by different `split_bytes`, so that records
+    overlap. The next plan relies on some of these and deletes the others."""
     runs: dict[tuple[str, str], list[RowGroups | None]] = defaultdict(list)
     for name in recorded:
         runs[name.shard, name.version].append(name.row_groups)
@@ -156,8 +153,7 @@ def cut_twice(recorded: Iterable[RecordName]) -> int:
 
 
 def seams(runs: Iterable[RowGroups], total: int) -> Iterator[tuple[int, int]]:
-    """Where each run stops and the next one starts, from row group 0 to `total`. The two are equal where nothing is
-    missing (stop < start) or doubled (stop > start)."""
+    """Where each run stops and the next one starts, from 0 to `total`: the same unless rows are missing or doubled."""
     ordered = sorted(runs)
     return zip([0, *(run.stop for run in ordered)], [*(run.start for run in ordered), total], strict=True)
 
@@ -201,7 +197,6 @@ def _cut(gap: RowGroups, sizes: Sequence[int], split_bytes: int) -> list[RowGrou
 
 def _row_group_sizes(shard: Shard, info: ShardInfo | None) -> list[int]:
     """Bytes of each row group in the file, estimated from its share of the uncompressed bytes; [] without `info`."""
-    if info is None:
-        return []
-    total = sum(info.row_group_bytes) or 1
-    return [shard.size * size // total for size in info.row_group_bytes]
+    uncompressed = () if info is None else info.row_group_bytes
+    total = sum(uncompressed) or 1
+    return [shard.size * size // total for size in uncompressed]

@@ -7,33 +7,33 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
 
 from jobs.commits.failures import AttemptCount, Cause
 
 #: The watch looks at the clock so many times in a time limit, and at least every few seconds.
-_LOOKS = 20
-_LONGEST_LOOK_SECONDS = 5.0
+_LOOKS, _LONGEST_PAUSE_SECONDS = 20, 5.0
+
+#: How an attempt ends: the work item is done, or failed.
+Outcome = Cause | Literal["done"]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that begins now: its number (from 1), how many before it ran out of time, and whether one of this run
-    has ended: with the item `done`, or failed for a `cause`."""
+    """An attempt that begins: its number (from 1), how many before it timed out, how one of this run has ended."""
 
     number: int
     timed_out: int
-    cause: Cause | None = None
-    done: bool = False
+    outcome: Outcome | None = None
 
 
 class Attempts:
     """Ray actor beside the driver, for as long as the job lasts. Kills every worker that makes no progress.
 
-    Ray repeats a task whose worker died for ever: this counts, on from what earlier runs `noted`. The clock is this
-    process's own, and a worker is killed from outside, whatever it hangs in (SIGSTOP and native code, too).
+    Ray repeats a task whose worker died for ever: this counts, on from what earlier runs `noted`. Only this process's
+    clock is read. Workers are killed from outside, whatever they hang in (SIGSTOP and native code, too).
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Attempts:
         noted = noted or {}
         self._begun = Counter({key: count.begun for key, count in noted.items()})
         self._timed_out = Counter({key: count.timed_out for key, count in noted.items()})
-        self._outcomes: dict[str, Cause | None] = {}
+        self._outcomes: dict[str, Outcome] = {}
         self._running: dict[str, tuple[Any, float]] = {}
         self._timeout, self._kill = timeout_seconds, kill
         self._lock = threading.Lock()
@@ -56,8 +56,7 @@ class Attempts:
         with self._lock:
             self._begun[key] += 1
             self._running[key] = (worker, time.monotonic() + self._timeout)
-            done = key in self._outcomes and self._outcomes[key] is None
-            return Attempt(self._begun[key], self._timed_out[key], self._outcomes.get(key), done)
+            return Attempt(self._begun[key], self._timed_out[key], self._outcomes.get(key))
 
     def extend(self, key: str) -> None:
         """The worker makes progress: its time begins anew."""
@@ -65,15 +64,15 @@ class Attempts:
             if key in self._running:
                 self._running[key] = (self._running[key][0], time.monotonic() + self._timeout)
 
-    def end(self, key: str, cause: Cause | None) -> None:
-        """The work item is done, or failed for a `cause`."""
+    def end(self, key: str, outcome: Outcome) -> None:
+        """The attempt has ended."""
         with self._lock:
             self._running.pop(key, None)
-            self._outcomes[key] = cause
+            self._outcomes[key] = outcome
 
     def _watch(self) -> None:
         while True:
-            time.sleep(min(self._timeout / _LOOKS, _LONGEST_LOOK_SECONDS))
+            time.sleep(min(self._timeout / _LOOKS, _LONGEST_PAUSE_SECONDS))
             now = time.monotonic()
             with self._lock:
                 late = {key: worker for key, (worker, deadline) in self._running.items() if now > deadline}

@@ -20,9 +20,8 @@ def work(items: Iterable[WorkItem]) -> int:
 def blocks(items: Sequence[WorkItem], parts: int, workers: int) -> list[list[WorkItem]]:
     """Cut the items, in their order, into about `parts` blocks of like work (less than 2·`parts`, and some a worker).
 
-    Towards the end blocks get smaller, down to single items: each is at most a fourth of what a worker still has before
-    it, so that none sits on a long one when the others are done (guided self-scheduling, Polychronopoulos and Kuck
-    1987).
+    Blocks get smaller, down to single items: each is at most a fourth of what a worker still has before it, so that
+    none sits on a long one at the end (guided self-scheduling, Polychronopoulos and Kuck 1987).
     """
     left = float(work(items))
     largest = left / parts

@@ -47,8 +47,8 @@ def clean_up(context: JobContext[CompressConfig], listing: Listing, totals: Tota
 
 
 def _delete_files(context: JobContext[CompressConfig], listing: Listing) -> int:
-    """Delete superseded records, files that no record names, and with `output.removed: delete` what left the source;
-    how many. Listings may be late: a shard that was not listed is looked for once more."""
+    """Delete superseded records, files without a record, and with `output.removed: delete` what left the source; how
+    many. Listings may be late: a shard that was not listed is looked for once more."""
     output_version, source, plan = context.output_version, context.source, listing.plan
     removed: list[LedgerRecord] = []
     for name in plan.removed:

@@ -33,9 +33,8 @@ from jobs.storage.adaptors import untrained_dims
 def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     """Compress what is not compressed yet; 0 when the output version is complete, 1 when work items failed.
 
-    Prints the result to standard output, progress to standard error. `worker` replaces the class that the actors run.
-    Raises `InputError` before anything is written when configuration, adaptor and source do not fit together, and for
-    bad rows when `reading.bad_rows` is `stop`.
+    `worker` replaces the class that the actors run. Raises `InputError` before anything is written when configuration,
+    adaptor and source do not fit together, and for bad rows when `reading.bad_rows` is `stop`.
     """
     started = time.time()
     context = JobContext.open(config)

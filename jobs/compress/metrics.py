@@ -1,7 +1,6 @@
 """What a running job tells Prometheus, through Ray's own exporter (`ray_matryoshka_…`, on every node's metrics port).
 
-Counted in the driver, from the results: what a retried attempt does is not counted twice. Tags have a few fixed values
-and never name a shard.
+Counted in the driver, so a repeated attempt is not counted twice. Tags have a few fixed values and never name a shard.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The gate before a compress run: does the adaptor fit the source, and keep what the user demands?
 
-What it keeps is told by the artefact's own evidence. The lower end of the 95% interval decides. A dim that was not
-trained is judged by the next smaller trained one, which keeps less.
+The artefact's own evidence decides, by the lower end of the 95% interval. A dim that was not trained is judged by the
+next smaller trained one, which keeps less.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ _MOST_SHARDS = 20
 def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
     """`InputError` when the evidence at `output.dim` is below `quality.minimum`, or when there is none."""
     minimum, dim = config.quality.minimum, config.output.dim
+    if not minimum:
+        return
     evidence = _evidence(adaptor, minimum)
     meeting = [trained for trained, records in evidence.items() if not _missed(records, minimum)]
-    judged = max((trained for trained in evidence if trained <= dim), default=None)
-    if not minimum or judged in meeting:
+    deciding = max((trained for trained in evidence if trained <= dim), default=None)
+    if deciding in meeting:
         return
     larger = next((trained for trained in meeting if trained > dim), None)
     remedy = f"set output.dim: {larger}, the smallest trained dim that meets it, or lower quality.minimum"
@@ -36,12 +38,12 @@ def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
     if not evidence:
         problem = f"the adaptor in {config.adaptor.uri} carries no evidence of that"
         remedy = "fit again with this version, or leave quality.minimum out"
-    elif judged is None:
+    elif deciding is None:
         trained_dims = ", ".join(map(str, evidence))
         problem = f"nothing is known of dim {dim}, which is below all trained dims ({trained_dims})"
     else:
-        basis = "" if judged == dim else f" (not trained: judged by the next smaller trained dim, {judged})"
-        missed = " and ".join(_missed(evidence[judged], minimum))
+        basis = "" if deciding == dim else f" (not trained: judged by the next smaller trained dim, {deciding})"
+        missed = " and ".join(_missed(evidence[deciding], minimum))
         problem = (
             f"at dim {dim}{basis} the adaptor in {config.adaptor.uri} keeps {missed} on held-out rows, "
             "and the lower end of the interval counts"
@@ -69,8 +71,8 @@ def _missed(records: Mapping[str, Mapping[str, Any]], minimum: Mapping[str, floa
 
 
 def check_dimension(context: JobContext[CompressConfig], items: Sequence[WorkItem]) -> None:
-    """`InputError` when the first shard with a vector holds others than the adaptor takes; where bad rows are put
-    aside, when none of the first shards holds such as it takes."""
+    """`InputError` when the first shard with a vector has another dimension than the adaptor; where bad rows are put
+    aside, when all of the first shards have."""
     source, config, input_dim = context.source, context.config, context.adaptor.input_dim
     stop, problem = config.reading.bad_rows == "stop", ""
     for item in items[:_MOST_SHARDS]:

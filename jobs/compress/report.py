@@ -25,10 +25,8 @@ _ADDED = ("rows_in", "rows_out", "rows_quarantined", "output_bytes", "values_cli
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a work item: its record, or why it failed.
-
-    `attempt` counts from 1. `seconds` are those of the last attempt, `phases` the same by phase when it compressed.
-    """
+    """What became of a work item: its record, or why it failed. `seconds` are those of the last `attempt` (the first is
+    1), `phases` the same by phase if it compressed."""
 
     item: WorkItem
     outcome: LedgerRecord | Cause
@@ -47,8 +45,8 @@ class Result:
 
 @dataclass
 class Totals:
-    """What this run did, added up from the records. Fields have the names that they have in summary.json; `failed`
-    holds the note on each work item that failed for good."""
+    """What this run did, added up from the records, by the names of summary.json. `failed` holds the note on each work
+    item that failed for good."""
 
     adaptor_id: str
     dim: int
@@ -107,10 +105,8 @@ class Totals:
 
 
 def whole_output_version(output_version: Objects, done: Sequence[WorkItem], totals: Totals) -> dict[str, int] | None:
-    """Counts over all runs: those of this one, and the records of the work items `done` before.
-
-    None when those are too many to be read again for it; records that cannot be read are counted and left out.
-    """
+    """Counts over all runs: those of this one, and of the records of the work items `done` before. None when these are
+    too many to be read again; records that cannot be read are counted."""
     if len(done) > _READ_AGAIN:
         return None
     read = read_records(output_version, (item.record for item in done))
@@ -139,10 +135,8 @@ def _progress(totals: Totals, seconds: float) -> Iterator[str]:
         all_items = "the only work item is" if done_before == 1 else f"all {done_before:,} work items are"
         yield f"nothing to do: {all_items} done"
     if totals.work_items_left:
-        yield (
-            f"{plural(totals.work_items_left, 'work items')} left, which no run gave up as failed: "
-            "run without reading.retry_failed to do them"
-        )
+        left = plural(totals.work_items_left, "work items")
+        yield f"{left} left, which no run gave up as failed: run without reading.retry_failed to do them"
     if totals.shards_cut_twice:
         yield (
             f"{plural(totals.shards_cut_twice, 'shards')} in the output twice: another run cut with another "

@@ -1,8 +1,4 @@
-"""One work item, from its row groups to its record: read → transform → encode → write, then the commit.
-
-Vectors never leave the process. A worker gets a few strings, opens source, output and adaptor itself, and answers with
-a record.
-"""
+"""One work item, from its row groups to its record: read → transform → encode → write, then the commit."""
 
 from __future__ import annotations
 
@@ -47,7 +43,7 @@ class ShardCompressor:
         self._transform = open_row_transform(context.adaptor, config.output.dim, config.cluster.gpus_per_worker > 0)
         self._layout = Layout(config.output.row_group_rows, config.output.compression, config.source.vector_column)
         self._versions = versions()
-        #: Whether to take the least memory: the attempt before may have run out of it, or this one is about to.
+        #: Whether to take the least memory that gives the same bytes: an attempt has run out of it, or is about to.
         self.low_memory = False
         #: Called after each batch.
         self.on_batch: Callable[[], None] = lambda: None
@@ -55,10 +51,7 @@ class ShardCompressor:
         self.seconds: dict[str, float] = {}
 
     def compress(self, item: WorkItem) -> LedgerRecord:
-        """Do one work item and commit it; while `low_memory`, with the least memory that gives the same bytes.
-
-        Raises `InputError` for data that stops the job, `RunError` for outages.
-        """
+        """Do one work item and commit it. Raises `InputError` for data that stops the job, `RunError` for outages."""
         info = describe_vectors(self.context.source, item.shard, self._config.source)
         began = time.monotonic()
         with scratch_folder() as folder:
@@ -96,8 +89,7 @@ class ShardCompressor:
         return FinishedItem(item, output, rejected, self._record(item, output, rejected, ids.doubled(), values_clipped))
 
     def _batches(self, item: WorkItem, info: ShardInfo) -> Iterator[Batch]:
-        """The rows of the work item. After a crash plainly: the plain way gives errors where the fast one may end the
-        process."""
+        """The rows of the item. After a crash plainly: that gives errors where the fast way may end the process."""
         source = self.context.source
         row_groups = row_group_range(item.row_groups, len(info.row_group_rows), f"{source.uri}: {item.shard.key}")
         return read_ahead(source.read(item.shard, row_groups, self._batch_rows, plain=self.low_memory))

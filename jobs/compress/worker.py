@@ -61,9 +61,11 @@ class CompressShards:
         key, began = item.record.key, time.monotonic()
         attempt: Attempt = ray.get(self._attempts.begin.remote(key, ray.get_runtime_context().current_actor))
         outcome = self._outcome(item, attempt)
-        cause = outcome if isinstance(outcome, Cause) else None
-        self._attempts.end.remote(key, cause)  # not waited for: what this worker begins next is told after it
-        phases = self._compressor.seconds if cause is None else {}
+        failed = isinstance(outcome, Cause)
+        self._attempts.end.remote(
+            key, outcome if failed else "done"
+        )  # not waited for: it arrives before the next begin
+        phases = {} if failed else self._compressor.seconds
         return Result(item, outcome, attempt.number, time.monotonic() - began, phases)
 
     def _outcome(self, item: WorkItem, attempt: Attempt) -> LedgerRecord | Cause:
@@ -73,10 +75,11 @@ class CompressShards:
             compressor.seconds = {}
             output_version = compressor.context.output_version
             # An earlier attempt may have committed the item. A stale record counts only when it is of this run.
-            if repeated and (attempt.done or name.key not in item.stale_records) and output_version.stat(name.key):
+            counts = attempt.outcome == "done" or name.key not in item.stale_records
+            if repeated and counts and output_version.stat(name.key) is not None:
                 return read_record(output_version, name)
-            if attempt.cause is not None:
-                return attempt.cause
+            if isinstance(attempt.outcome, Cause):
+                return attempt.outcome
             if attempt.number > reading.attempts:
                 return self._give_up(item, attempt)
             if repeated:  # this one, too: it may take the driver with it
@@ -102,7 +105,7 @@ class CompressShards:
 
 
 def _text(problem: Exception) -> str:
-    """What it says, without half characters, which JSON does not carry."""
+    """Its message without half characters, which JSON does not carry."""
     return str(problem).encode(errors="backslashreplace").decode()
 
 
@@ -112,11 +115,8 @@ def stream_results(
     worker: type[CompressShards] = CompressShards,
     noted: Mapping[str, AttemptCount] | None = None,
 ) -> Generator[Result, None, None]:
-    """Do the work items on the connected cluster, longest first; results come as the blocks finish.
-
-    `worker` is what the actors run, `noted` are attempts of earlier runs. The driver holds the descriptors and one
-    block of results.
-    """
+    """Do the work items on the connected cluster; results come as the blocks finish. `worker` is what the actors run,
+    `noted` are attempts of earlier runs. The driver holds the descriptors and one block of results."""
     cluster = config.cluster
     parts = min(_MOST_BLOCKS, -(-work(items) // _BLOCK_BYTES))
     tables = [

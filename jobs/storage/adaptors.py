@@ -49,8 +49,8 @@ def beyond_the_head(adaptor: Adaptor, dims: Sequence[int]) -> str:
 
 
 def untrained_dims(adaptor: Adaptor, dims: Sequence[int]) -> list[str]:
-    """What to tell of dims that the adaptor was not trained for: one sentence, or nothing."""
+    """A sentence on the dims that the adaptor was not trained for, if there are any."""
     others = [dim for dim in dims if dim not in adaptor.dims]
     named, trained = (", ".join(map(str, group)) for group in (others, adaptor.dims))
-    told = f"the adaptor was not trained for dim {named} (but for {trained}){beyond_the_head(adaptor, others)}"
-    return [told] if others else []
+    note = f"the adaptor was not trained for dim {named} (but for {trained}){beyond_the_head(adaptor, others)}"
+    return [note] if others else []

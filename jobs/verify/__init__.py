@@ -1,1 +1,0 @@
-"""The parts of `matryoshka verify`: the checks of the listings, and those of one output against its source."""

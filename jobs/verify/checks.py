@@ -39,8 +39,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Findings about the listings, records of the source as it is (`current`), and records of shards that have left it
-    and whose outputs may stay (`removed`)."""
+    """Findings about the listings, records of the source as it is, and of shards that were `removed` but may stay."""
 
     findings: list[Finding]
     current: list[LedgerRecord]

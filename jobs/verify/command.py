@@ -63,6 +63,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
 
         rows, item_findings = check_outputs(config, tasks)
     findings += item_findings
+    states: dict[Check, str] = {check: "not checked" if check in unchecked else "ok" for check in CLAIMS}
     numbers |= {
         "status": "failed" if findings else "complete",
         "adaptor_id": context.adaptor.adaptor_id,
@@ -71,7 +72,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
         "work_items": len(records),
         "rows": rows,
         "rows_quarantined": sum(record.rows_quarantined for record in records),
-        "checks": {check: _state(check, findings, unchecked) for check in CLAIMS},
+        "checks": states | {finding.check: "FAILED" for finding in findings},
         "findings": [vars(finding) for finding in findings[:_LISTED]],
     }
     sys.stdout.write(_report(output_version.uri, numbers, findings, unchecked))
@@ -95,12 +96,6 @@ def _tasks(
     sampled = choose_rows(rows, section.sample_rows, _MOST_ROW_GROUPS, section.seed)
     tasks = [ItemTask(record, True, sampled.get(index, ()), wants_ids) for index, record in enumerate(current)]
     return tasks + [ItemTask(record, False, (), wants_ids) for record in removed]
-
-
-def _state(check: Check, findings: Sequence[Finding], unchecked: Mapping[Check, str]) -> str:
-    if any(finding.check == check for finding in findings):
-        return "FAILED"
-    return "not checked" if check in unchecked else "ok"
 
 
 def _report(uri: str, numbers: Mapping[str, Any], findings: Sequence[Finding], unchecked: Mapping[Check, str]) -> str:

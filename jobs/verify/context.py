@@ -26,8 +26,7 @@ BATCH_ROWS = 8192
 
 @dataclass(frozen=True)
 class ItemTask:
-    """What to check: the record, whether its shard is still in the source, output rows to compute again (ascending),
-    whether fingerprints of the ids are wanted."""
+    """What to check: a record, against its shard if `in_source`, and output rows to compute again (ascending)."""
 
     record: LedgerRecord
     in_source: bool
@@ -37,7 +36,7 @@ class ItemTask:
 
 @dataclass
 class ItemReport:
-    """What came of it: rows of the output, the findings, and fingerprints of its ids (n,) if wanted."""
+    """Rows of the output, the findings, and fingerprints of the ids (n,) if wanted."""
 
     rows: int = 0
     findings: list[Finding] = field(default_factory=list)
@@ -46,12 +45,12 @@ class ItemReport:
 
 @lru_cache(maxsize=1)
 def open_context(config_json: str) -> JobContext[VerifyConfig]:
-    """Everything opened from the configuration, once in a process."""
+    """Opened once in a process."""
     return JobContext.open(VerifyConfig.model_validate_json(config_json))
 
 
 class ItemContext:
-    """A work item under examination: its record, its source, its output, and the report about it."""
+    """The record of a work item, its source, its output, and the report about it."""
 
     def __init__(self, config_json: str, task: ItemTask) -> None:
         self.job, self.task, self.record = open_context(config_json), task, task.record

@@ -89,13 +89,13 @@ def _check_columns(item: ItemContext, schema: pa.Schema) -> bool:
     vector_type = item.job.encoding.arrow_type
     if item.task.in_source:
         expected = short_schema(item.source_info.schema, item.vector_column, vector_type, {})
-        for stored, wanted in zip(schema, expected, strict=False):
-            if (stored.name, stored.type) != (wanted.name, wanted.type):
-                item.report_finding("columns", f"has {_named(stored)}, expected {_named(wanted)}")
+        for column, original in zip(schema, expected, strict=False):
+            if (column.name, column.type) != (original.name, original.type):
+                item.report_finding("columns", f"has {_named(column)}, expected {_named(original)}")
         if len(schema) != len(expected):
             item.report_finding("columns", f"has {len(schema)} columns, expected {len(expected)}")
     ids, vectors = (_type_of(schema, name) for name in (item.id_column, item.vector_column))
-    if vectors != vector_type and not item.task.in_source:  # otherwise it was said above
+    if vectors != vector_type and not item.task.in_source:  # otherwise reported above
         item.report_finding("columns", f"vectors are of type {vectors}, expected {vector_type}")
     usable_ids = ids is not None and is_id_type(ids)
     if not usable_ids:

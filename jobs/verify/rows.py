@@ -1,4 +1,4 @@
-"""The rows of one work item against their source: counts, ids, vectors, and a sample computed again. All streamed."""
+"""The rows of one work item against their source: counts, ids and vectors, batch by batch."""
 
 from __future__ import annotations
 
@@ -7,50 +7,71 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from adaptor.errors import InputError
 from adaptor.rows import Floats
+from jobs.outputs.quarantine import added_columns
 from jobs.sources.fingerprints import fingerprints
-from jobs.sources.ids import id_texts
-from jobs.sources.sampling import read_rows
+from jobs.sources.ids import id_strings, id_texts
+from jobs.sources.parquet_reader import read_batches, read_footer
 from jobs.sources.vectors import Decoded
 from jobs.verify.context import BATCH_ROWS, ItemContext
-from jobs.verify.payload import first_changed
-from jobs.verify.rejected import rejected_rows
-from jobs.verify.streams import first_difference
+from jobs.verify.sample import check_sample
 
 Integers = npt.NDArray[np.int64]
 
 
 def check_rows(item: ItemContext) -> None:
-    """Check everything; of a shard that has left the source, only what the output itself can show.
-
-    Streams the output once, and the ids of its source beside it.
-    """
+    """Stream the output once, and the ids of its source beside it, if the shard is still there."""
     stored = [np.empty((0, item.job.config.output.dim), np.float32)]
     output_ids = _checked_ids(item, stored)
-    rejected = _rejected(item) if item.task.in_source else None
+    rejected: Integers | None = None
+    if item.task.in_source:
+        try:
+            rejected = _rejected_rows(item)
+        except InputError as problem:  # which rows the output should hold is unknown
+            item.report_finding("rows", str(problem))
     if rejected is not None:
         _check_counts(item, len(rejected))
         difference = first_difference(_source_ids(item, rejected), output_ids)
         if difference is not None:
-            row, source, output = difference
-            item.report_finding("ids", f"row {row} has id {_shown(output)}, the source has {_shown(source)}")
+            row, *texts = difference
+            source, output = ("nothing" if text is None else repr(text) for text in texts)
+            item.report_finding("ids", f"row {row} has id {output}, the source has {source}")
     for _ in output_ids:  # the rest after a difference, or everything when there is no source to compare with
         pass
     if rejected is not None and len(item.sampled):
-        _check_sample(item, rejected, np.concatenate(stored))
+        check_sample(item, rejected, np.concatenate(stored))
     if item.task.in_source:
         item.job.source.check_unchanged(item.shard)
 
 
-def _rejected(item: ItemContext) -> Integers | None:
-    """Quarantined rows, or None: without them, which rows of the source the output should hold is unknown."""
-    try:
-        return rejected_rows(item)
-    except InputError as problem:
-        item.report_finding("rows", str(problem))
-        return None
+def _rejected_rows(item: ItemContext) -> Integers:
+    """Quarantined rows as numbers within the shard, int64 (n,), ascending. `InputError` when the file is missing,
+    damaged or of another work item."""
+    key, output_version, source = item.record.quarantine, item.job.output_version, item.source_info
+    if key is None:
+        return np.empty(0, np.int64)
+    if output_version.stat(key) is None:
+        raise InputError(f"its quarantine file {key} is missing")
+    names = added_columns(source.schema)[1:]
+    info = read_footer(output_version, key)
+    if any(info.schema.names.count(name) != 1 or info.schema.field(name).type != pa.int64() for name in names):
+        raise InputError(f"its quarantine file {key} lacks the columns {' and '.join(names)}")
+    columns = {name: [np.empty(0, np.int64)] for name in names}
+    row_groups = range(len(info.row_group_rows))
+    for batch in read_batches(output_version, key, row_groups, BATCH_ROWS, names, fast=False):
+        for name, parts in columns.items():
+            parts.append(batch.table.column(name).drop_null().to_numpy())
+    groups, rows = (np.concatenate(parts) for parts in columns.values())
+    if len(groups) != len(rows) or not np.isin(groups, item.row_groups).all():
+        raise InputError(f"its quarantine file {key} names row groups that the work item does not have")
+    starts = source.row_group_starts
+    numbers = np.sort(starts[groups] + rows)
+    if ((rows < 0) | (rows >= np.diff(starts)[groups])).any() or (np.diff(numbers) == 0).any():
+        raise InputError(f"its quarantine file {key} names rows that the work item does not have, or one twice")
+    return numbers
 
 
 def _check_counts(item: ItemContext, rejected: int) -> None:
@@ -97,41 +118,24 @@ def _check_vectors(item: ItemContext, decoded: Decoded, first: int) -> None:
         item.report_finding("numbers", f"{len(bad)} bad vectors, the first in row {first + row}: {bad[row]}")
 
 
-def _check_sample(item: ItemContext, rejected: Integers, stored: Floats) -> None:
-    """Compute the sampled rows again and compare them with those `stored`, float32 (k, m)."""
-    job, sampled = item.job, item.sampled
-    if len(stored) != len(sampled):
-        item.report_finding("sample", f"row {sampled[len(stored)]} is missing")
-        return
-    # The k-th good row stands behind every rejected row that has at most k good ones before it.
-    start = item.source_info.row_group_starts[item.row_groups.start]
-    good_before = rejected - start - np.arange(len(rejected))
-    rows = start + sampled + np.searchsorted(good_before, sampled, side="right")
-    # Plainly, though compress reads the fast way: a check must not share what it checks.
-    section, input_dim = job.config.source, job.adaptor.input_dim
-    _, vectors, reasons = read_rows(job.source, item.shard, section, rows, input_dim, plain=True)
-    if reasons:
-        position, reason = next(iter(reasons.items()))
-        item.report_finding("sample", f"row {sampled[position]} comes from an unusable vector: {reason}")
-        return
-    _compare(item, job.adaptor.transform(vectors, dim=job.config.output.dim), stored)
-    if (changed := first_changed(item, sampled, rows)) is not None:
-        item.report_finding("sample", changed)
+def first_difference(
+    source: Iterator[pa.Array], output: Iterator[pa.Array]
+) -> tuple[int, str | None, str | None] | None:
+    """Where two streams of texts, cut differently, differ first: row, text of each (None: it has ended); or None."""
+    left, right = (_refilled(pa.array([], pa.large_string()), stream) for stream in (source, output))
+    row = 0
+    while (count := min(len(left), len(right))) and left[:count].equals(right[:count]):
+        row += count
+        left, right = _refilled(left[count:], source), _refilled(right[count:], output)
+    if count:
+        same = pc.fill_null(pc.equal(left[:count], right[:count]), False).to_numpy(zero_copy_only=False)
+        first = int(np.argmin(same))
+        row, left, right = row + first, left[first:], right[first:]
+    elif not len(left) and not len(right):
+        return None
+    source_text, output_text = (id_strings(part[:1])[0] if len(part) else None for part in (left, right))
+    return row, source_text, output_text
 
 
-def _compare(item: ItemContext, expected: Floats, stored: Floats) -> None:
-    encoding, tolerance = item.job.encoding, item.job.config.verification.tolerance
-    allowed = tolerance * np.maximum(1, np.abs(expected).max(axis=1, keepdims=True)) + encoding.tolerance(stored)
-    expected = encoding.clip(expected)
-    wrong = ~(np.abs(expected - stored) <= allowed)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        item.report_finding(
-            "sample",
-            f"{wrong.any(axis=1).sum()} of {len(stored)} sampled rows differ, the first is row {item.sampled[row]}: "
-            f"number {column} is {stored[row, column]:.6g}, computed {expected[row, column]:.6g}",
-        )
-
-
-def _shown(text: str | None) -> str:
-    return "nothing" if text is None else repr(text)
+def _refilled(part: pa.Array, stream: Iterator[pa.Array]) -> pa.Array:
+    return part if len(part) else next((batch for batch in stream if len(batch)), part)

@@ -180,17 +180,17 @@ def test_the_watch_kills_those_that_are_late_and_only_them() -> None:
     attempts = Attempts(0.2, {"begun before": AttemptCount(2, 1)}, kill=killed.append)
     assert attempts.begin("hangs", "worker 1") == Attempt(1, 0)
     attempts.begin("ends", "worker 2")
-    attempts.end("ends", None)
+    attempts.end("ends", "done")
     attempts.begin("fails", "worker 3")
     attempts.end("fails", Cause("data", "damaged", 1))
     time.sleep(0.6)
     assert killed == ["worker 1"]
     assert attempts.begin("hangs", "worker 4") == Attempt(2, 1, None)
     assert attempts.begin("fails", "worker 5") == Attempt(2, 0, Cause("data", "damaged", 1))
-    assert attempts.begin("ends", "worker 6") == Attempt(2, 0, done=True)
+    assert attempts.begin("ends", "worker 6") == Attempt(2, 0, "done")
     assert attempts.begin("begun before", "worker 7") == Attempt(3, 1)
     for key in ("hangs", "fails", "ends", "begun before"):
-        attempts.end(key, None)
+        attempts.end(key, "done")
 
 
 def test_the_watch_lets_live_who_gets_on() -> None:
@@ -203,8 +203,8 @@ def test_the_watch_lets_live_who_gets_on() -> None:
         attempts.extend("slow")
     attempts.extend("hangs")  # too late: it is not watched any more
     assert killed == ["worker 2"]
-    attempts.end("slow", None)
-    attempts.end("slow", None)
+    attempts.end("slow", "done")
+    attempts.end("slow", "done")
 
 
 @pytest.mark.timeout(240)

@@ -14,7 +14,7 @@ from jobs.commits.ledger import LedgerRecord
 from jobs.commits.names import RowGroups, output_key
 from jobs.sources.source import Shard
 from jobs.verify.checks import cover, match_files
-from jobs.verify.streams import first_difference
+from jobs.verify.rows import first_difference
 
 SHARD = Shard("a.parquet", 10, "v1")
 
