@@ -129,11 +129,9 @@ class Planner:
         replaced |= {quarantine_key(keys[name], self.suffix, name.version) for name in stale}
         replaced -= {key for item in (*done, *todo) for key in (item.output, item.quarantine)}
         records, files = tuple(sorted(name.key for name in stale)), tuple(sorted(replaced))
-        if not todo:
-            return WorkPlan((), tuple(done), (*records, *files), ())
         own = {item: (item.record.key,) if item.record in keys else () for item in todo}
         todo = [replace(item, stale_records=records + own[item], stale_outputs=files) for item in todo]
-        return WorkPlan(tuple(todo), tuple(done), (), ())
+        return WorkPlan(tuple(todo), tuple(done), () if todo else (*records, *files), ())
 
     def _item(self, shard: Shard, run: RowGroups | None, sizes: Sequence[int]) -> WorkItem:
         size = shard.size
