@@ -102,13 +102,13 @@ def fit_rates(timings: Sequence[Timing], processes: int) -> Rates:
     item_seconds, gb_seconds = _line(gigabytes, seconds)
     item_cpu, gb_cpu = _line(gigabytes, np.array([timing.cpu_seconds for timing in timings]))
     largest = seconds[gigabytes == gigabytes.max()]
+    rows, output_bytes = (sum(getattr(timing, name) for timing in timings) for name in ("rows", "output_bytes"))
     return Rates(
         item_seconds=item_seconds,
         gb_seconds=gb_seconds,
         item_cpu_seconds=item_cpu,
         gb_cpu_seconds=gb_cpu,
-        output_bytes_per_row=sum(timing.output_bytes for timing in timings)
-        / max(1, sum(timing.rows for timing in timings)),
+        output_bytes_per_row=output_bytes / max(1, rows),
         processes=processes,
         spread=float(np.ptp(largest) / np.median(largest)),
     )

@@ -1,4 +1,4 @@
-"""The estimate for reading: one column for each source, and what to make of it."""
+"""The estimate as text: one column for each source, and what to make of it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BUSY = 0.7
 def report(config: PlanConfig, title: str, rates: Rates, estimates: Sequence[Estimate], notes: Sequence[str]) -> str:
     """All of it as text; `title` names the source."""
     cluster, gbit = config.cluster, estimates[0].network_gbit
-    rows = _rows(config.prices.currency, estimates)
-    label_width = max(map(len, rows))
-    cell_width = 2 + max(len(cell) for cells in rows.values() for cell in cells)
+    columns = [_column(estimate, config.prices.currency) for estimate in estimates]
+    label_width = max(map(len, columns[0]))
+    cell_width = 2 + max(len(cell) for column in columns for cell in column.values())
     lines = [
         f"{title}: {plural(cluster.workers, 'workers')} of {plural(cluster.cpus_per_worker, 'cores')} on "
         f"{plural(config.machines.count, 'machines')}{f' with {gbit:g} Gbit/s' if gbit else ''}",
@@ -31,39 +31,32 @@ def report(config: PlanConfig, title: str, rates: Rates, estimates: Sequence[Est
         f"{rates.gb_seconds:.2f} s per GB and worker, {rates.item_seconds * 1e3:.0f} ms per work item "
         f"(spread {rates.spread:.0%})",
         "",
-        *(
-            f"{label:{label_width}}" + "".join(f"{cell:>{cell_width}}" for cell in cells)
-            for label, cells in rows.items()
-        ),
-        *(f"note: {note}" for note in notes),
     ]
-    return "\n".join(lines)
+    for label in columns[0]:
+        lines.append(f"{label:{label_width}}" + "".join(f"{column[label]:>{cell_width}}" for column in columns))
+    return "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
 
-def _rows(currency: str, estimates: Sequence[Estimate]) -> dict[str, list[str]]:
-    """Label and a cell for each estimate."""
-    rows = {
-        "shards": [f"{estimate.shards:,}" for estimate in estimates],
-        "work items": [f"{estimate.work_items:,}" for estimate in estimates],
-        "vectors": [
-            f"{estimate.rows:,.0f}" + (f" ± {estimate.rows_error:,.0f}" if estimate.rows_error else "")
-            for estimate in estimates
-        ],
-        "input": [size(estimate.input_bytes) for estimate in estimates],
-        "output": [size(estimate.output_bytes) for estimate in estimates],
-        "CPU time": [duration(estimate.cpu_hours * 3600) for estimate in estimates],
-        "wall time": [duration(estimate.wall_seconds) for estimate in estimates],
-        "bound by": [estimate.bound for estimate in estimates],
+def _column(estimate: Estimate, currency: str) -> dict[str, str]:
+    """The cells of one source by label."""
+    requests = estimate.requests
+    cells = {
+        "shards": f"{estimate.shards:,}",
+        "work items": f"{estimate.work_items:,}",
+        "vectors": f"{estimate.rows:,.0f}" + (f" ± {estimate.rows_error:,.0f}" if estimate.rows_error else ""),
+        "input": size(estimate.input_bytes),
+        "output": size(estimate.output_bytes),
+        "CPU time": duration(estimate.cpu_hours * 3600),
+        "wall time": duration(estimate.wall_seconds),
+        "bound by": estimate.bound,
     }
-    if any(estimate.requests.list for estimate in estimates):
-        rows["LIST requests"] = [f"{estimate.requests.list:,}" for estimate in estimates]
-        rows["GET and HEAD requests"] = [f"{estimate.requests.get:,}" for estimate in estimates]
-        rows["PUT requests"] = [f"{estimate.requests.put:,}" for estimate in estimates]
-    if any(estimates[0].costs.values()):
-        for part in estimates[0].costs:
-            label = f"{currency}, {part.replace('_', ' ')}"
-            rows[label] = [f"{estimate.costs[part]:,.2f}" for estimate in estimates]
-    return rows
+    if requests.list:
+        cells["LIST requests"] = f"{requests.list:,}"
+        cells["GET and HEAD requests"] = f"{requests.get:,}"
+        cells["PUT requests"] = f"{requests.put:,}"
+    if any(estimate.costs.values()):
+        cells |= {f"{currency}, {part.replace('_', ' ')}": f"{cost:,.2f}" for part, cost in estimate.costs.items()}
+    return cells
 
 
 def make_notes(config: PlanConfig, rates: Rates, estimates: Sequence[Estimate], unreadable: int) -> list[str]:

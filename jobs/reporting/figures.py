@@ -59,7 +59,14 @@ def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL) ->
     """Draw one measure against the dim for all methods: an inline `<svg>`."""
 
     def draw(axes: Axes) -> None:
-        _draw(axes, results, metric)
+        if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
+            _draw_original(axes, results, metric)
+        for method in sorted(results.methods, key=lambda method: method == ADAPTOR):
+            records = [results.record(method, dim, metric) for dim in results.dims]
+            lows, highs = ([getattr(record, bound) for record in records] for bound in ("ci_low", "ci_high"))
+            line, alpha = _line(method), 0.18 if method == ADAPTOR else 0.1
+            axes.fill_between(results.dims, lows, highs, color=line["color"], alpha=alpha, linewidth=0)
+            axes.plot(results.dims, [record.value for record in records], **line)
         _scale(axes, results, metric, inches[0])
 
     return _inline(_svg(draw, inches), metric, f"{METRIC_NAMES[metric]} against dim", describe(results, metric))
@@ -98,23 +105,6 @@ def _svg(draw: Callable[[Axes], None], inches: tuple[float, float]) -> str:
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(drawing, format="svg", transparent=True, metadata=nothing)
     return drawing.getvalue()
-
-
-def _draw(axes: Axes, results: Results, metric: str) -> None:
-    if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
-        _draw_original(axes, results, metric)
-    for method in sorted(results.methods, key=lambda method: method == ADAPTOR):
-        records = [results.record(method, dim, metric) for dim in results.dims]
-        line = _line(method)
-        axes.fill_between(
-            results.dims,
-            [record.ci_low for record in records],
-            [record.ci_high for record in records],
-            color=line["color"],
-            alpha=0.18 if method == ADAPTOR else 0.1,
-            linewidth=0,
-        )
-        axes.plot(results.dims, [record.value for record in records], **line)
 
 
 def _draw_original(axes: Axes, results: Results, metric: str) -> None:
