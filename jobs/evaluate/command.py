@@ -32,8 +32,7 @@ METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.
 
 
 def run(config: EvaluateConfig) -> int:
-    """Measure and write metrics.json, summary.json, config.json and, with the extra `report`, report.html; exit status
-    0."""
+    """Measure and write metrics.json, summary.json, config.json and, with the extra `report`, report.html; 0."""
     began = time.time()
     if (missing := report_hint()) is not None:
         print(f"matryoshka evaluate: {REPORT_FILE} is left out, all else is written: {missing}", file=sys.stderr)

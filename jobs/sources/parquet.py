@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from adaptor.errors import InputError
 from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
 from jobs.sources import parquet_reader
-from jobs.sources.source import Batch, BatchRows, Shard, ShardInfo, StoredColumns
+from jobs.sources.source import Batch, BatchRows, Shard, ShardInfo
 from jobs.storage.open import open_objects
 
 
@@ -74,10 +74,6 @@ class ParquetSource:
                 f"{self.uri}: {shard.key} changed while it was read (size {shard.size} → {now.size} bytes, "
                 f"version {shard.version} → {now.version}): run the command again"
             )
-
-    def stored_columns(self, shard: Shard, vector_column: str) -> StoredColumns:
-        """From the footer's column chunks."""
-        return parquet_reader.stored_columns(self._objects, shard.key, vector_column)
 
 
 def is_shard_key(key: str) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import product
 
 import pyarrow as pa
 
@@ -15,7 +13,7 @@ from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.memory import BATCHES
 from jobs.sources.fast_parquet.tables import read_directly
 from jobs.sources.open_parquet import OpenParquet, is_outage, open_parquet
-from jobs.sources.source import Batch, BatchRows, ShardInfo, StoredColumns
+from jobs.sources.source import Batch, BatchRows, ShardInfo
 from jobs.storage.objects import Objects
 
 
@@ -26,17 +24,6 @@ def read_footer(objects: Objects, key: str) -> ShardInfo:
         groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
     rows = tuple(group.num_rows for group in groups)
     return ShardInfo(metadata.num_rows, rows, tuple(group.total_byte_size for group in groups), schema)
-
-
-def stored_columns(objects: Objects, key: str, vector_column: str) -> StoredColumns:
-    """Leaf columns of a file, and the part of its compressed bytes that the vectors are."""
-    bytes_by_column: Counter[str] = Counter()
-    with open_parquet(objects, key) as opened:
-        metadata = opened.parquet.metadata
-        for group, index in product(range(metadata.num_row_groups), range(metadata.num_columns)):
-            chunk = metadata.row_group(group).column(index)
-            bytes_by_column[chunk.path_in_schema.split(".")[0]] += chunk.total_compressed_size
-        return StoredColumns(metadata.num_columns, bytes_by_column[vector_column] / max(1, bytes_by_column.total()))
 
 
 def read_batches(

@@ -68,14 +68,6 @@ class Batch:
     table: pa.RecordBatch
 
 
-@dataclass(frozen=True)
-class StoredColumns:
-    """How many columns a shard stores (nested payload has several), and the vectors' part of its bytes."""
-
-    count: int
-    vector_share: float
-
-
 class Source(Protocol):
     """Rows in shards. Made by `open_source` in each process that needs it: it is never pickled.
 
@@ -110,9 +102,6 @@ class Source(Protocol):
 
     def check_unchanged(self, shard: Shard) -> None:
         """`InputError` when the shard is no longer what was listed; call it after reading the last row."""
-
-    def stored_columns(self, shard: Shard, vector_column: str) -> StoredColumns:
-        """What `plan` estimates requests with."""
 
 
 def open_source(section: SourceSection | QueriesSection | QrelsSection, setting: str = "source") -> Source:

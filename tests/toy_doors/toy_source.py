@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
-from jobs.sources.source import Batch, BatchRows, Shard, ShardInfo, StoredColumns
+from jobs.sources.source import Batch, BatchRows, Shard, ShardInfo
 from jobs.storage.open import open_objects
 
 
@@ -61,10 +61,6 @@ class CsvSource:
         info = self._objects.stat(shard.key)
         if info is None or info.version != shard.version:
             raise InputError(f"{self.uri}: {shard.key} changed while it was read: run the command again")
-
-    def stored_columns(self, shard: Shard, vector_column: str) -> StoredColumns:
-        """A file is read as a whole."""
-        return StoredColumns(1, 1.0)
 
     def _table(self, shard: Shard) -> pa.Table:
         rows = list(csv.DictReader(io.StringIO(self._objects.read(shard.key).decode())))
