@@ -27,6 +27,7 @@ from jobs.encodings.encoding import open_encoding
 from jobs.runtime.progress import Progress
 from jobs.runtime.summary import summarised
 from jobs.search.context import MeasureContext, open_context
+from jobs.storage.adaptors import untrained_dims
 from jobs.storage.open import open_objects
 
 ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
@@ -34,20 +35,21 @@ ADVICE_FILE, CONFIG_FILE = "advice.json", "config.json"
 
 def run(config: AdviseConfig) -> int:
     """Estimate, decide, write advice.json, summary.json and config.json; 1 when no dim meets the targets, else 0."""
-    began = time.time()
+    started = time.time()
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.advising
     context = open_context(config, "advising.dims", options.dims, with_trained=True)
     unit = "nested samples" if options.sample_rows else "runs of shards"
-    with summarised(output, "advise", began) as numbers:
+    with summarised(output, "advise", started) as numbers:
         with (
             connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker),
             Progress("advise", unit=unit, log=cluster.log) as progress,
         ):
             measurement = measure(context, options, progress)
         advice = _decide(config, context, measurement)
-        notes = [*context.untrained_dims(), *same_as_pca(advice), *adaptor_notes(context), *measurement.notes]
+        notes = [*untrained_dims(context.adaptor, context.dims), *same_as_pca(advice), *adaptor_notes(context)]
+        notes += measurement.notes
         numbers |= _summary(context, measurement, advice) | {"notes": notes}
         document = numbers | detail_records(advice, measurement.samples)
         output.put(ADVICE_FILE, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -26,6 +26,7 @@ from jobs.search.label_free import label_free_scores
 from jobs.search.proxies import proxy_validity
 from jobs.search.scoring import ColumnScores, compare, make_records
 from jobs.search.tasks import search_source
+from jobs.storage.adaptors import untrained_dims
 from jobs.storage.open import open_objects
 
 METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.json"
@@ -33,14 +34,14 @@ METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.
 
 def run(config: EvaluateConfig) -> int:
     """Measure and write metrics.json, summary.json, config.json and, with the extra `report`, report.html; 0."""
-    began = time.time()
+    started = time.time()
     if (missing := report_hint()) is not None:
         print(f"matryoshka evaluate: {REPORT_FILE} is left out, all else is written: {missing}", file=sys.stderr)
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.evaluation
     context = open_context(config, "evaluation.dims", options.dims, with_trained=False)
-    with summarised(output, "evaluate", began) as numbers:
+    with summarised(output, "evaluate", started) as numbers:
         with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
             scores, facts = _measure(config, context)
         records = make_records(facts.set, scores, options.bootstrap, options.seed)
@@ -80,7 +81,7 @@ def _measure(config: EvaluateConfig, context: MeasureContext) -> tuple[ColumnSco
             raise InputError(f"source {config.source.uri}: none of its {result.rows:,} rows can be used{why}")
         scores = label_free_scores(spec, result)
         notes = [f"{left_out:,} rows are left out: {reasons}"] if left_out else []
-        notes += [*context.untrained_dims(), *context.add_retrieval_scores(scores, result)]
+        notes += [*untrained_dims(adaptor, context.dims), *context.add_retrieval_scores(scores, result)]
         for note in notes:
             progress.note(note)
     original = scores[Column(ORIGINAL, adaptor.input_dim)]

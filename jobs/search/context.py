@@ -16,7 +16,7 @@ from jobs.search.source_search import SearchResult, SearchSpec
 from jobs.sources.columns import describe_vectors, dimension
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, open_source
-from jobs.storage.adaptors import open_adaptor, untrained_dims
+from jobs.storage.adaptors import open_adaptor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class MeasureContext:
     judged_ids: tuple[str, ...]
 
     def search_spec(self, queries: Floats, exclude: Ids | None = None) -> SearchSpec:
-        """The search for `queries` (q, d), none of which finds the row at its place in `exclude` (q,)."""
+        """The search for `queries` (q, d), none of which finds the row that `exclude` (q,) names for it."""
         return SearchSpec(
             source=self.config.source,
             adaptor=self.adaptor,
@@ -66,10 +66,6 @@ class MeasureContext:
         for column, by_metric in judgments.score(result.neighbours).items():
             scores[column] |= by_metric
         return judgments.notes
-
-    def untrained_dims(self) -> list[str]:
-        """What to tell of dims that the adaptor was not trained for: one sentence, or nothing."""
-        return untrained_dims(self.adaptor, self.dims)
 
 
 def open_context(
