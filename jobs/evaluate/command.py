@@ -29,14 +29,17 @@ from jobs.search.tasks import search_source
 from jobs.storage.adaptors import untrained_dims
 from jobs.storage.open import open_objects
 
-METRICS_FILE, REPORT_FILE, CONFIG_FILE = "metrics.json", "report.html", "config.json"
+METRICS_FILE, CONFIG_FILE, REPORT_FILE, PICTURE_FILE = "metrics.json", "config.json", "report.html", "quality.svg"
 
 
 def run(config: EvaluateConfig) -> int:
-    """Measure and write metrics.json, summary.json, config.json and, with the extra `report`, report.html; 0."""
+    """Measure; write metrics.json, summary.json, config.json and, with the extra `report`, its page and picture; 0."""
     started = time.time()
     if (missing := report_hint()) is not None:
-        print(f"matryoshka evaluate: {REPORT_FILE} is left out, all else is written: {missing}", file=sys.stderr)
+        print(
+            f"matryoshka evaluate: {REPORT_FILE} and {PICTURE_FILE} are left out: {missing}",
+            file=sys.stderr,
+        )
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.evaluation
@@ -50,11 +53,13 @@ def run(config: EvaluateConfig) -> int:
         lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
         output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
         if missing is None:
-            from jobs.reporting.report import render
+            from jobs.reporting.report import draw_quality, render
 
             output.put(REPORT_FILE, render(facts, results).encode())
+            output.put(PICTURE_FILE, draw_quality(results).encode())
         else:
             output.delete(REPORT_FILE)  # an earlier run's would show other numbers
+            output.delete(PICTURE_FILE)
         output.put(CONFIG_FILE, resolved(config).encode())
         numbers |= vars(facts) | {
             "shards": len(context.shards),
@@ -64,7 +69,7 @@ def run(config: EvaluateConfig) -> int:
             "comparisons": [vars(comparison) for comparison in results.comparisons],
         }
     print_results(results, facts, sys.stdout)
-    for name in (METRICS_FILE, *([REPORT_FILE] if missing is None else [])):
+    for name in (METRICS_FILE, *([REPORT_FILE, PICTURE_FILE] if missing is None else [])):
         print(f"{config.output.uri.rstrip('/')}/{name}")
     return 0
 

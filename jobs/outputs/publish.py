@@ -13,9 +13,9 @@ def publish(objects: Objects, key: str, written: Written) -> None:
     _check_arrived(objects, key, written)
 
 
-def publish_over(objects: Objects, key: str, written: Written, seen: ObjectInfo | None) -> bool:
-    """The same, but only over what was `seen` at the key; False when it has changed by now."""
-    if not objects.replace_file(key, written.path, seen):
+def publish_over(objects: Objects, key: str, written: Written, expected: ObjectInfo | None) -> bool:
+    """The same, but only over the `expected` object (None: absent); False when another one is at the key by now."""
+    if not objects.replace_file(key, written.path, expected):
         return False
     _check_arrived(objects, key, written)
     return True

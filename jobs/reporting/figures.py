@@ -55,8 +55,8 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL) -> Markup:
-    """Draw one measure against the dim for all methods: an inline `<svg>`."""
+def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL, in_bytes: bool = False) -> Markup:
+    """Draw one measure against the dim, or the bytes of a float32 vector, for all methods: an inline `<svg>`."""
 
     def draw(axes: Axes) -> None:
         if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
@@ -68,8 +68,11 @@ def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL) ->
             axes.fill_between(results.dims, lows, highs, color=line["color"], alpha=alpha, linewidth=0)
             axes.plot(results.dims, [record.value for record in records], **line)
         _scale(axes, results, metric, inches[0])
+        if in_bytes:
+            _label_bytes(axes, METRIC_NAMES[metric])
 
-    return _inline(_svg(draw, inches), metric, f"{METRIC_NAMES[metric]} against dim", describe(results, metric))
+    against = "bytes a vector" if in_bytes else "dim"
+    return _inline(_svg(draw, inches), metric, f"{METRIC_NAMES[metric]} against {against}", describe(results, metric))
 
 
 def scatter(results: Results, proxy: str, truth: str) -> Markup:
@@ -116,6 +119,7 @@ def _line(method: str) -> dict[str, Any]:
     colour, marker = _METHODS.get(method, _OTHER)
     return {
         "color": colour,
+        "label": method_name(method),
         "linewidth": 2.0 if bold else 1.3,
         "marker": marker,
         "markersize": 4.6 if bold else 4.2,
@@ -141,6 +145,14 @@ def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
     room = 0.06 * (high - low) or 0.05
     axes.set_ylim(0 if low < 0.4 * high else low - room, high + room)
     _frame(axes, "dimensions kept")
+
+
+def _label_bytes(axes: Axes, metric_name: str) -> None:
+    """Make a drawing that stands alone: a legend, and bytes for the dims at the ticks."""
+    dims = [label.get_text() for label in axes.get_xticklabels()]
+    axes.set_xticklabels([str(4 * int(dim)) if dim else "" for dim in dims])
+    axes.set_xlabel("bytes a vector (float32)")
+    axes.legend(loc="lower right", frameon=False, reverse=True, title=metric_name)
 
 
 def _frame(axes: Axes, across: str) -> None:

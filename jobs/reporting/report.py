@@ -26,19 +26,11 @@ _DRAWN_PROXIES = ("overlap@10", "topk_distance", "pairwise_distance")
 
 def render(facts: Facts, results: Results) -> str:
     """Make the page."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    functions = (curve, method_name, number_range, percent, same_order, scatter)
-    environment.globals |= {function.__name__: function for function in functions}
     own, shipped = proxy_validity(results.records), benchmark()
     validity = own or shipped.validity
     others = [metric for metric in results.metrics if metric != results.main]
-    page = environment.get_template("report.html.j2").render(
+    return _render(
+        "report.html.j2",
         facts=facts,
         results=results,
         metric_names=METRIC_NAMES,
@@ -54,4 +46,22 @@ def render(facts: Facts, results: Results) -> str:
         drawn_proxies=_DRAWN_PROXIES if own else (),
         benchmark=None if own else shipped,
     )
-    return "\n".join(line.rstrip() for line in page.splitlines() if line.strip()) + "\n"
+
+
+def draw_quality(results: Results) -> str:
+    """Draw quality.svg, a picture for documents: the main measure against the bytes of a vector."""
+    return _render("quality.svg.j2", results=results, large=LARGE)
+
+
+def _render(template: str, **values: object) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    functions = (curve, method_name, number_range, percent, same_order, scatter)
+    environment.globals |= {function.__name__: function for function in functions}
+    text = environment.get_template(template).render(values)
+    return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"

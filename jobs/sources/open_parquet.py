@@ -28,6 +28,7 @@ class OpenParquet:
 def open_parquet(objects: Objects, key: str) -> Iterator[OpenParquet]:
     """Open a file: buffered reads, nothing read ahead, checksums of pages verified. `InputError` when it is no whole
     Parquet file."""
+    where = f"{objects.uri}: {key}"
     try:
         source = objects.arrow.open_input_file(objects.path(key))
         parquet = pq.ParquetFile(
@@ -39,15 +40,13 @@ def open_parquet(objects: Objects, key: str) -> Iterator[OpenParquet]:
         )
         _ = parquet.schema_arrow  # made now, to tell a bad schema from damaged data
     except FileNotFoundError as error:
-        raise InputError(
-            f"{objects.uri}: {key} does not exist any more: it was removed after the source was listed"
-        ) from error
+        raise InputError(f"{where} does not exist any more: it was removed after the source was listed") from error
     except (pa.ArrowException, OSError) as error:
         if is_outage(error):
-            raise RunError(f"{objects.uri}: {key} could not be read: {error}") from error
-        raise InputError(f"{objects.uri}: {key} {_what_is_wrong(objects, key, error)}") from error
+            raise RunError(f"{where} could not be read: {error}") from error
+        raise InputError(f"{where} {_what_is_wrong(objects, key, error)}") from error
     except (ValueError, TypeError, KeyError) as error:  # from an extension type that cannot read its own description
-        raise InputError(f"{objects.uri}: {key} is a damaged Parquet file: {error}") from error
+        raise InputError(f"{where} is a damaged Parquet file: {error}") from error
     with source, parquet:
         yield OpenParquet(source, parquet, objects.buffer_bytes, objects.requests_ahead)
 

@@ -69,7 +69,7 @@ def read_queries(section: QueriesSection, dim: int | None, repeated: bool = Fals
     """
     ids: list[str] = []
     parts: list[Floats] = []
-    seen: set[str] = set()
+    earlier_ids: set[str] = set()
     for rows in _read(section, "queries", {"id_column": require_ids, "vector_column": require_vectors}):
         decoded = decode(rows.table.column(section.vector_column), dim)
         for row, reason in decoded.reasons.items():
@@ -79,9 +79,9 @@ def read_queries(section: QueriesSection, dim: int | None, repeated: bool = Fals
         dim = decoded.vectors.shape[1]
         parts.append(decoded.vectors)
         for row, name in enumerate(rows.ids(section.id_column)):
-            if name in seen and not repeated:
+            if name in earlier_ids and not repeated:
                 raise rows.problem(row, f"query id '{name}' occurs twice: keep one of them")
-            seen.add(name)
+            earlier_ids.add(name)
             ids.append(name)
     return Queries(ids, np.concatenate(parts))
 
@@ -120,7 +120,7 @@ def _read(
 
     `InputError` when no row is left.
     """
-    source = open_source(section, name)
+    source, columns = open_source(section, name), {setting: getattr(section, setting) for setting in checks}
     row_count, splits = 0, set[str | None]()
     for shard in source.shards():
         where = section.uri if section.uri.rpartition("/")[2] == shard.key else f"{section.uri}: {shard.key}"
@@ -128,13 +128,13 @@ def _read(
         if not info.rows:  # columns without values may have no type either
             continue
         for setting, check in checks.items():
-            check(where, info.schema, getattr(section, setting), f"{name}.{setting}")
-        columns = {getattr(section, setting) for setting in checks}
+            check(where, info.schema, columns[setting], f"{name}.{setting}")
+        names = {*columns.values()}
         if section.split is not None:
             require_column(where, info.schema, _SPLIT, f"{name}.split to null, or add the column")
-            columns.add(_SPLIT)
+            names.add(_SPLIT)
         first = 0
-        for batch in source.read(shard, range(len(info.row_group_rows)), _BATCH_ROWS, sorted(columns)):
+        for batch in source.read(shard, range(len(info.row_group_rows)), _BATCH_ROWS, sorted(names)):
             table = batch.table
             if section.split is not None:
                 values = table.column(_SPLIT).cast(pa.string())

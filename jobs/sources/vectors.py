@@ -67,7 +67,7 @@ def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
         raw = _gather(values.to_numpy(zero_copy_only=False), starts, usable, dim)
         vectors = widened(raw) if raw.dtype == np.float16 else raw.astype(np.float32, copy=False)
         squares: Floats = np.einsum("nd,nd->n", vectors, vectors)
-        nulls: Flags | None = None
+        nulls = np.zeros(len(column), bool)
         if values.null_count:
             null_elements = values.is_null().to_numpy(zero_copy_only=False)
             nulls = np.any(_gather(null_elements, starts, usable, dim), axis=1)
@@ -107,25 +107,19 @@ def _gather(flat: npt.NDArray[Any], starts: Integers, usable: Flags, dim: int) -
     return rows
 
 
-def _unusable_numbers(vectors: Floats, squares: Floats, usable: Flags, nulls: Flags | None) -> dict[int, str]:
+def _unusable_numbers(vectors: Floats, squares: Floats, usable: Flags, nulls: Flags) -> dict[int, str]:
     """Reasons of the rows whose numbers are unusable. Squared lengths single out the suspects."""
-    suspects = usable & (~np.isfinite(squares) | (squares == 0))
-    if nulls is not None:
-        suspects |= nulls
     reasons = {}
-    for row in np.flatnonzero(suspects):
-        reason = "null element" if nulls is not None and nulls[row] else _why(vectors[row])
-        if reason:
-            reasons[int(row)] = reason
+    for row in np.flatnonzero(usable & (~np.isfinite(squares) | (squares == 0) | nulls)).tolist():
+        if nulls[row]:
+            reasons[row] = "null element"
+        elif np.isnan(vectors[row]).any():
+            reasons[row] = "NaN"
+        elif np.isinf(vectors[row]).any():
+            reasons[row] = "infinite"
+        elif not vectors[row].any():
+            reasons[row] = "zero vector"
     return reasons
-
-
-def _why(vector: Floats) -> str | None:
-    if np.isnan(vector).any():
-        return "NaN"
-    if np.isinf(vector).any():
-        return "infinite"
-    return None if vector.any() else "zero vector"
 
 
 def widened(float16: npt.NDArray[np.float16]) -> Floats:

@@ -95,12 +95,11 @@ class FsspecObjects(Objects):
 
     def stat(self, key: str) -> ObjectInfo | None:
         """Size and version now; None when absent."""
-        try:
-            with _translating(f"{self.uri}: {key} cannot be looked at", FileNotFoundError):
-                info = self._fs.info(self.path(key))
-        except FileNotFoundError:
-            return None
-        return None if info.get("type") == "directory" else self._info(key, info)
+        doing = f"{self.uri}: {key} cannot be looked at"
+        with contextlib.suppress(FileNotFoundError), _translating(doing, FileNotFoundError):
+            info = self._fs.info(self.path(key))
+            return None if info.get("type") == "directory" else self._info(key, info)
+        return None
 
     def _read(self, key: str) -> bytes:
         with _translating(f"{self.uri}: {key} could not be read", FileNotFoundError):

@@ -21,7 +21,7 @@ READ_LIMIT = 64 << 20
 
 
 class AbsentError(InputError):
-    """An object that was to be read is not there."""
+    """The object to read does not exist."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,13 @@ class Objects(ABC):
         The file may become the object: nobody may write to it afterwards.
         """
 
-    def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
-        """As `put_file`, but only while the object is as it was `seen` (None: absent); False when it is not.
+    def replace_file(self, key: str, local: Path, expected: ObjectInfo | None) -> bool:
+        """As `put_file`, but only while the object is the `expected` one (None: absent); False when it is not.
 
         S3 compares and replaces in one request. Here, and on servers that ignore the condition, the look comes just
         before. False also when a reply was lost and the object already has this content.
         """
-        if self.stat(key) != seen:
+        if self.stat(key) != expected:
             return False
         self.put_file(key, local)
         return True

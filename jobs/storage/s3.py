@@ -113,10 +113,10 @@ class S3Objects(Objects):
         except FileNotFoundError as error:
             raise RunError(f"s3://{self.path(key)}: the upload disappeared before it was completed") from error
 
-    def replace_file(self, key: str, local: Path, seen: ObjectInfo | None) -> bool:
+    def replace_file(self, key: str, local: Path, expected: ObjectInfo | None) -> bool:
         """The same under the condition `If-Match`, or `If-None-Match: *`."""
         try:
-            self._through_conflicts(key, partial(self._put_file, key, local, partial(self._request_over, seen)))
+            self._through_conflicts(key, partial(self._put_file, key, local, partial(self._request_over, expected)))
         except (FileExistsError, FileNotFoundError):  # another object, or none
             return False
         return True
@@ -131,20 +131,20 @@ class S3Objects(Objects):
                 time.sleep(min(0.1 * 1.7**attempt, 5))
         raise RunError(f"s3://{self.path(key)} could not be written in {self.options.attempts} attempts (conflicts)")
 
-    def _request_over(self, seen: ObjectInfo | None, method: str, key: str, **fields: Any) -> Any:
-        """The request that makes an object, if the present one is as it was `seen`; `FileExistsError` if it is not.
+    def _request_over(self, expected: ObjectInfo | None, method: str, key: str, **fields: Any) -> Any:
+        """The request that makes an object, if the present one is the `expected` one; `FileExistsError` if not.
 
         Servers that ignore the condition are no worse than a local disk: the caller looked just before.
         """
-        if method == "complete_multipart_upload" and self.stat(key) != seen:  # Ceph 16 ignores the condition
+        if method == "complete_multipart_upload" and self.stat(key) != expected:  # Ceph 16 ignores the condition
             raise FileExistsError(key)
-        if seen is None:
+        if expected is None:
             return self._request(method, key, IfNoneMatch="*", **fields)
-        for tag in (f'"{seen.version}"', seen.version):  # Ceph 16 recognises only the second
+        for tag in (f'"{expected.version}"', expected.version):  # Ceph 16 recognises only the second
             try:
                 return self._request(method, key, IfMatch=tag, **fields)
             except FileExistsError:
-                if self.stat(key) != seen:
+                if self.stat(key) != expected:
                     raise
         return self._request(method, key, **fields)
 

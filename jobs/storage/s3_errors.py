@@ -52,9 +52,9 @@ def translated(error: Exception, doing: str, bucket: str, telling: Collection[in
     bucket and a server that is not S3 → `InputError`; exhausted retries → `RunError`; what is no failed request stays
     as it is. Messages repeat the error code alone: servers' texts may hold parts of the request.
     """
-    source = error if isinstance(error, ClientError) else error.__cause__
-    if isinstance(source, ClientError):
-        return _answered(source, doing, bucket, telling)
+    answer = error if isinstance(error, ClientError) else error.__cause__
+    if isinstance(answer, ClientError):
+        return _answered(answer, doing, bucket, telling)
     if isinstance(error, NoCredentialsError):
         return InputError(
             f"{doing}: no credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or an instance "

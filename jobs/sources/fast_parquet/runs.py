@@ -22,16 +22,16 @@ def regular(levels: Octets, top: int, first: int, count: int, period: int) -> bo
     """Whether the encoded levels number `first` to `first + count` of a column chunk are 0 at each multiple of `period`
     (0: nowhere) and `top` elsewhere."""
     at = done = 0
-    seen: dict[int, tuple[int, int]] = {}
+    positions: dict[int, tuple[int, int]] = {}
     for _ in range(_MOST_RUNS):
         if done == count:
             return True
         phase = (first + done) % period if period else 0
-        if phase in seen:
-            at, done = _skip(levels, seen.pop(phase), (at, done), count)
-            seen.clear()
+        if phase in positions:
+            at, done = _skip(levels, positions.pop(phase), (at, done), count)
+            positions.clear()
             continue
-        seen[phase] = at, done
+        positions[phase] = at, done
         values, length, at = _run(levels, at, top.bit_length(), count - done, 1)
         until_zero = -(first + done) % period if period else length
         if isinstance(values, int):
@@ -50,15 +50,13 @@ def unpack(data: Octets, bits: int, count: int) -> Numbers:
     """Decode `count` values of `bits` bits (0 to 32): uint32 (count,). `NeedsArrowReader` when the data ends before."""
     decoded = np.zeros(count, np.uint32)
     at = done = 0
-    for _ in range(_MOST_RUNS if bits else 0):
-        if done == count:
+    for _ in range(_MOST_RUNS):
+        if done == count or not bits:
             return decoded
         values, length, at = _run(data, at, bits, count - done, _MOST_RUNS)
         decoded[done : done + length] = values
         done += length
-    if bits:
-        raise NeedsArrowReader("too many runs")
-    return decoded
+    raise NeedsArrowReader("too many runs")
 
 
 def _skip(levels: Octets, before: tuple[int, int], now: tuple[int, int], count: int) -> tuple[int, int]:

@@ -64,14 +64,16 @@ def test_without_what_draws_the_report_all_else_is_written(
     output = tmp_path / "out"
     assert {record["metric"] for record in evaluate(inputs, output)} >= {"ndcg@10", "overlap@10"}
     assert (output / "report.html").exists()
+    assert (output / "quality.svg").exists()
     capsys.readouterr()
     for name in [name for name in sys.modules if name.startswith(("jobs.reporting.report", "jobs.reporting.figures"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert evaluate(inputs, output)
     assert not (output / "report.html").exists()
+    assert not (output / "quality.svg").exists()
     said = capsys.readouterr()
-    assert said.err.startswith("matryoshka evaluate: report.html is left out, all else is written: jinja2 is not inst")
+    assert said.err.startswith("matryoshka evaluate: report.html and quality.svg are left out: jinja2 is not inst")
     assert "pip install 'matryoshka-adaptor[report]'" in said.err
     assert said.out.splitlines()[-1] == str(output / "metrics.json")
 
@@ -93,7 +95,7 @@ def test_scifact_gives_the_published_number(scifact: Path, tmp_path: Path, capsy
     assert {r["set"] for r in records} == {"scifact"}
     assert {r["n"] for r in records} == {300}
     printed = capsys.readouterr().out.splitlines()
-    assert printed[-2:] == [str(tmp_path / "out" / name) for name in ("metrics.json", "report.html")]
+    assert printed[-3:] == [str(tmp_path / "out" / name) for name in ("metrics.json", "report.html", "quality.svg")]
     assert any("0.645" in line for line in printed)
 
 

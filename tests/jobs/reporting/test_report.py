@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from adaptor.baselines import Column
-from jobs.reporting.report import render
+from jobs.reporting.report import draw_quality, render
 from jobs.reporting.results import Facts, Results
 from jobs.reporting.results_table import print_results
 from jobs.reporting.sentences import headline, verdicts
@@ -111,6 +111,13 @@ def test_the_page_stands_alone_and_escapes_what_it_shows(page: str) -> None:
 
 def test_the_same_numbers_make_the_same_bytes(page: str) -> None:
     assert render(facts(("3 rows are left out: 3 <NaN>",)), results()) == page
+
+
+def test_the_picture_is_an_svg_file_with_bytes_a_vector() -> None:
+    picture = ElementTree.fromstring(draw_quality(results((16, 32, 64))))  # noqa: S314 (our own drawing)
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    words = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"64", "128", "256", "bytes a vector (float32)", "nDCG@10", "Adaptor", "Truncation"} <= words
 
 
 class Outline(HTMLParser):
