@@ -27,10 +27,17 @@ from cluster.discovery import SUBMIT, find
 from cluster.errors import ClusterError
 from cluster.gcs_watchdog import local_head_watched
 from cluster.settings import ClusterSection
+from cluster.stderr_filter import native_lines_dropped
 
 LOGGER = logging.getLogger(__name__)
 
-_QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DATA_LOG_LEVEL": "WARNING",
+    # The native side says E about every actor pool of Ray Data (issue 53727); what matters also comes as an exception.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
 # Where Ray believes that only one machine is supported it binds all to 127.0.0.1; `_node_ip_address` does not do it.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
@@ -61,10 +68,11 @@ def connect(section: ClusterSection, need_cpus: float, need_gpus: float = 0) -> 
     quiet_variables = {name: value for name, value in _QUIET.items() if name not in os.environ}
     with environment(quiet_variables | token):
         try:
-            if local:
-                _start(need_cpus)
-            else:
-                _join(target, field)
+            with native_lines_dropped():
+                if local:
+                    _start(need_cpus)
+                else:
+                    _join(target, field)
             quiet()
             _require(need_cpus, need_gpus)
             with _failures_named(), local_head_watched() if local else nullcontext():
@@ -91,8 +99,10 @@ def _failures_named() -> Iterator[None]:
 
 def quiet() -> None:
     """Keep Ray's loggers in this process to warnings, whatever level Ray gave them."""
-    for name in ("ray", "ray.train", "ray.tune"):
+    for name in ("ray", "ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Ray Data warns that its own progress bars are off whenever they are: ours are on.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
 
 
 def _start(need_cpus: float) -> None:

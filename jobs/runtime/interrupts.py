@@ -32,6 +32,7 @@ class Interrupts:
     def __init__(self, verb: str) -> None:
         self._verb = verb
         self._running = self._interrupted = self._reported = False
+        self._stderr = os.dup(2)  # while Ray starts, standard error itself is held back
 
     def running(self) -> None:
         """From here on a signal unwinds the command."""
@@ -42,7 +43,7 @@ class Interrupts:
         if not self._reported:
             self._reported = True
             line = f"matryoshka {self._verb}: interrupted; run the same command again to finish\n"
-            os.write(2, line.encode())
+            os.write(self._stderr, line.encode())
         return INTERRUPTED
 
     def handle(self, _signal: int, _frame: FrameType | None) -> None:
