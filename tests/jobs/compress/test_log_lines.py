@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,6 +61,16 @@ def test_a_traceback_stays_with_its_record() -> None:
     assert line["message"] == "it broke"
     assert "test_log_lines.py" in line["traceback"]
     assert line["traceback"].endswith("KeyError: 'of a defect'")
+
+
+def test_ray_adds_nothing_to_the_lines_of_a_command(workplace: Workplace, tmp_path: Path) -> None:
+    """In a process of its own, which starts and ends Ray."""
+    config = tmp_path / "config.json"
+    config.write_text(workplace.config(cluster={"log": "json"}).model_dump_json())
+    command = [sys.executable, "-m", "jobs", "compress", str(config)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert ended.returncode == 0, ended.stderr
+    assert {line["event"] for line in lines(ended.stderr)} <= {"progress", "done", "finished", "log"}
 
 
 @pytest.mark.usefixtures("ray_cluster")
