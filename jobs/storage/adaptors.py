@@ -1,4 +1,4 @@
-"""Opening the adaptor that a command is told to use."""
+"""Opening the adaptor of a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIMIT = 1 << 30
 
 
 def read_adaptor(objects: Objects) -> Adaptor:
-    """The adaptor whose files lie there. Raises InputError as `adaptor.load` does."""
+    """The adaptor of these files. Raises InputError as `adaptor.load` does."""
     names = [name for name in FILES if objects.stat(name) is not None]
     return from_files({name: objects.read(name, _LIMIT) for name in names}, objects.uri)
 
@@ -24,7 +24,7 @@ def read_adaptor(objects: Objects) -> Adaptor:
 def open_adaptor(section: ArtefactSection, source: SourceSection) -> Adaptor:
     """Load the adaptor.
 
-    `InputError` when it is absent or damaged, fitted for another metric, or gives fewer columns than asked.
+    `InputError` when it is absent or damaged, or fitted for another metric.
     """
     objects = open_objects(section.uri, section.filesystem)
     adaptor = read_adaptor(objects)
