@@ -134,8 +134,8 @@ def test_a_handler_that_waits_is_not_waited_for() -> None:
         class Training:
             def run(self, config):
                 signal.signal(signal.SIGINT, lambda *_: time.sleep(60))
-                print("running", flush=True)
                 try:
+                    print("running", flush=True)
                     time.sleep(60)
                 finally:
                     print("unwound", flush=True)
