@@ -139,7 +139,7 @@ class Adaptor:
         made_of = len(self.tensors["head"]) if from_head else 0
         if not 1 <= dim <= columns or columns < made_of:
             enough = f" (it takes {made_of} for that)" if from_head else ""
-            raise InputError(f"{columns} columns cannot be cut to {dim}{enough}; transform the original vectors")
+            raise InputError(f"{columns} columns cannot be truncated to {dim}{enough}; transform the original vectors")
         short = np.empty((*rows.shape[:-1], dim), np.float32)
         for part, block in _blocks(np.atleast_2d(rows)):
             shortened = np.atleast_2d(short)[part]

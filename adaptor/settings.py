@@ -39,7 +39,7 @@ class ModelSettings(Settings):
 
     recipe: Literal["default", "paper"] = "default"
     """Named set of settings: `default` (PCA basis, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
-    The recipe fills every field of model, loss and training that is not given."""
+    The recipe fills every field of adaptor, loss, training and mining that is not given."""
     architecture: Architecture = "orthogonal"
     """What f is: `orthogonal` (full-dimension scores stay exact; labels free it), `linear` (a free matrix), `mlp` (the
     paper's)."""
@@ -55,7 +55,7 @@ class ModelSettings(Settings):
     hidden_units: int = Field(default=512, ge=1)
     """Hidden units of the `mlp` module."""
     dims: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    """Trained dims, ascending, each at most the source's dimension; null takes the usual ladder (16, 32, 64, 96, 128
+    """Trained dims, ascending, each at most the source's dimension; null takes the usual dims (16, 32, 64, 96, 128
     …)."""
 
     @model_validator(mode="after")

@@ -87,7 +87,7 @@ def _about(arguments: Sequence[str]) -> int:
     verbs = "".join(f"  {verb:{width}}  {' '.join((model.__doc__ or '').split())}\n" for verb, model in SCHEMAS.items())
     usage = (
         "usage: matryoshka COMMAND [CONFIG.yaml] [--section.field VALUE ...]\n\n"
-        f"Shorten the vectors of a vector store and prove what search quality is kept.\n\n{verbs}\n"
+        f"Shorten the vectors of a source and prove what search quality is kept.\n\n{verbs}\n"
         "matryoshka COMMAND --help lists every field; matryoshka --version tells the version.\n"
     )
     if not arguments:

@@ -66,15 +66,18 @@ def _unmet(advice: Advice) -> list[str]:
         each = [f"{target} is met at {', '.join(map(str, dims))} only." for target, dims in quality.items()]
         return [*lines, *each, "Ask for less."]
     allowed = min(max(dims) for target, dims in good.items() if target.is_budget)
-    return [*lines, _too_few_bytes(advice, min(good_quality), allowed), "Allow more bytes or ask for less."]
+    return [
+        *lines,
+        _too_few_bytes(advice, min(good_quality), allowed),
+        "Allow more bytes, take a smaller advising.encoding, or ask for less.",
+    ]
 
 
 def _too_few_bytes(advice: Advice, needed: int, allowed: int) -> str:
     """The quality takes one dim, the bytes allow only a smaller one."""
     reached = _checks(check for check in advice.checks[allowed] if not check.target.is_budget)
-    as_float16 = f" ({2 * needed:,} as float16, advising.encoding)" if advice.costs.vector_bytes(1) > 2 else ""
     return (
-        f"The quality takes {needed} dimensions, {advice.costs.vector_bytes(needed):,} bytes a vector{as_float16}; "
+        f"The quality takes {needed} dimensions, {advice.costs.vector_bytes(needed):,} bytes a vector; "
         f"the bytes allow {allowed}, which keep {reached}."
     )
 

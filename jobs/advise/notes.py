@@ -26,7 +26,7 @@ def adaptor_notes(context: MeasureContext) -> Iterator[str]:
     if share >= _KNOWN_SHARE:
         yield (
             f"the adaptor learned from {share:.0%} of the rows of its source, so rows here are not new to it; the "
-            "evidence in the artefact is of rows that it never saw"
+            "evidence in the adaptor is of rows that it never saw"
         )
     if not context.qrels and document.get("supervised"):
         yield (

@@ -1,4 +1,4 @@
-"""The gate before a compress run: does the adaptor fit the source, and keep what the user demands?
+"""The preflight of a compress run: does the adaptor fit the source, and keep what the user demands?
 
 The artefact's own evidence decides, by the lower end of the 95% interval. A dim that was not trained is judged by the
 next smaller trained one, which keeps less.

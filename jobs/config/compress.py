@@ -53,7 +53,7 @@ class QualitySection(Settings):
     """What the adaptor must be known to keep before anything is compressed with it."""
 
     minimum: dict[EvidenceMeasure, Annotated[float, Field(gt=0, le=1)]] = Field(default={})
-    """Least value of a measure at `output.dim` in the artefact's evidence, as in `overlap@10: 0.8`; below it compress
+    """Least value of a measure at `output.dim` in the adaptor's evidence, as in `overlap@10: 0.8`; below it compress
     does not start. The lower end of the 95% interval counts; a dim that was not trained has the evidence of the next
     smaller one. A source larger than the fit's sample keeps less: see `matryoshka advise`."""
 

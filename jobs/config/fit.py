@@ -18,7 +18,7 @@ class FitConfig(Settings):
     source: SourceSection
     """The vectors to learn from."""
     output: OutputSection
-    """Where the artefact goes."""
+    """Where the adaptor goes."""
     queries: QueriesSection | None = None
     """Training queries. With qrels they train all dims; without (a query log) only the low-dimensional head."""
     qrels: QrelsSection | None = None

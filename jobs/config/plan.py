@@ -45,7 +45,7 @@ class MachinesSection(Settings):
     count: int = Field(default=1, ge=1)
     """Machines; the workers are spread over them evenly."""
     network_gbit: float | None = Field(default=None, gt=0)
-    """Network of one machine in Gbit/s, each way; null means 10 for a store, no limit for a local source."""
+    """Network of one machine in Gbit/s, each way; null means 10 for an object store, no limit for a local source."""
     request_seconds: float = Field(default=0.03, ge=0)
     """Time of one small request to the object store; used for described sources and for listing."""
     startup_seconds: float = Field(default=10.0, ge=0)

@@ -61,13 +61,15 @@ class Location(Settings):
     """A folder or prefix, and how to reach it."""
 
     uri: LocationUri
-    """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
+    """Folder or prefix: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     filesystem: FilesystemOptions = FilesystemOptions()
 
 
 class SourceSection(Location):
     """A vector source: shards below one prefix, with an id, a vector and any payload columns."""
 
+    uri: LocationUri
+    """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     format: SourceFormat = "parquet"
     """Format of the files."""
     id_column: str = "id"
@@ -83,6 +85,8 @@ class SourceSection(Location):
 class _Table(Location):
     """One file, or the folder or prefix of several."""
 
+    uri: LocationUri
+    """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     format: SourceFormat = "parquet"
     """Format of the files."""
     split: str | None = None

@@ -49,7 +49,7 @@ class SubmissionSection(Settings):
     environment: dict[Annotated[str, AfterValidator(_public)], WithoutLogin] = Field(default={})
     """Environment variables of the job, none of them secret: everybody on the cluster can read them."""
     follow: bool = True
-    """Print the job's log until it ends and exit with its status; false returns once the job is queued."""
+    """Print the job's log until it ends: exit code 0 if it succeeded, else 1. False returns once it is queued."""
     entrypoint_cpus: float = Field(default=0, ge=0)
     """CPUs reserved for the driver of the job."""
 

@@ -1,4 +1,4 @@
-"""The `summary.json` that every command leaves beside its output: what was done, in numbers."""
+"""The `summary.json` that a command leaves beside its output: what was done, in numbers."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class ParquetSource:
     def __init__(self, section: SourceSection | QueriesSection | QrelsSection, setting: str) -> None:
         self.uri = section.uri
         self._setting = setting
-        self._objects = open_objects(section.uri, section.filesystem)
+        self._objects = open_objects(section.uri, section.filesystem, single_file=".parquet")
         self._fast = isinstance(section, SourceSection) and section.fast_parquet
 
     def shards(self) -> list[Shard]:

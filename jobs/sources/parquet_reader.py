@@ -78,6 +78,7 @@ def _row_group(
     Once batches are to be smaller, reading begins anew, and rows that were given before are dropped.
     """
     rows, repeated_rows = batch_rows(), done
+    table: pa.RecordBatch | None = None
     try:
         if fast:
             tables = read_directly(opened, row_group, rows, columns)
@@ -98,5 +99,6 @@ def _row_group(
         if not fast:  # there is no other way to read them
             raise
         fast = False
+    table = None  # memory may be scarce: the last batch must not outlive what follows
     BATCHES.clear()
     yield from _row_group(opened, row_group, batch_rows, columns, fast, done)

@@ -31,7 +31,9 @@ _GENERAL_FIND = {(AbstractFileSystem.find, None), (AbstractFileSystem.find, Asyn
 #: Exceptions of libraries that may not be installed: the login was refused, or there is none.
 _REFUSALS = {"error_perm", "AuthenticationException", "ClientAuthenticationError", "DefaultCredentialsError"}
 #: Exceptions that a changed configuration can cure; so are these HTTP statuses.
-_MISCONFIGURED = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, TypeError)
+_MISCONFIGURED = (PermissionError, NotADirectoryError, IsADirectoryError)
+#: The same while a driver is opened; in a request they are its broken answers, or what was removed meanwhile.
+_CANNOT_OPEN = (*_MISCONFIGURED, FileNotFoundError, ValueError, TypeError)
 _REFUSED_STATUSES = (401, 403)
 _HADOOP = ("libjvm", "libhdfs")
 
@@ -48,8 +50,10 @@ class FsspecObjects(Objects):
     def __init__(self, uri: str) -> None:
         parts = urlsplit(uri)
         self.uri = uri.replace(f":{parts.password}@", ":…@") if parts.password else uri
-        with _translating(f"uri {self.uri} cannot be opened"):
+        try:
             self._fs, root = fsspec.core.url_to_fs(uri, use_listings_cache=False, skip_instance_cache=True)
+        except Exception as error:
+            raise _translated(error, f"uri {self.uri} cannot be opened", _CANNOT_OPEN) from error
         self._root = root.rstrip("/")
         self._has_folders = parts.scheme.lower() not in _OBJECT_STORES
         self.arrow = pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
@@ -161,7 +165,7 @@ def _translating(doing: str, *passing: type[Exception]) -> Iterator[None]:
         raise _translated(error, doing) from error
 
 
-def _translated(error: Exception, doing: str) -> Exception:
+def _translated(error: Exception, doing: str, misconfigured: tuple[type[Exception], ...] = _MISCONFIGURED) -> Exception:
     """The exception to raise for `error`; `doing` names the location and the attempt ("hf://x cannot be …")."""
     if isinstance(error, InputError | RunError):
         return error
@@ -178,7 +182,7 @@ def _translated(error: Exception, doing: str) -> Exception:
     if isinstance(error, NotImplementedError):
         return InputError(f"{doing}: its driver cannot do that: {text}: use another source")
     refused = type(error).__name__ in _REFUSALS or getattr(error, "status", None) in _REFUSED_STATUSES
-    if refused or isinstance(error, _MISCONFIGURED):
+    if refused or isinstance(error, misconfigured):
         return InputError(f"{doing}: {text}: check the uri and the credentials that its driver reads")
     return RunError(f"{doing}: {text}")
 

@@ -40,7 +40,7 @@ class LocalObjects(Objects):
 
     def _list(self, prefix: str) -> Iterator[ObjectInfo]:
         if os.path.isfile(self.root):  # not pathlib's: it raises where the folder above may not be entered
-            raise InputError(f"{self.uri} is a file, not a folder: give the folder that holds the Parquet files")
+            raise InputError(f"{self.uri} is a file, not a folder: give the folder that holds it")
         folder = prefix[: prefix.rfind("/") + 1]
         yield from (info for info in walk(self.root / folder, folder) if info.key.startswith(prefix))
 

@@ -8,13 +8,13 @@ from jobs.storage.local import LocalObjects
 from jobs.storage.objects import Objects
 
 
-def open_objects(uri: str, options: FilesystemOptions) -> Objects:
+def open_objects(uri: str, options: FilesystemOptions, *, single_file: str | None = None) -> Objects:
     """Open the location that `uri` names; cheap, so call it inside every worker.
 
-    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that names a single `.parquet` file gives
-    its parent with `only` set to the file's name.
+    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that ends with `single_file` and names
+    a file gives its parent with `only` set to the file's name.
     """
-    if uri.endswith(".parquet"):
+    if single_file is not None and uri.endswith(single_file):
         parent, slash, name = uri.rpartition("/")
         single = _open(parent or slash or ".", options)
         if single.stat(name) is not None:

@@ -12,8 +12,19 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from adaptor.errors import InputError, RunError
 
 #: Codes and statuses that a changed configuration can cure; all others are failures of the run.
-_REFUSED = {"AuthorizationHeaderMalformed", "ExpiredToken", "InvalidBucketName", "InvalidToken"}
-_REFUSED_STATUSES = {301, 403}
+_REFUSED = {
+    "AccessDenied",
+    "AllAccessDisabled",
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidBucketName",
+    "InvalidToken",
+    "PermanentRedirect",
+    "SignatureDoesNotMatch",
+    "301",
+    "403",
+}
 #: Statuses that a later attempt may not get; 400 also stands for S3's own code in the answer to a HEAD.
 _LATER = {400, 408, 425, 429}
 #: Requests for which 404 says that the key or the upload is absent.
@@ -80,7 +91,7 @@ def _answered(error: ClientError, doing: str, bucket: str, telling: Collection[i
         return {404: FileNotFoundError, 409: BlockingIOError, 412: FileExistsError}[status](code)
     if code == "RequestTimeTooSkewed":
         return InputError(f"{doing} was refused: this machine's clock and the server's differ too much: set the clock")
-    if code in _REFUSED or status in _REFUSED_STATUSES:
+    if code in _REFUSED or (not code and status in (301, 403)):
         return InputError(
             f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region, "
             "filesystem.endpoint and the permissions on the bucket"

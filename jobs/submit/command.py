@@ -98,7 +98,7 @@ def _follow(client: JobSubmissionClient, name: str, address: str) -> int:
         _say(f"no longer following; the job goes on. {_how_to(name, address)}")
         return INTERRUPTED
     succeeded = job.status == "SUCCEEDED"
-    status = f" (exit status {job.driver_exit_code})" if job.driver_exit_code is not None else ""
+    status = f" (exit code {job.driver_exit_code})" if job.driver_exit_code is not None else ""
     # Ray repeats the tail of the log after the first line of its message.
     message = (job.message or "").split(", last available logs")[0].strip()
     _say(f"job {name} {job.status.lower()}{status}" + (f": {message}" if message and not succeeded else ""))

@@ -87,8 +87,10 @@ def _problem(runs: Sequence[RowGroups | None]) -> str | None:
         return "has no record: run compress again"
     parts = [run for run in runs if run is not None]
     if len(parts) < len(runs):
-        return "is covered as a whole and in runs of row groups: rows are doubled" if parts else None
-    for stop, start in seams(parts, max(run.total for run in parts)):
+        return "is covered as a whole more than once: rows are doubled" if len(runs) > 1 else None
+    if len({run.total for run in parts}) > 1:
+        return "has records that disagree on its number of row groups: run compress again"
+    for stop, start in seams(parts, parts[0].total):
         if stop < start:
             return f"row groups {stop} to {start - 1} are not covered: run compress again"
         if stop > start:

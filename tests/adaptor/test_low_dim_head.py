@@ -62,7 +62,7 @@ def test_truncate_is_transform_of_the_originals_or_a_refusal(columns: int, dim: 
         np.testing.assert_allclose(short, adaptor.transform(rows(), dim=dim), atol=2e-5)
         np.testing.assert_allclose(adaptor.truncate(adapted[0].tolist(), dim=dim), short[0], atol=1e-6)
     else:
-        with pytest.raises(InputError, match=f"{columns} columns cannot be cut to {dim}"):
+        with pytest.raises(InputError, match=f"{columns} columns cannot be truncated to {dim}"):
             adaptor.truncate(adapted, dim=dim)
 
 

@@ -32,7 +32,7 @@ def test_the_command_runs_there_and_its_failure_comes_back(root: Path, head_node
     assert process.returncode == 1
     assert "matryoshka evaluate: " in out, "the job's own message is in the log"
     assert "Traceback" not in out + err
-    assert "failed (exit status 2)" in err
+    assert "failed (exit code 2)" in err
     process = _submit(root, head_node, *flags, "--submission.overrides.cluster.workers", "1")
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1

@@ -108,11 +108,9 @@ def test_other_methods_are_told_beside_the_answer() -> None:
 def test_when_no_dim_will_do_the_words_say_which_demand_fails_and_what_to_do() -> None:
     lines = answer(advice(["overlap@10 >= 0.8", "bytes <= 64"]))
     assert lines[0] == "No dim below 64 meets overlap@10 >= 0.8 and bytes <= 64."
-    assert lines[1].startswith(
-        "The quality takes 32 dimensions, 128 bytes a vector (64 as float16, advising.encoding); "
-    )
+    assert lines[1].startswith("The quality takes 32 dimensions, 128 bytes a vector; ")
     assert "the bytes allow 16, which keep Overlap@10 0.750 [0.74" in lines[1]
-    assert lines[2] == "Allow more bytes or ask for less."
+    assert lines[2] == "Allow more bytes, take a smaller advising.encoding, or ask for less."
     lines = answer(advice(["overlap@10 >= 0.99", "bytes <= 64"]))
     assert lines[1].startswith("overlap@10 >= 0.99: no dim meets it; 32 comes closest with Overlap@10 0.920 [0.91")
     assert lines[2].startswith("Ask for less, or fit an adaptor with other dims, with labels")

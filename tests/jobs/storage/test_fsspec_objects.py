@@ -17,7 +17,7 @@ from jobs.storage.open import open_objects
 
 
 def _open(uri: str) -> Objects:
-    return open_objects(uri, FilesystemOptions())
+    return open_objects(uri, FilesystemOptions(), single_file=".parquet")
 
 
 @pytest.fixture
@@ -82,12 +82,16 @@ def test_a_folder_that_cannot_be_listed_is_not_left_out(tmp_path: Path, monkeypa
     assert [info.key for info in objects.list()] == ["a.parquet"]
 
 
-def test_what_a_library_raises_is_an_error_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class SSHException(Exception):
-        """As that of paramiko: no OSError."""
+class SSHException(Exception):
+    """As that of paramiko: no OSError."""
 
+
+@pytest.mark.parametrize("raised", [SSHException, ValueError])  # ValueError: a proxy's answer that cannot be parsed
+def test_what_a_library_raises_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: type[Exception]
+) -> None:
     def broken(*_: Any, **__: Any) -> None:
-        raise SSHException("Server connection dropped")
+        raise raised("Server connection dropped")
 
     objects = _open(f"local://{tmp_path}")
     for method in ("info", "pipe_file", "put_file", "rm_file"):

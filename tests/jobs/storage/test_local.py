@@ -63,7 +63,7 @@ def test_an_entry_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_uri_of_one_file_looks_at_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "far").symlink_to("a" * 300)  # whoever lists the folder meets an error
     (tmp_path / "q.parquet").write_bytes(b"1")
-    objects = _open(tmp_path / "q.parquet")
+    objects = open_objects(str(tmp_path / "q.parquet"), FilesystemOptions(), single_file=".parquet")
     assert list(objects.list()) == list(objects.list("q.p")) == [objects.stat("q.parquet")]
     assert list(objects.list("p")) == []
     (tmp_path / "q.parquet").unlink()

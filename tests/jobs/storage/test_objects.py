@@ -162,7 +162,7 @@ def test_a_uri_of_one_parquet_file_shows_only_it(objects: Objects, place: tuple[
     for key in ("queries.parquet", "other.parquet", "part.parquet/a.parquet"):
         objects.put(key, key.encode())
     uri, options = place
-    one = open_objects(f"{uri}/queries.parquet", options)
+    one = open_objects(f"{uri}/queries.parquet", options, single_file=".parquet")
     assert [info.key for info in one.list()] == ["queries.parquet"]
-    folder = open_objects(f"{uri}/part.parquet", options)
+    folder = open_objects(f"{uri}/part.parquet", options, single_file=".parquet")
     assert [info.key for info in folder.list()] == ["a.parquet"]
