@@ -39,7 +39,7 @@ def run(config: AdviseConfig) -> int:
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.advising
-    context = open_context(config, "advising.dims", options.dims, with_trained=True)
+    context = open_context(config, options, "advising", with_trained=True)
     unit = "nested samples" if options.sample_rows else "runs of shards"
     with summarised(output, "advise", started) as numbers:
         with (
@@ -48,7 +48,7 @@ def run(config: AdviseConfig) -> int:
         ):
             measurement = measure(context, options, progress)
         advice = _decide(config, context, measurement)
-        notes = [*untrained_dims(context.adaptor, context.dims), *same_as_pca(advice), *adaptor_notes(context)]
+        notes = [*untrained_dims(context.adaptor, context.columns.dims), *same_as_pca(advice), *adaptor_notes(context)]
         notes += measurement.notes
         numbers |= _summary(context, measurement, advice) | {"notes": notes}
         document = numbers | detail_records(advice, measurement.samples)

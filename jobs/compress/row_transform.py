@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
+from adaptor.projection import Projection
 from adaptor.rows import LENGTH_TOLERANCE, Floats
 from jobs.sources.vectors import decode
 
@@ -18,7 +19,8 @@ ROW_STEP = 4096
 
 @dataclass(frozen=True)
 class RowTransform:
-    """An adaptor at one dim. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, dim)."""
+    """A projection of an adaptor: `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n,
+    dim)."""
 
     adaptor: Adaptor
     transform: Callable[[Floats, Floats], Floats]
@@ -48,13 +50,13 @@ class RowTransform:
         return short, dict(sorted(reasons.items()))
 
 
-def open_row_transform(adaptor: Adaptor, dim: int, on_gpu: bool) -> RowTransform:
-    """The adaptor at this dim, on the GPU that Ray gave this process or with numpy."""
+def open_row_transform(adaptor: Adaptor, projection: Projection, on_gpu: bool) -> RowTransform:
+    """A projection of the adaptor, on the GPU that Ray gave this process or with numpy."""
     if not on_gpu:
-        return RowTransform(adaptor, lambda vectors, squares: adaptor.transform_rows(vectors, dim=dim, squares=squares))
+        return RowTransform(adaptor, projection.transform_rows)
     from adaptor.torch_transform import on_device
 
-    transform = on_device(adaptor, dim, "cuda")  # computing lengths there costs less than bringing them
+    transform = on_device(projection, "cuda")  # computing lengths there costs less than bringing them
     return RowTransform(adaptor, lambda vectors, squares: transform(vectors))
 
 

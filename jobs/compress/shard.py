@@ -40,7 +40,9 @@ class ShardCompressor:
         self.context = context = JobContext.open(config)
         self._config = config
         self._limits = memory_limits() if limits is None else limits
-        self._transform = open_row_transform(context.adaptor, config.output.dim, config.cluster.gpus_per_worker > 0)
+        self._transform = open_row_transform(
+            context.adaptor, context.encoding.projection, config.cluster.gpus_per_worker > 0
+        )
         self._layout = Layout(config.output.row_group_rows, config.output.compression, config.source.vector_column)
         self._versions = versions()
         #: Whether to take the least memory that gives the same bytes: an attempt has run out of it, or is about to.

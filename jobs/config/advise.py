@@ -7,19 +7,19 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from adaptor.settings import Settings
-from jobs.config.evaluate import MeasureConfig
+from jobs.config.evaluate import MeasureConfig, MeasuredSection
 from jobs.config.sections import EncodingName
 from jobs.config.targets import RETRIEVAL_MEASURES, Target, TargetText, parse_target
 
 
-class AdvisingSection(Settings):
+class AdvisingSection(MeasuredSection):
     """What advise measures, and on how much."""
 
     dims: tuple[int, ...] | None = None
     """Dims to look at besides the trained ones of the adaptor; null adds none."""
-    encoding: EncodingName = "float32"
-    """The `output.encoding` of compress, to count bytes with. What it rounds is not measured (float16: below 0.001)."""
+    encodings: tuple[EncodingName, ...] | None = None
+    """Encodings to choose from besides float32; null takes float16 and all that the adaptor has codes for; `[]` none.
+    Dims without codes are left out."""
     sample_rows: int | None = Field(default=100_000, ge=100)
     """Rows, drawn uniformly, that are searched and extrapolated from; null searches the whole source, exactly."""
     sampled_queries: int = Field(default=1000, ge=20)

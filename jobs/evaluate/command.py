@@ -43,11 +43,11 @@ def run(config: EvaluateConfig) -> int:
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.evaluation
-    context = open_context(config, "evaluation.dims", options.dims, with_trained=False)
+    context = open_context(config, options, "evaluation", with_trained=False)
     with summarised(output, "evaluate", started) as numbers:
         with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
             scores, facts = _measure(config, context)
-        records = make_records(facts.set, scores, options.bootstrap, options.seed)
+        records = make_records(facts.set, scores, options.bootstrap, options.seed, context.columns.bytes_of)
         main = main_metric([record.metric for record in records])
         results = Results(records, compare(scores, main, ADAPTOR, options.bootstrap, options.seed))
         lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
@@ -64,7 +64,7 @@ def run(config: EvaluateConfig) -> int:
         numbers |= vars(facts) | {
             "shards": len(context.shards),
             "input_bytes": sum(shard.size for shard in context.shards),
-            "dims": context.dims,
+            "dims": context.columns.dims,
             "proxies": [vars(validity) for validity in proxy_validity(records)],
             "comparisons": [vars(comparison) for comparison in results.comparisons],
         }
@@ -86,7 +86,7 @@ def _measure(config: EvaluateConfig, context: MeasureContext) -> tuple[ColumnSco
             raise InputError(f"source {config.source.uri}: none of its {result.rows:,} rows can be used{why}")
         scores = label_free_scores(spec, result)
         notes = [f"{left_out:,} rows are left out: {reasons}"] if left_out else []
-        notes += [*untrained_dims(adaptor, context.dims), *context.add_retrieval_scores(scores, result)]
+        notes += [*untrained_dims(adaptor, context.columns.dims), *context.add_retrieval_scores(scores, result)]
         for note in notes:
             progress.note(note)
     original = scores[Column(ORIGINAL, adaptor.input_dim)]

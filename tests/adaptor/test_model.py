@@ -141,7 +141,7 @@ def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, 
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     fitted = artefact(module, start, metric, scale)
     np.testing.assert_allclose(fitted.transform(e, dim=dim), expected, atol=1e-5)
-    np.testing.assert_allclose(on_device(fitted, dim, "cpu")(e), fitted.transform(e, dim=dim), atol=1e-5)
+    np.testing.assert_allclose(on_device(fitted.projection(dim), "cpu")(e), fitted.transform(e, dim=dim), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])

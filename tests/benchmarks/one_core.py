@@ -73,7 +73,7 @@ class Site:
         self._context = self._compressor.context
         self._shards = self._context.source.shards()
         claim(self._context.output_version, self._context.description)
-        self._transform = open_row_transform(adaptor, OUTPUT_DIM, on_gpu=False)
+        self._transform = open_row_transform(adaptor, adaptor.projection(OUTPUT_DIM), on_gpu=False)
         self._columns = [batch.table.column("vector") for batch in self._batches(plain=False)]
 
     def parts(self) -> Mapping[str, Callable[[], object]]:

@@ -22,7 +22,7 @@ def test_lengths_count_where_fit_saw_unit_vectors(workplace: Workplace) -> None:
     rows[2] *= 1.05
     workplace.set_adaptor(metric="dot")
     adaptor = replace(workplace.adaptor, document={**workplace.adaptor.document, "unit_input": True})
-    shorten = open_row_transform(adaptor, OUTPUT_DIM, on_gpu=False)
+    shorten = open_row_transform(adaptor, adaptor.projection(OUTPUT_DIM), on_gpu=False)
     assert shorten(lists(rows.tolist()))[1] == {2: "length 1.0500 (expected 1)"}
 
 
@@ -35,8 +35,8 @@ def test_a_vector_of_which_nothing_is_left_is_bad(workplace: Workplace) -> None:
 
 def test_torch_takes_the_column_as_it_lies_in_memory(workplace: Workplace) -> None:
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors(50).reshape(-1)), DIM)
-    by_numpy, _ = open_row_transform(workplace.adaptor, OUTPUT_DIM, on_gpu=False)(column)
-    transform = on_device(workplace.adaptor, OUTPUT_DIM, "cpu")
+    by_numpy, _ = open_row_transform(workplace.adaptor, workplace.adaptor.projection(OUTPUT_DIM), on_gpu=False)(column)
+    transform = on_device(workplace.adaptor.projection(OUTPUT_DIM), "cpu")
     by_torch, reasons = RowTransform(workplace.adaptor, lambda vectors, squares: transform(vectors))(column)
     np.testing.assert_allclose(by_torch, by_numpy, atol=1e-5)
     assert reasons == {}
@@ -48,7 +48,10 @@ def test_torch_takes_the_column_as_it_lies_in_memory(workplace: Workplace) -> No
 def test_a_gpu_shortens_as_numpy_does(metric: Metric, workplace: Workplace) -> None:
     workplace.set_adaptor(metric=metric)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors(9000).reshape(-1)), DIM)
-    both = [open_row_transform(workplace.adaptor, OUTPUT_DIM, on_gpu) for on_gpu in (False, True)]
+    both = [
+        open_row_transform(workplace.adaptor, workplace.adaptor.projection(OUTPUT_DIM), on_gpu)
+        for on_gpu in (False, True)
+    ]
     by_numpy, by_gpu = (transform(column)[0] for transform in both)
     np.testing.assert_allclose(by_gpu, by_numpy, rtol=1e-5, atol=1e-5)
 
