@@ -51,7 +51,7 @@ class Codec:
     @property
     def dim(self) -> int:
         """How many numbers a code stands for."""
-        return self.projection.columns.shape[1]
+        return int(self.projection.columns.shape[1])
 
     @property
     def bytes_per_vector(self) -> int:
