@@ -9,7 +9,7 @@ from adaptor.baselines import ADAPTOR
 from jobs.reporting.names import METRIC_NAMES, in_text, method_name
 from jobs.reporting.results import Results
 from jobs.search.proxies import ProxyValidity
-from jobs.search.scoring import RETRIEVAL
+from jobs.search.scoring import RETRIEVAL, MeasureEstimate
 
 #: Share of the main measure from which a dim counts as good in the headline.
 _GOOD_SHARE = 0.9
@@ -88,6 +88,12 @@ def number_range(numbers: Sequence[float]) -> str:
     """The least and the largest of these numbers."""
     low, high = f"{min(numbers):.2f}", f"{max(numbers):.2f}"
     return low if low == high else f"{low} to {high}"
+
+
+def precise_percent(estimate: MeasureEstimate) -> str:
+    """A share with its interval: `98.4% [97.1, 99.6]`."""
+    value, low, high = (100 * number for number in estimate)
+    return f"{value:.1f}% [{low:.1f}, {high:.1f}]"
 
 
 def percent(share: float) -> str:
