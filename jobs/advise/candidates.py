@@ -15,11 +15,12 @@ from jobs.search.rescoring import two_stages
 @dataclass(frozen=True)
 class Candidate:
     """A dim and an encoding of a method, with the bytes of a vector. `column` is what was measured of it. With
-    `rescored_by` the vector is stored twice: the nearest codes are scored again by the second."""
+    `rescored_by` the vector is stored twice: the nearest codes, of `searched_bytes`, are scored again by the second."""
 
     column: Column
     encoding: str
     bytes: int
+    searched_bytes: int
     rescored_by: Column | None = None
 
     @property
@@ -37,7 +38,8 @@ class Candidate:
         """As advice.json spells it."""
         second = self.rescored_by
         by = None if second is None else {"dim": second.dim, "encoding": second.encoding}
-        return {"dim": self.dim, "encoding": self.encoding, "bytes": self.bytes, "rescored_by": by}
+        numbers = {"bytes": self.bytes, "searched_bytes": self.searched_bytes}
+        return {"dim": self.dim, "encoding": self.encoding, **numbers, "rescored_by": by}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,20 +63,26 @@ class Costs:
 def candidates(columns: Columns, vector_bytes_now: int, database: Database | None = None) -> dict[str, list[Candidate]]:
     """By method what is smaller than what is stored now, by bytes: all of the adaptor; of the others float16, which
     searches like float32, or float32 in a database without float16."""
-    own = [Candidate(Column(ADAPTOR, dim), "float32", 4 * dim) for dim in _float_dims(columns, "float32", database)]
-    own += [Candidate(c, stored.held.encoding, stored.bytes_per_vector) for c, stored in columns.stored.items()]
+    own = [_stored_once(Column(ADAPTOR, dim), "float32", 4 * dim) for dim in _float_dims(columns, "float32", database)]
+    own += [_stored_once(c, stored.held.encoding, stored.bytes_per_vector) for c, stored in columns.stored.items()]
     for stages in two_stages(columns):
-        both = columns.bytes_of(stages.first) + columns.bytes_of(stages.second)
-        own.append(Candidate(stages.column, stages.first.encoding, both, stages.second))
+        searched, second = columns.bytes_of(stages.first), columns.bytes_of(stages.second)
+        own.append(
+            Candidate(stages.column, stages.first.encoding, searched + second, searched, rescored_by=stages.second)
+        )
     found = {ADAPTOR: own}
     floats, halves = ("float16", 2) if _kind(database, "float16") else ("float32", 1)
     for method in METHODS[:-1]:
         columns_of = [Column(method, dim) for dim in _float_dims(columns, floats, database)]
-        found[method] = [Candidate(c, floats, float32_bytes(c) // halves) for c in columns_of]
+        found[method] = [_stored_once(c, floats, float32_bytes(c) // halves) for c in columns_of]
     return {
         method: sorted((c for c in some if c.bytes < vector_bytes_now), key=lambda c: (c.bytes, c.dim))
         for method, some in found.items()
     }
+
+
+def _stored_once(column: Column, encoding: str, size: int) -> Candidate:
+    return Candidate(column, encoding, size, size)
 
 
 def _kind(database: Database | None, encoding: str) -> Held | None:

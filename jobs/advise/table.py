@@ -79,6 +79,8 @@ def _fill(table: Table, advice: Advice, dims: Sequence[int]) -> None:
             if candidate.rescored_by is None:
                 name = candidate.column.encoding if method == ADAPTOR else candidate.encoding
                 rows.setdefault((method, name), {})[candidate.dim] = candidate
+    if (ADAPTOR, "float16") in rows:
+        rows.pop((ADAPTOR, "float32"), None)  # the same quality in twice the bytes
     previous = ""
     for (method, name), by_dim in sorted(rows.items(), key=lambda row: (row[0][0] != ADAPTOR, -_bytes(row[1]))):
         cells = [f"{advice.share(by_dim[dim]).value:.1%}" if dim in by_dim else "" for dim in dims]

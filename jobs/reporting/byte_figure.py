@@ -34,7 +34,7 @@ def byte_figure(curves: ByteCurves) -> Markup:
     metric = METRIC_NAMES[curves.metric]
 
     def draw(axes: Axes) -> None:
-        dashed = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1.5}
+        dashed: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1.5}
         axes.axhline(curves.original, label=method_name(ORIGINAL), **dashed)
         for name, points in curves.curves.items():
             across, line = [point.bytes for point in points], _line(name, name in curves.others)
