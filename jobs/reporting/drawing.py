@@ -67,6 +67,7 @@ def svg(draw: Callable[[Axes], None], inches: tuple[float, float]) -> str:
 
 
 def frame(axes: Axes, across: str) -> None:
+    """Put a few lines behind the curves, and say what is shown `across`."""
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="y", color=RULE, linewidth=0.6)
     axes.set_axisbelow(True)

@@ -39,12 +39,13 @@ def headline(results: Results) -> Headline:
 
 def _in_bytes(results: Results, curves: ByteCurves) -> Headline:
     now, front = results.original(results.main).bytes, curves.front
-    reaching = ((name, p) for share in _GOOD_SHARES for name, p in front if p.value >= share * curves.original)
+    shown = {point: round(point.value / curves.original, 2) for _, point in front}
+    reaching = ((name, point) for share in _GOOD_SHARES for name, point in front if shown[point] >= share)
     encoding, point = next(reaching, front[-1])
     same_bytes = {method: curves.in_bytes(method, point.bytes) for method in curves.others}
     shares = {method: other.value / curves.original for method, other in same_bytes.items() if other is not None}
-    others = ", ".join(f"{in_text(method)} keeps {percent(share)}" for method, share in reversed(shares.items()))
-    others = f"as float16 {others} in the same bytes" if others else "as float16 no other was measured so small"
+    kept = ", ".join(f"{in_text(method)} {percent(share)}" for method, share in reversed(shares.items()))
+    others = f"in the same bytes as float16: {kept}" if kept else "as float16 no other method was measured so small"
     smaller = f"{now / point.bytes:.3g}x smaller than float32: {encoding} x {point.dim}"
     own = point.value / curves.original
     does = _does(results.main, own)

@@ -22,7 +22,11 @@ def records(*rows: tuple[str, int, float, float, float]) -> list[MetricRecord]:
     for method, dim, *numbers in rows:
         for metric, value in zip(("ndcg@10", "overlap@10", "topk_distance"), numbers, strict=True):
             mean = MeasureEstimate(value, value, value)._asdict()
-            made.append(MetricRecord(set="s", method=method, dim=dim, metric=metric, n=9, **mean))
+            made.append(
+                MetricRecord(
+                    set="s", method=method, dim=dim, encoding="float32", bytes=4 * dim, metric=metric, n=9, **mean
+                )
+            )
     return made
 
 
