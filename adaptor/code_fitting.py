@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,16 @@ def usual_dims(input_dim: int, trained: tuple[int, ...]) -> list[int]:
     return sorted(dim for dim in dims if dim % 8 == 0 and dim <= input_dim)
 
 
-def fit_codes(adaptor: Adaptor, rows: Floats, seed: int) -> FittedCodes:
+def fit_codes(adaptor: Adaptor, rows: Floats, seed: int, dims: Sequence[int] | None = None) -> FittedCodes:
     """What `Adaptor.codec` needs, from original vectors (n, d): for each dim m `centre_m` (m,) and `steps_m` (4,), of
-    int8, int4, int2 and binary, float32; and the `rotation_seed` (1,), int64.
+    int8, int4, int2 and binary, float32; and the `rotation_seed` (1,), int64. `dims` are the usual ones where not
+    given.
 
     The centre is the mean of the rotated outputs. A step has the least squared error over the sample; that of int8 puts
     the largest number at 127.
     """
     fitted: FittedCodes = {"rotation_seed": np.array([seed], np.int64)}
-    for dim in usual_dims(adaptor.input_dim, adaptor.dims):
+    for dim in usual_dims(adaptor.input_dim, adaptor.dims) if dims is None else dims:
         short = adaptor.transform_rows(rows[:_ROWS], dim=dim).astype(np.float64)
         rotation = Rotation(dim, seed)
         centre = rotation.apply(short.mean(axis=0, keepdims=True))[0]

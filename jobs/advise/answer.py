@@ -97,10 +97,10 @@ def _kept(advice: Advice, other: Candidate | None) -> str:
 
 
 def _how_to_write(choice: Candidate) -> str:
-    second = choice.rescored_by
-    columns = [(choice.dim, choice.encoding), *([] if second is None else [(second.dim, second.encoding)])]
-    flags = ", and again with ".join(f"--output.dim {dim} --output.encoding {encoding}" for dim, encoding in columns)
-    return f"To write {'it' if second is None else 'both'}: matryoshka compress with {flags}."
+    flags = f"--output.dim {choice.dim} --output.encoding {choice.encoding}"
+    if (second := choice.rescored_by) is not None:
+        flags += f" --output.rescore.dim {second.dim} --output.rescore.encoding {second.encoding}"
+    return f"To write it: matryoshka compress with {flags}."
 
 
 def _usual(advice: Advice) -> list[str]:

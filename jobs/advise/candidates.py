@@ -39,7 +39,7 @@ class Candidate:
         second = self.rescored_by
         by = None if second is None else {"dim": second.dim, "encoding": second.encoding}
         numbers = {"bytes": self.bytes, "searched_bytes": self.searched_bytes}
-        return {"dim": self.dim, "encoding": self.encoding, **numbers, "rescored_by": by}
+        return {"dim": self.dim, "encoding": self.encoding, **numbers, "rescore": by}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,7 +91,7 @@ def _summary(context: MeasureContext, measurement: Measurement, advice: Advice) 
         for method in advice.candidates
         for choice in [advice.choose(advice.targets, method) if advice.targets else None]
     }
-    own = chosen.pop(ADAPTOR) or {"dim": None, "encoding": None, "bytes": None, "rescored_by": None}
+    own = chosen.pop(ADAPTOR) or dict.fromkeys(("dim", "encoding", "bytes", "searched_bytes", "rescore"))
     return {
         "adaptor_id": context.adaptor.adaptor_id,
         "rows": measurement.source_rows,

@@ -38,7 +38,8 @@ class Numbers:
 
     def decode(self, column: pa.Array | pa.ChunkedArray) -> Decoded:
         """What the numbers stand for, float32 (n, dim)."""
-        decoded = decode(column, self._dim)
+        whole = pa.types.is_integer(self.arrow_type.value_type)
+        decoded = decode(column.cast(pa.list_(pa.float32(), self._dim)) if whole else column, self._dim)
         vectors = self._quantiser.reconstruct(decoded.vectors)
         return Decoded(vectors, np.einsum("nd,nd->n", vectors, vectors), decoded.reasons)
 
