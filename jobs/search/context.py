@@ -21,7 +21,7 @@ from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, open_source
 from jobs.storage.adaptors import open_adaptor
 
-#: What is measured of an adaptor that has codes, unless the configuration says something else.
+#: What is measured unless the configuration says something else; of an adaptor without codes only the first.
 USUAL_ENCODINGS = ("float16", *STEPPED)
 
 
@@ -115,7 +115,7 @@ def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None) -> 
     Raises InputError where the database holds none of the named ones.
     """
     if database is None:
-        usual = USUAL_ENCODINGS if coded_dims(adaptor.codes) else ()
+        usual = USUAL_ENCODINGS if coded_dims(adaptor.codes) else USUAL_ENCODINGS[:1]
         return [Held(encoding) for encoding in (usual if section.encodings is None else section.encodings)]
     held, named = DATABASES[database].held, section.encodings
     if named is not None:
