@@ -97,7 +97,9 @@ def test_kinds_are_left_out_where_the_adaptor_or_the_database_has_none() -> None
 
 @given(st.lists(st.permutations(range(20)), min_size=2, max_size=2), st.integers(1, 12))
 def test_rescoring_puts_candidates_in_the_order_of_the_better_vectors(orders: list[list[int]], k: int) -> None:
-    first, second = (Neighbours(np.array([order[:k]]), np.arange(k, 0, -1, np.float32)[None]) for order in orders)
+    first, second = (
+        Neighbours(np.array([order[:k]]), np.arange(k, 0, -1).astype(np.float32)[None]) for order in orders
+    )
     rescored = rescore(first, second).ids[0].tolist()
     assert sorted(rescored) == sorted(orders[0][:k]), "the same candidates"
     shared = [row for row in orders[1][:k] if row in orders[0][:k]]
