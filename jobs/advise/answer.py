@@ -48,17 +48,18 @@ def _met(advice: Advice, choice: Candidate) -> list[str]:
         f"{_others(advice, choice, budgets)}.",
         _how_to_write(choice),
     ]
-    if choice.rescored_by is not None:
-        lines.insert(1, f"The 100 nearest codes are scored again by {choice.rescored_by.encoding}.")
+    if choice.searched_bytes < choice.bytes:
+        again = choice.rescored_by.encoding if choice.rescored_by else choice.encoding
+        lines.insert(1, f"The 100 nearest codes are scored again by {again}.")
     return [*lines, *_fewest_searched(advice, choice)]
 
 
 def _fewest_searched(advice: Advice, choice: Candidate) -> list[str]:
     """Where codes can be rescored: what meets the targets with the fewest bytes that are searched, if that is other
     than the choice."""
-    good = (c for c in advice.own if c.rescored_by and all(check.met for check in advice.checks[c]))
-    least = min(good, key=lambda c: (c.searched_bytes, c.bytes), default=choice)
-    if least.rescored_by is None or least.searched_bytes >= choice.searched_bytes:
+    good = (c for c in advice.own if all(check.met for check in advice.checks[c]))
+    least = min(good, key=lambda c: (c.searched_bytes, c.bytes))
+    if least.searched_bytes >= choice.searched_bytes:
         return []
     kept = f"{precise_percent(advice.share(least))} of {METRIC_NAMES[advice.main]}"
     return [

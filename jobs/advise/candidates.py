@@ -14,8 +14,9 @@ from jobs.search.rescoring import two_stages
 
 @dataclass(frozen=True)
 class Candidate:
-    """A dim and an encoding of a method, with the bytes of a vector. `column` is what was measured of it. With
-    `rescored_by` the vector is stored twice: the nearest codes, of `searched_bytes`, are scored again by the second."""
+    """A dim and an encoding of a method, with the bytes of a vector. `column` is what was measured of it. Where only
+    some bytes are searched, the nearest are scored again: by a second column, `rescored_by`, or by the floats that the
+    database has made the codes of."""
 
     column: Column
     encoding: str
@@ -63,25 +64,27 @@ class Costs:
 def candidates(columns: Columns, vector_bytes_now: int, database: Database | None = None) -> dict[str, list[Candidate]]:
     """By method what is smaller than what is stored now, by bytes: all of the adaptor; of the others float16, which
     searches like float32, or float32 in a database without float16."""
-    own = [_stored_once(Column(ADAPTOR, dim), "float32", 4 * dim) for dim in _float_dims(columns, "float32", database)]
-    own += [_stored_once(c, stored.held.encoding, stored.bytes_per_vector) for c, stored in columns.stored.items()]
-    for stages in two_stages(columns):
+    own = [_floats(Column(ADAPTOR, dim), "float32") for dim in _float_dims(columns, "float32", database)]
+    for column, stored in columns.stored.items():
+        own.append(Candidate(column, stored.held.encoding, stored.bytes_per_vector, stored.searched_bytes))
+    for stages in (stages for stages in two_stages(columns) if not stages.inside):
         searched, second = columns.bytes_of(stages.first), columns.bytes_of(stages.second)
         own.append(
             Candidate(stages.column, stages.first.encoding, searched + second, searched, rescored_by=stages.second)
         )
     found = {ADAPTOR: own}
-    floats, halves = ("float16", 2) if _kind(database, "float16") else ("float32", 1)
+    encoding = "float16" if _kind(database, "float16") else "float32"
     for method in METHODS[:-1]:
-        columns_of = [Column(method, dim) for dim in _float_dims(columns, floats, database)]
-        found[method] = [_stored_once(c, floats, float32_bytes(c) // halves) for c in columns_of]
+        columns_of = [Column(method, dim) for dim in _float_dims(columns, encoding, database)]
+        found[method] = [_floats(column, encoding) for column in columns_of]
     return {
         method: sorted((c for c in some if c.bytes < vector_bytes_now), key=lambda c: (c.bytes, c.dim))
         for method, some in found.items()
     }
 
 
-def _stored_once(column: Column, encoding: str, size: int) -> Candidate:
+def _floats(column: Column, encoding: str) -> Candidate:
+    size = float32_bytes(column) // (2 if encoding == "float16" else 1)
     return Candidate(column, encoding, size, size)
 
 

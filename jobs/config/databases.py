@@ -12,9 +12,11 @@ from typing import Literal
 
 #: How stored codes are compared with a query.
 #: floats: the query stays float; integers: the query is coded like the documents; euclid: so too, by Euclidean
-#: distance; hamming: sign codes on both sides, by the bits that differ; own_int8: the database is given floats and
-#: rounds each vector, the query too, to whole numbers up to 127 of its own largest number.
-Compared = Literal["floats", "integers", "euclid", "hamming", "own_int8"]
+#: distance; hamming: sign codes on both sides, by the bits that differ. Of floats a database may make codes by itself.
+#: own_int8: each vector, the query too, rounded to whole numbers up to 127 of its own largest number; own_signs: the
+#: signs of the numbers, by the bits that differ, and the nearest rescored by the floats.
+Compared = Literal["floats", "integers", "euclid", "hamming", "own_int8", "own_signs"]
+_MADE_INSIDE = {"own_int8": " > int8", "own_signs": " > signs"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Held:
     @property
     def name(self) -> str:
         """What the column is called in tables and records: the encoding, and what becomes of it inside."""
-        return f"{self.encoding} > int8" if self.compared == "own_int8" else self.encoding
+        return self.encoding + _MADE_INSIDE.get(self.compared, "")
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ DATABASES: Mapping[str, Database] = {
     ),
     "qdrant": Database(
         "Qdrant",
-        "holds float32, float16 and uint8, which must be searched by Euclidean distance; its own quantisation is not "
-        "emulated",
-        (_FLOAT16, Held("uint8", "euclid")),
+        "holds float32, float16 and uint8, which must be searched by Euclidean distance; its binary quantisation takes "
+        "the signs of floats as they are, its others are not emulated",
+        (_FLOAT16, Held("uint8", "euclid"), Held("float16", "own_signs")),
     ),
     "elasticsearch": Database(
         "Elasticsearch",

@@ -24,27 +24,32 @@ class TwoStages(NamedTuple):
 
     first: Column
     second: Column
+    inside: bool = False
 
     @property
     def column(self) -> Column:
-        """The two as one column of a comparison."""
+        """The two as one column of a comparison; where the database makes codes `inside` it has always been one."""
+        if self.inside:
+            return self.first
         return Column(ADAPTOR, self.first.dim, f"{self.first.encoding} > {self.second.encoding} x {self.second.dim}")
 
 
 def two_stages(columns: Columns) -> Iterator[TwoStages]:
-    """Every column that is compared by Hamming distance with every one of float16, or float32 where there is none."""
+    """Every column of sign codes with every one of float16, or float32 where there is none; and what a database takes
+    the signs of with itself."""
     halves = [column for column in columns.stored if column.encoding == "float16"]
     better = halves or [Column(ADAPTOR, dim) for dim in columns.dims]
     for first, stored in columns.stored.items():
         if stored.held.compared == "hamming":
             yield from (TwoStages(first, second) for second in better)
+        elif stored.held.compared == "own_signs":
+            yield TwoStages(first, Column(ADAPTOR, first.dim, stored.held.encoding), inside=True)
 
 
 def with_rescored(neighbours: ColumnNeighbours, columns: Columns) -> ColumnNeighbours:
     """The neighbours of every column, and of every two."""
-    pairs = {stages.column: stages for stages in two_stages(columns)}
     return neighbours | {
-        column: rescore(neighbours[first], neighbours[second]) for column, (first, second) in pairs.items()
+        stages.column: rescore(neighbours[stages.first], neighbours[stages.second]) for stages in two_stages(columns)
     }
 
 

@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 
 from adaptor.artefact import Adaptor
-from adaptor.codec import Codec
 from adaptor.quantisers import Codes
 from adaptor.rows import Floats, scale
 from adaptor.settings import Metric
@@ -29,19 +28,24 @@ class Stored:
         """Bytes of a stored vector, as the database keeps it."""
         if self.held.compared == "own_int8":
             return self.dim + 4  # and its scale
-        return self._encoding.bytes_per_vector
+        return self._encoding.bytes_per_vector + (self.searched_bytes if self.held.compared == "own_signs" else 0)
+
+    @property
+    def searched_bytes(self) -> int:
+        """Of these the bytes that every search reads."""
+        return -(-self.dim // 8) if self.held.compared == "own_signs" else self.bytes_per_vector
 
     @property
     def metric(self) -> Metric:
         """What the vectors of `queries` and `documents` are compared by."""
-        if self.held.compared == "hamming":
+        if self._by_signs:
             return "dot"
         return "l2" if self.held.compared == "euclid" else self.adaptor.metric
 
     def queries(self, vectors: Floats) -> Floats:
         """Full vectors (n, d) as what is searched with, float32 (n, m)."""
-        if self.held.compared == "hamming":
-            signs = _signs(self._codec.encode(vectors))
+        if self._by_signs:
+            signs = _signs(self._sign_codes(vectors))
             return np.hstack([signs, np.ones((len(signs), 1), np.float32)])
         short = self._encoding.projection.transform_rows(vectors)
         return short if self.held.compared == "floats" else self._coded(short)
@@ -52,8 +56,8 @@ class Stored:
         Signs ±1 have the inner product m - 2·(bits that differ). A last number in [0, 1), drawn from the code, orders
         those at the same distance: a database has some order, too, and a search through ties would take long.
         """
-        if self.held.compared == "hamming":
-            codes = self._codec.encode(vectors)
+        if self._by_signs:
+            codes = self._sign_codes(vectors)
             weights = np.sqrt(np.arange(2, codes.shape[1] + 2))
             order = np.modf(codes @ weights)[0].astype(np.float32)
             return np.hstack([_signs(codes), order[:, None]])
@@ -69,9 +73,16 @@ class Stored:
     def _encoding(self) -> Encoding:
         return open_encoding(self.held.encoding, self.adaptor, self.dim)
 
-    @cached_property
-    def _codec(self) -> Codec:
-        return self.adaptor.codec(dim=self.dim, encoding=self.held.encoding)
+    @property
+    def _by_signs(self) -> bool:
+        return self.held.compared in ("hamming", "own_signs")
+
+    def _sign_codes(self, vectors: Floats) -> Codes:
+        """Full vectors (n, d) as packed bits (n, m / 8): our codes, or the signs of the floats."""
+        if self.held.compared == "hamming":
+            return self.adaptor.codec(dim=self.dim, encoding=self.held.encoding).encode(vectors)
+        short = self._encoding.projection.transform_rows(vectors)
+        return np.packbits(np.pad(short > 0, ((0, 0), (0, -self.dim % 8))), axis=1)
 
 
 def _signs(codes: Codes) -> Floats:

@@ -80,6 +80,20 @@ def test_a_database_that_rounds_floats_by_itself_scales_each_vector() -> None:
     assert columns.bytes_of(Column(ADAPTOR, 16, "float32 > int8")) == 16 + 4
 
 
+def test_a_database_that_takes_signs_of_floats_rescores_by_the_same_floats() -> None:
+    half, inside = Held("float16"), Held("float16", "own_signs")
+    adaptor = ADAPTORS["cosine"]
+    asked, rows = (adaptor.transform(vectors, dim=16) > 0 for vectors in (ASKED, ROWS))
+    differing = (asked[:, None] != rows[None]).sum(axis=2)
+    for row, by_row in zip(found(inside), differing, strict=True):
+        assert by_row[row].tolist() == np.sort(by_row)[:10].tolist()
+    columns = Columns(adaptor, (16,), ((16, half), (16, inside)))
+    column = Column(ADAPTOR, 16, "float16 > signs")
+    assert (columns.bytes_of(column), columns.stored[column].searched_bytes) == (2 * 16 + 2, 2)
+    (stages,) = two_stages(columns)
+    assert (stages.column, stages.second) == (column, Column(ADAPTOR, 16, "float16"))
+
+
 @pytest.mark.parametrize(("compared", "same"), [("floats", True), ("integers", False)])
 def test_only_a_float_query_stays_as_it_is(compared: Compared, same: bool) -> None:
     columns = Columns(ADAPTORS["cosine"], (16,), ((16, Held("int8", compared)),))
