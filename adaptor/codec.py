@@ -141,9 +141,11 @@ def open_codec(projection: Projection, fitted: Mapping[str, NDArray[Any]], encod
         raise InputError(_not_fitted(encoding, dim, fitted))
     steps = dict(zip(STEPPED, fitted[f"steps_{dim}"].tolist(), strict=True))
     rotation = Rotation(dim, int(fitted["rotation_seed"][0]))
-    quantiser: Quantiser = MidRise(BITS[encoding], steps.get(encoding, 1.0), fitted[f"centre_{dim}"])
+    quantiser: Quantiser
     if BITS[encoding] == 8:
         quantiser = SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0)
+    else:
+        quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
     return Codec(encoding, projection.rotated(rotation.apply), quantiser, rotation)
 
 
