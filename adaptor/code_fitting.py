@@ -19,7 +19,7 @@ FittedCodes = dict[str, NDArray[Any]]
 #: Rows that centres and steps are fitted on, at most.
 _ROWS = 8192
 #: Numbers that a step is fitted on, about.
-_NUMBERS = 1 << 19
+_NUMBERS = 1 << 20
 _BINS = 2048
 #: Steps that are tried, as multiples of the standard deviation: geometric, 2% apart.
 _STEPS = np.geomspace(0.05, 3.0, 208)
@@ -40,8 +40,8 @@ def fit_codes(adaptor: Adaptor, rows: Floats, seed: int, dims: Sequence[int] | N
     int8, int4, int2 and binary, float32; and the `rotation_seed` (1,), int64. `dims` are the usual ones where not
     given.
 
-    The centre is the mean of the rotated outputs. A step has the least squared error over the sample; that of int8 puts
-    the largest number at 127.
+    All are in rotated coordinates. The centre is the mean of the outputs. A step has the least squared error over the
+    sample; that of int8 puts the largest number at 127.
     """
     fitted: FittedCodes = {"rotation_seed": np.array([seed], np.int64)}
     for dim in usual_dims(adaptor.input_dim, adaptor.dims) if dims is None else dims:
@@ -49,8 +49,9 @@ def fit_codes(adaptor: Adaptor, rows: Floats, seed: int, dims: Sequence[int] | N
         rotation = Rotation(dim, seed)
         centre = rotation.apply(short.mean(axis=0, keepdims=True))[0]
         some = np.unique(np.linspace(0, len(short) - 1, max(1, _NUMBERS // dim)).astype(np.int64))
-        numbers = np.abs(rotation.apply(short[some]) - centre)
-        largest = max(float(np.abs(short).max()), float(np.finfo(np.float32).tiny))
+        rotated = rotation.apply(short[some])
+        largest = max(float(np.abs(rotated).max()), float(np.finfo(np.float32).tiny))
+        numbers = np.abs(rotated - centre)
         steps = {encoding: _least_squares_step(numbers, BITS[encoding]) for encoding in STEPPED[1:]}
         fitted[f"centre_{dim}"] = centre.astype(np.float32)
         fitted[f"steps_{dim}"] = np.array([largest / 127, *(steps[name] for name in STEPPED[1:])], np.float32)

@@ -3,12 +3,12 @@
 | encoding | bits | what is stored |
 |---|--:|---|
 | float32, float16 | 32, 16 | the numbers of `Adaptor.transform` |
-| int8, uint8 | 8 | whole numbers of one step; uint8 has 128 added |
-| int4, int2 | 4, 2 | the nearest of 16 or 4 levels, after a rotation and around a centre |
-| binary | 1 | the sign, after a rotation and around a centre |
+| int8, uint8 | 8 | whole numbers of one step, after a rotation; uint8 has 128 added |
+| int4, int2 | 4, 2 | the nearest of 16 or 4 levels around a centre, after a rotation |
+| binary | 1 | the sign, around a centre, after a rotation |
 
 The rotation spreads what the leading coordinates hold over all of them, so that one step serves all. It changes no
-inner product. The centre is the mean of the sample: a model whose vectors share a direction would waste its levels on
+inner product. The centre of int4, int2 and binary is the mean of the sample: a model whose vectors share a direction would waste its levels on
 it. A query stays float: q·(Δc + μ) is exact, and only the decoded length is divided out for cosine.
 """
 
@@ -140,10 +140,12 @@ def open_codec(projection: Projection, fitted: Mapping[str, NDArray[Any]], encod
     if f"steps_{dim}" not in fitted:
         raise InputError(_not_fitted(encoding, dim, fitted))
     steps = dict(zip(STEPPED, fitted[f"steps_{dim}"].tolist(), strict=True))
-    if BITS[encoding] == 8:
-        return Codec(encoding, projection, SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0))
     rotation = Rotation(dim, int(fitted["rotation_seed"][0]))
-    quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
+    quantiser: Quantiser
+    if BITS[encoding] == 8:
+        quantiser = SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0)
+    else:
+        quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
     return Codec(encoding, projection.rotated(rotation.apply), quantiser, rotation)
 
 
