@@ -51,14 +51,14 @@ def _met(advice: Advice, choice: Candidate) -> list[str]:
     if choice.searched_bytes < choice.bytes:
         again = choice.rescored_by.encoding if choice.rescored_by else choice.encoding
         lines.insert(1, f"The 100 nearest codes are scored again by {again}.")
-    return [*lines, *_fewest_searched(advice, choice)]
+    return lines if budgets else [*lines, *_fewest_searched(advice, choice)]
 
 
 def _fewest_searched(advice: Advice, choice: Candidate) -> list[str]:
     """Where codes can be rescored: what meets the targets with the fewest bytes that are searched, if that is other
     than the choice."""
-    good = (c for c in advice.own if all(check.met for check in advice.checks[c]))
-    least = min(good, key=lambda c: (c.searched_bytes, c.bytes))
+    rescored = (c for c in advice.own if c.searched_bytes < c.bytes and all(check.met for check in advice.checks[c]))
+    least = min(rescored, key=lambda c: (c.searched_bytes, c.bytes), default=choice)
     if least.searched_bytes >= choice.searched_bytes:
         return []
     kept = f"{precise_percent(advice.share(least))} of {METRIC_NAMES[advice.main]}"
@@ -90,7 +90,8 @@ def _others(advice: Advice, choice: Candidate, budgets: bool) -> str:
         else f"{in_text(method)} needs {other.bytes:,} bytes ({other.encoding} x {other.dim})"
         for method, other in found.items()
     ]
-    return f"For the same as {floats}, which searches like float32, {' and '.join(needs)}"
+    likeness = ", which searches like float32," if floats != "float32" else ""
+    return f"For the same as {floats}{likeness or ','} {' and '.join(needs)}"
 
 
 def _kept(advice: Advice, other: Candidate | None) -> str:

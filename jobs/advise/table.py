@@ -13,31 +13,32 @@ from jobs.advise.candidates import Candidate
 from jobs.advise.decision import Advice
 from jobs.config.targets import Target
 from jobs.reporting.front_table import FrontRow, print_front
-from jobs.reporting.names import METRIC_NAMES, method_name
+from jobs.reporting.names import METRIC_NAMES, in_text, method_name
 from jobs.reporting.sentences import precise_percent
 from jobs.reporting.table import open_console, print_tables
 from jobs.runtime.units import size
 
 #: Share of the main measure below which a point of the front is not worth a row.
 _LEAST_SHARE = 0.5
+#: What a row must keep more than the one before.
+_LEAST_GAIN = 0.003
 
 
 def print_advice(advice: Advice, facts: str, notes: Sequence[str], out: TextIO) -> None:
     """Print to `out`, at most 100 columns, plain text where it is not a terminal."""
     console = open_console(out)
     console.print(f"{facts}\n", style="dim")
-    others = [method for method in advice.candidates if method != ADAPTOR]
-    floats = {c.encoding for method in others for c in advice.candidates[method]}
-    in_floats = f" ({', '.join(sorted(floats))})" if floats else ""
-    front = [c for c in advice.front if c == advice.choice or advice.share(c).value >= _LEAST_SHARE]
-    if shown := front or advice.front[-1:]:
-        name = METRIC_NAMES[advice.main]
-        console.print(f"Share of {name} kept against bytes a vector; {_names(others)} in the same bytes{in_floats}")
+    name = METRIC_NAMES[advice.main]
+    if front := worth_a_row(advice):
+        others = [method for method in advice.candidates if method != ADAPTOR]
+        floats = ", ".join(sorted({c.encoding for method in others for c in advice.candidates[method]}))
+        told = f"{' and '.join(map(in_text, others))} as {floats} in the same bytes"
+        console.print(f"Share of {name} kept, by bytes a vector; {told}")
         headings = ["in all", f"{name} kept", *map(method_name, others)]
-        print_front(console, headings, [_front_row(advice, c, others) for c in with_choice(shown, advice.choice)])
+        print_front(console, headings, [_front_row(advice, candidate, others) for candidate in front])
     dims = sorted({candidate.dim for some in advice.candidates.values() for candidate in some})
     if dims:
-        console.print(f"Share of {METRIC_NAMES[advice.main]} kept by dim and encoding")
+        console.print(f"Share of {name} kept, by dim and encoding")
         chosen = advice.choice.dim if advice.choice else None
         print_tables(console, dims, lambda table, run: _fill(table, advice, run), chosen)
     for number, line in enumerate(answer(advice)):
@@ -46,13 +47,16 @@ def print_advice(advice: Advice, facts: str, notes: Sequence[str], out: TextIO) 
         console.print(line)
 
 
-def with_choice(front: Sequence[Candidate], choice: Candidate | None) -> list[Candidate]:
-    """The front and the choice, by bytes: an equally good value may have hidden that from the front."""
-    return sorted({*front, *([choice] if choice else [])}, key=lambda candidate: candidate.bytes)
-
-
-def _names(methods: Sequence[str]) -> str:
-    return " and ".join(map(method_name, methods))
+def worth_a_row(advice: Advice) -> list[Candidate]:
+    """The choice, and of the front what keeps half of the measure, and more than the row before; at least the last."""
+    rows: list[Candidate] = []
+    for candidate in advice.front:
+        least = advice.share(rows[-1]).value + _LEAST_GAIN if rows else _LEAST_SHARE
+        if advice.share(candidate).value >= least:
+            rows.append(candidate)
+    # An equally good value of fewer bytes may hide the choice from the front.
+    chosen = [advice.choice] if advice.choice else []
+    return sorted({*(rows or advice.front[-1:]), *chosen}, key=lambda candidate: candidate.bytes)
 
 
 def _front_row(advice: Advice, candidate: Candidate, others: Sequence[str]) -> FrontRow:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 
 from adaptor.baselines import ADAPTOR, Column
@@ -9,6 +11,7 @@ from jobs.advise.answer import answer, proxies
 from jobs.advise.candidates import Candidate
 from jobs.advise.decision import Advice
 from jobs.advise.estimates import Estimates, estimate
+from jobs.advise.table import print_advice, worth_a_row
 from jobs.config.databases import DATABASES
 from jobs.config.targets import parse_target
 from jobs.search.scoring import MeasureEstimate
@@ -27,7 +30,7 @@ def test_the_answer_tells_bytes_intervals_other_methods_and_how_to_write_it() ->
         "For the same as float16, which searches like float32, PCA needs 32 bytes (float16 x 16) and truncation needs "
         "64 bytes (float16 x 32)."
     )
-    assert lines[4] == "To write it: matryoshka compress with --output.dim 16 --output.encoding int4."
+    assert lines[4:] == ["To write it: matryoshka compress with --output.dim 16 --output.encoding int4."]
     assert answer(advice(["overlap@10 >= 0.8"]))[3].endswith("truncation needs 128 bytes (float16 x 64).")
 
 
@@ -37,6 +40,7 @@ def test_within_a_budget_it_is_told_what_others_keep_in_it() -> None:
     assert lines[1] == "It is the best that meets bytes <= 16."
     assert lines[3].startswith("In the same bytes as float16: PCA keeps 45.0% [44.")
     assert ", truncation keeps 25.0% [24." in lines[3]
+    assert len(lines) == 5, "smaller ones that fit are no answer"
     assert answer(advice(["bytes <= 4"]))[3] == (
         "In the same bytes as float16: PCA has no dim so small, truncation has no dim so small."
     )
@@ -137,3 +141,28 @@ def test_without_judgments_the_validity_of_the_proxy_is_told() -> None:
     assert "with an overlap@10 of 0.7 to 0.8 kept" in lines[1]
     assert proxies(advice(["overlap@10 >= 0.7"], estimates(judged=True))) == []
     assert len(proxies(advice(["bytes <= 1"]))) == 1
+
+
+def test_the_table_shows_what_is_worth_a_row_and_always_the_choice() -> None:
+    told = advice(["overlap@10 >= 0.9"])
+    assert [str(c) for c in told.front] == ["int4 x 8", "int4 x 16", "int4 x 32", "int4 x 64", "float16 x 64"]
+    assert [str(c) for c in worth_a_row(told)] == [str(c) for c in told.front]
+    little = {DIM: 1.0, 16: 0.90, 8: 0.92}  # the larger dim is worse, float16 x 8 a little better than int4 x 8
+    assert [str(c) for c in worth_a_row(advice([], estimates(little)))] == [
+        "int4 x 8",
+        "float16 x 8",
+        "int4 x 64",
+        "float16 x 64",
+    ]
+    same = estimates({8: 0.3, DIM: 0.3})
+    assert [str(c) for c in worth_a_row(advice([], same))] == ["float16 x 64"], "at least the last"
+    printed = io.StringIO()
+    print_advice(told, "of some vectors", ["a note"], printed)
+    text = printed.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    (row,) = (line.split() for line in text.splitlines() if line.split()[1:2] == ["8x"])
+    assert row[:5] == ["32", "8x", "int4", "x", "64"]
+    assert row[-2:] == ["45.0%", "65.0%"], "truncation and PCA in 32 bytes, as float16 x 16"
+    grid = [line.split() for line in text.splitlines() if line.split()[1:2] == ["float16"]]
+    assert ["PCA", "float16", "45.0%", "65.0%", "82.0%", "100.0%"] in grid
+    assert "Note: a note" in text
