@@ -60,13 +60,14 @@ def run(config: AdviseConfig) -> int:
         numbers |= _summary(context, measurement, advice) | {"notes": notes, "database": config.database}
         document = numbers | detail_records(advice, measurement.samples)
         output.put(ADVICE_FILE, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
-        if missing is None:
+        drawn = missing is None and bool(advice.own)
+        if drawn:
             output.put(PICTURE_FILE, draw_advice(advice).encode())
         else:
             output.delete(PICTURE_FILE)  # an earlier run's would show other numbers
         output.put(CONFIG_FILE, resolved(config).encode())
     print_advice(advice, _facts(context, measurement, advice), notes, sys.stdout)
-    for name in (ADVICE_FILE, *([PICTURE_FILE] if missing is None else [])):
+    for name in (ADVICE_FILE, *([PICTURE_FILE] if drawn else [])):
         print(f"{config.output.uri.rstrip('/')}/{name}")
     return 0 if advice.met else 1
 

@@ -225,6 +225,23 @@ def test_a_database_is_given_only_what_it_holds_in_the_way_it_searches(
     assert advice["other_methods"]["pca"]["encoding"] == "float32", "it holds no float16"
 
 
+def test_where_nothing_is_smaller_nothing_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 8)).astype(np.float32)
+    save_source(tmp_path / "source", rows, 1)
+    save_adaptor(make_adaptor(rows, (8,)), tmp_path / "adaptor")
+    status, advice = advise(
+        tmp_path,
+        tmp_path / "out",
+        judged=False,
+        database="duckdb",
+        target=("bytes <= 99",),
+        advising={"sampled_queries": 20},
+    )
+    assert (status, advice["pairs"], advice["dim"]) == (1, [], None)
+    assert "There is nothing smaller to look at" in capsys.readouterr().out
+    assert not (tmp_path / "out" / "advice.svg").exists()
+
+
 def test_the_same_seed_gives_the_same_bytes_whatever_the_workers(place: Path, tmp_path: Path) -> None:
     contents = set()
     for workers in (1, 2):
