@@ -120,7 +120,7 @@ def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None) -> 
     held, named = DATABASES[database].held, section.encodings
     if named is not None:
         kinds = [kind for kind in held if kind.encoding in named]
-        if named and not kinds:
+        if named and not kinds and "float32" not in named:
             raise InputError(
                 f"{DATABASES[database].title} holds none of {', '.join(named)}: take "
                 f"{', '.join(dict.fromkeys(('float32', *(kind.encoding for kind in held))))}"

@@ -98,7 +98,7 @@ def test_a_database_that_takes_signs_of_floats_rescores_by_the_same_floats() -> 
 def test_only_a_float_query_stays_as_it_is(compared: Compared, same: bool) -> None:
     columns = Columns(ADAPTORS["cosine"], (16,), ((16, Held("int8", compared)),))
     query = dict(columns.queries(ASKED))[Column(ADAPTOR, 16, "int8")]
-    assert np.array_equal(query, ADAPTORS["cosine"].transform(ASKED, dim=16)) == same
+    assert np.array_equal(query, ADAPTORS["cosine"].codec(dim=16, encoding="int8").transform(ASKED)) == same
 
 
 def test_kinds_are_left_out_where_the_adaptor_or_the_database_has_none() -> None:
