@@ -123,7 +123,7 @@ def test_rescoring_puts_candidates_in_the_order_of_the_better_vectors(orders: li
 
 def test_rescored_places_that_hold_no_row_stay_last() -> None:
     first = Neighbours(np.array([[4, 2, -1, -1]]), np.array([[2, 1, -np.inf, -np.inf]], np.float32))
-    second = Neighbours(np.array([[2, 4, 9, -1]]), np.array([[3, 2, 1, -np.inf]], np.float32))
+    second = Neighbours(np.array([[2, 9, -1, -1]]), np.array([[3, 2, -np.inf, -np.inf]], np.float32))
     assert rescore(first, second).ids.tolist() == [[2, 4, -1, -1]]
 
 
