@@ -8,8 +8,9 @@
 | binary | 1 | the sign, around a centre, after a rotation |
 
 The rotation spreads what the leading coordinates hold over all of them, so that one step serves all. It changes no
-inner product. The centre of int4, int2 and binary is the mean of the sample: a model whose vectors share a direction would waste its levels on
-it. A query stays float: q·(Δc + μ) is exact, and only the decoded length is divided out for cosine.
+inner product. The centre of int4, int2 and binary is the mean of the sample: a model whose vectors share a direction
+would waste its levels on it. A query stays float: q·(Δc + μ) is exact, and only the decoded length is divided out for
+cosine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from adaptor.errors import InputError
 from adaptor.projection import Projection, normalise
 from adaptor.quantisers import Codes, Float, MidRise, Quantiser, SymmetricInt8
-from adaptor.rotation import Rotation
+from adaptor.rotation import DrawnRotation, LearnedRotation, Rotation
 from adaptor.rows import Floats, as_numbers, scale
 
 #: Bits of a number by encoding, in the order in which they are shown.
@@ -140,7 +141,9 @@ def open_codec(projection: Projection, fitted: Mapping[str, NDArray[Any]], encod
     if f"steps_{dim}" not in fitted:
         raise InputError(_not_fitted(encoding, dim, fitted))
     steps = dict(zip(STEPPED, fitted[f"steps_{dim}"].tolist(), strict=True))
-    rotation = Rotation(dim, int(fitted["rotation_seed"][0]))
+    learned = fitted.get(f"rotation_{dim}")
+    drawn = DrawnRotation(dim, int(fitted["rotation_seed"][0]))
+    rotation: Rotation = drawn if learned is None else LearnedRotation(learned)
     quantiser: Quantiser
     if BITS[encoding] == 8:
         quantiser = SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0)
