@@ -1,9 +1,9 @@
 """Rotations of short vectors before they are coded: a drawn one that needs no storage, and one that was learned.
 
 The drawn one is fast and the same on every machine: three rounds of random signs and Walsh-Hadamard transforms, as in
-fast Johnson-Lindenstrauss transforms (Ailon and Chazelle, SIAM J. Comput. 39, 2009). A dimension that is no power of two
-is covered by two overlapping transforms, of its first and of its last coordinates. The signs come from SHAKE-256, so
-that any language can repeat them.
+fast Johnson-Lindenstrauss transforms (Ailon and Chazelle, SIAM J. Comput. 39, 2009). A dimension that is no power of
+two is covered by two overlapping transforms, of its first and of its last coordinates. The signs come from SHAKE-256,
+so that any language can repeat them.
 """
 
 from __future__ import annotations

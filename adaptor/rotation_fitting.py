@@ -10,7 +10,7 @@ import numpy as np
 from adaptor.rotation import Rotation
 from adaptor.rows import Doubles, Floats
 
-_ITERATIONS = 12
+_ITERATIONS = 20
 #: Rows that are learned from, at most.
 _ROWS = 4096
 
