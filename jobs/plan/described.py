@@ -90,6 +90,6 @@ def _write_adaptor(described: DescribeSection, folder: Path, draws: np.random.Ge
     adaptor = build(description, {"linear": matrix}, matrix)
     if described.output_dim % 8 == 0:  # others have no codes
         rows = draws.standard_normal((_CODED_ROWS, described.dim), dtype=np.float32)
-        adaptor = with_codes(adaptor, fit_codes(adaptor, rows, 0, [described.output_dim]))
+        adaptor = with_codes(adaptor, fit_codes(adaptor, rows, rows[:0], 0, [described.output_dim]))
     for name, content in adaptor.to_files().items():
         (folder / name).write_bytes(content)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from adaptor.artefact import Adaptor
 from adaptor.baselines import ADAPTOR, METHODS, ORIGINAL, Column, float32_bytes, shorten
 from adaptor.errors import InputError
@@ -36,14 +38,14 @@ class Columns:
     def queries(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """Query vectors float32 (n, d) → every column with what it searches with, float32 (n, m)."""
         yield from self._float32(vectors)
-        for column, stored in self.stored.items():
-            yield column, stored.queries(vectors)
+        for column, stored, short in self._short(vectors):
+            yield column, stored.queries(short)
 
     def documents(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """Document vectors float32 (n, d) → every column with what its codes stand for, float32 (n, m)."""
         yield from self._float32(vectors)
-        for column, stored in self.stored.items():
-            yield column, stored.documents(vectors)
+        for column, stored, short in self._short(vectors):
+            yield column, stored.documents(short)
 
     def metric(self, column: Column) -> Metric:
         """What queries and documents of a column are compared by."""
@@ -59,6 +61,15 @@ class Columns:
     def stored(self) -> dict[Column, Stored]:
         """The coded columns of the adaptor, and how each is stored and compared."""
         return {Column(ADAPTOR, dim, held.name): Stored(self.adaptor, dim, held) for dim, held in self.coded}
+
+    def _short(self, vectors: Floats) -> Iterator[tuple[Column, Stored, Floats]]:
+        """Every coded column with its short vectors; neighbours of one projection share them."""
+        projection, short = None, np.empty((0, 0), np.float32)
+        for column, stored in self.stored.items():
+            if stored.projection is not projection:
+                projection = stored.projection
+                short = projection.transform_rows(vectors)
+            yield column, stored, short
 
     def _float32(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """The original vectors, then every method. The smaller output of a method is a prefix of the larger one up to

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from adaptor.artefact import Adaptor
+from adaptor.projection import Projection
 from adaptor.quantisers import Codes
 from adaptor.rows import Floats, scale
 from adaptor.settings import Metric
@@ -42,26 +43,30 @@ class Stored:
             return "dot"
         return "l2" if self.held.compared == "euclid" else self.adaptor.metric
 
-    def queries(self, vectors: Floats) -> Floats:
-        """Full vectors (n, d) as what is searched with, float32 (n, m)."""
+    @property
+    def projection(self) -> Projection:
+        """What makes of full vectors the short ones that `queries` and `documents` take."""
+        return self._encoding.projection
+
+    def queries(self, short: Floats) -> Floats:
+        """Short vectors (n, dim) as what is searched with, float32 (n, m)."""
         if self._by_signs:
-            signs = _signs(self._sign_codes(vectors))
+            signs = _signs(self._sign_codes(short))
             return np.hstack([signs, np.ones((len(signs), 1), np.float32)])
-        short = self._encoding.projection.transform_rows(vectors)
         return short if self.held.compared == "floats" else self._coded(short)
 
-    def documents(self, vectors: Floats) -> Floats:
-        """Full vectors (n, d) as what their codes stand for, float32 (n, m).
+    def documents(self, short: Floats) -> Floats:
+        """Short vectors (n, dim) as what their codes stand for, float32 (n, m).
 
         Signs ±1 have the inner product m - 2·(bits that differ). A last number in [0, 1), drawn from the code, orders
         those at the same distance: a database has some order, too, and a search through ties would take long.
         """
         if self._by_signs:
-            codes = self._sign_codes(vectors)
+            codes = self._sign_codes(short)
             weights = np.sqrt(np.arange(2, codes.shape[1] + 2))
             order = np.modf(codes @ weights)[0].astype(np.float32)
             return np.hstack([_signs(codes), order[:, None]])
-        return self._coded(self._encoding.projection.transform_rows(vectors))
+        return self._coded(short)
 
     def _coded(self, short: Floats) -> Floats:
         if self.held.compared == "own_int8":
@@ -77,11 +82,10 @@ class Stored:
     def _by_signs(self) -> bool:
         return self.held.compared in ("hamming", "own_signs")
 
-    def _sign_codes(self, vectors: Floats) -> Codes:
-        """Full vectors (n, d) as packed bits (n, m / 8): our codes, or the signs of the floats."""
+    def _sign_codes(self, short: Floats) -> Codes:
+        """Short vectors as packed bits (n, m / 8): our codes, or the signs of the floats."""
         if self.held.compared == "hamming":
-            return self.adaptor.codec(dim=self.dim, encoding=self.held.encoding).encode(vectors)
-        short = self._encoding.projection.transform_rows(vectors)
+            return self.adaptor.codec(dim=self.dim, encoding=self.held.encoding).quantiser.quantise(short)
         return np.packbits(np.pad(short > 0, ((0, 0), (0, -self.dim % 8))), axis=1)
 
 

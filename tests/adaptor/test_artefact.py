@@ -146,7 +146,7 @@ def test_an_artefact_without_codes_is_read_and_says_so_when_asked_for_them() -> 
     ],
 )
 def test_codes_that_are_none_are_refused(spoil: dict[str, Any], message: str) -> None:
-    codes = fit_codes(example(), matrix(4), 0)
+    codes = fit_codes(example(), matrix(4), matrix(5), 0)
     assert from_files(with_codes(example(), codes).to_files()).codec(dim=8, encoding="int2").bytes_per_vector == 2
     with pytest.raises(InputError, match=message):
         from_files(with_codes(example(), {**codes, **spoil}).to_files())

@@ -40,7 +40,7 @@ def fitted(metric: Metric = "cosine", architecture: str = "linear") -> Adaptor:
         tensors |= {name: (0.3 * draws.normal(size=shape)).astype(np.float32) for name, shape in shapes.items()}
     about = {"input_dim": DIM, "dims": [8, SHORT], "metric": metric, "architecture": architecture}
     bare = build({**about, "unit_input": False, "recipe": {}, "settings": {}}, tensors, basis)
-    return with_codes(bare, fit_codes(bare, rows, 0))
+    return with_codes(bare, fit_codes(bare, rows, rows[:0], 0))
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +183,7 @@ def test_codes_are_part_of_the_artefact_and_of_its_id(adaptor: Adaptor) -> None:
     for encoding in BITS:
         same = again.codec(dim=8, encoding=encoding).encode(rows)
         np.testing.assert_array_equal(same, adaptor.codec(dim=8, encoding=encoding).encode(rows))
-    other = with_codes(adaptor, fit_codes(adaptor, sample(seed=2), 0))
+    other = with_codes(adaptor, fit_codes(adaptor, sample(seed=2), sample(100, 3), 0))
     assert other.adaptor_id != adaptor.adaptor_id
     np.testing.assert_array_equal(other.transform(rows, dim=8), adaptor.transform(rows, dim=8))
 

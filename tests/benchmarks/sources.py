@@ -127,7 +127,7 @@ def make_adaptor(folder: Path, input_dim: int, dims: Sequence[int]) -> Adaptor:
     }
     bare = build(description, {"linear": rotation}, rotation)
     rows = np.random.default_rng(2).normal(size=(1000, input_dim)).astype(np.float32)
-    adaptor = with_codes(bare, fit_codes(bare, rows, 0, [dim for dim in dims if dim % 8 == 0]))
+    adaptor = with_codes(bare, fit_codes(bare, rows, rows[:0], 0, [dim for dim in dims if dim % 8 == 0]))
     for name, content in adaptor.to_files().items():
         (folder / name).write_bytes(content)
     return adaptor

@@ -76,7 +76,7 @@ class Workplace:
         """Make (another) adaptor and save it: of the orthogonal architecture, with a low-dimensional head."""
         options = {"architecture": "orthogonal", "head": NARROW, **options}
         adaptor = make_adaptor(vectors(200, seed), (4, 8), **options)
-        adaptor = with_codes(adaptor, fit_codes(adaptor, vectors(200, seed), 0))
+        adaptor = with_codes(adaptor, fit_codes(adaptor, vectors(200, seed), vectors(50, seed + 1), 0))
         save_adaptor(adaptor, self.root / "adaptor")
         self.__dict__["adaptor"] = adaptor
         return adaptor
