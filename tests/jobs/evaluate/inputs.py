@@ -51,7 +51,7 @@ def make_adaptor(
 
 def with_fitted_codes(adaptor: Adaptor, vectors: Floats) -> Adaptor:
     """The same adaptor with codes at its dims that are multiples of 8, fitted on `vectors`."""
-    return with_codes(adaptor, fit_codes(adaptor, vectors, 3))
+    return with_codes(adaptor, fit_codes(adaptor, vectors, vectors[:0], 3))
 
 
 def save_adaptor(adaptor: Adaptor, folder: Path) -> str:
