@@ -51,16 +51,17 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
         fresh.rename(self.folder)
 
-    def scores(self, dim: int) -> QueryScores | None:
-        """The scores at a dim, None when they are not there."""
+    def scores(self, dim: int | str) -> QueryScores | None:
+        """The scores at a dim (or a pair of dim and encoding, by name), None when they are not there."""
         path = self.folder / f"scores-{dim}.npz"
         if not path.is_file():
             return None
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
-    def keep_scores(self, dim: int, scores: QueryScores) -> None:
-        """Write the scores at a dim."""
+    def keep_scores(self, dim: int | str, scores: QueryScores) -> None:
+        """Write the scores at a dim or pair."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         fresh = self.folder / f"scores-{dim}.{os.getpid()}.tmp"
         with fresh.open("wb") as file:
             np.savez(file, allow_pickle=False, **scores)
