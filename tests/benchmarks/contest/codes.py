@@ -88,7 +88,7 @@ def nearest(queries: Floats, documents: Floats, similarity: Similarity) -> Ids:
     kept, squares = torch.from_numpy(documents), torch.from_numpy(np.einsum("nm,nm->n", documents, documents))
     scale = squares.clamp_min(1e-30).rsqrt() if similarity == "cosine" else torch.ones(())
     shift = squares / 2 if similarity == "l2" else torch.zeros(())
-    blocks = torch.from_numpy(queries).split(_QUERIES_AT_ONCE)
+    blocks = torch.split(torch.from_numpy(queries), _QUERIES_AT_ONCE)
     found = [torch.topk((block @ kept.T) * scale - shift, min(DEPTH, len(documents))).indices for block in blocks]
     return np.asarray(torch.cat(found).numpy(), np.int64)
 

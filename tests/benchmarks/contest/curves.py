@@ -51,8 +51,11 @@ def draw_lines(path: Path, lines: Sequence[Line], xlabel: str, ylabel: str, titl
         axes = figure.add_subplot()
         for number, line in enumerate(lines):
             if line.points:
+                x, values, spreads = zip(*line.points, strict=True)
                 axes.errorbar(
-                    *zip(*line.points, strict=True),
+                    x,
+                    values,
+                    spreads,
                     label=line.label,
                     color=matplotlib.colormaps["tab20"](number % 20),
                     marker=_MARKERS[number % len(_MARKERS)],

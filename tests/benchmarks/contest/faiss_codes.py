@@ -70,7 +70,7 @@ def rabitq_pairs(input_dim: int, budget: int) -> Iterator[Pair]:
 @lru_cache
 def rabitq_bytes(dim: int, bits: int) -> int:
     """Bytes of one code, factors included."""
-    return int(faiss.IndexRaBitQ(dim, faiss.METRIC_L2, bits).code_size)
+    return _size(faiss.IndexRaBitQ(dim, faiss.METRIC_L2, bits))
 
 
 def _compared(dim: int, encoding: str) -> Iterator[Pair]:
@@ -142,7 +142,11 @@ def decode_sq(vectors: Floats, given: Prefixes, dim: int, encoding: str) -> tupl
 
 def _through(index: Any, prefix: Prefix, rows: Floats) -> tuple[int, Prefix, Floats]:
     index.train(rows)
-    return int(index.sa_code_size()), prefix, index.sa_decode(index.sa_encode(rows))
+    return _size(index), prefix, index.sa_decode(index.sa_encode(rows))
+
+
+def _size(index: Any) -> int:
+    return int(index.sa_code_size())
 
 
 def _pq(index: Any, seed: int) -> Any:
@@ -167,7 +171,7 @@ def rabitq(material: Material) -> Coder:
             """By faiss's estimate of the distance."""
             return np.asarray(index.search(prefix.transform(queries), DEPTH)[1], np.int64)
 
-        return Code(int(index.code_size), search)
+        return Code(_size(index), search)
 
     return code
 

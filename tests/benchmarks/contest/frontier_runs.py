@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +103,7 @@ def _measured(asked: Asked, coder: Coder, pair: Pair) -> QueryScores:
     return scores
 
 
-def _of_purpose(scores: Mapping[str, np.ndarray], purpose: str) -> QueryScores:  # type: ignore[type-arg]
+def _of_purpose(scores: QueryScores, purpose: str) -> QueryScores:
     return {name.removeprefix(f"{purpose} "): v for name, v in scores.items() if name.startswith(f"{purpose} ")}
 
 

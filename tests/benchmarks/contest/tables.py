@@ -70,8 +70,8 @@ def comparison_table(compared: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|--:|--:|---|--:|",
     ]
     cells_of: dict[tuple[str, str, int], dict[str, Mapping[str, Any]]] = {}
-    for row in compared:
-        cells_of.setdefault((row["set"], row["method"], row["dim"]), {})[row["role"]] = row
+    for found in compared:
+        cells_of.setdefault((found["set"], found["method"], found["dim"]), {})[found["role"]] = found
     for (name, ours, dim), roles in cells_of.items():
         pca, best = roles.get("pca"), roles.get("best")
         other = best["against"] if best else "-"
