@@ -92,7 +92,10 @@ class Task:
             maps = method.fit(self.asked.there, self.seed)
             seconds = {"seconds": time.monotonic() - began[0], "cpu_seconds": time.process_time() - began[1]}
             kept.keep_maps(maps, {"method": name, "settings": method.settings, **seconds})
-        return maps[max(maps)]
+        served = maps[max(maps)]
+        if not isinstance(served, Adaptor):
+            raise TypeError(f"{name} maps queries in another way than documents: it has no codec")
+        return served
 
 
 def _measured(asked: Asked, coder: Coder, pair: Pair) -> QueryScores:

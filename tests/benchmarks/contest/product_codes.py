@@ -55,6 +55,7 @@ PRODUCT = {
     "PCA, float16": CodeMethod(pairs_of("float16"), of_pca, seeds=False),
     "PCA, int8": CodeMethod(pairs_of("int8"), of_pca, seeds=False),
     "PCA, same codes": CodeMethod(pairs_of(*ENCODINGS), of_pca),
+    "PCA softly whitened, same codes": _of("pca softly whitened"),
     "ours": _of("default"),
 }
 #: Only where they are named: they learn from more than the corpus.

@@ -17,12 +17,13 @@ from tests.benchmarks.contest.results import MAIN, Cell, Run, cells
 def table(runs: Sequence[Run], metric: str, methods: Mapping[str, Method]) -> str:
     """A measure per set, the mean of the sets, and for the main measure the share of the original's value."""
     found = cells(runs, metric)
-    dims = sorted({dim for _, method, dim in found if method != ORIGINAL})
     names = list(dict.fromkeys(name for name, _, _ in found))
+    own = {name: {dim for n, method, dim in found if n == name and method != ORIGINAL} for name in names}
+    dims = sorted(set[int].intersection(*own.values())) if own else []  # of the means: what all sets have
     lines = [f"## {metric}", "", "Mean over seeds ± standard deviation over seeds; † learns from judgments."]
     for name in names:
-        lines += ["", f"**{name}**", "", *head("method", dims)]
-        lines += _rows(methods, partial(_one, found, name), dims)
+        lines += ["", f"**{name}**", "", *head("method", sorted(own[name]))]
+        lines += _rows(methods, partial(_one, found, name), sorted(own[name]))
     full = {name: cell.value for (name, method, _), cell in found.items() if method == ORIGINAL}
     if len(names) > 1 and len(full) == len(names):
         lines += ["", "**mean of the sets**", "", *head("method", dims)]
@@ -112,12 +113,18 @@ def ablation_table(runs: Sequence[Run]) -> str:
         base = OURS[method.labels]
         names = [n for n in dict.fromkeys(n for n, m, _ in found if m == variant) if (n, base, dims[0]) in found]
         if names:
-            gaps = [float(np.mean([found[n, variant, w].value - found[n, base, w].value for n in names])) for w in dims]
-            rows.append(row(f"{variant} ({', '.join(names)})", [f"{100 * gap:+.1f}" for gap in gaps]))
+            texts = [_gap([(found.get((n, variant, w)), found.get((n, base, w))) for n in names]) for w in dims]
+            rows.append(row(f"{variant} ({', '.join(names)})", texts))
     if not rows:
         return ""
     text = f"## Ablation: points of {MAIN} that a change of the default costs (-) or brings (+), mean of the sets"
     return "\n".join([text, "", *head("variant (sets)", dims), *rows])
+
+
+def _gap(pairs: Sequence[tuple[Cell | None, Cell | None]]) -> str:
+    """Mean difference in points, over the sets' variant and default; nothing where a set lacks one of them."""
+    gaps = [varied.value - default.value for varied, default in pairs if varied and default]
+    return f"{100 * float(np.mean(gaps)):+.1f}" if len(gaps) == len(pairs) else "-"
 
 
 def head(first: str, columns: Sequence[object]) -> list[str]:
