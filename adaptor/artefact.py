@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from adaptor.codec import Codec, open_codec
+from adaptor.codec import Codec, Rotated, open_codec
 from adaptor.errors import InputError
 from adaptor.identity import (
     CODES,
@@ -140,7 +140,16 @@ class Adaptor:
 
         Raises InputError for an unknown encoding, a dim that it cannot have, and where the fit left no codes for it.
         """
-        return open_codec(self.projection(dim), self.codes, encoding)
+        return open_codec(self.projection(dim), self.codes, encoding, self._rotated)
+
+    @cached_property
+    def _rotated(self) -> dict[int, Rotated]:
+        """What `codec` has opened, by dim."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what is computed from them need not travel."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
     def truncate(self, adapted: ArrayLike, *, dim: int) -> Floats:
         """Shorten what `transform` gave: (n, m) or (m,) → float32 (n, dim) or (dim,), equal to `transform` of the

@@ -3,20 +3,21 @@
 | encoding | bits | what is stored |
 |---|--:|---|
 | float32, float16 | 32, 16 | the numbers of `Adaptor.transform` |
-| int8, uint8 | 8 | whole numbers of one step; uint8 has 128 added |
-| int4, int2 | 4, 2 | the nearest of 16 or 4 levels, after a rotation and around a centre |
-| binary | 1 | the sign, after a rotation and around a centre |
+| int8, uint8 | 8 | whole numbers of one step, after a rotation; uint8 has 128 added |
+| int4, int2 | 4, 2 | the nearest of 16 or 4 levels around a centre, after a rotation |
+| binary | 1 | the sign, around a centre, after a rotation |
 
 The rotation spreads what the leading coordinates hold over all of them, so that one step serves all. It changes no
-inner product. The centre is the mean of the sample: a model whose vectors share a direction would waste its levels on
-it. A query stays float: q·(Δc + μ) is exact, and only the decoded length is divided out for cosine.
+inner product. The centre of int4, int2 and binary is the mean of the sample: a model whose vectors share a direction
+would waste its levels on it. A query stays float: q·(Δc + μ) is exact, and only the decoded length is divided out for
+cosine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from adaptor.errors import InputError
 from adaptor.projection import Projection, normalise
 from adaptor.quantisers import Codes, Float, MidRise, Quantiser, SymmetricInt8
-from adaptor.rotation import Rotation
+from adaptor.rotation import DrawnRotation, LearnedRotation, Rotation
 from adaptor.rows import Floats, as_numbers, scale
 
 #: Bits of a number by encoding, in the order in which they are shown.
@@ -33,6 +34,13 @@ BITS = {"float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4, "int2": 
 STEPPED = ("int8", "int4", "int2", "binary")
 #: Codes that are decoded at once while they are scored.
 _SCORED_ROWS = 2048
+
+
+class Rotated(NamedTuple):
+    """A rotation of short vectors, and the projection that gives them rotated."""
+
+    rotation: Rotation
+    projection: Projection
 
 
 @dataclass(frozen=True)
@@ -127,8 +135,11 @@ class Codec:
         return codes
 
 
-def open_codec(projection: Projection, fitted: Mapping[str, NDArray[Any]], encoding: str) -> Codec:
-    """The codec of these outputs. `fitted` is what `fit_codes` found (code_fitting.py), empty for older adaptors.
+def open_codec(
+    projection: Projection, fitted: Mapping[str, NDArray[Any]], encoding: str, opened: dict[int, Rotated]
+) -> Codec:
+    """The codec of these outputs. `fitted` is what `fit_codes` found (code_fitting.py), empty for older adaptors;
+    `opened` are the rotated projections by dim so far, which all encodings of a dim share.
 
     Raises InputError for an unknown encoding, and for one that was not fitted at this dim.
     """
@@ -139,12 +150,18 @@ def open_codec(projection: Projection, fitted: Mapping[str, NDArray[Any]], encod
         return Codec(encoding, projection, Float(dim, np.dtype(encoding)))
     if f"steps_{dim}" not in fitted:
         raise InputError(_not_fitted(encoding, dim, fitted))
+    if dim not in opened:
+        learned = fitted.get(f"rotation_{dim}")
+        drawn = DrawnRotation(dim, int(fitted["rotation_seed"][0]))
+        rotation: Rotation = drawn if learned is None else LearnedRotation(learned)
+        opened[dim] = Rotated(rotation, projection.rotated(rotation.apply))
     steps = dict(zip(STEPPED, fitted[f"steps_{dim}"].tolist(), strict=True))
+    quantiser: Quantiser
     if BITS[encoding] == 8:
-        return Codec(encoding, projection, SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0))
-    rotation = Rotation(dim, int(fitted["rotation_seed"][0]))
-    quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
-    return Codec(encoding, projection.rotated(rotation.apply), quantiser, rotation)
+        quantiser = SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0)
+    else:
+        quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
+    return Codec(encoding, opened[dim].projection, quantiser, opened[dim].rotation)
 
 
 def coded_dims(fitted: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:

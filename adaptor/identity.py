@@ -101,10 +101,12 @@ def check_document(document: Any, files: Mapping[str, bytes], where: str) -> Non
 
 
 def check_codes(document: Mapping[str, Any], codes: Mapping[str, NDArray[Any]], where: str) -> None:
-    """Raise InputError unless the codes are those of some dims: for each a centre and four steps, and a seed."""
+    """Raise InputError unless the codes are those of some dims: for each a centre, four steps and perhaps an orthogonal
+    matrix, and a seed."""
     dims = {int(name.removeprefix("steps_")) for name in codes if re.fullmatch(r"steps_[1-9]\d{0,5}", name)}
     expected: dict[str, tuple[type, tuple[int, ...]]] = {f"centre_{dim}": (np.float32, (dim,)) for dim in dims}
     expected |= {f"steps_{dim}": (np.float32, (4,)) for dim in dims} | {"rotation_seed": (np.int64, (1,))}
+    expected |= {f"rotation_{dim}": (np.float32, (dim, dim)) for dim in dims if f"rotation_{dim}" in codes}
     usable = max(dims, default=1) <= document["input_dim"] and all(dim % 8 == 0 for dim in dims)
     if not usable or {name: (codes[name].dtype.type, codes[name].shape) for name in codes} != expected:
         raise InputError(f"{where}/{CODES}: its tensors are not those of codes ({', '.join(sorted(codes))}); fit again")

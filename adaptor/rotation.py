@@ -1,8 +1,9 @@
-"""A random rotation that is fast, needs no storage, and is the same on every machine.
+"""Rotations of short vectors before they are coded: a drawn one that needs no storage, and one that was learned.
 
-Three rounds of random signs and Walsh-Hadamard transforms, as in fast Johnson-Lindenstrauss transforms (Ailon and
-Chazelle, SIAM J. Comput. 39, 2009). A dimension that is no power of two is covered by two overlapping transforms, of
-its first and of its last coordinates. The signs come from SHAKE-256, so that any language can repeat them.
+The drawn one is fast and the same on every machine: three rounds of random signs and Walsh-Hadamard transforms, as in
+fast Johnson-Lindenstrauss transforms (Ailon and Chazelle, SIAM J. Comput. 39, 2009). A dimension that is no power of
+two is covered by two overlapping transforms, of its first and of its last coordinates. The signs come from SHAKE-256,
+so that any language can repeat them.
 """
 
 from __future__ import annotations
@@ -10,16 +11,42 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
-from adaptor.rows import Doubles
+from adaptor.rows import Doubles, Floats
 
 _ROUNDS = 3
 
 
+class Rotation(Protocol):
+    """An orthogonal map of rows (n, m)."""
+
+    def apply(self, rows: Doubles) -> Doubles:
+        """Rotate rows, float64 (n, m) → float64 (n, m)."""
+
+    def invert(self, rows: Doubles) -> Doubles:
+        """Rotate back, float64 (n, m) → float64 (n, m)."""
+
+
 @dataclass(frozen=True)
-class Rotation:
+class LearnedRotation:
+    """The orthogonal `matrix` (m, m) that rows are multiplied by."""
+
+    matrix: Floats
+
+    def apply(self, rows: Doubles) -> Doubles:
+        """Rotate rows."""
+        return rows @ self.matrix
+
+    def invert(self, rows: Doubles) -> Doubles:
+        """Rotate back."""
+        return rows @ self.matrix.T
+
+
+@dataclass(frozen=True)
+class DrawnRotation:
     """An orthogonal map of `dim` coordinates, drawn by `seed`.
 
     Round r multiplies by signs, then transforms the first p coordinates, then (unless dim is p) the last p; p is the

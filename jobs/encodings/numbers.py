@@ -11,8 +11,8 @@ from adaptor.artefact import Adaptor
 from adaptor.rows import Floats
 from jobs.sources.vectors import Decoded, decode
 
-#: How far from 1 the length of a vector may be that only float rounding has touched.
-_ROUNDING = {"float32": 1e-5, "float16": 1e-3}
+#: How far from 1 the length of a vector may be that only float rounding has touched, and what a clipped number may add.
+_ROUNDING, _CLIPPING = {"float32": 1e-5, "float16": 1e-3}, 0.05
 
 
 class Numbers:
@@ -28,9 +28,10 @@ class Numbers:
 
     @property
     def length_tolerance(self) -> float:
-        """What rounding can do to a length: at most half a step in every number."""
+        """What rounding can do to a length, half a step in every number; and clipping, where a number lies beyond those
+        of the sample."""
         half_step = float(self._quantiser.tolerance(np.ones((1, 1), np.float32))[0, 0])
-        return _ROUNDING.get(self.name, half_step * float(np.sqrt(self._dim)))
+        return _ROUNDING.get(self.name, half_step * float(np.sqrt(self._dim)) + _CLIPPING)
 
     def encode(self, vectors: Floats) -> pa.Array:
         """Float32 (n, dim) as `fixed_size_list`."""
@@ -38,7 +39,8 @@ class Numbers:
 
     def decode(self, column: pa.Array | pa.ChunkedArray) -> Decoded:
         """What the numbers stand for, float32 (n, dim)."""
-        decoded = decode(column, self._dim)
+        whole = pa.types.is_integer(self.arrow_type.value_type)
+        decoded = decode(column.cast(pa.list_(pa.float32(), self._dim)) if whole else column, self._dim)
         vectors = self._quantiser.reconstruct(decoded.vectors)
         return Decoded(vectors, np.einsum("nd,nd->n", vectors, vectors), decoded.reasons)
 

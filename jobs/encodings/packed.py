@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from adaptor.artefact import Adaptor
 from adaptor.rows import Floats
+from jobs.encodings.stored import stored_codes
 from jobs.sources.vectors import Decoded
 
 
@@ -32,13 +33,9 @@ class Packed:
 
     def decode(self, column: pa.Array | pa.ChunkedArray) -> Decoded:
         """The levels that the bytes stand for, float32 (n, dim)."""
-        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        width, stored = self.bytes_per_vector, array.buffers()[1] or pa.py_buffer(b"")
-        codes = np.frombuffer(stored, np.uint8, len(array) * width, array.offset * width).reshape(-1, width)
-        vectors = self._quantiser.reconstruct(codes)
-        reasons = {}
-        if array.null_count:
-            nulls = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+        vectors, reasons = self._quantiser.reconstruct(stored_codes(column)), {}
+        if column.null_count:
+            nulls = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
             vectors[nulls] = 0
             reasons = dict.fromkeys(nulls.tolist(), "null vector")
         return Decoded(vectors, np.einsum("nd,nd->n", vectors, vectors), reasons)

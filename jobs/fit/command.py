@@ -169,7 +169,7 @@ def _measure(config: FitConfig, description: dict[str, Any], prepared: Prepared,
 
 @ray.remote
 def _coded(bare: Adaptor, held_out: Floats, searched: Floats, seed: int) -> tuple[FittedCodes, list[dict[str, Any]]]:
-    codes = fit_codes(bare, searched, seed)
+    codes = fit_codes(bare, searched, held_out, seed)
     return codes, evidence(with_codes(bare, codes), held_out, searched)
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from adaptor.artefact import Adaptor
 from adaptor.baselines import ADAPTOR, METHODS, ORIGINAL, Column, float32_bytes, shorten
 from adaptor.errors import InputError
@@ -33,14 +35,14 @@ class Columns:
     def queries(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """Query vectors float32 (n, d) → every column with what it searches with, float32 (n, m)."""
         yield from self._float32(vectors)
-        for column, encoding in self._encodings.items():
-            yield column, encoding.projection.transform_rows(vectors)
+        for column, _, short in self._short(vectors):
+            yield column, short
 
     def documents(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """Document vectors float32 (n, d) → every column with what its codes stand for, float32 (n, m)."""
         yield from self._float32(vectors)
-        for column, encoding in self._encodings.items():
-            yield column, encoding.decode(encoding.encode(encoding.projection.transform_rows(vectors))).vectors
+        for column, encoding, short in self._short(vectors):
+            yield column, encoding.decode(encoding.encode(short)).vectors
 
     def bytes_of(self, column: Column) -> int:
         """Bytes of a stored vector."""
@@ -50,6 +52,15 @@ class Columns:
     @cached_property
     def _encodings(self) -> dict[Column, Encoding]:
         return {Column(ADAPTOR, dim, name): open_encoding(name, self.adaptor, dim) for dim, name in self.coded}
+
+    def _short(self, vectors: Floats) -> Iterator[tuple[Column, Encoding, Floats]]:
+        """Every coded column with its short vectors; neighbours of one projection share them."""
+        projection, short = None, np.empty((0, 0), np.float32)
+        for column, encoding in self._encodings.items():
+            if encoding.projection is not projection:
+                projection = encoding.projection
+                short = projection.transform_rows(vectors)
+            yield column, encoding, short
 
     def _float32(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """The original vectors, then every method. The smaller output of a method is a prefix of the larger one up to
