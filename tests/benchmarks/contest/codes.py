@@ -66,7 +66,7 @@ class CodeMethod:
     coder: Callable[[Material], Coder]
     seeds: bool = True
     map: str | None = None
-    version: int = 1
+    version: str = "1"
 
 
 def budgets(input_dim: int, ladder: bool = True) -> list[int]:
