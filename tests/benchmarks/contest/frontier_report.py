@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,11 +21,14 @@ from tests.benchmarks.contest.frontier_results import (
     overlap,
 )
 from tests.benchmarks.contest.frontier_runs import Task
+from tests.benchmarks.contest.product_codes import OPTIONAL, PRODUCT
 from tests.benchmarks.contest.report import commit, write_list
 from tests.benchmarks.contest.tables import head, row
 
 Grouped = Mapping[tuple[str, str, int], Sequence[Chosen]]
 _OURS, _FAISS = "ours", "faiss"
+#: Methods that the short table compares with the best of faiss.
+_SHOWN = tuple(name for name in PRODUCT | OPTIONAL if "float16" not in name and "int8" not in name)
 
 
 def write_frontier(folder: Path, tasks: Sequence[Task], sets: Sequence[Asked], arguments: str) -> None:
@@ -36,12 +40,15 @@ def write_frontier(folder: Path, tasks: Sequence[Task], sets: Sequence[Asked], a
     write_list(folder / "chosen.json", chosen_records(chosen))
     methods = list(dict.fromkeys(task.name for task in tasks))
     found = over_seeds(chosen)
+    targets = {times: summaries(found, methods, sets, times) for times in TIMES}
     parts = [
         f"# Search quality against bytes\n\n`python -m tests.benchmarks.frontier {arguments}` at commit {commit()}",
         _sizes(sets, original),
         "Share of the original vectors' nDCG@10 that is kept on test queries, and overlap@10 with their results; means "
-        "over seeds. The pair of dim and encoding is chosen on train and dev queries. Bytes are at most the budget's.",
-        *(summary(found, methods, sets, times) for times in TIMES),
+        "over seeds. The pair of dim and encoding is chosen on train and dev queries. Bytes are at most the budget's. "
+        "Means are of the methods that were run on all these sets.",
+        in_short(targets),
+        *(summary(every, sets, times) for times, every in targets.items()),
         *(set_table(found, methods, asked.there.name) for asked in sets),
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
@@ -51,38 +58,56 @@ def write_frontier(folder: Path, tasks: Sequence[Task], sets: Sequence[Asked], a
         _draw(folder, found, methods, asked.there.name)
 
 
-def summary(found: Grouped, methods: Sequence[str], sets: Sequence[Asked], times: int) -> str:
-    """One target: each method's mean over the sets, its least set, and ours beside the best of faiss."""
-    budgets = {asked.there.name: asked.there.vectors.shape[1] * 4 // times for asked in sets}
-    lines, means = [], dict[str, float]()
+class Summary(NamedTuple):
+    """What a method keeps at one target: mean over the sets, the least set, and the mean overlap@10."""
+
+    mean: float
+    least: float
+    least_set: str
+    overlap: float
+    method: str
+
+
+def summaries(found: Grouped, methods: Sequence[str], sets: Sequence[Asked], times: int) -> list[Summary]:
+    """One target: all methods that were measured on all sets, best first."""
+    made = []
     for method in methods:
-        own = {name: found[name, method, budget] for name, budget in budgets.items() if (name, method, budget) in found}
-        if len(own) == len(budgets):
+        own = {name: found.get((name, method, budget), ()) for name, budget in _budgets(sets, times).items()}
+        if all(own.values()):
             shares = {name: kept(cells) for name, cells in own.items()}
-            means[method] = float(np.mean([*shares.values()]))
             least = min(shares, key=lambda name: shares[name])
-            overlaps = np.mean([overlap(cells) for cells in own.values()])
-            lines.append((means[method], row(method, _summed(means[method], shares, least, float(overlaps)))))
-    if not lines:
+            overlaps = float(np.mean([overlap(cells) for cells in own.values()]))
+            made.append(Summary(float(np.mean([*shares.values()])), shares[least], least, overlaps, method))
+    return sorted(made, reverse=True)
+
+
+def in_short(by_times: Mapping[int, Sequence[Summary]]) -> str:
+    """The targets in a table: ours, and the best of faiss at the same bytes."""
+    lines = head("times smaller", ["codes", "mean kept", "least set", "best of faiss", "mean kept", "difference"])
+    for times, every in by_times.items():
+        best = next((s for s in every if s.method.startswith(_FAISS)), None)
+        for ours in (s for s in every if s.method in _SHOWN):
+            texts = [best.method, f"{best.mean:.3f}", f"{ours.mean - best.mean:+.3f}"] if best else ["-"] * 3
+            lines.append(row(f"{times}", [ours.method, f"{ours.mean:.3f}", _least(ours), *texts]))
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def summary(every: Sequence[Summary], sets: Sequence[Asked], times: int) -> str:
+    """One target in full."""
+    if not every:
         return ""
-    title = f"## {times} times smaller ({', '.join(f'{name} {budget}' for name, budget in budgets.items())} bytes)"
-    table = [*head("method", ["mean kept", "least set", "overlap@10"]), *(text for _, text in sorted(lines)[::-1])]
-    return "\n".join([title, "", *table, "", _against_faiss(means)])
+    budgets = ", ".join(f"{name} {budget}" for name, budget in _budgets(sets, times).items())
+    rows = [row(s.method, [f"{s.mean:.3f}", _least(s), f"{s.overlap:.3f}"]) for s in every]
+    title = f"## {times} times smaller ({budgets} bytes)"
+    return "\n".join([title, "", *head("method", ["mean kept", "least set", "overlap@10"]), *rows])
 
 
-def _summed(mean: float, shares: Mapping[str, float], least: str, overlaps: float) -> list[str]:
-    return [f"{mean:.3f}", f"{shares[least]:.3f} ({least})", f"{overlaps:.3f}"]
+def _budgets(sets: Sequence[Asked], times: int) -> dict[str, int]:
+    return {asked.there.name: asked.there.vectors.shape[1] * 4 // times for asked in sets}
 
 
-def _against_faiss(means: Mapping[str, float]) -> str:
-    faiss = {method: value for method, value in means.items() if method.startswith(_FAISS)}
-    own = [method for method in (_OURS, "PCA, same codes") if method in means]
-    if not faiss or not own:
-        return ""
-    best = max(faiss, key=lambda method: faiss[method])
-    return (
-        f"{own[0]} {means[own[0]]:.3f}, best of faiss ({best}) {faiss[best]:.3f}: {means[own[0]] - faiss[best]:+.3f}."
-    )
+def _least(found: Summary) -> str:
+    return f"{found.least:.3f} ({found.least_set})"
 
 
 def set_table(found: Grouped, methods: Sequence[str], name: str) -> str:
@@ -128,4 +153,5 @@ def _draw(folder: Path, found: Grouped, methods: Sequence[str], name: str) -> No
         spread = {b: float(np.std([c.kept for c in cells])) for b, cells in own.items()}
         points = [(budget, kept(own[budget]), spread[budget]) for budget in sorted(own)]
         lines.append(Line(method, points, method.startswith(_OURS), method == "ours with labels"))
-    draw_lines(folder / f"bytes-{name}", lines, "bytes a vector", "share of nDCG@10 kept", f"{name}, test queries")
+    if any(line.points for line in lines):
+        draw_lines(folder / f"bytes-{name}", lines, "bytes a vector", "share of nDCG@10 kept", f"{name}, test queries")
