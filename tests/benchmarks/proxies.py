@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptor.baselines import ORIGINAL
+from adaptor.baselines import ORIGINAL, Column
 from jobs.search.proxies import BENCHMARK_FILE, TRUTH, OverlapBand, proxy_validity
 from jobs.search.scoring import MeasureEstimate, MetricRecord
 
