@@ -11,8 +11,9 @@ from adaptor.pca import InitialBasis
 from adaptor.rows import Floats
 from adaptor.settings import ModelSettings
 
-#: Leading coordinates that a matrix without labels works on, at most: beyond, every map is near the ceiling.
-_MAX_COMPONENTS = 768
+#: Leading coordinates that a matrix without labels works on, at most: beyond, every map is near the ceiling. And the
+#: training rows for each: fewer rows cannot carry so many free numbers.
+_MAX_COMPONENTS, _ROWS_PER_COMPONENT, _FEWEST_COMPONENTS = 768, 8, 16
 
 
 class Linear(nn.Module):
@@ -46,10 +47,12 @@ class Residual(nn.Module):
 AdaptorModule = Linear | Residual
 
 
-def new_model(settings: ModelSettings, input_dim: int, seed: int) -> AdaptorModule:
-    """The untrained module of the settings for dimension `input_dim`; `seed` draws the perceptron's first layer."""
+def new_model(settings: ModelSettings, input_dim: int, seed: int, rows: int | None = None) -> AdaptorModule:
+    """The untrained module of the settings for dimension `input_dim`; `seed` draws the perceptron's first layer. `rows`
+    are the training rows, which bound the coordinates of a matrix."""
     if settings.architecture == "linear":
-        return Linear(min(input_dim, _MAX_COMPONENTS))
+        components = _MAX_COMPONENTS if rows is None else max(rows // _ROWS_PER_COMPONENT, _FEWEST_COMPONENTS)
+        return Linear(min(input_dim, components, _MAX_COMPONENTS))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         return Residual(input_dim, settings.hidden_units)

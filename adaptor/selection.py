@@ -69,7 +69,7 @@ def floors(data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> Floors:
 def kept(dims: Sequence[int], scores: Scores, floor: Floors, metric: Metric) -> Kept:
     """The dims before the first at which `scores` (m, w, h) are below the floor."""
     count, lost = _first_loss(dims, scores - floor.better[:, : len(dims)], metric)
-    gain = (scores[0, :count] - floor.initial[0, :count]).sum(axis=0) / len(dims)
+    gain = (scores[0, :count] - floor.initial[0, :count]).sum(axis=0) / max(1, len(dims))
     return Kept(count, gain, lost)
 
 

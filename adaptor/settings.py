@@ -99,7 +99,7 @@ class TrainingSettings(Settings):
     """Peak learning rate of the stage with labels."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls over the steps."""
-    evaluate_every: int = Field(default=100, ge=1)
+    evaluate_every: int = Field(default=250, ge=1)
     """Steps between two scores of the held-out rows."""
     patience: int = Field(default=500, ge=1)
     """Steps without a better held-out score after which a stage stops: the one with labels, or one whose learning rate

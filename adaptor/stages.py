@@ -100,4 +100,4 @@ def stage_job(job: TrainingJob, stage: Stage, module: AdaptorModule) -> Training
 
 
 def _new(job: TrainingJob) -> AdaptorModule:
-    return new_model(job.model, job.input_dim, job.training.seed)
+    return new_model(job.model, job.input_dim, job.training.seed, job.data.anchors)

@@ -77,6 +77,16 @@ def test_the_seed_decides_the_perceptron_and_leaves_torchs_own_seed_alone() -> N
     assert not torch.equal(first["inner.weight"], other["inner.weight"])
 
 
+@pytest.mark.parametrize(
+    ("dim", "rows", "components"),
+    [(384, None, 384), (384, 4_665, 384), (1536, 1_800, 225), (1536, 90_000, 768), (3072, 100, 16), (10, 100, 10)],
+)
+def test_a_matrix_has_as_many_coordinates_as_the_rows_can_carry(dim: int, rows: int | None, components: int) -> None:
+    module = new_model(ModelSettings(), dim, 0, rows)
+    assert isinstance(module, Linear)
+    assert len(module.matrix) == components
+
+
 def test_a_matrix_works_on_the_leading_coordinates_of_very_wide_vectors() -> None:
     module = new_model(ModelSettings(), 800, 0)
     assert isinstance(module, Linear)
