@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from jobs.config.databases import DATABASES
 from jobs.config.evaluate import MeasureConfig, MeasuredSection
-from jobs.config.sections import EncodingName
+from jobs.config.sections import EncodingName, OneOf
 from jobs.config.targets import RETRIEVAL_MEASURES, Target, TargetText, parse_target
+
+DatabaseName = Annotated[str, AfterValidator(OneOf(DATABASES))]
 
 
 class AdvisingSection(MeasuredSection):
@@ -31,11 +34,14 @@ class AdvisingSection(MeasuredSection):
 
 
 class AdviseConfig(MeasureConfig):
-    """How small can I go? Estimate from a sample what each dim keeps and costs, and name the smallest that does."""
+    """How small can I go? Estimate from a sample what each dim and encoding keeps and costs; name the smallest."""
 
     target: tuple[TargetText, ...] = ()
-    """What a dim must meet, all of it: `overlap@10 >= 0.9`, `ndcg@10 >= 0.98 of original` (any measure of evaluate),
-    `bytes <= 200` per vector, `total_bytes <= 50GB`. The lower end of the 95% interval decides."""
+    """What must be met, all of it: `overlap@10 >= 0.9`, `ndcg@10 >= 0.98 of original` (any measure of evaluate),
+    `bytes <= 64` per vector, `total_bytes <= 50GB`. The lower end of the 95% interval decides."""
+    database: DatabaseName | None = Field(default=None, json_schema_extra={"flag": "for"})
+    """Database that will hold the vectors. Only what it can hold is chosen, and its way to compare codes is emulated;
+    null scores float queries against codes. In a file: `database`."""
     advising: AdvisingSection = AdvisingSection()
 
     @model_validator(mode="after")

@@ -16,7 +16,8 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.config.evaluate import EvaluateConfig
 from jobs.config.loader import resolved
-from jobs.reporting.results import Facts, Results, main_metric
+from jobs.reporting.byte_curves import byte_curves
+from jobs.reporting.results import Facts, Results
 from jobs.reporting.results_table import print_results
 from jobs.runtime.extras import report_hint
 from jobs.runtime.progress import Progress
@@ -24,7 +25,7 @@ from jobs.runtime.summary import summarised
 from jobs.search.context import MeasureContext, open_context
 from jobs.search.label_free import label_free_scores
 from jobs.search.proxies import proxy_validity
-from jobs.search.scoring import ColumnScores, compare, make_records
+from jobs.search.scoring import ColumnScores, compare, main_metric, make_records
 from jobs.search.tasks import search_source
 from jobs.storage.adaptors import untrained_dims
 from jobs.storage.open import open_objects
@@ -53,10 +54,10 @@ def run(config: EvaluateConfig) -> int:
         lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
         output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
         if missing is None:
-            from jobs.reporting.report import draw_quality, render
+            from jobs.reporting.report import draw_byte_curves, render
 
             output.put(REPORT_FILE, render(facts, results).encode())
-            output.put(PICTURE_FILE, draw_quality(results).encode())
+            output.put(PICTURE_FILE, draw_byte_curves(byte_curves(results)).encode())
         else:
             output.delete(REPORT_FILE)  # an earlier run's would show other numbers
             output.delete(PICTURE_FILE)

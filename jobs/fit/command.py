@@ -130,7 +130,7 @@ def _learn(fit: _Fit, phases: Timings, numbers: dict[str, Any]) -> Adaptor:
         state = train_on_cluster(prepared.job, config.cluster, fit.output, work_folder(fit.fingerprint), progress)
         selection = outcome(state, prepared.job)
         description = describe(config, sample, prepared, selection, state)
-        for note in description["fallback_notes"]:
+        for note in description["notes"]:
             progress.note(note)
         phases.done("train")
         progress.note("measuring the evidence on held-out rows")

@@ -1,6 +1,6 @@
 """What is compared by searching: the original vectors, the baselines at some dims, the adaptor also in some encodings.
 
-Documents are what their encoding decodes to; queries stay float32.
+Documents are what their codes stand for. Queries stay float32, unless a database compares codes with codes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from adaptor.artefact import Adaptor
 from adaptor.baselines import ADAPTOR, METHODS, ORIGINAL, Column, float32_bytes, shorten
 from adaptor.errors import InputError
 from adaptor.rows import Floats
-from jobs.encodings.encoding import Encoding, open_encoding
+from adaptor.settings import Metric
+from jobs.config.databases import Held
+from jobs.encodings.encoding import open_encoding
+from jobs.search.stored import Stored
 
 
 @dataclass(frozen=True)
 class Columns:
     """The columns of a comparison: every method at `dims` in float32, and the adaptor at every one of `coded`, pairs
-    of dim and encoding."""
+    of dim and what is held of it."""
 
     adaptor: Adaptor
     dims: tuple[int, ...]
-    coded: tuple[tuple[int, str], ...] = ()
+    coded: tuple[tuple[int, Held], ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Columns, (self.adaptor, self.dims, self.coded)  # opened encodings stay where they are
@@ -35,32 +38,38 @@ class Columns:
     def queries(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """Query vectors float32 (n, d) → every column with what it searches with, float32 (n, m)."""
         yield from self._float32(vectors)
-        for column, _, short in self._short(vectors):
-            yield column, short
+        for column, stored, short in self._short(vectors):
+            yield column, stored.queries(short)
 
     def documents(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """Document vectors float32 (n, d) → every column with what its codes stand for, float32 (n, m)."""
         yield from self._float32(vectors)
-        for column, encoding, short in self._short(vectors):
-            yield column, encoding.decode(encoding.encode(short)).vectors
+        for column, stored, short in self._short(vectors):
+            yield column, stored.documents(short)
+
+    def metric(self, column: Column) -> Metric:
+        """What queries and documents of a column are compared by."""
+        stored = self.stored.get(column)
+        return self.adaptor.metric if stored is None else stored.metric
 
     def bytes_of(self, column: Column) -> int:
         """Bytes of a stored vector."""
-        encoding = self._encodings.get(column)
-        return float32_bytes(column) if encoding is None else encoding.bytes_per_vector
+        stored = self.stored.get(column)
+        return float32_bytes(column) if stored is None else stored.bytes_per_vector
 
     @cached_property
-    def _encodings(self) -> dict[Column, Encoding]:
-        return {Column(ADAPTOR, dim, name): open_encoding(name, self.adaptor, dim) for dim, name in self.coded}
+    def stored(self) -> dict[Column, Stored]:
+        """The coded columns of the adaptor, and how each is stored and compared."""
+        return {Column(ADAPTOR, dim, held.name): Stored(self.adaptor, dim, held) for dim, held in self.coded}
 
-    def _short(self, vectors: Floats) -> Iterator[tuple[Column, Encoding, Floats]]:
+    def _short(self, vectors: Floats) -> Iterator[tuple[Column, Stored, Floats]]:
         """Every coded column with its short vectors; neighbours of one projection share them."""
         projection, short = None, np.empty((0, 0), np.float32)
-        for column, encoding in self._encodings.items():
-            if encoding.projection is not projection:
-                projection = encoding.projection
+        for column, stored in self.stored.items():
+            if stored.projection is not projection:
+                projection = stored.projection
                 short = projection.transform_rows(vectors)
-            yield column, encoding, short
+            yield column, stored, short
 
     def _float32(self, vectors: Floats) -> Iterator[tuple[Column, Floats]]:
         """The original vectors, then every method. The smaller output of a method is a prefix of the larger one up to
@@ -74,19 +83,20 @@ class Columns:
                 yield Column(method, dim), short
 
 
-def available(adaptor: Adaptor, dims: Sequence[int], encodings: Sequence[str]) -> tuple[tuple[int, str], ...]:
-    """The pairs of dim and encoding, by dim, that the adaptor has; float32 is every dim's own column.
+def available(adaptor: Adaptor, dims: Sequence[int], kinds: Sequence[Held]) -> tuple[tuple[int, Held], ...]:
+    """The dims and kinds of column, by dim, that the adaptor has; plain float32 is every dim's own column.
 
     Raises InputError for an encoding that it has at none of the dims.
     """
     pairs = []
-    for encoding in dict.fromkeys(encodings):
+    for held in dict.fromkeys(kinds):
         found = []
         for dim in dims:
-            with suppress(InputError):
-                open_encoding(encoding, adaptor, dim)
-                found.append((dim, encoding))
+            if held.most_dims is None or dim <= held.most_dims:
+                with suppress(InputError):
+                    open_encoding(held.encoding, adaptor, dim)
+                    found.append((dim, held))
         if not found:
-            open_encoding(encoding, adaptor, dims[-1])  # says why
-        pairs += found if encoding != "float32" else []
+            open_encoding(held.encoding, adaptor, dims[-1])  # says why
+        pairs += found if held.name != "float32" else []
     return tuple(sorted(pairs, key=lambda pair: pair[0]))

@@ -9,6 +9,7 @@ from adaptor.artefact import Adaptor
 from adaptor.codec import STEPPED, coded_dims
 from adaptor.errors import InputError
 from adaptor.rows import Floats, Ids
+from jobs.config.databases import DATABASES, Held
 from jobs.config.evaluate import MeasureConfig, MeasuredSection
 from jobs.search.columns import Columns, available
 from jobs.search.judgments import MatchedJudgments, Qrels, judged_documents, match_judgments
@@ -20,7 +21,7 @@ from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, open_source
 from jobs.storage.adaptors import open_adaptor
 
-#: What is measured of an adaptor that has codes, unless the configuration says something else.
+#: What is measured unless the configuration says something else; of an adaptor without codes only the first.
 USUAL_ENCODINGS = ("float16", *STEPPED)
 
 
@@ -77,10 +78,10 @@ class MeasureContext:
 
 
 def open_context(
-    config: MeasureConfig, section: MeasuredSection, setting: str, *, with_trained: bool
+    config: MeasureConfig, section: MeasuredSection, setting: str, *, with_trained: bool, database: str | None = None
 ) -> MeasureContext:
     """Open what is measured: the dims of `section`, which the configuration calls `setting`, the trained dims of the
-    adaptor where it names none or `with_trained`, and its encodings at these.
+    adaptor where it names none or `with_trained`, and its encodings at these, as a database holds and compares them.
 
     Raises InputError for no dims or impossible ones, an encoding that the adaptor does not have, a source of another
     dimension than the adaptor, a file that cannot be read, and queries and judgments without a query in common.
@@ -92,8 +93,7 @@ def open_context(
         )
     trained = adaptor.dims if dims is None or with_trained else ()
     measured = tuple(sorted({*trained, *(dims or ())}))
-    usual = USUAL_ENCODINGS if coded_dims(adaptor.codes) else ()
-    coded = available(adaptor, measured, usual if section.encodings is None else section.encodings)
+    coded = available(adaptor, measured, _kinds(adaptor, section, database))
     shards, vector_bytes = _open_shards(config, adaptor)
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else {}
@@ -106,6 +106,30 @@ def open_context(
         qrels=qrels,
         judged_ids=judged_documents(qrels, queries.ids) if queries and config.qrels else (),
     )
+
+
+def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None) -> list[Held]:
+    """The kinds of column that are measured: those of a database, or all that the adaptor has codes for; of these the
+    ones that the configuration names, if it does.
+
+    Raises InputError where the database holds none of the named ones.
+    """
+    if database is None:
+        usual = USUAL_ENCODINGS if coded_dims(adaptor.codes) else USUAL_ENCODINGS[:1]
+        return [Held(encoding) for encoding in (usual if section.encodings is None else section.encodings)]
+    held, named = DATABASES[database].held, section.encodings
+    if named is not None:
+        kinds = [kind for kind in held if kind.encoding in named]
+        if named and not kinds and "float32" not in named:
+            raise InputError(
+                f"{DATABASES[database].title} holds none of {', '.join(named)}: take "
+                f"{', '.join(dict.fromkeys(('float32', *(kind.encoding for kind in held))))}"
+            )
+        return kinds
+    coded = bool(coded_dims(adaptor.codes))
+    # By Euclidean distance only the cosine of unit vectors can be found, and distances themselves.
+    fits = [kind for kind in held if adaptor.metric != "dot" or kind.compared != "euclid"]
+    return [kind for kind in fits if coded or kind.encoding in ("float32", "float16")]
 
 
 def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[list[Shard], int]:

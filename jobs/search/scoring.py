@@ -6,7 +6,7 @@ resampled queries; series of one length share their resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -162,3 +162,8 @@ def intervals(values: Scores, resampled: Scores) -> list[MeasureEstimate]:
     low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
     # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
     return [MeasureEstimate(*(round(n, 6) for n in row)) for row in np.stack([values, low, high], axis=1).tolist()]
+
+
+def main_metric(metrics: Sequence[str]) -> str:
+    """`ndcg@10` where it was measured, else `overlap@10`."""
+    return "ndcg@10" if "ndcg@10" in metrics else "overlap@10"

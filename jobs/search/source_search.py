@@ -84,11 +84,11 @@ def search_shards(spec: SearchSpec, shards: Sequence[tuple[int, Shard]]) -> Sear
     queries = dict(spec.columns.queries(spec.queries))
     source = open_source(spec.source)
     read = (block for position, shard in shards for block in _read(source, position, shard, spec))
-    result, metric = _nothing(spec), spec.source.metric
+    result, metric = _nothing(spec), spec.columns.metric
     for block in read_ahead(_gather(read, max(1024, _BLOCK_BYTES // (4 * spec.adaptor.input_dim)))):
-        # Rows that cannot be among the best any more cost little.
+        best = result.neighbours  # rows that cannot be among them any more cost little
         neighbours = {
-            column: improve(result.neighbours[column], queries[column], short, block.row_numbers, metric, spec.exclude)
+            column: improve(best[column], queries[column], short, block.row_numbers, metric(column), spec.exclude)
             for column, short in spec.columns.documents(block.vectors)
         }
         result = _result(neighbours, [result, block])
@@ -99,7 +99,7 @@ def search_rows(spec: SearchSpec, row_numbers: Ids, vectors: Floats) -> ColumnNe
     """Search rows in memory: their numbers int64 (n,) and vectors (n, d); the best rows of each query, per column."""
     queries = dict(spec.columns.queries(spec.queries))
     return {
-        column: top_k(queries[column], short, row_numbers, spec.depth, spec.source.metric, spec.exclude)
+        column: top_k(queries[column], short, row_numbers, spec.depth, spec.columns.metric(column), spec.exclude)
         for column, short in spec.columns.documents(vectors)
     }
 
@@ -130,8 +130,7 @@ def wrong_lengths(vectors: Floats, adaptor: Adaptor) -> dict[int, str]:
 
 
 def _read(source: Source, position: int, shard: Shard, spec: SearchSpec) -> Iterator[RowBlock]:
-    section = spec.source
-    judged_ids = pa.array(spec.judged_ids, pa.large_string())
+    section, judged_ids = spec.source, pa.array(spec.judged_ids, pa.large_string())
     info = describe_vectors(source, shard, section)
     first_rows = np.cumsum((0, *info.row_group_rows)) + position * SHARD_STRIDE
     row_groups = range(len(info.row_group_rows))

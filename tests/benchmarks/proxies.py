@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptor.baselines import ORIGINAL
+from adaptor.baselines import ORIGINAL, Column
 from jobs.search.proxies import BENCHMARK_FILE, TRUTH, OverlapBand, proxy_validity
 from jobs.search.scoring import MeasureEstimate, MetricRecord
 
@@ -43,8 +43,9 @@ def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Metr
     for (name, method, dim, metric), numbers in {**judged, **label_free}.items():
         mean = float(np.mean(numbers))
         estimate = MeasureEstimate(mean, mean, mean)._asdict()
-        column = {"set": name, "method": method, "dim": dim, "encoding": _ENCODING, "bytes": 4 * dim}
-        by_set[name].append(MetricRecord(**column, metric=metric, n=len(numbers), **estimate))
+        column = Column(method, dim)._asdict()
+        record = MetricRecord(set=name, bytes=4 * dim, metric=metric, n=len(numbers), **column, **estimate)
+        by_set[name].append(record)
     return by_set
 
 
