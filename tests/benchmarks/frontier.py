@@ -70,7 +70,7 @@ def _budgets(there: Asked, given: argparse.Namespace) -> list[int]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the sets")
     parser.add_argument("--output", type=Path, default=Path("quality"), help="where results are kept and written")
     parser.add_argument("--sets", nargs="+", metavar="SET", help="default: all that are there")
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all but those with a log or labels")

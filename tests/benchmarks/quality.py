@@ -109,7 +109,7 @@ def _gather(sets: dict[str, SearchSet], methods: dict[str, Method], given: argpa
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the sets")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the sets")
     parser.add_argument("--output", type=Path, default=Path("quality"), help="where results are kept and written")
     parser.add_argument("--sets", nargs="+", metavar="SET", help="names of folders, demo; default: those of sets.py")
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="default: all but the ablation's variants")
