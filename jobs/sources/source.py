@@ -79,6 +79,9 @@ class Source(Protocol):
     def shards(self) -> list[Shard]:
         """Every live shard, sorted by key. `InputError` when there is none."""
 
+    def notes(self) -> list[str]:
+        """Lines for the user about the last listing: which snapshot it is of, and what lies there and is not read."""
+
     def has(self, key: str) -> bool:
         """Whether a shard has this key now, however late listings are."""
 

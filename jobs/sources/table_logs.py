@@ -1,0 +1,84 @@
+"""Logs of tables beside the files: such a folder also holds files that no longer count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from adaptor.errors import InputError, RunError
+from jobs.config.sections import FilesystemOptions
+from jobs.config.uris import scheme_of
+from jobs.storage.open import open_objects
+
+#: What a table of this kind has among its files; what to do about it.
+_LOGS = {
+    "Delta table": (re.compile(r"(^|/)_delta_log/"), "set {section}.format: delta"),
+    "Iceberg table": (
+        re.compile(r"(^|/)metadata/[^/]+\.metadata\.json(\.gz)?$|(^|/)metadata/[^/]+\.gz\.metadata\.json$"),
+        "set {section}.format: iceberg",
+    ),
+    "Lance dataset": (re.compile(r"(^|/)_versions/[^/]+\.manifest$"), "set {section}.format: lance"),
+    "Hudi table": (
+        re.compile(r"(^|/)\.hoodie/"),
+        "it is not read: write its present rows as Parquet (Spark: read.format('hudi')), or as a Delta or Iceberg "
+        "table (Apache XTable)",
+    ),
+    "Paimon table": (
+        re.compile(r"(^|/)snapshot/snapshot-\d+$"),
+        "it is not read: write its present rows as Parquet (Spark: read.format('paimon'))",
+    ),
+    "dataset of Hugging Face's save_to_disk": (
+        re.compile(r"(^|/)dataset_info\.json$"),
+        "its Arrow files are not read: write it as Parquet (datasets: load_from_disk(folder).to_parquet(…))",
+    ),
+    "Databricks folder of a transactional write": (
+        re.compile(r"(^|/)_committed_\d+$"),
+        "name the files that count in {section}.files.list_uri (those added and not removed by _committed_*)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class TableLog:
+    """A log that was found: the kind of table, the log's first file, and what to do."""
+
+    kind: str
+    key: str
+    remedy: str
+
+    def refusal(self, uri: str, section: str) -> InputError:
+        """Why its files are not read as they lie there."""
+        remedy = self.remedy.format(section=section)
+        return InputError(
+            f"{uri} is a {self.kind} ({self.key}): its folder also holds rows that were deleted or replaced: {remedy}; "
+            f"{section}.files.table_log: ignore reads every file there as it is"
+        )
+
+
+def table_log(keys: Iterable[str]) -> TableLog | None:
+    """The first log among these keys; None when there is none."""
+    return next(_logs(keys), None)
+
+
+def table_log_above(uri: str, options: FilesystemOptions) -> TableLog | None:
+    """The log of a table that the folder `uri` is a part of: its `data` folder, or one of its partitions."""
+    folder, _, name = uri.rstrip("/").rpartition("/")
+    while folder and not folder.endswith(":/") and ("=" in name or name == "data"):
+        for prefix in ("_delta_log/", "metadata/", ".hoodie/"):
+            with suppress(InputError, RunError):  # whoever may read a folder need not be allowed to read what is above
+                above = open_objects(folder, options)
+                if (log := table_log(info.key for info in above.list(prefix))) is not None:
+                    return TableLog(log.kind, f"{folder}/{log.key}", f"{log.remedy} and uri: {folder}")
+        folder, _, name = folder.rpartition("/")
+        if not folder and not scheme_of(uri):
+            break
+    return None
+
+
+def _logs(keys: Iterable[str]) -> Iterator[TableLog]:
+    for key in keys:
+        for kind, (pattern, remedy) in _LOGS.items():
+            if pattern.search(key):
+                yield TableLog(kind, key, remedy)
