@@ -41,6 +41,10 @@ class FileFolder:
                 raise InputError(f"{self.uri}: the file name {raw!r} is not UTF-8: rename the file")
         return [Shard(info.key, info.size, info.version) for info in selection.taken]
 
+    def snapshot(self) -> str | None:
+        """Files have none."""
+        return None
+
     def notes(self) -> list[str]:
         """What the last listing left out."""
         return self._notes

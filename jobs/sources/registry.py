@@ -5,4 +5,6 @@ from __future__ import annotations
 #: Name → `module:object` of a `Source` (source.py); imported only when it is used, so that help is instant.
 SOURCES: dict[str, str] = {
     "parquet": "jobs.sources.parquet:ParquetSource",
+    "delta": "jobs.sources.delta:DeltaSource",
+    "iceberg": "jobs.sources.iceberg:IcebergSource",
 }

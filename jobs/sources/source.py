@@ -79,6 +79,9 @@ class Source(Protocol):
     def shards(self) -> list[Shard]:
         """Every live shard, sorted by key. `InputError` when there is none."""
 
+    def snapshot(self) -> str | None:
+        """The version of a table that is read; None where there are only files."""
+
     def notes(self) -> list[str]:
         """Lines for the user about the last listing: which snapshot it is of, and what lies there and is not read."""
 

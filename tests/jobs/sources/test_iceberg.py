@@ -1,0 +1,156 @@
+"""Iceberg tables: which rows are live, and in which columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
+
+from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
+from pyiceberg.transforms import IdentityTransform
+from pyiceberg.types import LongType
+
+from adaptor.errors import InputError
+from jobs.config.sections import SourceSection
+from jobs.sources.source import Source, open_source
+from tests.jobs.sources.iceberg_tables import (
+    FolderCatalog,
+    add_deletes,
+    deletion_vector,
+    equality_deletes,
+    position_deletes,
+)
+from tests.jobs.sources.parquet_files import vectors
+from tests.jobs.sources.whole import read
+
+SCHEMA = pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32())), ("year", pa.int32())])
+
+
+def rows(first: int, stop: int) -> pa.Table:
+    """Rows with ids r<first> …"""
+    content = vectors(stop - first, seed=first)
+    ids = [f"r{row}" for row in range(first, stop)]
+    return pa.table([ids, list(content), list(range(first, stop))], schema=SCHEMA)
+
+
+def catalog_of(folder: Path, **options: Any) -> FolderCatalog:
+    """A new table."""
+    catalog = FolderCatalog("test")
+    catalog.create(folder, SCHEMA, sort_order=UNSORTED_SORT_ORDER, **options)
+    return catalog
+
+
+def opened(folder: Path, **section: Any) -> Source:
+    return open_source(SourceSection(uri=str(folder), format="iceberg", **section))
+
+
+def data_files(catalog: FolderCatalog) -> list[str]:
+    return [task.file.file_path for task in catalog.table.scan().plan_files()]
+
+
+def test_only_the_files_of_the_snapshot_are_read(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 10))
+    first = catalog.table.metadata.current_snapshot_id
+    catalog.table.overwrite(rows(10, 15))
+    found = read(opened(tmp_path / "t"))
+    assert found["id"] == [f"r{row}" for row in range(10, 15)]
+    np.testing.assert_array_equal(np.array(found["vector"], np.float32), vectors(5, seed=10))
+    assert read(opened(tmp_path / "t", snapshot=str(first)))["id"] == [f"r{row}" for row in range(10)]
+    with pytest.raises(InputError, match=rf"has no snapshot 7 .*last ones are {first}, \d+, \d+: set"):
+        opened(tmp_path / "t", snapshot="7").shards()
+
+
+def test_a_worker_reads_the_snapshot_that_the_driver_listed(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 10))
+    driver = opened(tmp_path / "t")
+    (shard,) = driver.shards()
+    catalog.table.overwrite(rows(10, 15))
+    worker = opened(tmp_path / "t", snapshot=driver.snapshot())
+    assert worker.describe(shard).rows == 10
+    with pytest.raises(InputError, match="no longer what it was when the table was listed"):
+        opened(tmp_path / "t").describe(shard)
+
+
+@pytest.mark.parametrize("kind", [position_deletes, deletion_vector])
+def test_deleted_rows_are_left_out(tmp_path: Path, kind: Any) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 10))
+    (file,) = data_files(catalog)
+    before = opened(tmp_path / "t").shards()
+    add_deletes(catalog, [kind(tmp_path / "t", file, [0, 4, 5])])
+    assert len(catalog.table.scan().to_arrow()) == 7  # its own reader agrees
+    source = opened(tmp_path / "t")
+    assert read(source)["id"] == ["r1", "r2", "r3", "r6", "r7", "r8", "r9"]
+    assert [shard.key for shard in source.shards()] == [shard.key for shard in before]
+    assert source.shards()[0].version != before[0].version
+    assert "1 of them without the rows that were deleted since" in source.notes()[0]
+
+
+def test_equality_deletes_are_refused_by_name(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 10))
+    add_deletes(catalog, [equality_deletes(tmp_path / "t")])
+    with pytest.raises(InputError, match="has equality deletes, which are not applied: compact it first"):
+        opened(tmp_path / "t").shards()
+
+
+def test_files_of_older_schemas_come_out_in_the_present_one(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 3))
+    with catalog.table.update_schema() as update:
+        update.rename_column("vector", "embedding").add_column("title", LongType()).update_column("year", LongType())
+    later = rows(3, 5).rename_columns(["id", "embedding", "year"]).append_column("title", pa.array([7, 8]))
+    catalog.table.append(later.set_column(2, "year", later["year"].cast(pa.int64())))
+    source = opened(tmp_path / "t")
+    assert {str(source.describe(shard).schema.field("year").type) for shard in source.shards()} == {"int64"}
+    found = read(source)
+    order = np.argsort(found["id"])
+    assert [found["title"][row] for row in order] == [None, None, None, 7, 8]
+    assert [found["year"][row] for row in order] == [0, 1, 2, 3, 4]
+    assert [len(found["embedding"][row]) for row in order] == [4] * 5
+
+
+def test_added_files_lie_elsewhere_and_have_no_field_ids(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    with catalog.table.update_spec() as update:
+        update.add_field("year", IdentityTransform(), "year")
+    outside = tmp_path / "other" / "a.parquet"
+    outside.parent.mkdir()
+    one_year = rows(0, 3).set_column(2, "year", pa.array([5, 5, 5], pa.int32()))
+    pq.write_table(one_year, outside)
+    catalog.table.add_files([f"file://{outside}"])
+    source = opened(tmp_path / "t")
+    (shard,) = source.shards()
+    assert shard.key == str(outside).lstrip("/")
+    assert read(source)["id"] == ["r0", "r1", "r2"]
+    assert read(source)["year"] == [5, 5, 5]
+
+
+def test_the_metadata_file_itself_may_be_named(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 3))
+    old = catalog.table.metadata_location.removeprefix("file://")
+    catalog.table.append(rows(3, 5))
+    assert len(read(opened(Path(old)))["id"]) == 3
+    newest = Path(catalog.table.metadata_location.removeprefix("file://"))
+    (newest.parent / f"{newest.name.partition('-')[0]}-other.metadata.json").write_bytes(newest.read_bytes())
+    with pytest.raises(InputError, match=r"2 metadata files have number 2 .* set source.uri to that file"):
+        opened(tmp_path / "t").shards()
+    (newest.parent / "version-hint.text").write_text("1")
+    assert len(read(opened(tmp_path / "t"))["id"]) == 3
+
+
+def test_no_table(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is no Iceberg table .*check source\.uri"):
+        opened(tmp_path).shards()
+    catalog_of(tmp_path / "t")
+    with pytest.raises(InputError, match=r"snapshot none of the Iceberg table \(.*\)\) holds no files"):
+        opened(tmp_path / "t").shards()
