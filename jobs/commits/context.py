@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ from jobs.config.compress import CompressConfig
 from jobs.config.verify import VerifyConfig
 from jobs.encodings.encoding import Encoding, open_encoding
 from jobs.outputs.output_format import OutputFormat, open_output_format
+from jobs.sources.pinned import pinned
 from jobs.sources.source import Shard, Source, open_source
 from jobs.storage.adaptors import open_adaptor
 from jobs.storage.objects import Objects
@@ -47,6 +48,10 @@ class JobContext(Generic[ConfigT]):
             encoding=open_encoding(config.output.encoding, adaptor, config.output.dim),
             output_format=open_output_format(config.output.format),
         )
+
+    def pinned(self) -> JobContext[ConfigT]:
+        """The same for what the source has listed: its snapshot, and the type of its ids. Workers get this one."""
+        return replace(self, config=pinned(self.config, self.source))
 
     @cached_property
     def description(self) -> dict[str, Any]:

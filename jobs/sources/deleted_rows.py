@@ -53,7 +53,12 @@ def _kept(table: pa.RecordBatch, deleted: Integers) -> pa.RecordBatch:
     """The rows but for the deleted ones."""
     if not len(deleted):
         return table
-    return table.take(pa.array(np.delete(np.arange(table.num_rows), deleted)))
+    kept = np.delete(np.arange(table.num_rows), deleted)
+    try:
+        return table.take(pa.array(kept))
+    except pa.ArrowNotImplementedError:  # string_view, among others
+        runs = np.split(kept, np.flatnonzero(np.diff(kept) != 1) + 1)
+        return pa.concat_batches([table.slice(run[0] if len(run) else 0, len(run)) for run in runs])
 
 
 def _joined(parts: list[pa.RecordBatch]) -> pa.RecordBatch:

@@ -41,6 +41,7 @@ _ENDINGS = {
     "i8bin": "fbin",
     "lance": "Lance",
     "npz": "zip or npz",
+    "npy": "npy",
     **dict.fromkeys(("crc", "txt", "md", "html", "yaml", "yml", "xml", "log", "py", "sql", "png", "jpg"), "other"),
 }
 #: What to do about kinds that are not read.

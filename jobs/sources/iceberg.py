@@ -147,7 +147,7 @@ class IcebergSource(TableSource):
     def _partition(self, task: FileScanTask) -> dict[int, object]:
         """Values of identity partitions by field id: files that were added to a table need not hold them."""
         spec = self._table.specs()[task.file.spec_id]
-        values = zip(spec.fields, task.file.partition, strict=True)
+        values = ((field, task.file.partition[index]) for index, field in enumerate(spec.fields))
         return {field.source_id: value for field, value in values if str(field.transform) == "identity"}
 
 

@@ -7,4 +7,7 @@ SOURCES: dict[str, str] = {
     "parquet": "jobs.sources.parquet:ParquetSource",
     "delta": "jobs.sources.delta:DeltaSource",
     "iceberg": "jobs.sources.iceberg:IcebergSource",
+    "lance": "jobs.sources.lance:LanceSource",
+    "npy": "jobs.sources.matrices:NpySource",
+    "fbin": "jobs.sources.matrices:BinSource",
 }

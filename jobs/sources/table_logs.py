@@ -14,26 +14,26 @@ from jobs.storage.open import open_objects
 
 #: What a table of this kind has among its files; what to do about it.
 _LOGS = {
-    "Delta table": (re.compile(r"(^|/)_delta_log/"), "set {section}.format: delta"),
-    "Iceberg table": (
+    "a Delta table": (re.compile(r"(^|/)_delta_log/"), "set {section}.format: delta"),
+    "an Iceberg table": (
         re.compile(r"(^|/)metadata/[^/]+\.metadata\.json(\.gz)?$|(^|/)metadata/[^/]+\.gz\.metadata\.json$"),
         "set {section}.format: iceberg",
     ),
-    "Lance dataset": (re.compile(r"(^|/)_versions/[^/]+\.manifest$"), "set {section}.format: lance"),
-    "Hudi table": (
+    "a Lance dataset": (re.compile(r"(^|/)_versions/[^/]+\.manifest$"), "set {section}.format: lance"),
+    "a Hudi table": (
         re.compile(r"(^|/)\.hoodie/"),
-        "it is not read: write its present rows as Parquet (Spark: read.format('hudi')), or as a Delta or Iceberg "
+        "Hudi is not read: write its present rows as Parquet (Spark: read.format('hudi')), or as a Delta or Iceberg "
         "table (Apache XTable)",
     ),
-    "Paimon table": (
+    "a Paimon table": (
         re.compile(r"(^|/)snapshot/snapshot-\d+$"),
-        "it is not read: write its present rows as Parquet (Spark: read.format('paimon'))",
+        "Paimon is not read: write its present rows as Parquet (Spark: read.format('paimon'))",
     ),
-    "dataset of Hugging Face's save_to_disk": (
-        re.compile(r"(^|/)dataset_info\.json$"),
+    "a dataset of Hugging Face's save_to_disk": (
+        re.compile(r"(^|/)data-\d{5}-of-\d{5}\.arrow$"),
         "its Arrow files are not read: write it as Parquet (datasets: load_from_disk(folder).to_parquet(…))",
     ),
-    "Databricks folder of a transactional write": (
+    "a Databricks folder of a transactional write": (
         re.compile(r"(^|/)_committed_\d+$"),
         "name the files that count in {section}.files.list_uri (those added and not removed by _committed_*)",
     ),
@@ -52,8 +52,8 @@ class TableLog:
         """Why its files are not read as they lie there."""
         remedy = self.remedy.format(section=section)
         return InputError(
-            f"{uri} is a {self.kind} ({self.key}): its folder also holds rows that were deleted or replaced: {remedy}; "
-            f"{section}.files.table_log: ignore reads every file there as it is"
+            f"{uri} is {self.kind} ({self.key}), not a folder of plain files: some of them may hold rows that were "
+            f"deleted or replaced: {remedy}; {section}.files.table_log: ignore reads every file there as it is"
         )
 
 

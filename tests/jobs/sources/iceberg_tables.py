@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pyarrow as pa
@@ -37,7 +38,7 @@ class FolderCatalog(MetastoreCatalog, NoopCatalog):
 
     table: Table
 
-    def create(self, location: Path, schema: pa.Schema, version: int = 2, **options: Any) -> Table:
+    def create(self, location: Path, schema: pa.Schema, version: Literal[1, 2, 3] = 2, **options: Any) -> Table:
         """A new table without rows in a folder."""
         where = f"file://{location}"
         metadata = new_table_metadata(
@@ -62,7 +63,8 @@ class FolderCatalog(MetastoreCatalog, NoopCatalog):
         staged = self._update_and_stage_table(self.table, ("a", "t"), requirements, updates)
         self._write_metadata(staged.metadata, staged.io, staged.metadata_location)
         self.table = Table(("a", "t"), staged.metadata, staged.metadata_location, staged.io, self)
-        return CommitTableResponse(metadata=staged.metadata, metadata_location=staged.metadata_location)
+        answer = {"metadata": staged.metadata, "metadata-location": staged.metadata_location}
+        return CommitTableResponse.model_validate(answer)
 
 
 FolderCatalog.__abstractmethods__ = frozenset()
@@ -95,8 +97,6 @@ def equality_deletes(folder: Path) -> DataFile:
 
 def deletion_vector(folder: Path, data_file: str, rows: list[int]) -> DataFile:
     """A Puffin file with a deletion vector (Iceberg 3)."""
-    import json
-
     from pyroaring import BitMap
 
     bitmap = BitMap(rows).serialize()
@@ -116,7 +116,7 @@ def add_deletes(catalog: FolderCatalog, deletes: list[DataFile]) -> None:
     table = catalog.table
     parent = table.current_snapshot()
     assert parent is not None
-    number, sequence = parent.snapshot_id + 1, table.metadata.last_sequence_number + 1
+    number, sequence = parent.snapshot_id + 1, (parent.sequence_number or 0) + 1
     folder = f"{table.location()}/metadata"
     output = table.io.new_output(f"{folder}/{uuid4()}-deletes.avro")
     with _DeleteManifest(table.spec(), table.schema(), output, number, "null") as writer:
@@ -128,16 +128,17 @@ def add_deletes(catalog: FolderCatalog, deletes: list[DataFile]) -> None:
         2, table.io.new_output(listed), number, parent.snapshot_id, sequence, avro_compression="null"
     ) as manifests:
         manifests.add_manifests([*parent.manifests(table.io), writer.to_manifest_file()])
-    snapshot = Snapshot(
-        snapshot_id=number,
-        parent_snapshot_id=parent.snapshot_id,
-        sequence_number=sequence,
-        timestamp_ms=int(time.time() * 1000) + 1,
-        manifest_list=listed,
-        summary=Summary(Operation.DELETE),
-        schema_id=table.schema().schema_id,
-    )
-    reference = SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=number)
+    entries = {
+        "snapshot-id": number,
+        "parent-snapshot-id": parent.snapshot_id,
+        "sequence-number": sequence,
+        "timestamp-ms": int(time.time() * 1000) + 1,
+        "manifest-list": listed,
+        "summary": Summary(Operation.DELETE),
+        "schema-id": table.schema().schema_id,
+    }
+    snapshot = Snapshot.model_validate(entries)
+    reference = SetSnapshotRefUpdate.model_validate({"ref-name": "main", "type": "branch", "snapshot-id": number})
     catalog.commit_table(table, (), (AddSnapshotUpdate(snapshot=snapshot), reference))
 
 

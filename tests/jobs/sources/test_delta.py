@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("deltalake", reason="the extra `delta` is not installed")
@@ -178,3 +179,15 @@ def test_on_s3(bucket: str, s3: S3Server) -> None:
     write_deltalake(f"{bucket}/t", table(5), storage_options=options)
     write_deltalake(f"{bucket}/t", table(3, seed=1), mode="overwrite", storage_options=options)
     assert len(read(opened(f"{bucket}/t", filesystem=s3.options))["id"]) == 3
+
+
+def test_rows_of_types_that_arrow_cannot_take_are_deleted_too(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows(10, 20, title=[f"t{row}" for row in range(10)]))
+    (file,) = tmp_path.glob("*.parquet")
+    views = pq.read_table(file)
+    pq.write_table(views.set_column(2, "title", views["title"].cast(pa.string_view())), file)
+    log = tmp_path / "_delta_log" / f"{0:020}.json"
+    size = json.loads(next(line for line in log.read_text().splitlines() if "add" in json.loads(line)))["add"]["size"]
+    log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{file.stat().st_size}'))
+    _commit_vectors(tmp_path, {"r10": [0, 3, 4, 9]})
+    assert read(opened(tmp_path))["title"] == ["t1", "t2", "t5", "t6", "t7", "t8"]
