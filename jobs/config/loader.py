@@ -20,6 +20,7 @@ from jobs.config.compress import CompressConfig
 from jobs.config.evaluate import EvaluateConfig
 from jobs.config.fields import Schema
 from jobs.config.fit import FitConfig
+from jobs.config.inspect import InspectConfig
 from jobs.config.merged_input import Flag, MergedInput
 from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
@@ -31,6 +32,7 @@ Config = TypeVar("Config", bound=BaseModel)
 
 #: The schema of every command.
 SCHEMAS: dict[str, Schema] = {
+    "inspect": InspectConfig,
     "fit": FitConfig,
     "advise": AdviseConfig,
     "compress": CompressConfig,

@@ -107,8 +107,9 @@ class IdsSection(Settings):
     the file keeps its name and its rows keep their places."""
     type: str | None = None
     """Arrow type that ids must have in every file, such as `string` or `int64`; null takes that of the first file."""
-    mixed: Literal["stop", "text"] = "stop"
-    """What files with ids of several types do: end the command, or all ids are written as text."""
+    mixed: Literal["stop", "text", "keep"] = "stop"
+    """What files with ids of several types do: end the command, have all ids written as text, or keep their own types
+    (few readers take such outputs as one table)."""
 
 
 class SourceSection(Location):

@@ -128,7 +128,7 @@ class ColumnView:
             return True
         plain = section.vectors == VectorsSection() and "." not in section.vector_column and section.format != "lance"
         if isinstance(section, SourceSection):
-            plain &= section.ids.kind == "column" and section.ids.mixed == "stop" and section.payload_columns is None
+            plain &= section.ids.kind == "column" and section.ids.mixed != "text" and section.payload_columns is None
         return plain and "." not in section.id_column and f"{section.id_column}=" not in shard.key
 
     def _view(self, shard: Shard, schema: pa.Schema) -> list[ViewColumn] | None:

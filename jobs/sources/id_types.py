@@ -25,7 +25,7 @@ class IdTypes:
 
     def wanted(self) -> str | None:
         """The type that all must have: that of the section, or of the first shard that can be read; None: any."""
-        if self._section.ids.mixed == "text":
+        if self._section.ids.mixed != "stop":
             return None
         if self._section.ids.type is None:
             self._look()
@@ -35,7 +35,7 @@ class IdTypes:
         """`InputError` when the shard with this key and schema has another type; it names a shard that has the one."""
         section = self._section
         index = schema.get_field_index(section.id_column)
-        if section.ids.mixed == "text" or index < 0 or not is_id_type(schema.field(index).type):  # columns.py says that
+        if section.ids.mixed != "stop" or index < 0 or not is_id_type(schema.field(index).type):  # columns.py says that
             return
         name = id_type_name(schema.field(index).type)
         if self._first is None and section.ids.type in (None, name):

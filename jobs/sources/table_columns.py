@@ -23,11 +23,16 @@ class TableColumn:
 def column_of(where: str, field: pa.Field, stored: pa.Field | None, constant: pa.Scalar | None = None) -> TableColumn:
     """The column `field` of a table in the file `where`, which holds it as `stored` (None: not at all).
 
-    A file's own type stays where it says the same (large or not, list or fixed-size list), so that nothing is copied.
+    A file's own type stays where it says the same (large or not, list or fixed-size list), so that nothing is copied;
+    but for views, which some writers of one table leave and others do not.
     `InputError` when the file's values cannot be had in the table's type.
     """
     if stored is None:
         return TableColumn(field.with_nullable(True), None, constant)
+    if _same(field.type, stored.type) and (
+        pa.types.is_string_view(stored.type) or pa.types.is_binary_view(stored.type)
+    ):
+        return TableColumn(field.with_nullable(stored.nullable), stored.name)
     if _same(field.type, stored.type):
         return TableColumn(pa.field(field.name, stored.type, stored.nullable, field.metadata), stored.name)
     if not _widens(stored.type, field.type):
