@@ -53,6 +53,12 @@ class JobContext(Generic[ConfigT]):
         """The same for what the source has listed: its snapshot, and the type of its ids. Workers get this one."""
         return replace(self, config=pinned(self.config, self.source))
 
+    @property
+    def keeps_removed(self) -> bool:
+        """Whether outputs of shards that have left the source stay. Of a table they never do: those are rows that it
+        has deleted or rewritten."""
+        return self.config.output.removed == "keep" and self.source.snapshot() is None
+
     @cached_property
     def description(self) -> dict[str, Any]:
         """What `output_version.json` says."""

@@ -19,6 +19,10 @@ from jobs.sources.vectors import decode, is_vector_type
 _PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
 
 
+#: Paths inside of a struct that are suggested.
+_SUGGESTED = 3
+
+
 def describe_vectors(source: Source, shard: Shard, section: SourceSection) -> ShardInfo:
     """Describe a shard whose vectors are to be read.
 
@@ -68,27 +72,23 @@ def require_ids(where: str, schema: pa.Schema, column: str, setting: str) -> Non
         )
 
 
-def require_vectors(where: str, schema: pa.Schema, column: str, setting: str, layout: VectorsSection | None) -> None:
+def require_vectors(where: str, schema: pa.Schema, column: str, setting: str, layout: VectorsSection) -> None:
     """Raise `InputError` unless one column has this name and can hold vectors in this layout."""
-    kind = require_column(where, schema, column, setting)
-    texts = layout is not None and layout.format == "text"
+    section = setting.rpartition(".")[0]
+    kind = require_column(where, schema, column, f"{setting}, or leave the file out with {section}.files.exclude")
+    texts = layout.format == "text"
     if is_text_type(kind) if texts else is_vector_type(kind):
         return
-    section = setting.rpartition(".")[0]
-    remedies = [f"set {section}.vectors.format: text, if they are written as [0.1, …]"] * is_text_type(kind)
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        remedies = [f"set {section}.vectors.format: bytes and {section}.vectors.dtype, if they are numbers in memory"]
-    remedies += [f"set {setting}: {path}" for path in inner_lists(column, kind)][:3]
-    raise InputError(
-        f"{where}: column '{column}' is of type {kind}: "
-        + (
-            "vectors.format: text needs strings"
-            if texts
-            else "vectors must be a list, large_list or fixed_size_list of "
+    rule = "vectors must be a list, large_list or fixed_size_list of float16, float32, float64, int8 or uint8"
+    remedies = ["vectors.format: text needs strings"] if texts else [rule]
+    if is_text_type(kind):
+        remedies.append(f"set {section}.vectors.format: text, if they are written as [0.1, …]")
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        remedies.append(
+            f"set {section}.vectors.format: bytes and {section}.vectors.dtype, if they are numbers in memory"
         )
-        + ("" if texts else "float16, float32, float64, int8 or uint8")
-        + "".join(f"; {remedy}" for remedy in remedies)
-    )
+    remedies += [f"set {setting}: {path}" for path in inner_lists(column, kind)][:_SUGGESTED]
+    raise InputError(f"{where}: column '{column}' is of type {kind}: {'; '.join(remedies)}")
 
 
 def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> pa.DataType:

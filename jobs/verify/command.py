@@ -51,7 +51,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     read = list(zip(names, read_records(output_version, names), strict=True))
     records = sorted((record for _, record in read if isinstance(record, LedgerRecord)), key=lambda r: r.output)
     findings = [Finding("coverage", name.key, str(r)) for name, r in read if not isinstance(r, LedgerRecord)]
-    coverage = cover(shards, records, config.output.removed == "keep")
+    coverage = cover(shards, records, context.keeps_removed)
     outputs = set(output_keys(output_version, context.output_format.suffix))
     findings += coverage.findings + match_files(records, outputs)
 

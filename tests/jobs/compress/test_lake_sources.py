@@ -55,7 +55,7 @@ def test_a_delta_table_night_by_night(place: Workplace, capsys: pytest.CaptureFi
     deltalake.write_deltalake(str(place.source), as_table(rows(20, 30)), mode="append")
     with pytest.raises(InputError, match=r"is a Delta table .*set source\.format: delta"):
         place.compress()
-    section: dict[str, Any] = {"source": {"format": "delta"}, "output": {"removed": "delete"}}
+    section: dict[str, Any] = {"source": {"format": "delta"}}
     assert place.compress(**section) == 0
     assert "version 1 of the Delta table is read: 2 live files" in capsys.readouterr().out
     check(place, outputs(place), rows(0, 20) | rows(20, 30))

@@ -38,9 +38,9 @@ class FolderCatalog(MetastoreCatalog, NoopCatalog):
 
     table: Table
 
-    def create(self, location: Path, schema: pa.Schema, version: Literal[1, 2, 3] = 2, **options: Any) -> Table:
+    def create(self, location: Path | str, schema: pa.Schema, version: Literal[1, 2, 3] = 2, **options: Any) -> Table:
         """A new table without rows in a folder."""
-        where = f"file://{location}"
+        where = f"file://{location}" if isinstance(location, Path) else location
         metadata = new_table_metadata(
             location=where,
             schema=self._convert_schema_if_needed(schema, version),
@@ -49,7 +49,7 @@ class FolderCatalog(MetastoreCatalog, NoopCatalog):
             properties={"format-version": str(version), **options},
         )
         place = f"{where}/metadata/00000-{uuid4()}.metadata.json"
-        io = self._load_file_io({}, place)
+        io = self._load_file_io(self.properties, place)
         self._write_metadata(metadata, io, place)
         self.table = Table(("a", "t"), metadata, place, io, self)
         return self.table

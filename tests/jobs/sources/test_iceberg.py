@@ -28,6 +28,7 @@ from tests.jobs.sources.iceberg_tables import (
 )
 from tests.jobs.sources.parquet_files import vectors
 from tests.jobs.sources.whole import read
+from tests.s3_server import S3Server
 
 SCHEMA = pa.schema([("id", pa.string()), ("vector", pa.list_(pa.float32())), ("year", pa.int32())])
 
@@ -46,7 +47,7 @@ def catalog_of(folder: Path, **options: Any) -> FolderCatalog:
     return catalog
 
 
-def opened(folder: Path, **section: Any) -> Source:
+def opened(folder: Path | str, **section: Any) -> Source:
     return open_source(SourceSection(uri=str(folder), format="iceberg", **section))
 
 
@@ -154,3 +155,15 @@ def test_no_table(tmp_path: Path) -> None:
     catalog_of(tmp_path / "t")
     with pytest.raises(InputError, match=r"snapshot none of the Iceberg table \(.*\)\) holds no files"):
         opened(tmp_path / "t").shards()
+
+
+def test_on_s3(bucket: str, s3: S3Server) -> None:
+    properties = {"s3.endpoint": s3.endpoint, "s3.region": "us-east-1"}
+    catalog = FolderCatalog("test", **properties)
+    catalog.create(f"{bucket}/t", SCHEMA, sort_order=UNSORTED_SORT_ORDER)
+    catalog.table.append(rows(0, 3))
+    catalog.table.overwrite(rows(3, 5))
+    source = opened(f"{bucket}/t", filesystem=s3.options)
+    assert read(source)["id"] == ["r3", "r4"]
+    metadata = catalog.table.metadata_location
+    assert read(opened(metadata, filesystem=s3.options))["id"] == ["r3", "r4"]

@@ -119,7 +119,10 @@ def test_encrypted(tmp_path: Path) -> None:
 def test_missing_columns_are_named_near_ones_first(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", table(1))
     said = _message(tmp_path, vector_column="vectors")
-    assert said.endswith("a.parquet: no column 'vectors'; it has 'vector', 'id', 'title': set source.vector_column")
+    assert said.endswith(
+        "a.parquet: no column 'vectors'; it has 'vector', 'id', 'title': set source.vector_column, or leave the file "
+        "out with source.files.exclude"
+    )
     said = _message(tmp_path, id_column="doc_id")
     assert said.endswith(
         "no column 'doc_id'; it has 'id', 'vector', 'title': set source.id_column, or source.ids.kind: row_number"
