@@ -32,13 +32,13 @@ Config = TypeVar("Config", bound=BaseModel)
 
 #: The schema of every command.
 SCHEMAS: dict[str, Schema] = {
-    "inspect": InspectConfig,
     "fit": FitConfig,
     "advise": AdviseConfig,
     "compress": CompressConfig,
     "evaluate": EvaluateConfig,
     "verify": VerifyConfig,
     "plan": PlanConfig,
+    "inspect": InspectConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.

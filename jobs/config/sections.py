@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from adaptor.settings import Metric, Settings
 from jobs.config.messages import suggestion
@@ -32,6 +32,10 @@ class OneOf:
 EncodingName = Annotated[str, AfterValidator(OneOf(ENCODINGS))]
 SourceFormat = Annotated[str, AfterValidator(OneOf(SOURCES))]
 OutputFormatName = Annotated[str, AfterValidator(OneOf(OUTPUT_FORMATS))]
+
+
+#: YAML reads `snapshot: 7` as a number.
+SnapshotName = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
 
 
 class FilesystemOptions(Settings):
@@ -119,7 +123,7 @@ class SourceSection(Location):
     """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     format: SourceFormat = "parquet"
     """Format of the files, or of the table."""
-    snapshot: str | None = None
+    snapshot: SnapshotName | None = None
     """Version of a table to read (Delta and Lance: version; Iceberg: snapshot id); null takes the newest."""
     files: FilesSection = FilesSection()
     metadata_uri: LocationUri | None = None

@@ -57,7 +57,8 @@ class DeltaSource(TableSource):
         uri = self.uri if scheme_of(self.uri) not in ("", "file") else objects.path("x").removesuffix("/x")
         try:
             options = object_store_options(self.uri, self._section.filesystem)
-            return DeltaTable(uri, None if version is None else int(version), storage_options=options)
+            number = None if version is None else int(version)
+            return DeltaTable(uri, number, storage_options=options)
         except TableNotFoundError as error:
             raise InputError(f"{self.uri} is no Delta table: check {self._setting}.uri ({error})") from error
         except DeltaProtocolError as error:

@@ -51,6 +51,8 @@ def read_header(objects: Objects, key: str, size: int) -> MatrixFile:
     where = f"{objects.uri}: {key}"
     head = read_bytes(objects, key, 0, min(size, _HEADER_BYTES))
     matrix = _npy(where, head) if head.startswith(_NPY_MAGIC) else _bin(where, key, head)
+    if matrix.dim < 1 or matrix.rows < 0:
+        raise InputError(f"{where} has {matrix.rows} rows of {matrix.dim} numbers: vectors need at least one")
     expected = matrix.offset + matrix.rows * matrix.row_bytes
     if size != expected:
         raise InputError(
@@ -83,7 +85,7 @@ def _npy(where: str, head: bytes) -> MatrixFile:
         length = struct.unpack_from("<I" if long else "<H", head, 8)[0]
         offset = (12 if long else 10) + length
         header = ast.literal_eval(head[12 if long else 10 : offset].decode())
-        number, shape = np.dtype(header["descr"]), tuple(header["shape"])
+        number, shape, by_columns = np.dtype(header["descr"]), tuple(header["shape"]), bool(header["fortran_order"])
     except (
         ValueError,
         KeyError,
@@ -97,8 +99,8 @@ def _npy(where: str, head: bytes) -> MatrixFile:
         raise InputError(f"{where} is a damaged npy file: {error}") from error
     if number.str[1:] not in ("f2", "f4", "f8", "i1", "u1"):
         raise InputError(f"{where} holds numbers of type {number}: vectors must be float16/32/64, int8 or uint8")
-    if len(shape) != 2 or header["fortran_order"]:
-        order = ", column after column" if header["fortran_order"] else ""
+    if len(shape) != 2 or by_columns:
+        order = ", column after column" if by_columns else ""
         raise InputError(f"{where} has the shape {shape}{order}: it must be (rows, dim), row after row")
     return MatrixFile(int(shape[0]), int(shape[1]), number, offset)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.config.uris import scheme_of
+from jobs.config.uris import local_path, scheme_of
 from jobs.storage.open import open_objects
 
 #: What a table of this kind has among its files; what to do about it.
@@ -64,7 +64,8 @@ def table_log(keys: Iterable[str]) -> TableLog | None:
 
 def table_log_above(uri: str, options: FilesystemOptions) -> TableLog | None:
     """The log of a table that the folder `uri` is a part of: its `data` folder, or one of its partitions."""
-    folder, _, name = uri.rstrip("/").rpartition("/")
+    place = str(local_path(uri)) if scheme_of(uri) in ("", "file") else uri
+    folder, _, name = place.rstrip("/").rpartition("/")
     while folder and not folder.endswith(":/") and ("=" in name or name == "data"):
         for prefix in ("_delta_log/", "metadata/", ".hoodie/"):
             with suppress(InputError, RunError):  # whoever may read a folder need not be allowed to read what is above
@@ -72,8 +73,6 @@ def table_log_above(uri: str, options: FilesystemOptions) -> TableLog | None:
                 if (log := table_log(info.key for info in above.list(prefix))) is not None:
                     return TableLog(log.kind, f"{folder}/{log.key}", f"{log.remedy} and uri: {folder}")
         folder, _, name = folder.rpartition("/")
-        if not folder and not scheme_of(uri):
-            break
     return None
 
 

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("lance", reason="the extra `lance` is not installed")
 
 import lance
+import lance.arrow
 
 from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
@@ -73,3 +74,12 @@ def test_on_s3(bucket: str, s3: S3Server) -> None:
     options = {"aws_endpoint": s3.endpoint, "aws_allow_http": "true", "aws_region": "us-east-1"}
     lance.write_dataset(table(5), f"{bucket}/t", storage_options=options)
     assert read(opened(f"{bucket}/t", filesystem=s3.options)) == table(5).to_pydict()
+
+
+def test_bfloat16_vectors(tmp_path: Path) -> None:
+    values = lance.arrow.bfloat16_array([1.0, 2.0, -0.5, 3.0, 0.25, 8.0])
+    content = pa.table({"id": ["a", "b", "c"], "vector": pa.FixedSizeListArray.from_arrays(values, 2)})
+    lance.write_dataset(content, tmp_path / "t")
+    source = opened(tmp_path / "t")
+    assert read(source)["vector"] == [[1.0, 2.0], [-0.5, 3.0], [0.25, 8.0]]
+    assert source.describe(source.shards()[0]).schema.field("vector").type == pa.list_(pa.float32(), 2)

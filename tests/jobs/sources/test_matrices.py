@@ -123,6 +123,7 @@ def test_damaged_npy(tmp_path: Path, content: bytes, said: str) -> None:
     [
         (np.zeros(3, np.float32), r"has the shape \(3,\)"),
         (np.asfortranarray(vectors(4)), "column after column"),
+        (np.zeros((2, 0), np.float32), "has 2 rows of 0 numbers: vectors need at least one"),
         (np.zeros((2, 2), np.int64), "numbers of type int64: vectors must be"),
         (np.array([[{}]]), "numbers of type object: vectors must be"),
     ],
