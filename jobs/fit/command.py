@@ -192,6 +192,7 @@ def _counts(fit: _Fit, adaptor: Adaptor) -> dict[str, Any]:
         "sampled_rows": document["data"]["sampled_rows"],
         "shards": len(fit.shards),
         "source_snapshot": fit.source.snapshot(),
+        "notes": fit.source.notes(),
         "input_bytes": sum(shard.size for shard in fit.shards),
     }
 

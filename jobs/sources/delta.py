@@ -34,7 +34,11 @@ class DeltaSource(TableSource):
         self._check_names(table, schema)
         actions = pa.table(table.get_add_actions(flatten=True))
         keys = [self._key(path) for path in actions.column("path").to_pylist()]
-        deleted, partitions = self._deleted(table), _partitions(actions)
+        try:
+            deleted = self._deleted(table)
+        except Exception as error:  # whatever the library raises in a stream
+            raise InputError(f"{self.uri}: the deletion vectors of the table cannot be read: {error}") from error
+        partitions = _partitions(actions)
         objects, schema_hash = open_objects(self.uri, self._section.filesystem), _digest(str(schema).encode())
         files = {}
         sizes, times = actions.column("size_bytes").to_pylist(), actions.column("modification_time").to_pylist()

@@ -61,6 +61,7 @@ class IcebergSource(TableSource):
 
     @cached_property
     def _table(self) -> StaticTable:
+        from pyiceberg.exceptions import ValidationError
         from pyiceberg.table import StaticTable
 
         objects = open_file_or_folder(self.uri, self._section.filesystem)
@@ -69,7 +70,7 @@ class IcebergSource(TableSource):
         location = place if scheme_of(self.uri) in ("", "file") else f"{scheme_of(self.uri)}://{place}"
         try:
             return StaticTable.from_metadata(location, iceberg_properties(self.uri, self._section.filesystem))
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, ValidationError) as error:
             raise InputError(f"{self.uri}: {key} is no metadata of an Iceberg table: {error}") from error
 
     def _newest_metadata(self, objects: Objects) -> str:

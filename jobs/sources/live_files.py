@@ -3,15 +3,17 @@ the columns of the table's schema."""
 
 from __future__ import annotations
 
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from jobs.config.sections import QrelsSection, QueriesSection, SourceSection
 from jobs.runtime.plural import plural
 from jobs.sources import parquet_reader
@@ -22,6 +24,8 @@ from jobs.sources.table_columns import TableColumn, projected, schema_of
 from jobs.sources.vectors import Integers
 from jobs.storage.objects import Objects
 
+#: What damaged files of a table make its library raise.
+_DAMAGED = (pa.ArrowException, ValueError, KeyError, IndexError, TypeError, EOFError, AttributeError, struct.error)
 NO_ROWS: Integers = np.empty(0, np.int64)
 
 
@@ -65,7 +69,8 @@ class TableSource(ABC):
 
     @cached_property
     def _snapshot(self) -> Snapshot:
-        return self._load(self._section.snapshot if isinstance(self._section, SourceSection) else None)
+        with self._reading("the table's log"):
+            return self._load(self._section.snapshot if isinstance(self._section, SourceSection) else None)
 
     def snapshot(self) -> str | None:
         """The version that is read."""
@@ -93,6 +98,8 @@ class TableSource(ABC):
         """What the footer says, less the deleted rows, with the columns of the table."""
         file = self._file(shard)
         info = parquet_reader.read_footer(file.objects, file.key)
+        with self._reading(f"the list of deleted rows of {shard.key}"):
+            _ = file.deleted
         if len(file.deleted) and not 0 <= file.deleted[0] <= file.deleted[-1] < info.rows:
             raise InputError(
                 f"{self.uri}: {shard.key} has {info.rows} rows, the table says that row {file.deleted[-1]} was "
@@ -128,6 +135,21 @@ class TableSource(ABC):
         """`InputError` when the file is gone or of another size: files of a table never change."""
         file = self._file(shard)
         check_unchanged(file.objects, Shard(file.key, shard.size, ""))
+
+    @contextmanager
+    def _reading(self, what: str) -> Iterator[None]:
+        """What the libraries of tables raise, in our words."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{self.uri}: {what} is not whole, a file of it does not exist (any more): read a newer snapshot "
+                f"({error})"
+            ) from error
+        except OSError as error:
+            raise RunError(f"{self.uri}: {what} could not be read: {error}") from error
+        except _DAMAGED as error:
+            raise InputError(f"{self.uri}: {what} is damaged: {type(error).__name__}: {error}") from error
 
     def _file(self, shard: Shard) -> LiveFile:
         file = self._snapshot.files.get(shard.key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -21,6 +22,7 @@ from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
 from adaptor.errors import InputError
 from jobs.config.sections import SourceSection
+from jobs.runtime.extras import install_hint
 from jobs.sources.source import Source, open_source
 from tests.jobs.sources.parquet_files import table, vectors
 from tests.jobs.sources.whole import read
@@ -191,3 +193,39 @@ def test_rows_of_types_that_arrow_cannot_take_are_deleted_too(tmp_path: Path) ->
     log.write_text(log.read_text().replace(f'"size":{size}', f'"size":{file.stat().st_size}'))
     _commit_vectors(tmp_path, {"r10": [0, 3, 4, 9]})
     assert read(opened(tmp_path))["title"] == ["t1", "t2", "t5", "t6", "t7", "t8"]
+
+
+def test_damaged_deletion_vectors_are_named(tmp_path: Path) -> None:
+    for first in (10, 20):
+        write_deltalake(tmp_path, rows(first, first + 10), mode="append")
+    _commit_vectors(tmp_path, {"r10": [0], "r20": [5]})
+    (file,) = tmp_path.glob("deletion_vector_*.bin")
+    for content in (b"\1\0\0", b""):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match="the deletion vectors of the table cannot be read"):
+            opened(tmp_path).shards()
+
+
+def test_columns_stored_under_other_names(tmp_path: Path) -> None:
+    write_deltalake(tmp_path, rows(0, 3).rename_columns(["col-1", "vector"]))
+    log = tmp_path / "_delta_log" / f"{0:020}.json"
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 2, "minWriterVersion": 5}
+        if "metaData" in action:
+            schema = json.loads(action["metaData"]["schemaString"])
+            for number, field in enumerate(schema["fields"], 1):
+                physical = {"delta.columnMapping.id": number, "delta.columnMapping.physicalName": field["name"]}
+                field |= {"name": {"col-1": "id"}.get(field["name"], field["name"]), "metadata": physical}
+            action["metaData"]["schemaString"] = json.dumps(schema)
+            action["metaData"]["configuration"] = {"delta.columnMapping.mode": "name"}
+    log.write_text("\n".join(map(json.dumps, actions)) + "\n")
+    assert read(opened(tmp_path))["id"] == ["r0", "r1", "r2"]
+
+
+def test_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deltalake", None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        opened(tmp_path).shards()
+    assert install_hint(caught.value.name) == "deltalake is not installed: pip install 'matryoshka-adaptor[delta]'"

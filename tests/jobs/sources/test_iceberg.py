@@ -167,3 +167,28 @@ def test_on_s3(bucket: str, s3: S3Server) -> None:
     assert read(source)["id"] == ["r3", "r4"]
     metadata = catalog.table.metadata_location
     assert read(opened(metadata, filesystem=s3.options))["id"] == ["r3", "r4"]
+
+
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 10))
+    (file,) = data_files(catalog)
+    delete = position_deletes(tmp_path / "t", file, [1])
+    add_deletes(catalog, [delete])
+    place = Path(delete.file_path.removeprefix("file://"))
+    source = opened(tmp_path / "t")
+    (shard,) = source.shards()
+    place.write_bytes(b"no Parquet")
+    with pytest.raises(InputError, match=r"the list of deleted rows of data/.* is damaged"):
+        source.describe(shard)
+    place.unlink()
+    with pytest.raises(InputError, match=r"is not whole, a file of it does not exist \(any more\)"):
+        opened(tmp_path / "t").describe(shard)
+    manifest = next((tmp_path / "t" / "metadata").glob("*-m0.avro"))
+    manifest.write_bytes(manifest.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"the table's log is damaged"):
+        opened(tmp_path / "t").shards()
+    metadata = Path(catalog.table.metadata_location.removeprefix("file://"))
+    metadata.write_text("{}")
+    with pytest.raises(InputError, match=r"is no metadata of an Iceberg table"):
+        opened(metadata).shards()
