@@ -35,6 +35,8 @@ class FileFolder:
         selection = select(self.objects, infos, files, self._listed(infos), self._kind)
         self._notes = selection.notes()
         check(selection, self.uri, self._setting, self._kind)
+        if files.list_uri is None and files.table_log == "stop" and self.objects.only is None:
+            self._check_manifests([info.key for info in infos], [info.key for info in selection.taken])
         for info in selection.taken:
             raw = info.key.encode(errors="surrogateescape")
             if raw.decode(errors="replace") != info.key:
@@ -59,6 +61,25 @@ class FileFolder:
     def check_unchanged(self, shard: Shard) -> None:
         """`InputError` when the file has another size or version by now."""
         check_unchanged(self.objects, shard)
+
+    def _check_manifests(self, there: list[str], taken: list[str]) -> None:
+        """`InputError` when a manifest of Redshift's UNLOAD does not name a file beside it: that is of no finished
+        write."""
+        for key in (key for key in there if key.endswith("manifest")):
+            folder = key.rpartition("/")[0]
+            try:
+                if not self.objects.read(key).lstrip().startswith(b"{"):
+                    continue
+                named = read_list(f"{self.uri.rstrip('/')}/{key}", self.uri, self._section.filesystem, self._setting)
+            except InputError:  # another kind of file, or one that names other places
+                continue
+            beside = [other for other in taken if other.rpartition("/")[0] == folder and other not in named]
+            if beside:
+                raise InputError(
+                    f"{self.uri}: {key} does not name {', '.join(beside[:3])}{', …' if len(beside) > 3 else ''}, which "
+                    f"may be of an unfinished write: set {self._setting}.files.list_uri to it, or "
+                    f"{self._setting}.files.table_log: ignore to read every file there"
+                )
 
     def _listed(self, infos: list[ObjectInfo]) -> set[str] | None:
         keys = self._listed_keys()

@@ -68,7 +68,7 @@ ADVICE = {
 def looks_parquet(key: str) -> bool:
     """Whether the name is that of a Parquet file: `.parquet`, `.pq`, `.parq`, `.PARQUET`, `.parquet.snappy` …"""
     name = key.rpartition("/")[2].casefold()
-    return name.endswith((".parquet", ".parq", ".pq")) or ".parquet." in name
+    return name.endswith((".parquet", ".parq", ".pq")) or (".parquet." in name and _ending(name) not in _ENDINGS)
 
 
 def kinds(objects: Objects, infos: Iterable[ObjectInfo]) -> dict[str, str]:
@@ -86,8 +86,11 @@ def kind_by_name(key: str) -> str | None:
     """What a file of this name is; None when it may be anything."""
     if looks_parquet(key):
         return PARQUET
-    name = key.rpartition("/")[2]
-    return _ENDINGS.get(name.rpartition(".")[2].casefold()) if "." in name else None
+    return _ENDINGS.get(_ending(key.rpartition("/")[2].casefold()))
+
+
+def _ending(name: str) -> str:
+    return name.rpartition(".")[2] if "." in name else ""
 
 
 def kind_by_bytes(objects: Objects, key: str) -> str:

@@ -83,6 +83,17 @@ def test_more_hidden_files_than_others_stop_the_command(tmp_path: Path) -> None:
     ]
 
 
+def test_checksums_beside_the_files_are_no_parquet(tmp_path: Path) -> None:
+    for part in range(3):
+        write(tmp_path / f"part-{part}.snappy.parquet", table(1))
+        (tmp_path / f".part-{part}.snappy.parquet.crc").write_bytes(b"crc\0")
+        (tmp_path / f"part-{part}.parquet.crc").write_bytes(b"crc\0")
+        (tmp_path / f"_part-{part}.parquet.json").write_text("{}")
+    source = opened(tmp_path)
+    assert keys(source) == [f"part-{part}.snappy.parquet" for part in range(3)]
+    assert "9 files are not read" in source.notes()[0]
+
+
 @pytest.mark.parametrize(
     ("files", "taken"),
     [
@@ -238,3 +249,19 @@ def test_on_s3(bucket: str, s3: S3Server) -> None:
     assert len(read(single)["id"]) == 2
     listed = open_source(SourceSection.model_validate({**section, "files": {"list_uri": f"{bucket}/list"}}))
     assert keys(listed) == ["part-0"]
+
+
+def test_files_that_a_manifest_beside_them_does_not_name(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet", "sub/c.parquet"):
+        write(tmp_path / name, table(1))
+    manifest = tmp_path / "manifest"
+    manifest.write_text(json.dumps({"entries": [{"url": f"{tmp_path}/a.parquet"}, {"url": f"{tmp_path}/b.parquet"}]}))
+    assert keys(opened(tmp_path)) == ["a.parquet", "b.parquet", "sub/c.parquet"]
+    manifest.write_text(json.dumps({"entries": [{"url": f"{tmp_path}/a.parquet"}]}))
+    with pytest.raises(InputError, match=r"manifest does not name b\.parquet, which may be of an unfinished write"):
+        opened(tmp_path).shards()
+    assert keys(opened(tmp_path, list_uri=str(manifest))) == ["a.parquet"]
+    assert len(keys(opened(tmp_path, table_log="ignore"))) == 3
+    for other in (json.dumps({"entries": [{"url": "s3://elsewhere/a.parquet"}]}), "no list at all", "{}"):
+        manifest.write_text(other)
+        assert len(keys(opened(tmp_path))) == 3
