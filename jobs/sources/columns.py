@@ -65,10 +65,13 @@ def require_ids(where: str, schema: pa.Schema, column: str, setting: str) -> Non
     """Raise `InputError` unless one column has this name and can hold ids."""
     kind = require_column(where, schema, column, setting)
     if not is_id_type(kind):
-        floats = "; DuckDB's HUGEINT is stored so, and loses digits: cast it to BIGINT or VARCHAR"
+        remedy = ""
+        if pa.types.is_floating(kind):
+            remedy = "; DuckDB's HUGEINT is stored so, and loses digits: cast it to BIGINT or VARCHAR"
+        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+            remedy = "; bytes have no one way to be written: cast them to UUID, or to text as hex"
         raise InputError(
-            f"{where}: column '{column}' is of type {kind}: ids must be strings, integers or UUIDs"
-            f"{floats if pa.types.is_floating(kind) else ''}"
+            f"{where}: column '{column}' is of type {kind}: ids must be strings, integers or UUIDs{remedy}"
         )
 
 

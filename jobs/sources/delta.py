@@ -58,7 +58,7 @@ class DeltaSource(TableSource):
         if version is not None and not version.isdecimal():
             raise InputError(f"{self._setting}.snapshot is {version!r}: a version of a Delta table is a number")
         objects = open_objects(self.uri, self._section.filesystem)
-        uri = self.uri if scheme_of(self.uri) not in ("", "file") else objects.path("x").removesuffix("/x")
+        uri = self.uri.rstrip("/") if scheme_of(self.uri) not in ("", "file") else objects.path("x").removesuffix("/x")
         try:
             options = object_store_options(self.uri, self._section.filesystem)
             number = None if version is None else int(version)

@@ -136,7 +136,7 @@ class LanceSource:
             raise InputError(f"{self._setting}.snapshot is {version!r}: a version of a Lance dataset is a number")
         local = scheme_of(self.uri) in ("", "file")
         objects = open_objects(self.uri, self._section.filesystem)
-        uri = objects.path("x").removesuffix("/x") if local else self.uri
+        uri = objects.path("x").removesuffix("/x") if local else self.uri.rstrip("/")
         options = object_store_options(self.uri, self._section.filesystem)
         try:
             return lance.dataset(uri, None if version is None else int(version), storage_options=options)

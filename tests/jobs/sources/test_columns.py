@@ -193,6 +193,12 @@ def test_duckdb_hugeint_ids_are_refused_with_what_to_do(root: Path) -> None:
         decoded(root / "tests" / "data" / "cases" / "duckdb_hugeint")
 
 
+def test_binary_ids_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", table(2).set_column(0, "id", pa.array([b"\x01", b"\x02"])))
+    with pytest.raises(InputError, match=r"of type binary: .*cast them to UUID, or to text as hex"):
+        decoded(tmp_path)
+
+
 def test_ids_in_structs(tmp_path: Path) -> None:
     content = table(2).drop_columns("id").append_column("meta", pa.array([{"key": "a", "x": 1}, {"key": "b", "x": 2}]))
     write(tmp_path / "a.parquet", content)

@@ -180,7 +180,7 @@ def test_on_s3(bucket: str, s3: S3Server) -> None:
     options = {"aws_endpoint": s3.endpoint, "aws_allow_http": "true", "aws_region": "us-east-1"}
     write_deltalake(f"{bucket}/t", table(5), storage_options=options)
     write_deltalake(f"{bucket}/t", table(3, seed=1), mode="overwrite", storage_options=options)
-    assert len(read(opened(f"{bucket}/t", filesystem=s3.options))["id"]) == 3
+    assert len(read(opened(f"{bucket}/t/", filesystem=s3.options))["id"]) == 3
 
 
 def test_rows_of_types_that_arrow_cannot_take_are_deleted_too(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_on_s3(bucket: str, s3: S3Server) -> None:
     catalog.create(f"{bucket}/t", SCHEMA, sort_order=UNSORTED_SORT_ORDER)
     catalog.table.append(rows(0, 3))
     catalog.table.overwrite(rows(3, 5))
-    source = opened(f"{bucket}/t", filesystem=s3.options)
+    source = opened(f"{bucket}/t/", filesystem=s3.options)
     assert read(source)["id"] == ["r3", "r4"]
     metadata = catalog.table.metadata_location
     assert read(opened(metadata, filesystem=s3.options))["id"] == ["r3", "r4"]

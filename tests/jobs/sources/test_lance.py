@@ -73,7 +73,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
 def test_on_s3(bucket: str, s3: S3Server) -> None:
     options = {"aws_endpoint": s3.endpoint, "aws_allow_http": "true", "aws_region": "us-east-1"}
     lance.write_dataset(table(5), f"{bucket}/t", storage_options=options)
-    assert read(opened(f"{bucket}/t", filesystem=s3.options)) == table(5).to_pydict()
+    assert read(opened(f"{bucket}/t/", filesystem=s3.options)) == table(5).to_pydict()
 
 
 def test_bfloat16_vectors(tmp_path: Path) -> None:
