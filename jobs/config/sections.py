@@ -125,6 +125,9 @@ class SourceSection(Location):
     """Format of the files, or of the table."""
     snapshot: SnapshotName | None = None
     """Version of a table to read (Delta and Lance: version; Iceberg: snapshot id); null takes the newest."""
+    catalog_table: str | None = None
+    """iceberg: the table in a catalog that pyiceberg is configured for, as CATALOG.NAMESPACE.TABLE, to ask which state
+    counts; null takes the newest metadata file below `uri`."""
     files: FilesSection = FilesSection()
     metadata_uri: LocationUri | None = None
     """npy: folder of the Parquet files with ids and payload, one for each .npy file in the same order."""

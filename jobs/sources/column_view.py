@@ -150,6 +150,8 @@ class ColumnView:
             columns = chosen_columns(
                 where, columns, section.payload_columns, (section.id_column, section.vector_column)
             )
+        if len(columns) == len(schema) and all(column.is_stored for column in columns):
+            return None
         if doubled := sorted({name for name in schema.names if schema.names.count(name) > 1}):
             raise InputError(f"{where}: several columns are named '{doubled[0]}': rename all but one")
         return columns

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from adaptor.errors import InputError
+from jobs.config.sections import SourceSection
 from jobs.config.uris import scheme_of
+from jobs.sources.iceberg_catalog import metadata_in_catalog
 from jobs.sources.iceberg_deletes import deleted_rows
 from jobs.sources.live_files import LiveFile, Snapshot, TableSource
 from jobs.sources.source import Shard
@@ -64,14 +66,18 @@ class IcebergSource(TableSource):
         from pyiceberg.exceptions import ValidationError
         from pyiceberg.table import StaticTable
 
-        objects = open_file_or_folder(self.uri, self._section.filesystem)
-        key = objects.only or self._newest_metadata(objects)
-        place = objects.path(key)
-        location = place if scheme_of(self.uri) in ("", "file") else f"{scheme_of(self.uri)}://{place}"
+        name = self._section.catalog_table if isinstance(self._section, SourceSection) else None
+        location = self._found_metadata() if name is None else metadata_in_catalog(name, self.uri)
         try:
             return StaticTable.from_metadata(location, iceberg_properties(self.uri, self._section.filesystem))
         except (ValueError, KeyError, ValidationError) as error:
-            raise InputError(f"{self.uri}: {key} is no metadata of an Iceberg table: {error}") from error
+            raise InputError(f"{self.uri}: {location} is no metadata of an Iceberg table: {error}") from error
+
+    def _found_metadata(self) -> str:
+        """URI of the metadata file that `uri` is, or of the newest below it."""
+        objects = open_file_or_folder(self.uri, self._section.filesystem)
+        place = objects.path(objects.only or self._newest_metadata(objects))
+        return place if scheme_of(self.uri) in ("", "file") else f"{scheme_of(self.uri)}://{place}"
 
     def _newest_metadata(self, objects: Objects) -> str:
         """Key of the metadata file that counts: that which `version-hint.text` names, or the highest number."""
@@ -90,7 +96,8 @@ class IcebergSource(TableSource):
         if len(chosen) != 1:
             raise InputError(
                 f"{self.uri}: {len(chosen)} metadata files have number {number} ({', '.join(chosen[:3])}), only the "
-                f"table's catalog knows which one counts: set {self._setting}.uri to that file"
+                f"table's catalog knows which one counts: set {self._setting}.uri to that file, or "
+                f"{self._setting}.catalog_table"
             )
         return chosen[0]
 

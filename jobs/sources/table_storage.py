@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adaptor.errors import InputError
 from jobs.config.sections import FilesystemOptions
-from jobs.config.uris import scheme_of
+from jobs.config.uris import local_path, scheme_of
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 from jobs.storage.s3_clients import endpoint_of, region_of
@@ -48,6 +48,11 @@ def iceberg_properties(uri: str, options: FilesystemOptions) -> dict[str, str]:
     return settings
 
 
+def same_place(one: str, other: str) -> bool:
+    """Whether two URIs name one folder."""
+    return _spelt(one).rstrip("/") == _spelt(other).rstrip("/")
+
+
 class TableFolder:
     """Where the files of a table lie, which names them by absolute URIs: below its folder, mostly."""
 
@@ -75,6 +80,8 @@ def _spelt(uri: str) -> str:
     for name in _S3_NAMES:
         if uri.startswith(name):
             return f"s3://{uri[len(name) :]}"
-    if uri.startswith("file:") and not uri.startswith("file://"):
-        return uri[len("file:") :]
-    return uri[len("file://") :] if scheme_of(uri) == "file" else uri
+    if uri.startswith("file:/") and not uri.startswith("file://"):  # Hadoop's spelling
+        uri = uri[len("file:") :]
+    if scheme_of(uri) == "file":  # tables do not escape what they write
+        return uri[len("file://") :]
+    return uri if scheme_of(uri) else str(local_path(uri))

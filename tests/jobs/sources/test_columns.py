@@ -213,6 +213,16 @@ def test_ids_from_the_partition_folder(tmp_path: Path) -> None:
     assert decoded(tmp_path)[0] == ["7"]
 
 
+def test_a_folder_of_another_column_changes_nothing(tmp_path: Path) -> None:
+    content = table(3)
+    write(tmp_path / "doc_id=7" / "a.parquet", content.append_column("title", content["title"]))  # twice: payload may
+    source = opened(tmp_path)
+    (shard,) = source.shards()
+    (batch,) = source.read(shard, [0], 10)
+    assert batch.table.schema.names == ["id", "vector", "title", "title"]
+    assert batch.table.column(0).to_pylist() == content["id"].to_pylist()
+
+
 def test_row_numbers_as_ids(tmp_path: Path) -> None:
     content = table(ROWS).drop_columns("id")
     write(tmp_path / "x" / "a.parquet", content, row_group_size=3)

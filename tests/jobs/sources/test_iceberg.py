@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("pyiceberg", reason="the extra `iceberg` is not installed")
 
+from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table.sorting import UNSORTED_SORT_ORDER
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType
@@ -192,3 +194,34 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     metadata.write_text("{}")
     with pytest.raises(InputError, match=r"is no metadata of an Iceberg table"):
         opened(metadata).shards()
+
+
+def test_a_catalog_says_which_state_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = catalog_of(tmp_path / "t")
+    catalog.table.append(rows(0, 3))
+    committed = copy(catalog.table)
+    catalog.table.append(rows(3, 5))
+    catalog.table = committed  # the last commit was lost: its files are there, but do not count
+    monkeypatch.setattr("pyiceberg.catalog.load_catalog", {"lake": catalog}.__getitem__)
+    assert len(read(opened(tmp_path / "t"))["id"]) == 5
+    assert read(opened(tmp_path / "t", catalog_table="lake.a.t"))["id"] == ["r0", "r1", "r2"]
+    with pytest.raises(InputError, match=r"in the catalog its files lie below file://.*/t, set source\.uri to that"):
+        opened(tmp_path, catalog_table="lake.a.t").shards()
+    for name in ("lake", "lake."):
+        with pytest.raises(InputError, match=r"source\.catalog_table is 'lake.?': write CATALOG\.NAMESPACE\.TABLE"):
+            opened(tmp_path / "t", catalog_table=name).shards()
+    monkeypatch.setattr(catalog, "load_table", _no_table)
+    with pytest.raises(InputError, match=r"pyiceberg finds no table lake\.a\.t: NoSuchTableError: a\.t"):
+        opened(tmp_path / "t", catalog_table="lake.a.t").shards()
+
+
+def _no_table(identifier: str) -> None:
+    raise NoSuchTableError(identifier)
+
+
+def test_partitions_whose_values_are_escaped_in_names(tmp_path: Path) -> None:
+    catalog = catalog_of(tmp_path / "a b%20c")
+    with catalog.table.update_spec() as update:
+        update.add_field("id", IdentityTransform(), "id")
+    catalog.table.append(rows(0, 2).set_column(0, "id", pa.array(["x/y z", "100%"])))
+    assert sorted(read(opened(tmp_path / "a b%20c"))["id"]) == ["100%", "x/y z"]
