@@ -1,15 +1,16 @@
 """The fitted adaptor as files and as a numpy function: what compress, evaluate and a query service all use.
 
-An artefact is three files. `adaptor.safetensors` holds the map in its folded form, `adaptor.json` says what it is and
-carries the evidence, `pca.safetensors` holds the uncentred PCA rotation, kept as the baseline that evaluate compares
-with. The adaptor id is a hash of the weights and of every setting that shaped them; it is checked at every load.
+An artefact is four files. `adaptor.safetensors` holds the map in its folded form, `codes.safetensors` what its
+encodings need, `adaptor.json` says what it is and carries the evidence, `pca.safetensors` holds the uncentred PCA
+rotation, kept as the baseline that evaluate compares with. The adaptor id is a hash of weights, codes and every setting
+that shaped them; it is checked at every load.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,25 +22,28 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from adaptor.codec import Codec, Rotated, open_codec
 from adaptor.errors import InputError
 from adaptor.identity import (
+    CODES,
     DOCUMENT,
     FILES,
     FORMAT,
     PCA,
     WEIGHTS,
     canonical,
+    check_codes,
     check_document,
     check_shapes,
     checksum,
     identity,
+    required_files,
     sha256,
 )
-from adaptor.rows import Floats, as_numbers, rescale_rows, scale
+from adaptor.projection import Perceptron, Projection, normalise, row_blocks
+from adaptor.rows import Floats, as_numbers
 from adaptor.settings import Metric
 
-#: Rows that pass through at once; bounds the memory of `transform` and keeps the block in the processor's cache.
-_BLOCK_ROWS = 4096
 #: What looks like the address of an object store, also after a Path has taken one of its slashes.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -57,6 +61,7 @@ class Adaptor:
     document: dict[str, Any]
     tensors: Mapping[str, Floats]
     pca: bytes = field(repr=False)
+    codes: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     @property
     def adaptor_id(self) -> str:
@@ -116,14 +121,35 @@ class Adaptor:
 
         `squares` (n,) are the squared lengths, where they are known. Raises InputError for the dim and for a row.
         """
+        return self.projection(dim).transform_rows(vectors, squares)
+
+    def projection(self, dim: int) -> Projection:
+        """The map to outputs of this dim. Raises InputError for a dim outside 1..d."""
         if not 1 <= dim <= self.input_dim:
             raise InputError(f"dim is {dim}, but this adaptor gives 1 to {self.input_dim} columns")
-        short = np.empty((len(vectors), dim), np.float32)
-        for rows, block in _blocks(vectors):
-            lengths = np.einsum("nd,nd->n", block, block) if squares is None else squares[rows]
-            self._adapt(self._rescaled(block, lengths, rows.start), short[rows])
-            self._normalise(short[rows])
-        return short
+        if "hidden_weight" not in self.tensors:
+            return Projection(self.columns(dim), self.metric)
+        t = self.tensors
+        perceptron = Perceptron(
+            t["hidden_weight"], t["hidden_bias"], t["output_weight"][:, :dim], t["output_bias"][:dim]
+        )
+        return Projection(self.columns(dim), self.metric, perceptron)
+
+    def codec(self, *, dim: int, encoding: str) -> Codec:
+        """How vectors are stored in few bits at this dim (codec.py lists the encodings).
+
+        Raises InputError for an unknown encoding, a dim that it cannot have, and where the fit left no codes for it.
+        """
+        return open_codec(self.projection(dim), self.codes, encoding, self._rotated)
+
+    @cached_property
+    def _rotated(self) -> dict[int, Rotated]:
+        """What `codec` has opened, by dim."""
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what is computed from them need not travel."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__}
 
     def truncate(self, adapted: ArrayLike, *, dim: int) -> Floats:
         """Shorten what `transform` gave: (n, m) or (m,) → float32 (n, dim) or (dim,), equal to `transform` of the
@@ -141,10 +167,10 @@ class Adaptor:
             enough = f" (it takes {made_of} for that)" if from_head else ""
             raise InputError(f"{columns} columns cannot be truncated to {dim}{enough}; transform the original vectors")
         short = np.empty((*rows.shape[:-1], dim), np.float32)
-        for part, block in _blocks(np.atleast_2d(rows)):
+        for part, block in row_blocks(np.atleast_2d(rows)):
             shortened = np.atleast_2d(short)[part]
             shortened[:] = block[:, :made_of] @ self.tensors["head"][:, :dim] if from_head else block[:, :dim]
-            self._normalise(shortened)
+            normalise(shortened, self.metric)
         return short
 
     @property
@@ -162,42 +188,15 @@ class Adaptor:
             head = self.tensors["head"].astype(np.float64)
             return np.asarray(self.tensors["linear"][:, : len(head)].astype(np.float64) @ head, np.float32)
 
-    def _rescaled(self, block: Floats, squares: Floats, first_row: int) -> Floats:
-        """Rows (r, d) that the map can take: finite, and of a length (cosine's does not matter) that it needs."""
-        if not np.isfinite(squares).all():
-            row = first_row + int(np.flatnonzero(~np.isfinite(squares))[0])
-            raise InputError(f"row {row} holds NaN, infinity or overflows float32; remove it before transforming")
-        if self.metric != "cosine":
-            return block
-        return block * scale(np.sqrt(squares)) if self.architecture == "mlp" else rescale_rows(block, squares)
-
-    def _adapt(self, block: Floats, short: Floats) -> None:
-        dim = short.shape[1]
-        np.matmul(block, self.columns(dim), out=short)
-        if "hidden_weight" in self.tensors:
-            hidden = np.maximum(block @ self.tensors["hidden_weight"] + self.tensors["hidden_bias"], 0)
-            short += hidden @ self.tensors["output_weight"][:, :dim] + self.tensors["output_bias"][:dim]
-
-    def _normalise(self, short: Floats) -> None:
-        if self.metric == "cosine":
-            short *= scale(np.sqrt(np.einsum("nd,nd->n", short, short)))
-
     def to_files(self) -> dict[str, bytes]:
         """The artefact's files by name."""
-        return {
+        files = {
             WEIGHTS: save_tensors({k: np.ascontiguousarray(v) for k, v in self.tensors.items()}),
             DOCUMENT: json.dumps(self.document, indent=2, sort_keys=True, allow_nan=False).encode() + b"\n",
             PCA: self.pca,
+            CODES: save_tensors(dict(self.codes)),
         }
-
-
-def _blocks(vectors: NDArray[Any]) -> Iterator[tuple[slice, Floats]]:
-    """Stretches of rows, and what stands there as contiguous float32."""
-    for start in range(0, len(vectors), _BLOCK_ROWS):
-        rows = slice(start, start + _BLOCK_ROWS)
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity, and is refused by row
-            block = np.ascontiguousarray(vectors[rows], dtype=np.float32)
-        yield rows, block
+        return {name: files[name] for name in required_files(self.document)}
 
 
 def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotation: Floats) -> Adaptor:
@@ -210,9 +209,22 @@ def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotatio
         "weights_sha256": sha256(save_tensors(tensors)),
         "pca_sha256": sha256(pca),
     }
+    return _sealed(document, tensors, pca, {})
+
+
+def with_codes(adaptor: Adaptor, codes: Mapping[str, NDArray[Any]], **described: Any) -> Adaptor:
+    """The same map with the codes that `fit_codes` found, and more to say in the document. It has another id."""
+    return _sealed({**adaptor.document, **described}, adaptor.tensors, adaptor.pca, codes)
+
+
+def _sealed(
+    document: Mapping[str, Any], tensors: Mapping[str, Floats], pca: bytes, codes: Mapping[str, NDArray[Any]]
+) -> Adaptor:
+    """The adaptor with the hashes that depend on all of it."""
+    document = {**document, "codes_sha256": sha256(save_tensors(dict(codes)))}
     document["adaptor_id"] = identity(document)
     document["checksum"] = checksum(document)
-    return Adaptor(json.loads(canonical(document)), tensors, pca)
+    return Adaptor(json.loads(canonical(document)), tensors, pca, codes)
 
 
 def load(path: str | Path) -> Adaptor:
@@ -230,20 +242,25 @@ def load(path: str | Path) -> Adaptor:
 
 def from_files(files: Mapping[str, bytes], where: str = "artefact") -> Adaptor:
     """Read an artefact from its files' bytes; `where` names it in errors. Raises InputError as `load` does."""
-    if missing := [name for name in FILES if name not in files]:
+    try:
+        document = json.loads(files.get(DOCUMENT, b"null"))
+    except ValueError as problem:
+        raise InputError(f"{where}/{DOCUMENT} is not JSON ({problem}); restore the file or fit again") from problem
+    if missing := [name for name in required_files(document) if name not in files]:
         raise InputError(
             f"{where}: no adaptor here: {', '.join(missing)} missing; give the folder that `matryoshka fit` wrote"
         )
-    try:
-        document = json.loads(files[DOCUMENT])
-    except ValueError as problem:
-        raise InputError(f"{where}/{DOCUMENT} is not JSON ({problem}); restore the file or fit again") from problem
     check_document(document, files, where)
-    try:
-        tensors = load_tensors(files[WEIGHTS])
-    except (SafetensorError, ValueError) as problem:
-        raise InputError(
-            f"{where}/{WEIGHTS} is not safetensors ({problem}); restore the file or fit again"
-        ) from problem
+    tensors = _tensors(files, WEIGHTS, where)
     check_shapes(document, tensors, where)
-    return Adaptor(document, tensors, files[PCA])
+    codes = _tensors(files, CODES, where) if CODES in required_files(document) else {}
+    if codes:
+        check_codes(document, codes, where)
+    return Adaptor(document, tensors, files[PCA], codes)
+
+
+def _tensors(files: Mapping[str, bytes], name: str, where: str) -> dict[str, NDArray[Any]]:
+    try:
+        return load_tensors(files[name])
+    except (SafetensorError, ValueError) as problem:
+        raise InputError(f"{where}/{name} is not safetensors ({problem}); restore the file or fit again") from problem

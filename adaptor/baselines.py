@@ -5,7 +5,6 @@ Rows come out at whatever length they have: every search and every measure scale
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from adaptor.artefact import Adaptor
@@ -19,10 +18,11 @@ METHODS = ("truncation", "pca", ADAPTOR)
 
 
 class Column(NamedTuple):
-    """One column of a comparison: a method at a dim."""
+    """One column of a comparison: a method at a dim, and how its vectors are stored."""
 
     method: str
     dim: int
+    encoding: str = "float32"
 
 
 def shorten(adaptor: Adaptor, method: str, vectors: Floats, dim: int) -> Floats:
@@ -32,15 +32,6 @@ def shorten(adaptor: Adaptor, method: str, vectors: Floats, dim: int) -> Floats:
     return vectors[:, :dim] if method == "truncation" else vectors @ adaptor.rotation[:, :dim]
 
 
-def shorten_to_all(adaptor: Adaptor, vectors: Floats, dims: Sequence[int]) -> Iterator[tuple[Column, Floats]]:
-    """Yield the original vectors and then every method at every dim: float32 (n, d) → (column, float32 (n, m)) each.
-
-    The smaller output of a method is a prefix of the larger one up to its length, so one product serves all dims; only
-    an adaptor with a low-dimensional head maps for each dim.
-    """
-    yield Column(ORIGINAL, adaptor.input_dim), vectors
-    for method in METHODS:
-        nested = method != ADAPTOR or not adaptor.head_dim
-        longest = shorten(adaptor, method, vectors, max(dims)) if nested else None
-        for dim in dims:
-            yield Column(method, dim), shorten(adaptor, method, vectors, dim) if longest is None else longest[:, :dim]
+def float32_bytes(column: Column) -> int:
+    """Bytes of a vector of this column, four a number."""
+    return 4 * column.dim

@@ -4,6 +4,7 @@ restart changes it. A worker takes every `size`-th anchor; all workers see the s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ class AnchorRows:
     """Whether the candidate is a mined neighbour of the anchor; None where no term counts these."""
     batch_mask: NDArray[np.bool_] | None
     """Whether the candidate is an anchor of the step; None where no term counts these."""
+    dims: tuple[int, ...]
+    """Dims that the step compares, one up to each of the trained ones."""
     noise: Floats | None = None
     """Added to the anchors (p, d), to make something like queries of them."""
 
@@ -50,14 +53,14 @@ class QueryRows:
 def anchor_rows(job: TrainingJob, stage: Stage, step: int) -> AnchorRows:
     """Draw the anchors of a step, and as candidates their mined neighbours and random documents.
 
-    In the stage of the low-dimensional head, half of the anchors are queries of the log, where it has as many.
+    Half of the anchors of the stage of a query log are queries, where it has as many.
     """
     data, loss, training, worker = job.data, job.loss, job.training, job.worker
     draw = np.random.default_rng([training.seed, 2, stage.value, step])
     batch = draw.choice(data.anchors, min(training.batch, data.anchors), replace=False)
     documents, near = len(batch), data.neighbours[batch]
-    if stage is Stage.LOW_DIM_HEAD and data.query_neighbours is not None:
-        answers = data.query_neighbours
+    if stage is Stage.QUERY_LOG and data.log is not None:
+        answers = data.log.neighbours
         queries = draw.choice(len(answers), min(len(batch) // 2, len(answers)), replace=False)
         documents -= len(queries)
         batch = np.append(batch[:documents], data.anchors + queries)
@@ -67,9 +70,9 @@ def anchor_rows(job: TrainingJob, stage: Stage, step: int) -> AnchorRows:
     columns = np.searchsorted(pool, own).clip(max=len(pool) - 1)
     own_candidates = np.flatnonzero(pool[columns] == own)
     noise = None
-    if stage is Stage.LOW_DIM_HEAD and training.head_noise:
+    if stage is not Stage.SUPERVISED and training.noise:
         noise = np.zeros((len(batch), job.input_dim), np.float32)  # queries stay as they are
-        noise[:documents] = _noise(data, training.head_noise, documents, draw)
+        noise[:documents] = _noise(data, training.noise, documents, draw)
     return AnchorRows(
         share=len(own) * worker.size / len(batch),
         anchors=own,
@@ -77,8 +80,18 @@ def anchor_rows(job: TrainingJob, stage: Stage, step: int) -> AnchorRows:
         self_pairs=own_candidates * len(pool) + columns[own_candidates],
         neighbour_mask=_neighbour_mask(near[mine], pool) if loss.topk else None,
         batch_mask=np.broadcast_to(np.isin(pool, batch), (len(own), len(pool))) if loss.pairwise else None,
+        dims=_dims(job, step, draw),
         noise=None if noise is None else noise[mine],
     )
+
+
+def _dims(job: TrainingJob, step: int, draw: np.random.Generator) -> tuple[int, ...]:
+    """The trained dims or, in every other step of the list-wise loss, one drawn from between each two of them: what no
+    step ever compares would rank worse than the narrower dim before it."""
+    if step % 2 == 0 or not job.loss.listwise:
+        return job.dims
+    edges = (job.dims[0] // 2, *job.dims)
+    return tuple(int(draw.integers(first + 1, last + 1)) for first, last in pairwise(edges))
 
 
 def _pool(job: TrainingJob, near: Ids, documents: Ids, draw: np.random.Generator) -> Ids:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptor.errors import InputError
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 
-WEIGHTS, DOCUMENT, PCA = FILES = ("adaptor.safetensors", "adaptor.json", "pca.safetensors")
-FORMAT = 1
+WEIGHTS, DOCUMENT, PCA, CODES = FILES = (
+    "adaptor.safetensors",
+    "adaptor.json",
+    "pca.safetensors",
+    "codes.safetensors",
+)
+#: Format 1 had no codes.
+FORMAT, FORMATS = 2, (1, 2)
 #: Keys of the document that the adaptor id is made of; the rest (evidence, data, versions) describes but does not
 #: define.
 IDENTITY = (
@@ -27,6 +35,7 @@ IDENTITY = (
     "recipe",
     "settings",
     "weights_sha256",
+    "codes_sha256",
 )
 #: Tensors of each architecture, and those it may have besides.
 _TENSORS: dict[str, tuple[set[str], set[str]]] = {
@@ -46,9 +55,19 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def required_files(document: Any) -> tuple[str, ...]:
+    """The files of an artefact with this document."""
+    old = isinstance(document, dict) and document.get("format") == 1
+    return FILES[:-1] if old else FILES
+
+
+def _identity_keys(document: Mapping[str, Any]) -> tuple[str, ...]:
+    return IDENTITY[:-1] if document.get("format") == 1 else IDENTITY
+
+
 def identity(document: Mapping[str, Any]) -> str:
-    """The adaptor id: hash of what defines the map."""
-    return sha256(canonical({key: document[key] for key in IDENTITY}))
+    """The adaptor id: hash of what defines map and codes."""
+    return sha256(canonical({key: document[key] for key in _identity_keys(document)}))
 
 
 def checksum(document: Mapping[str, Any]) -> str:
@@ -58,18 +77,19 @@ def checksum(document: Mapping[str, Any]) -> str:
 
 def check_document(document: Any, files: Mapping[str, bytes], where: str) -> None:
     """Raise InputError unless the document is whole and the files are those that it was written with."""
-    required = {*IDENTITY, "adaptor_id", "checksum", "pca_sha256"}
-    missing = required - document.keys() if isinstance(document, dict) else required
-    if missing:
+    if not isinstance(document, dict):
+        raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: it is no JSON object")
+    required = {*_identity_keys(document), "adaptor_id", "checksum", "pca_sha256"}
+    if missing := required - document.keys():
         raise InputError(f"{where}/{DOCUMENT} is not an adaptor's description: {', '.join(sorted(missing))} missing")
-    if document["format"] != FORMAT:
+    if document["format"] not in FORMATS:
         raise InputError(
-            f"{where} has artefact format {document['format']}, this version reads {FORMAT}; "
+            f"{where} has artefact format {document['format']}, this version reads {' and '.join(map(str, FORMATS))}; "
             "use the version that wrote it"
         )
+    recorded_hashes = {WEIGHTS: "weights_sha256", PCA: "pca_sha256", CODES: "codes_sha256"}
     for name, computed, recorded in (
-        (WEIGHTS, sha256(files[WEIGHTS]), document["weights_sha256"]),
-        (PCA, sha256(files[PCA]), document["pca_sha256"]),
+        *((name, sha256(files[name]), document[key]) for name, key in recorded_hashes.items() if key in required),
         (DOCUMENT, checksum(document), document["checksum"]),
         (f"{DOCUMENT} (adaptor_id)", identity(document), document["adaptor_id"]),
     ):
@@ -78,6 +98,21 @@ def check_document(document: Any, files: Mapping[str, bytes], where: str) -> Non
                 f"{where}/{name} is damaged or was changed: its hash is {computed[:16]}…, "
                 f"recorded is {str(recorded)[:16]}…; restore the artefact or fit again"
             )
+
+
+def check_codes(document: Mapping[str, Any], codes: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Raise InputError unless the codes are those of some dims: for each a centre, four steps and perhaps an orthogonal
+    matrix, and a seed."""
+    dims = {int(name.removeprefix("steps_")) for name in codes if re.fullmatch(r"steps_[1-9]\d{0,5}", name)}
+    expected: dict[str, tuple[type, tuple[int, ...]]] = {f"centre_{dim}": (np.float32, (dim,)) for dim in dims}
+    expected |= {f"steps_{dim}": (np.float32, (4,)) for dim in dims} | {"rotation_seed": (np.int64, (1,))}
+    expected |= {f"rotation_{dim}": (np.float32, (dim, dim)) for dim in dims if f"rotation_{dim}" in codes}
+    usable = max(dims, default=1) <= document["input_dim"] and all(dim % 8 == 0 for dim in dims)
+    if not usable or {name: (codes[name].dtype.type, codes[name].shape) for name in codes} != expected:
+        raise InputError(f"{where}/{CODES}: its tensors are not those of codes ({', '.join(sorted(codes))}); fit again")
+    for name, tensor in codes.items():
+        if not np.isfinite(tensor).all() or (name.startswith("steps_") and (tensor <= 0).any()):
+            raise InputError(f"{where}/{CODES}: {name} holds numbers that are no codes' ({tensor}); fit again")
 
 
 def check_shapes(document: Mapping[str, Any], tensors: Mapping[str, Floats], where: str) -> None:

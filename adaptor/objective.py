@@ -31,10 +31,9 @@ class Trainee(nn.Module):
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights, trained dims and metric of a stage."""
+    """Weights and metric of a stage."""
 
     loss: LossSettings
-    dims: tuple[int, ...]
     metric: Metric
 
     def __call__(
@@ -53,12 +52,13 @@ class Objective:
         if query_rows is not None and queries is not None:
             vectors = torch.cat([vectors, queries.index_select(0, on_device(query_rows.queries, corpus.device))])
             index.append(query_rows.queries)
-        adapted, scale = model(vectors, None if self.loss.reconstruction else self.dims[-1])
+        adapted, scale = model(vectors, None if self.loss.reconstruction else anchor_rows.dims[-1])
         originals, pieces = (torch.split(whole, [len(part) for part in index]) for whole in (vectors, adapted))
         total = anchor_rows.share * self._unsupervised(originals, pieces, scale, anchor_rows)
         if query_rows is not None:
             grades = on_device(query_rows.grades, corpus.device)
-            total = total + query_rows.share * self._supervised((pieces[3], pieces[2]), grades)
+            prefixes = losses.prefix_similarities(pieces[3], pieces[2], anchor_rows.dims, self.metric)
+            total = total + query_rows.share * self._supervised(prefixes, grades)
         return total
 
     def _unsupervised(
@@ -71,9 +71,9 @@ class Objective:
         total = 0.0 * scale.sum()
         if loss.listwise:
             lists = distillation.teacher(full, on_device(rows.self_pairs, full.device), loss.temperature)
-            total = total + loss.listwise * distillation.distil(pair, self.dims, scale, lists, self.metric)
+            total = total + loss.listwise * distillation.distil(pair, rows.dims, scale, lists, self.metric)
         if loss.topk or loss.pairwise:
-            prefixes = losses.prefix_similarities(*pair, self.dims, self.metric)
+            prefixes = losses.prefix_similarities(*pair, rows.dims, self.metric)
             for weight, mask in ((loss.topk, rows.neighbour_mask), (loss.pairwise, rows.batch_mask)):
                 if weight and mask is not None:
                     total = total + weight * losses.similarity_change(full, prefixes, on_device(mask, full.device))
@@ -82,8 +82,7 @@ class Objective:
             total = total + loss.reconstruction * losses.reconstruction(original, pieces[0])
         return total
 
-    def _supervised(self, pair: tuple[Tensor, Tensor], grades: Tensor) -> Tensor:
-        prefixes = losses.prefix_similarities(*pair, self.dims, self.metric)
+    def _supervised(self, prefixes: Tensor, grades: Tensor) -> Tensor:
         total = prefixes.new_zeros(())
         if self.loss.contrastive:
             total = total + self.loss.contrastive * losses.contrastive(prefixes, grades, self.loss.temperature)

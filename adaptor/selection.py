@@ -1,163 +1,133 @@
-"""What happens to trained maps before they are used: they fall back to PCA where they lost, and columns are sorted.
+"""Where a map serves, and where plain prefixes do: held-out rows have the last word, dim by dim.
 
-Held-out rows judge every dim on its own, by the graded overlap@10 (quality.py). The low-dimensional head is cut off at
-the first dim that does worse than the initial basis beyond noise; a rotation is restricted to the coordinates before
-it. That dim then scores exactly like the initial basis again, as do all wider ones. Last, the columns between two
-trained dims are sorted by variance: trained dims do not notice, those between gain.
+Plain prefixes are those of the PCA axes or of the vectors as they came. At no dim may the map do worse than the better
+of both, beyond noise: before the first dim where it does, it ends. Wider outputs are plain prefixes of the initial
+basis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from adaptor.model import AdaptorModule, Linear, Orthogonal, Residual, trainable_dims
+from adaptor.model import AdaptorModule, Linear
 from adaptor.quality import Scores
+from adaptor.rows import Floats
 from adaptor.settings import Metric
-from adaptor.tensors import as_tensor
 from adaptor.training_job import TrainingJob
 from adaptor.training_set import TrainingSet
 from adaptor.validation import validate_dims
 
-#: A map that gains less than one standard error over all dims was luck: the initial one is kept.
+#: A map that gains less than one standard error over all dims was luck.
 _CERTAIN = 1.0
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The module to use, and where it falls back to its start, in words for the user (empty: nowhere)."""
+    """The module to use, and what held-out rows and queries decided, in words for the user."""
 
     module: AdaptorModule
-    fallback_notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     head: Tensor | None = None
     """Beside an untrained module: the matrix (b, c) from the initial basis to outputs of at most c columns."""
+    exact: bool = False
+    """Whether full-dimension scores are those of the original vectors."""
 
 
-def select(module: AdaptorModule, job: TrainingJob) -> Selection:
-    """The module as it is to be used. An untrained module and the paper's perceptron come back as they are."""
-    if isinstance(module, Residual):
-        return Selection(module)
-    if not isinstance(module, Orthogonal):
-        return Selection(sorted_by_variance(module, job.data, job.dims))
-    notes = list[str]()
-    while dims := trainable_dims(module, job.dims):
-        gains = _gains(module, job.data, dims, job.metric)
-        if chance := _no_more_than_chance(gains[0].mean(axis=0)):
-            notes.append(chance)
-            return Selection(Orthogonal(module.trained_components), tuple(notes))
-        loss = _first_loss(dims, gains, job.metric)
-        if loss is None:
-            break
-        notes.append(
-            f"{loss.words} on held-out rows: the rotation is restricted to the leading {loss.dim} coordinates, and dim "
-            f"{loss.dim} scores like its start"
+@dataclass(frozen=True)
+class Floors:
+    """Held-out measures (m, w, h) of the initial basis, and at each dim of the better of it and the other start."""
+
+    initial: Scores
+    better: Scores
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How many of the judged dims a map serves, what it gains on the initial basis over all of them, for each held-out
+    row (h,), and where it lost, in words."""
+
+    count: int
+    gain: Scores
+    lost: str
+
+
+def floors(data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> Floors:
+    """What plain prefixes reach on held-out rows."""
+    initial = validate_dims(Linear(dims[-1]), data, dims, metric)
+    if data.other_start is None:
+        return Floors(initial, initial)
+    other = validate_dims(Linear(len(data.other_start), torch.tensor(data.other_start)), data, dims, metric)
+    better = other[0].mean(axis=1) > initial[0].mean(axis=1)
+    return Floors(initial, np.where(better[None, :, None], other, initial))
+
+
+def kept(dims: Sequence[int], scores: Scores, floor: Floors, metric: Metric) -> Kept:
+    """The dims before the first at which `scores` (m, w, h) are below the floor."""
+    count, lost = _first_loss(dims, scores - floor.better[:, : len(dims)], metric)
+    gain = (scores[0, :count] - floor.initial[0, :count]).sum(axis=0) / len(dims)
+    return Kept(count, gain, lost)
+
+
+def better_start(bases: Sequence[Floats], data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> int:
+    """Number of the basis (d, d) whose prefixes rank the neighbours of held-out rows best, mean over dims."""
+    scores = [validate_dims(Linear(len(b), torch.tensor(b)), data, dims, metric)[0].mean() for b in bases]
+    return int(np.argmax(scores))
+
+
+def select(matrix: Tensor, job: TrainingJob, queries: bool = False) -> Selection:
+    """As much of a map, the `matrix` (b, b) on the initial basis, as what is held out does not speak against: rows or,
+    where the map has learned from a log, `queries`. Without it, as much of the other start as is better than the
+    initial basis."""
+    data = job.data.of_queries() if queries else job.data
+    dims = tuple(dim for dim in job.dims if dim < job.input_dim)
+    floor, notes = floors(data, dims, job.metric), list[str]()
+    other = None if data.other_start is None else torch.tensor(data.other_start)
+    for name, columns in (("the map", matrix), ("the other start", other)):
+        if columns is None:
+            continue
+        reached = tuple(dim for dim in dims if dim <= len(columns))
+        found = kept(
+            reached, validate_dims(Linear(len(columns), columns), data, reached, job.metric), floor, job.metric
         )
-        module = restricted(module, loss.dim)
-    return Selection(sorted_by_variance(module, job.data, job.dims), tuple(notes))
-
-
-def select_head(initial: Orthogonal, head: Linear, job: TrainingJob) -> Selection:
-    """The initial module, and as much of the low-dimensional head as held-out rows do not speak against: its columns up
-    to the last trained dim before the first that does worse than the initial basis; none where all of them together
-    gain nothing."""
-    gains = _gains(head, job.data, job.dims, job.metric)
-    dims, notes = job.dims, list[str]()
-    if loss := _first_loss(job.dims, gains, job.metric):
-        dims = job.dims[: job.dims.index(loss.dim)]
+        if found.gain.mean() > _CERTAIN * standard_error(found.gain):
+            if found.lost:
+                notes.append(f"{found.lost} on held-out rows: from there on outputs are prefixes of the initial basis")
+            # It serves all outputs before the dim that lost: between the two dims it still gains.
+            end = dims[found.count] if found.lost else min(len(columns) + 1, job.input_dim)
+            return Selection(Linear(job.input_dim), tuple(notes), columns[:, : end - 1].detach().cpu(), exact=True)
         notes.append(
-            f"{loss.words} on held-out rows with the low-dimensional head: outputs of more than "
-            f"{max(dims, default=0)} columns stay as the start has them"
+            f"{name} gains {found.gain.mean():+.4f} graded overlap@10 on {len(found.gain):,} held-out rows"
+            f"{', and ' + found.lost if found.lost else ''}: no more than chance (standard error "
+            f"{standard_error(found.gain):.4f}), it is left out; a larger mining.sample_rows may help"
         )
-    if not dims:
-        return Selection(initial, tuple(notes))
-    if chance := _no_more_than_chance(gains[0, : len(dims)].mean(axis=0)):
-        return Selection(initial, (chance,))
-    ordered = _ordered(head.matrix.detach().cpu().double(), job.data, job.dims)
-    return Selection(initial, tuple(notes), ordered[:, : dims[-1]])
-
-
-def _no_more_than_chance(gain: Scores) -> str:
-    """Words for the user when the change of graded overlap@10 per held-out row (h,) is no sure gain; else nothing."""
-    if gain.mean() > _CERTAIN * _error(gain):
-        return ""
-    return (
-        f"training gains {gain.mean():+.4f} graded overlap@10 on {len(gain):,} held-out rows, no more than chance "
-        f"(standard error {_error(gain):.4f}): its start is kept; a larger mining.sample_rows may help"
-    )
-
-
-def restricted(module: Orthogonal, trained_components: int) -> Orthogonal:
-    """The rotation inside the leading coordinates that is nearest in its columns, first ones first (Gram-Schmidt)."""
-    columns, upper = torch.linalg.qr(module.exact()[:trained_components, :trained_components])
-    # A QR decomposition leaves the signs open; positive ones keep the columns' directions.
-    signs = torch.where(torch.diagonal(upper) < 0, -1.0, 1.0).double()
-    return Orthogonal(trained_components, columns * signs)
-
-
-def sorted_by_variance(module: AdaptorModule, data: TrainingSet, dims: Sequence[int]) -> AdaptorModule:
-    """The same map at every trained dim, with the columns between two of them rotated to falling variance."""
-    if isinstance(module, Residual):
-        return module
-    if isinstance(module, Orthogonal):
-        return Orthogonal(module.trained_components, _ordered(module.exact(), data, dims))
-    return Linear(len(module.matrix), _ordered(module.matrix.detach().cpu().double(), data, dims).float())
-
-
-@torch.no_grad()
-def _ordered(matrix: Tensor, data: TrainingSet, dims: Sequence[int]) -> Tensor:
-    components = len(matrix)
-    rows = as_tensor(data.corpus[: data.anchors, :components], torch.device("cpu"))
-    moment = (rows.T @ rows).double() / len(rows)
-    ordered = matrix.clone()
-    for first, last in pairwise((0, *(dim for dim in dims if dim < components), components)):
-        block = matrix[:, first:last]
-        ordered[:, first:last] = block @ _principal(block.T @ moment @ block)
-    return ordered
-
-
-def _principal(moment: Tensor) -> Tensor:
-    """Eigenvectors by falling eigenvalue; each column's largest entry is positive, so equal input gives equal bytes."""
-    columns = torch.linalg.eigh(moment).eigenvectors.flip(1)
-    largest = columns.abs().argmax(dim=0, keepdim=True)
-    signs = torch.where(columns.gather(0, largest) < 0, -1.0, 1.0).double()
-    principal: Tensor = columns * signs
-    return principal
-
-
-def _gains(module: Orthogonal | Linear, data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> Scores:
-    """Change of both measures against the initial basis for each dim and held-out row: float64 (2, w, h)."""
-    initial = Orthogonal(module.trained_components if isinstance(module, Orthogonal) else len(module.matrix))
-    return validate_dims(module, data, dims, metric) - validate_dims(initial, data, dims, metric)
+    return Selection(Linear(job.input_dim), tuple(notes[:1]), exact=True)
 
 
 def _allowed(metric: Metric) -> dict[str, float]:
     """What a dim may lose of each measure. Of the plain overlap it may be more: the map gives up some of the tenth
     neighbour for the first. Least where lengths count: a few long vectors are near everything there, so that the top
     says little of the rest."""
-    return {"graded overlap@10": 0.005, "overlap@10": 0.06 if metric == "cosine" else 0.02}
+    return {
+        "graded overlap@10": 0.01,
+        "overlap@10": 0.06 if metric == "cosine" else 0.02,
+        "overlap@100": 0.1,
+    }
 
 
-@dataclass(frozen=True)
-class _Loss:
-    """A dim that does worse than the initial basis, and by how much in words."""
-
-    dim: int
-    words: str
-
-
-def _first_loss(dims: Sequence[int], gains: Scores, metric: Metric) -> _Loss | None:
-    """The first dim whose mean loss, less two standard errors, is more than allowed."""
+def _first_loss(dims: Sequence[int], gains: Scores, metric: Metric) -> tuple[int, str]:
+    """Number of the first dim whose mean loss, less two standard errors, is more than allowed, and what it lost."""
     for number, dim in enumerate(dims):
         for (measure, allowed), gain in zip(_allowed(metric).items(), gains[:, number], strict=True):
-            if gain.mean() + 2 * _error(gain) < -allowed:
-                return _Loss(dim, f"dim {dim} lost {-gain.mean():.3f} {measure}")
-    return None
+            if not gain.mean() + 2 * standard_error(gain) >= -allowed:
+                return number, f"dim {dim} lost {-gain.mean():.3f} {measure}"
+    return len(dims), ""
 
 
-def _error(gains: Scores) -> float:
+def standard_error(gains: Scores) -> float:
+    """Of the mean of (n,); infinite for a single one."""
     return float(np.std(gains, ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf

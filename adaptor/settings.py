@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Metric = Literal["cosine", "dot", "l2"]
-Architecture = Literal["orthogonal", "linear", "mlp"]
+Architecture = Literal["linear", "mlp"]
 
 #: Dims fitted when none are given: the ones people ask for, up to the dimension of the source.
 DIM_LADDER = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
@@ -40,18 +40,11 @@ class ModelSettings(Settings):
     recipe: Literal["default", "paper"] = "default"
     """Named set of settings: `default` (PCA basis, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
     The recipe fills every field of adaptor, loss, training and mining that is not given."""
-    architecture: Architecture = "orthogonal"
-    """What f is: `orthogonal` (full-dimension scores stay exact; labels free it), `linear` (a free matrix), `mlp` (the
-    paper's)."""
-    initialisation: Literal["pca", "identity"] = "pca"
-    """The map before the first step: the uncentred PCA rotation, or the identity."""
-    trained_components: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
-    """Orthogonal architecture: without labels change only outputs narrower than this, so that every dim from here on
-    scores exactly like the initial map. `auto`: a third of the dimension (128 of 384), fewer for small samples; null:
-    all of it."""
-    low_dim_head: bool = True
-    """Orthogonal architecture without labels: low-dimensional outputs come from a free matrix of their own, over half
-    as many columns again; false rotates the leading columns among themselves instead."""
+    architecture: Architecture = "linear"
+    """What f is: `linear` (a free matrix; without labels full-dimension scores stay exact), or `mlp` (the paper's)."""
+    initialisation: Literal["auto", "pca", "identity"] = "auto"
+    """The map before the first step: the uncentred PCA rotation, or the identity; `auto`: the one whose prefixes rank
+    the neighbours of held-out rows better."""
     hidden_units: int = Field(default=512, ge=1)
     """Hidden units of the `mlp` module."""
     dims: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
@@ -82,28 +75,28 @@ class LossSettings(Settings):
     contrastive: float = Field(default=0.25, ge=0)
     """Supervised stage: soft-max cross-entropy of a query's graded positives, taken together, against mined, random and
     in-batch negatives."""
-    temperature: float = Field(default=0.05, gt=0)
-    """Temperature of the soft-max terms, in units of similarity."""
+    temperature: float = Field(default=0.45, gt=0)
+    """Temperature of the soft-max terms, in standard deviations of the similarities of a row to all others."""
 
 
 class TrainingSettings(Settings):
     """How the adaptor is trained."""
 
     steps: int = Field(default=1500, ge=0)
-    """Most optimisation steps of the stage without labels (0 keeps the initial map)."""
-    head_learning_rate: float = Field(default=6e-3, gt=0)
-    """Peak learning rate of the low-dimensional head of up to 192 columns; less for more, by the square root."""
-    head_noise: float = Field(default=0.7, ge=0)
-    """Most noise on an anchor of the low-dimensional head, in standard deviations of each coordinate: queries lie
-    beside documents, not on them."""
-    supervised_steps: int = Field(default=800, ge=0)
-    """Most steps of the stage with labels; used only when queries and qrels are given."""
+    """Most optimisation steps of the stage that learns from rows (0 keeps the initial map)."""
+    noise: float = Field(default=0.7, ge=0)
+    """Most noise on an anchor without labels, in standard deviations of each coordinate: queries lie beside documents,
+    not on them."""
+    query_steps: int = Field(default=800, ge=0)
+    """Most steps of the stage that learns from queries, with labels or without."""
     batch: int = Field(default=128, ge=2)
     """Anchors (documents, or labelled queries) per step, over all workers together."""
     candidates: int = Field(default=512, ge=0)
     """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of Adam, but for the low-dimensional head."""
+    learning_rate: float = Field(default=6e-3, gt=0)
+    """Peak learning rate of Adam for up to 192 trained components; less for more, by the square root."""
+    supervised_learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of the stage with labels."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate falls over the steps."""
     evaluate_every: int = Field(default=100, ge=1)

@@ -17,14 +17,14 @@ import torch
 from torch import nn
 
 from adaptor.batches import AnchorRows, QueryRows, anchor_rows, query_rows
-from adaptor.model import AdaptorModule, Linear, trainable_dims
+from adaptor.model import AdaptorModule, Linear
 from adaptor.objective import Objective, Trainee
 from adaptor.settings import TrainingSettings
 from adaptor.tensors import as_tensor
 from adaptor.training_job import Stage, TrainingJob
 from adaptor.training_state import TrainingState, Weights
 from adaptor.validation import validate
-from adaptor.weight_interpolation import interpolate_weights
+from adaptor.weight_interpolation import interpolate
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def train(module: AdaptorModule, job: TrainingJob, state: TrainingState, on_eval
 
     `state` is new or one that `on_eval` was given earlier; it is updated in place.
     """
-    if trainable_dims(module, job.dims) and _steps(job.training, state.stage):
+    if _steps(job.training, state.stage):
         _StageTraining(module, job, state).run(on_eval)
 
 
@@ -50,7 +50,7 @@ class _StageTraining:
     """A stage at work: the trainee and its optimiser, at the step where the state stands."""
 
     def __init__(self, module: AdaptorModule, job: TrainingJob, state: TrainingState) -> None:
-        self.job, self.state, self.dims = job, state, trainable_dims(module, job.dims)
+        self.job, self.state, self.dims = job, state, job.dims
         self.steps = _steps(job.training, state.stage)
         self.trainee = Trainee(module, self.dims, job.loss.temperature).to(job.worker.device)
         self.optimiser = torch.optim.Adam(self.trainee.parameters(), lr=job.training.learning_rate, fused=True)
@@ -61,7 +61,7 @@ class _StageTraining:
         """All steps that are left, then the best weights."""
         job, state, device = self.job, self.state, self.job.worker.device
         model = job.worker.wrap(self.trainee)
-        objective = Objective(job.loss, self.dims, job.metric)
+        objective = Objective(job.loss, job.metric)
         corpus = as_tensor(job.data.corpus, device)
         supervision = job.data.supervision if state.stage is Stage.SUPERVISED else None
         queries = None if supervision is None else as_tensor(supervision.queries, device)
@@ -93,7 +93,7 @@ class _StageTraining:
             state.first_moments, state.second_moments = self._moments("exp_avg"), self._moments("exp_avg_sq")
             patience = _patience(self.job.training, state.stage)
             state.finished = state.step >= self.steps or state.step - state.best_step >= patience
-            if state.finished and state.stage is Stage.SUPERVISED:
+            if state.finished:
                 self._interpolate()
         state.finished = self.job.worker.agree(state.finished)
         return EvalStep(state, loss, score)
@@ -119,11 +119,12 @@ class _StageTraining:
         """The held-out score of now, whose weights are kept if they are the best."""
         job, state, module = self.job, self.state, self.trainee.module
         supervised = state.stage is Stage.SUPERVISED
-        scores = validate(module, job.data, self.dims, job.metric, supervised)
+        data = job.data.of_queries() if state.stage is Stage.QUERY_LOG else job.data
+        scores = validate(module, data, self.dims, job.metric, supervised)
         score = float(scores.mean())
         if state.step == 0:
             state.initial_score = score
-            state.initial_weights = _copies(module) if supervised else {}
+            state.initial_weights = _copies(module)
         # Of scores that held-out rows cannot tell apart (one standard error) the last: its learning rate is the lowest.
         doubt = float(scores.std() / math.sqrt(len(scores))) if state.step else 0.0
         if score > max(state.best_score - doubt, state.initial_score if state.step else -math.inf):
@@ -136,9 +137,8 @@ class _StageTraining:
         job, state, module = self.job, self.state, self.trainee.module
         if not isinstance(module, Linear):
             return  # a perceptron cannot be mixed: its best weights stand, which may be the initial ones
-        mixed = Linear(len(module.matrix), module.matrix.detach())
-        initial = state.initial_weights["matrix"]
-        state.alpha, state.best_score = interpolate_weights(mixed, initial, job.data, job.dims, job.metric)
+        initial, last = state.initial_weights["matrix"], module.matrix.detach()
+        state.alpha, mixed, state.best_score = interpolate(initial, last, job, state.stage)
         state.best_step = state.step if state.alpha else 0
         state.best_weights = _copies(mixed)
 
@@ -170,7 +170,7 @@ def learning_rate(training: TrainingSettings, step: int, steps: int) -> float:
 
 
 def _steps(training: TrainingSettings, stage: Stage) -> int:
-    return training.supervised_steps if stage is Stage.SUPERVISED else training.steps
+    return training.steps if stage is Stage.UNSUPERVISED else training.query_steps
 
 
 def _patience(training: TrainingSettings, stage: Stage) -> float:

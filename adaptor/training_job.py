@@ -19,9 +19,9 @@ class Stage(Enum):
     UNSUPERVISED = 1
     """The whole module learns from the neighbours of documents."""
     SUPERVISED = 2
-    """A free matrix, or the perceptron, learns from labels as well."""
-    LOW_DIM_HEAD = 3
-    """A matrix for low-dimensional outputs alone learns from neighbours."""
+    """It learns from labels as well."""
+    QUERY_LOG = 3
+    """It learns from the neighbours of queries as well."""
 
     def __str__(self) -> str:
         return self.name.lower().replace("_", "-")

@@ -3,7 +3,7 @@ with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,9 @@ from adaptor.rows import Floats, Ids
 
 #: Held-out rows and, at most, corpus rows that they search in an eval step, which must stay cheap.
 MOST_HELD_OUT, MAX_VALIDATION_ROWS = 2_000, 20_000
-VALIDATION_K = 10
+VALIDATION_K, TRUTH_K = 10, 100
+#: Rows, and those that each of them is compared with, that tell the spread of similarities; and the least of it.
+_SPREAD_ROWS, _LEAST_SPREAD = (500, 5_000), 1e-6
 #: Labelled queries that are held out at least, where half of them are that many.
 _FEWEST_HELD_OUT = 50
 
@@ -46,11 +48,21 @@ class Supervision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueryLog:
+    """Queries without labels: the mined `neighbours` (q, k) of those that follow the training rows in the corpus, and
+    `held_out` (h, d) ones with their true neighbours (h, 100) among the searched rows."""
+
+    neighbours: Ids
+    held_out: Floats
+    truth: Ids
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingSet:
     """All vectors in the initial basis, float32. The first `anchors` rows of `corpus` (n, d) are training rows, whose
     mined `neighbours` are (anchors, k) as row numbers of `corpus`. Judged documents of the supervised stage may follow,
-    or queries without labels, whose neighbours are `query_neighbours` (q, k). `held_out` (h, d) rows have `truth`
-    (h, 10): their neighbours among the first `searched` rows."""
+    or the queries of a `log`. `held_out` (h, d) rows have `truth` (h, 100): their neighbours among the first `searched`
+    rows. `other_start` (d, d) brings the initial basis to the one that was not chosen."""
 
     corpus: Floats
     anchors: int
@@ -59,7 +71,20 @@ class TrainingSet:
     truth: Ids
     searched: int
     supervision: Supervision | None = None
-    query_neighbours: Ids | None = None
+    log: QueryLog | None = None
+    other_start: Floats | None = None
+
+    def of_queries(self) -> TrainingSet:
+        """The same, but what is held out are queries of the log, where there is one."""
+        return self if self.log is None else replace(self, held_out=self.log.held_out, truth=self.log.truth)
+
+    @cached_property
+    def similarity_spread(self) -> float:
+        """Standard deviation of the similarities (inner products) of a training row to others, mean over rows; to three
+        digits, so that it is the same on any machine. 1 where all are equal."""
+        rows = self.corpus[: min(self.anchors, _SPREAD_ROWS[1])].astype(np.float64)
+        spread = float((rows[: _SPREAD_ROWS[0]] @ rows.T).std(axis=1).mean())
+        return float(f"{spread:.3g}") if spread > _LEAST_SPREAD else 1.0
 
     @cached_property
     def spread(self) -> Floats:

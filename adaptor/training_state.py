@@ -31,17 +31,17 @@ class TrainingState:
     initial_score: float = -math.inf
     """Held-out score before the first step."""
     alpha: float = 1.0
-    """Share of the supervised weights in the interpolated ones (weight_interpolation.py); 1 until they are."""
+    """Share of the trained weights in the interpolated ones (weight_interpolation.py); 1 until they are."""
     finished: bool = False
     """Whether the stage has ended: a state that is restored then is not validated, or interpolated, again."""
-    fallback_notes: tuple[str, ...] = ()
-    """What the stage before has to tell the user (selection.py)."""
+    notes: tuple[str, ...] = ()
+    """What the stages before have to tell the user."""
     weights: Weights = field(default_factory=dict)
     """Of module and temperatures."""
     best_weights: Weights = field(default_factory=dict)
     """Of the module, at `best_step`."""
     initial_weights: Weights = field(default_factory=dict)
-    """Of the module before the first step, in the supervised stage."""
+    """Of the module before the first step."""
     first_moments: Weights = field(default_factory=dict)
     """Adam's mean of each parameter's gradients."""
     second_moments: Weights = field(default_factory=dict)
@@ -67,5 +67,5 @@ def load_state(folder: Path) -> TrainingState:
     for path, tensor in load_file(folder / _TENSORS).items():
         group, _, name = path.partition("/")
         groups[group][name] = tensor
-    numbers |= {"stage": Stage[numbers["stage"]], "fallback_notes": tuple(numbers["fallback_notes"]), **groups}
+    numbers |= {"stage": Stage[numbers["stage"]], "notes": tuple(numbers["notes"]), **groups}
     return TrainingState(**numbers)

@@ -1,8 +1,9 @@
-"""How much of what labels taught is kept: an interpolation of the supervised matrix with the one it started from.
+"""How much of what a stage taught is kept: an interpolation of the trained matrix with the one it started from.
 
-A map that is free to move learns the labelled documents by heart; what it then gains on them it may lose on all others.
-The maps are matrices, so what lies between them is a map too, and held-out queries, whose documents training did not
-see, say how far to go. An alpha of 0 is the map that the supervised stage started from.
+A map that is free to move learns by heart what it is shown, the more so the fewer rows, queries or labels there are;
+what it gains there it may lose on all others. The maps are matrices, so what lies between them is a map too, and what
+was held out says how far to go: rows, queries of the log, or labelled queries. An alpha of 0 is the map that the stage
+started from.
 """
 
 from __future__ import annotations
@@ -12,42 +13,61 @@ from torch import Tensor
 
 from adaptor.model import Linear
 from adaptor.quality import Scores
-from adaptor.settings import Metric
-from adaptor.training_set import TrainingSet
-from adaptor.validation import validate
+from adaptor.selection import floors, kept, standard_error
+from adaptor.training_job import Stage, TrainingJob
+from adaptor.validation import supervised_scores, validate_dims
 
-#: Shares of the supervised matrix that are tried.
+#: Shares of the trained matrix that are tried.
 ALPHAS = (0.0, 0.25, 0.5, 0.75, 1.0)
+#: What a query log may cost at any dim, in graded overlap@10 of held-out queries.
+_QUERY_LOSS = 0.002
 
 
-def interpolate_weights(
-    module: Linear, initial: Tensor, data: TrainingSet, dims: tuple[int, ...], metric: Metric
-) -> tuple[float, float]:
-    """Mix `module` with the matrix that training began from, in place; returns alpha and its held-out nDCG@10."""
-    last, scores = module.matrix.detach().clone(), []
+def interpolate(initial: Tensor, last: Tensor, job: TrainingJob, stage: Stage) -> tuple[float, Linear, float]:
+    """The share alpha of the `last` matrix that what is held out prefers, that mix, and its held-out score."""
     initial = initial.to(last)
+    mixes = [_mixed(initial, last, alpha) for alpha in ALPHAS]
+    if stage is Stage.SUPERVISED and (labels := job.data.supervision) is not None:
+        judged = np.stack([supervised_scores(mix, job.data.corpus, labels, job.dims, job.metric) for mix in mixes])
+        number, scores = largest_alpha(judged), judged.mean(axis=(1, 2))
+    elif stage is Stage.QUERY_LOG:
+        data = job.data.of_queries()
+        judged = np.stack([validate_dims(mix, data, job.dims, job.metric)[0] for mix in mixes])
+        number, scores = safest_alpha(judged), judged.mean(axis=(1, 2))
+    else:
+        floor = floors(job.data, job.dims, job.metric)
+        judged = np.stack([validate_dims(mix, job.data, job.dims, job.metric) for mix in mixes])
+        gains = [kept(job.dims, scores, floor, job.metric).gain.mean() for scores in judged]
+        number, scores = int(np.argmax(gains)), judged[:, 0].mean(axis=(1, 2))
+    return ALPHAS[number], mixes[number], float(scores[number])
 
-    def mixed(alpha: float) -> Tensor:
-        """The matrix (d, d); exact at both ends."""
-        if alpha in (0.0, 1.0):  # exact, also where training has diverged: 0 · NaN is NaN
-            return last if alpha else initial
-        return (1 - alpha) * initial + alpha * last
 
-    for alpha in ALPHAS:
-        module.matrix.data = mixed(alpha)
-        scores.append(validate(module, data, dims, metric, supervised=True))
-    chosen = largest_alpha(np.stack(scores))
-    module.matrix.data = mixed(ALPHAS[chosen])
-    return ALPHAS[chosen], float(scores[chosen].mean())
+def _mixed(initial: Tensor, last: Tensor, alpha: float) -> Linear:
+    """Exact at both ends, also where training has diverged: 0 · NaN is NaN."""
+    if alpha in (0.0, 1.0):
+        return Linear(len(last), last if alpha else initial)
+    return Linear(len(last), (1 - alpha) * initial + alpha * last)
 
 
 def largest_alpha(scores: Scores) -> int:
-    """Number of the largest alpha that held-out queries do not speak against: scores (a, q), the first without labels.
+    """Number of the largest alpha that labelled queries do not speak against: scores (a, w, q), the first without
+    labels.
 
     That is one whose mean is at most one standard error of the paired difference below the best mean (Breiman's rule):
-    of maps that held-out queries cannot tell apart, the one that knows more of the labels.
+    of maps that held-out queries cannot tell apart, the one that knows more of the labels. One that loses at some dim,
+    beyond noise, is not among them.
     """
-    means = scores.mean(axis=1)
+    means = scores.mean(axis=(1, 2))
+    error = np.array([standard_error(s) for s in (scores[int(means.argmax())] - scores).mean(axis=1)])
+    by_dim = scores - scores[0]
+    loses = [any(gain.mean() < -standard_error(gain) for gain in gains) for gains in by_dim]
+    return int(np.flatnonzero((means >= means.max() - error) & ~np.array(loses)).max(initial=0))
+
+
+def safest_alpha(scores: Scores) -> int:
+    """Number of the alpha of a query log that ranks best for held-out queries: scores (a, w, h), the first without the
+    log, of those that lose at no dim. The first, where the gain is no more than chance."""
+    gains = scores - scores[0]
+    means = np.where((gains.mean(axis=2) < -_QUERY_LOSS).any(axis=1), -np.inf, gains.mean(axis=(1, 2)))
     best = int(means.argmax())
-    error = (scores[best] - scores).std(axis=1) / np.sqrt(scores.shape[1])
-    return int(np.flatnonzero(means >= means[best] - error).max())
+    return best if means[best] > standard_error(gains[best].mean(axis=0)) else 0

@@ -81,7 +81,7 @@ def test_verify_saw_all_of_it(folder: Path) -> None:
 
 def test_advise_counts_the_bytes_of_the_encoding(folder: Path) -> None:
     advice = json.loads((folder / "advice" / "advice.json").read_text())
-    assert {record["dim"]: record["bytes"] for record in advice["dims"]}[4] == 8
+    assert {(pair["dim"], pair["encoding"]): pair["bytes"] for pair in advice["pairs"]}[4, "thousandths"] == 8
 
 
 def test_evaluate_found_the_judged_rows(folder: Path) -> None:

@@ -1,44 +1,28 @@
-"""Which dim will do: every target against what was estimated for every dim. Pure.
+"""Which pair of dim and encoding will do: every target against what was estimated for every candidate. Pure.
 
 A measure is met where the lower end of its 95% interval reaches the bound: it then holds with other queries of the same
-kind, too. Of the dims that meet all targets the smallest is chosen; where only bytes are limited, the largest. The full
-dimension is never an answer: it saves nothing.
+kind, too. Of the candidates that meet all targets the one of the fewest bytes is chosen; where only bytes are limited,
+the best in the main measure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from adaptor.baselines import ADAPTOR, Column
-from adaptor.settings import Metric
+from adaptor.baselines import ADAPTOR
+from jobs.advise.candidates import Candidate, Costs
 from jobs.advise.estimates import Estimates
+from jobs.config.databases import Database
 from jobs.config.targets import Target
-from jobs.search.scoring import MeasureEstimate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Costs:
-    """Rows of a source, dimension and bytes of its vectors, and bytes of a short vector by its dim."""
-
-    rows: int
-    input_dim: int
-    vector_bytes_now: int
-    vector_bytes: Callable[[int], int]
-    metric: Metric
-
-    def total_bytes(self, dim: int) -> int:
-        """Bytes of all short vectors, without ids and payload."""
-        return self.rows * self.vector_bytes(dim)
-
-    def flops(self, dim: int) -> int:
-        """Operations of one comparison: a multiplication and an addition per number, for l2 also a subtraction."""
-        return (3 if self.metric == "l2" else 2) * dim
+from jobs.search.front import pareto_front
+from jobs.search.scoring import MeasureEstimate, main_metric
 
 
 @dataclass(frozen=True)
 class TargetCheck:
-    """One target at one dim: what was estimated (for a budget: the bytes), and whether it is met."""
+    """One target of one candidate: what was estimated (for a budget: the bytes), and whether it is met."""
 
     target: Target
     estimate: MeasureEstimate
@@ -47,57 +31,66 @@ class TargetCheck:
 
 @dataclass(frozen=True, kw_only=True)
 class Advice:
-    """The targets, what they were checked against, the checks of the adaptor at every dim below the full one, and the
-    chosen dim of each method (None: no dim will do)."""
+    """The targets, what they were checked against, the candidates of every method by bytes, and the database that will
+    hold them, if one was named."""
 
     targets: Sequence[Target]
     estimates: Estimates
     costs: Costs
-    checks: Mapping[int, Sequence[TargetCheck]]
-    chosen: dict[str, int | None]
+    candidates: Mapping[str, Sequence[Candidate]]
+    database: Database | None = None
 
     @property
-    def dim(self) -> int | None:
-        """The answer."""
-        return self.chosen[ADAPTOR]
+    def main(self) -> str:
+        """The measure that quality is told in."""
+        return main_metric(self.estimates.metrics)
+
+    @property
+    def own(self) -> Sequence[Candidate]:
+        """The candidates of the adaptor."""
+        return self.candidates[ADAPTOR]
+
+    @cached_property
+    def checks(self) -> dict[Candidate, list[TargetCheck]]:
+        """Every target of every candidate of the adaptor."""
+        return {candidate: self._checks(self.targets, candidate) for candidate in self.own}
+
+    @cached_property
+    def choice(self) -> Candidate | None:
+        """The answer; None where there is none, or no target."""
+        return self.choose(self.targets, ADAPTOR) if self.targets else None
 
     @property
     def met(self) -> bool:
-        """Whether a dim meets all targets, or there are none."""
-        return not self.targets or self.dim is not None
+        """Whether a candidate meets all targets, or there are none."""
+        return not self.targets or self.choice is not None
 
-    @property
-    def smaller_dims(self) -> list[int]:
-        """The dims below the full one."""
-        return [dim for dim in self.estimates.dims if dim < self.costs.input_dim]
+    @cached_property
+    def front(self) -> list[Candidate]:
+        """The adaptor's candidates that are better than everything that takes no more bytes."""
+        return pareto_front({c: (c.bytes, self.quality(c).value) for c in self.own})
 
+    def quality(self, candidate: Candidate) -> MeasureEstimate:
+        """The main measure."""
+        return self.estimates.of(candidate.column, self.main)
 
-def decide(targets: Sequence[Target], estimates: Estimates, costs: Costs) -> Advice:
-    """Check `targets` at every dim below the full one, and choose a dim for every method."""
-    dims = [dim for dim in estimates.dims if dim < costs.input_dim]
-    checks = {
-        method: {dim: [_check(target, estimates, costs, Column(method, dim)) for target in targets] for dim in dims}
-        for method in estimates.methods
-    }
-    return Advice(
-        targets=targets,
-        estimates=estimates,
-        costs=costs,
-        checks=checks[ADAPTOR],
-        chosen={method: _choose(targets, by_dim) for method, by_dim in checks.items()},
-    )
+    def share(self, candidate: Candidate) -> MeasureEstimate:
+        """The main measure as a share of the original's."""
+        return self.estimates.of(candidate.column, self.main, relative=True)
 
+    def choose(self, targets: Sequence[Target], method: str) -> Candidate | None:
+        """The smallest candidate of a method that meets all of `targets`, or the best where they only limit bytes."""
+        good = [c for c in self.candidates[method] if all(check.met for check in self._checks(targets, c))]
+        if all(target.is_budget for target in targets):
+            return min(good, key=lambda c: (-self.quality(c).value, c.bytes), default=None)
+        return min(good, key=lambda c: (c.bytes, -self.quality(c).value), default=None)
 
-def _choose(targets: Sequence[Target], checks: Mapping[int, Sequence[TargetCheck]]) -> int | None:
-    good = [dim for dim, at_dim in checks.items() if all(check.met for check in at_dim)]
-    if not good or not targets:
-        return None
-    return max(good) if all(target.is_budget for target in targets) else min(good)
+    def _checks(self, targets: Sequence[Target], candidate: Candidate) -> list[TargetCheck]:
+        return [self._check(target, candidate) for target in targets]
 
-
-def _check(target: Target, estimates: Estimates, costs: Costs, column: Column) -> TargetCheck:
-    if target.is_budget:
-        cost = costs.vector_bytes(column.dim) if target.name == "bytes" else costs.total_bytes(column.dim)
-        return TargetCheck(target, MeasureEstimate(cost, cost, cost), cost <= target.bound)
-    estimate = estimates.of(column, target.name, target.relative)
-    return TargetCheck(target, estimate, estimate.ci_low >= target.bound)
+    def _check(self, target: Target, candidate: Candidate) -> TargetCheck:
+        if target.is_budget:
+            cost = candidate.bytes if target.name == "bytes" else self.costs.total_bytes(candidate)
+            return TargetCheck(target, MeasureEstimate(cost, cost, cost), cost <= target.bound)
+        estimate = self.estimates.of(candidate.column, target.name, target.relative)
+        return TargetCheck(target, estimate, estimate.ci_low >= target.bound)

@@ -22,16 +22,6 @@ class Estimates:
     queries: Mapping[str, int]
 
     @property
-    def dims(self) -> list[int]:
-        """Dims, ascending."""
-        return sorted({column.dim for column, _ in self.absolute if column.method != ORIGINAL})
-
-    @property
-    def methods(self) -> list[str]:
-        """Methods without the original, in their own order."""
-        return list(dict.fromkeys(column.method for column, _ in self.absolute if column.method != ORIGINAL))
-
-    @property
     def metrics(self) -> list[str]:
         """The measures, in the order in which they are shown."""
         return [metric for metric in METRICS if metric in self.queries]

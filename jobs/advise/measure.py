@@ -1,10 +1,10 @@
-"""What each dim keeps, per query: on nested samples extrapolated to the whole source, or on the whole source."""
+"""What each column keeps, per query: on nested samples extrapolated to the whole source, or on the whole source."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from jobs.runtime.plural import plural
 from jobs.runtime.progress import Progress
 from jobs.search.context import MeasureContext
 from jobs.search.label_free import overlap_scores
+from jobs.search.rescoring import with_rescored
 from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import ColumnScores
 from jobs.search.source_search import wrong_lengths
@@ -49,6 +50,7 @@ def _measure_source(context: MeasureContext, options: AdvisingSection, progress:
     """Search the whole source, exactly, as evaluate does."""
     spec = context.whole_source_search(options.sampled_queries, options.seed)
     result = search_source(spec, context.shards, context.config.cluster, progress)
+    result = replace(result, neighbours=with_rescored(result.neighbours, context.columns))
     scores = overlap_scores(result.neighbours)
     left_out = result.left_out.total()
     notes = [f"{left_out:,} unusable rows are left out"] if left_out else []
@@ -88,10 +90,10 @@ def _measure_sample(
     retrieval: list[SampleScores] = []
     searches = search_nested(spec, vectors, sizes, judged, config.cluster)
     for size, (sampled, with_judged) in zip(sizes, searches, strict=True):
-        overlaps.append(SampleScores(size, overlap_scores(sampled)))
+        overlaps.append(SampleScores(size, overlap_scores(with_rescored(sampled, context.columns))))
         if judgments is not None:
             outside = int((judged.row_numbers >= size).sum())
-            retrieval.append(SampleScores(size + outside, judgments.score(with_judged)))
+            retrieval.append(SampleScores(size + outside, judgments.score(with_rescored(with_judged, context.columns))))
         progress.advance()
     curves = extrapolate(overlaps, whole)
     for curve, retrieval_curve in zip(curves, extrapolate(retrieval, whole), strict=False):

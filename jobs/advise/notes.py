@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from adaptor.baselines import ADAPTOR, Column
 from adaptor.quality import Scores
-from jobs.advise.decision import Advice
+from jobs.advise.estimates import Estimates
 from jobs.search.context import MeasureContext
 from jobs.search.scoring import OVERLAPS
 
@@ -40,16 +40,16 @@ def adaptor_notes(context: MeasureContext) -> Iterator[str]:
         )
 
 
-def same_as_pca(advice: Advice) -> list[str]:
-    """Where the adaptor gives what PCA gives: by design of the recipe, or because the fit found nothing better."""
-    estimates = advice.estimates
+def same_as_pca(estimates: Estimates, dims: Sequence[int]) -> list[str]:
+    """At which of `dims` the adaptor gives what PCA gives: by design of the recipe, or because the fit found nothing
+    better."""
     overlaps = [metric for metric in estimates.metrics if metric in OVERLAPS]
 
     def values(method: str, dim: int) -> Scores:
         """All overlaps of one column."""
         return np.array([estimates.of(Column(method, dim), metric).value for metric in overlaps])
 
-    same = [dim for dim in advice.smaller_dims if np.abs(values(ADAPTOR, dim) - values("pca", dim)).max() < _EQUAL]
-    if same and same == advice.smaller_dims:
+    same = [dim for dim in dims if np.abs(values(ADAPTOR, dim) - values("pca", dim)).max() < _EQUAL]
+    if same and same == list(dims):
         return ["the adaptor gives what PCA gives at every dim: the fit found nothing better on held-out rows"]
     return [f"the adaptor gives what PCA gives at dim {', '.join(map(str, same))}"] if same else []

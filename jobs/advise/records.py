@@ -10,20 +10,26 @@ from jobs.advise.nested_samples import SampleScores
 
 
 def detail_records(advice: Advice, samples: Sequence[SampleScores]) -> dict[str, list[dict[str, Any]]]:
-    """`dims`: what each costs, and whether it will do (null where it was not checked); `records`: the estimates as
+    """`pairs`: every candidate, what it costs and keeps, and whether it will do; `records`: the estimates as
     metrics.json spells them, each also as a share of the original's value; `trend`: the means that are extrapolated."""
     costs, estimates = advice.costs, advice.estimates
-    dims = [
-        {
-            "dim": dim,
-            "bytes": costs.vector_bytes(dim),
-            "total_bytes": costs.total_bytes(dim),
-            "storage_saving": round(costs.vector_bytes_now / costs.vector_bytes(dim), 3),
-            "flops_per_comparison": costs.flops(dim),
-            "search_saving": round(costs.input_dim / dim, 3),
-            "meets_targets": all(check.met for check in checks) if (checks := advice.checks.get(dim)) else None,
+    pairs = [
+        candidate.record
+        | {
+            "total_bytes": costs.total_bytes(candidate),
+            "storage_saving": round(costs.vector_bytes_now / candidate.bytes, 3),
+            "flops_per_comparison": costs.flops(candidate.dim),
+            "values": {
+                metric: {
+                    **estimates.of(candidate.column, metric)._asdict(),
+                    "of_original": list(estimates.of(candidate.column, metric, relative=True)),
+                }
+                for metric in estimates.metrics
+            },
+            "meets_targets": all(check.met for check in advice.checks[candidate]) if advice.targets else None,
+            "on_front": candidate in advice.front,
         }
-        for dim in estimates.dims
+        for candidate in advice.own
     ]
     records = [
         {**column._asdict(), "metric": metric, **estimate._asdict()}
@@ -36,4 +42,4 @@ def detail_records(advice: Advice, samples: Sequence[SampleScores]) -> dict[str,
         for column, by_metric in sample.scores.items()
         for metric, scores in by_metric.items()
     ]
-    return {"dims": dims, "records": records, "trend": trend}
+    return {"pairs": pairs, "records": records, "trend": trend}

@@ -1,4 +1,7 @@
-"""An output version: the folder of all outputs of one adaptor, dim and encoding (jobs/README.md lists its files)."""
+"""An output version: the folder of all outputs of one adaptor, dim and encoding (jobs/README.md lists its files).
+
+With a second column of vectors its dim and encoding are part of the name, too.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,17 @@ DESCRIPTION = "output_version.json"
 
 def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Objects:
     """The folder below `output.uri`, which need not exist yet. `InputError` when the adaptor gives fewer dims."""
-    if output.dim > adaptor.input_dim:
-        raise InputError(
-            f"output.dim is {output.dim}, but the adaptor takes and gives at most {adaptor.input_dim} dimensions: "
-            f"set a dim from 1 to {adaptor.input_dim} (trained: {', '.join(map(str, adaptor.dims))})"
-        )
-    name = f"{adaptor.adaptor_id[:16]}-d{output.dim}-{output.encoding}"
+    names = []
+    for field, part in (("output.dim", output), ("output.rescore.dim", output.rescore)):
+        if part is None:
+            continue
+        if part.dim > adaptor.input_dim:
+            raise InputError(
+                f"{field} is {part.dim}, but the adaptor takes and gives at most {adaptor.input_dim} dimensions: "
+                f"set a dim from 1 to {adaptor.input_dim} (trained: {', '.join(map(str, adaptor.dims))})"
+            )
+        names.append(f"d{part.dim}-{part.encoding}")
+    name = f"{adaptor.adaptor_id[:16]}-{'+'.join(names)}"
     above = output.uri.rstrip("/")
     return open_objects(f"{above}{'//' if above.endswith(':') else ''}/{name}", output.filesystem)
 
@@ -40,6 +48,7 @@ def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSect
         "metric": adaptor.metric,
         "normalised": adaptor.metric == "cosine",
         "encoding": output.encoding,
+        "rescore": None if output.rescore is None else output.rescore.model_dump(),
         "file_format": output.format,
         "row_group_rows": output.row_group_rows,
         "compression": output.compression,

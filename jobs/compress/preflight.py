@@ -17,6 +17,8 @@ from jobs.commits.work_items import WorkItem
 from jobs.config.compress import CompressConfig
 from jobs.sources.columns import describe_vectors, dimension
 
+#: Encodings whose searches are those of another one.
+_MEASURED_AS = {"float16": "float32", "uint8": "int8"}
 #: Shards looked at for one that tells the dimension, when unreadable shards do not end the job.
 _MOST_SHARDS = 20
 
@@ -26,7 +28,9 @@ def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
     minimum, dim = config.quality.minimum, config.output.dim
     if not minimum:
         return
-    evidence = _evidence(adaptor, minimum)
+    encoding = config.output.encoding
+    encoded = "" if encoding == "float32" else f" in {encoding}"
+    evidence = _evidence(adaptor, minimum, encoding)
     meeting = [trained for trained, records in evidence.items() if not _missed(records, minimum)]
     deciding = max((trained for trained in evidence if trained <= dim), default=None)
     if deciding in meeting:
@@ -36,7 +40,7 @@ def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
     if larger is None:
         remedy = "no trained dim is known to meet it: fit with wider adaptor.dims, or lower quality.minimum"
     if not evidence:
-        problem = f"the adaptor in {config.adaptor.uri} carries no evidence of that"
+        problem = f"the adaptor in {config.adaptor.uri} carries no evidence of that{encoded}"
         remedy = "fit again with this version, or leave quality.minimum out"
     elif deciding is None:
         trained_dims = ", ".join(map(str, evidence))
@@ -45,18 +49,20 @@ def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
         basis = "" if deciding == dim else f" (not trained: judged by the next smaller trained dim, {deciding})"
         missed = " and ".join(_missed(evidence[deciding], minimum))
         problem = (
-            f"at dim {dim}{basis} the adaptor in {config.adaptor.uri} keeps {missed} on held-out rows, "
+            f"at dim {dim}{encoded}{basis} the adaptor in {config.adaptor.uri} keeps {missed} on held-out rows, "
             "and the lower end of the interval counts"
         )
     demand = " and ".join(f"{name} of at least {least:g}" for name, least in minimum.items())
     raise InputError(f"quality.minimum asks for {demand}, but {problem}: {remedy}")
 
 
-def _evidence(adaptor: Adaptor, minimum: Mapping[str, float]) -> dict[int, dict[str, Mapping[str, Any]]]:
-    """Dim → measure → record of the evidence, for the trained dims, ascending, that have every demanded measure."""
+def _evidence(adaptor: Adaptor, minimum: Mapping[str, float], encoding: str) -> dict[int, dict[str, Mapping[str, Any]]]:
+    """Dim → measure → record of the evidence in this encoding, for the trained dims, ascending, that have every
+    demanded measure."""
     evidence: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    measured = _MEASURED_AS.get(encoding, encoding)
     for record in adaptor.document.get("evidence", ()):
-        if record["method"] == "adaptor" and "ci_low" in record:
+        if (record["method"], record.get("encoding", "float32")) == ("adaptor", measured) and "ci_low" in record:
             evidence[int(record["dim"])].setdefault(record["metric"], record)
     return {dim: evidence[dim] for dim in sorted(evidence) if minimum.keys() <= evidence[dim].keys()}
 

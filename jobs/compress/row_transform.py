@@ -1,14 +1,16 @@
-"""From a column of long vectors to short ones, with a reason for every row that cannot be shortened."""
+"""From a column of long vectors to short ones, of one or several dims, with a reason for every row that cannot be
+shortened."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
+from adaptor.projection import Projection
 from adaptor.rows import LENGTH_TOLERANCE, Floats
 from jobs.sources.vectors import decode
 
@@ -18,13 +20,14 @@ ROW_STEP = 4096
 
 @dataclass(frozen=True)
 class RowTransform:
-    """An adaptor at one dim. `transform` maps float32 (n, d) and their squared lengths (n,) to float32 (n, dim)."""
+    """Projections of an adaptor: each of `transforms` maps float32 (n, d) and their squared lengths (n,) to float32 (n,
+    m)."""
 
     adaptor: Adaptor
-    transform: Callable[[Floats, Floats], Floats]
+    transforms: Sequence[Callable[[Floats, Floats], Floats]]
 
-    def __call__(self, column: pa.Array) -> tuple[Floats, dict[int, str]]:
-        """Shorten a column of n vectors: float32 (n, dim), and row → reason for those that are unusable.
+    def __call__(self, column: pa.Array) -> tuple[list[Floats], dict[int, str]]:
+        """Shorten a column of n vectors: float32 (n, m) by each, and row → reason for those that are unusable.
 
         Reasons are those of `decode`, and: "overflow" (before or after), "length 1.2300 (expected 1)" where fit saw
         unit vectors only and the metric minds, "zero after shortening" (cosine has no direction then).
@@ -40,22 +43,25 @@ class RowTransform:
             lengths = np.sqrt(squares)
             for row in np.flatnonzero(np.abs(lengths - 1) > LENGTH_TOLERANCE):
                 reasons.setdefault(int(row), f"length {lengths[row]:.4f} (expected 1)")
-        short = self.transform(vectors, squares)
-        sums = np.einsum("nm,nm->n", short, short)
-        _add(reasons, ~np.isfinite(sums), "overflow")
-        if self.adaptor.metric == "cosine":
-            _add(reasons, sums == 0, "zero after shortening")
-        return short, dict(sorted(reasons.items()))
+        outputs = [transform(vectors, squares) for transform in self.transforms]
+        for short in outputs:
+            sums = np.einsum("nm,nm->n", short, short)
+            _add(reasons, ~np.isfinite(sums), "overflow")
+            if self.adaptor.metric == "cosine":
+                _add(reasons, sums == 0, "zero after shortening")
+        return outputs, dict(sorted(reasons.items()))
 
 
-def open_row_transform(adaptor: Adaptor, dim: int, on_gpu: bool) -> RowTransform:
-    """The adaptor at this dim, on the GPU that Ray gave this process or with numpy."""
-    if not on_gpu:
-        return RowTransform(adaptor, lambda vectors, squares: adaptor.transform_rows(vectors, dim=dim, squares=squares))
+def open_row_transform(adaptor: Adaptor, projections: Sequence[Projection], on_gpu: bool) -> RowTransform:
+    """Projections of the adaptor, on the GPU that Ray gave this process or with numpy."""
+    return RowTransform(adaptor, [_on_gpu(part) if on_gpu else part.transform_rows for part in projections])
+
+
+def _on_gpu(projection: Projection) -> Callable[[Floats, Floats], Floats]:
     from adaptor.torch_transform import on_device
 
-    transform = on_device(adaptor, dim, "cuda")  # computing lengths there costs less than bringing them
-    return RowTransform(adaptor, lambda vectors, squares: transform(vectors))
+    transform = on_device(projection, "cuda")
+    return lambda vectors, squares: transform(vectors)  # computing lengths there costs less than bringing them
 
 
 def aligned(batch_rows: int) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from adaptor.errors import InputError
+from adaptor.rows import Floats
 from jobs.commits.commit import FinishedItem, commit_item
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord
@@ -21,7 +22,6 @@ from jobs.compress.row_transform import aligned, open_row_transform
 from jobs.config.compress import CompressConfig
 from jobs.outputs.output_format import Layout, Written
 from jobs.outputs.quarantine import Quarantine
-from jobs.outputs.schema import short_schema
 from jobs.runtime.read_ahead import read_ahead
 from jobs.runtime.scratch import scratch_folder
 from jobs.runtime.summary import versions
@@ -40,8 +40,10 @@ class ShardCompressor:
         self.context = context = JobContext.open(config)
         self._config = config
         self._limits = memory_limits() if limits is None else limits
-        self._transform = open_row_transform(context.adaptor, config.output.dim, config.cluster.gpus_per_worker > 0)
-        self._layout = Layout(config.output.row_group_rows, config.output.compression, config.source.vector_column)
+        projections = [column.encoding.projection for column in context.vector_columns]
+        self._transform = open_row_transform(context.adaptor, projections, config.cluster.gpus_per_worker > 0)
+        names = tuple(column.name for column in context.vector_columns)
+        self._layout = Layout(config.output.row_group_rows, config.output.compression, names)
         self._versions = versions()
         #: Whether to take the least memory that gives the same bytes: an attempt has run out of it, or is about to.
         self.low_memory = False
@@ -64,22 +66,19 @@ class ShardCompressor:
     def _write(self, item: WorkItem, info: ShardInfo, folder: Path) -> FinishedItem:
         """The files of a work item in the scratch `folder`, and the record of them."""
         context, column = self.context, self._config.source.vector_column
-        schema = short_schema(info.schema, column, context.encoding.arrow_type, context.stamps(item.shard))
+        schema = context.output_schema(info.schema, context.stamps(item.shard))
         ids, values_clipped = IdCounter(), 0
         with (
             context.output_format.writer(folder / "output", schema, self._layout) as writer,
             Quarantine(folder / "rejected", info.schema, column) as quarantine,
         ):
             for batch in self._batches(item, info):
-                vectors, unusable = self._transform(batch.table.column(column))
+                outputs, unusable = self._transform(batch.table.column(column))
                 reasons = self._reasons(item, batch, unusable)
                 if reasons:
                     quarantine.add(batch, reasons)
-                usable = np.delete(vectors, list(reasons), axis=0) if reasons else vectors
-                values_clipped += context.encoding.saturated(usable)
-                columns = batch.table.columns
-                columns[schema.get_field_index(column)] = context.encoding.encode(vectors)
-                for rows in _usable(pa.RecordBatch.from_arrays(columns, schema=schema), reasons):
+                values_clipped += self._clipped(outputs, reasons)
+                for rows in _usable(self._encoded(batch, outputs, schema), reasons):
                     ids.add(rows.column(self._config.source.id_column))
                     writer.write(rows)
                 if self.low_memory:
@@ -87,6 +86,22 @@ class ShardCompressor:
                 self.on_batch()
             output, rejected = writer.finish(), quarantine.finish()
         return FinishedItem(item, output, rejected, self._record(item, output, rejected, ids.doubled(), values_clipped))
+
+    def _encoded(self, batch: Batch, outputs: Sequence[Floats], schema: pa.Schema) -> pa.RecordBatch:
+        """The batch with short vectors in place of the long ones, and the other columns of short ones behind."""
+        stored = zip(self.context.vector_columns, outputs, strict=True)
+        first, *added = (column.encoding.encode(vectors) for column, vectors in stored)
+        columns = batch.table.columns
+        columns[schema.get_field_index(self._config.source.vector_column)] = first
+        return pa.RecordBatch.from_arrays([*columns, *added], schema=schema)
+
+    def _clipped(self, outputs: Sequence[Floats], reasons: Iterable[int]) -> int:
+        """Numbers of usable rows that the encodings cannot hold."""
+        rejected = list(reasons)
+        return sum(
+            column.encoding.saturated(np.delete(vectors, rejected, axis=0) if rejected else vectors)
+            for column, vectors in zip(self.context.vector_columns, outputs, strict=True)
+        )
 
     def _batches(self, item: WorkItem, info: ShardInfo) -> Iterator[Batch]:
         """The rows of the item. After a crash plainly: that gives errors where the fast way may end the process."""

@@ -14,13 +14,27 @@ from jobs.config.sections import ArtefactSection, EncodingName, OneOf, OutputFor
 EvidenceMeasure = Annotated[str, AfterValidator(OneOf(("overlap@10", "overlap@100")))]
 
 
+class RescoreSection(Settings):
+    """A second, better column of short vectors."""
+
+    dim: int = Field(ge=1)
+    """Its dimensions."""
+    encoding: EncodingName = "float16"
+    """How each of its vectors is stored."""
+    column: str | None = None
+    """Its name; null appends `_rescore` to the name of the vector column."""
+
+
 class CompressOutputSection(OutputSection):
     """Where and how the short vectors are written."""
 
     dim: int = Field(ge=1)
     """Dimensions kept: best one of the adaptor's trained dims; others up to the source's dimension bring a warning."""
     encoding: EncodingName = "float32"
-    """How each vector is stored; float16 rounds to nearest and takes half the bytes of float32."""
+    """How each vector is stored: float32, float16, int8 or uint8 numbers, or packed bytes of 4, 2 or 1 bit a number
+    (int4, int2, binary). `advise` finds the dim and encoding for a target."""
+    rescore: RescoreSection | None = None
+    """A second column of short vectors beside the first, to rescore what a search of the first finds."""
     format: OutputFormatName = "parquet"
     """Format of the files."""
     row_group_rows: int = Field(default=65_536, ge=1)

@@ -8,7 +8,14 @@ from pydantic import Field, model_validator
 
 from adaptor.settings import Settings
 from cluster.settings import ClusterSection
-from jobs.config.sections import ArtefactSection, OutputSection, QrelsSection, QueriesSection, SourceSection
+from jobs.config.sections import (
+    ArtefactSection,
+    EncodingName,
+    OutputSection,
+    QrelsSection,
+    QueriesSection,
+    SourceSection,
+)
 
 
 class MeasureConfig(Settings):
@@ -32,13 +39,23 @@ class MeasureConfig(Settings):
         return self
 
 
-class EvaluationSection(Settings):
+class MeasuredSection(Settings):
+    """What is measured of an adaptor."""
+
+    dims: tuple[int, ...] | None = None
+    encodings: tuple[EncodingName, ...] | None = None
+
+
+class EvaluationSection(MeasuredSection):
     """What evaluate measures."""
 
     name: str | None = None
     """Name of the set in metrics.json; null takes the last part of the source's uri."""
     dims: tuple[int, ...] | None = None
     """Dims to score; null takes the trained dims of the adaptor."""
+    encodings: tuple[EncodingName, ...] | None = None
+    """Encodings of the adaptor to score besides float32; null takes float16 and all that it has codes for; `[]` none.
+    Dims without codes are left out."""
     sampled_queries: int = Field(default=1000, ge=1)
     """Without queries: rows of the source, drawn uniformly, that serve as queries."""
     bootstrap: int = Field(default=1000, ge=10)

@@ -25,3 +25,9 @@ def section_schema(field: FieldInfo) -> Schema | None:
     """The schema of a section, which may be optional; None of a field that holds a value."""
     kinds = get_args(field.annotation) or (field.annotation,)
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def flag_of(name: str, field: FieldInfo) -> str:
+    """How a field is spelled on the command line: by its name, unless it says another."""
+    extra = field.json_schema_extra
+    return str(extra["flag"]) if isinstance(extra, dict) and "flag" in extra else name

@@ -20,7 +20,7 @@ class FitConfig(Settings):
     output: OutputSection
     """Where the adaptor goes."""
     queries: QueriesSection | None = None
-    """Training queries. With qrels they train all dims; without (a query log) only the low-dimensional head."""
+    """Training queries. With qrels they train all dims; without (a query log) all but the full one."""
     qrels: QrelsSection | None = None
     """Judgments of the training queries."""
     adaptor: ModelSettings = ModelSettings()
@@ -38,11 +38,9 @@ class FitConfig(Settings):
     def _queries_have_a_use(self) -> Self:
         if self.queries is None and self.qrels is not None:
             raise ValueError(f"qrels: judgments ({self.qrels.uri}) need queries: give them, or drop qrels")
-        architecture, head = self.adaptor.architecture, self.adaptor.low_dim_head
-        if self.queries is not None and self.qrels is None and not (architecture == "orthogonal" and head):
+        if self.queries is not None and self.qrels is None and self.adaptor.architecture == "mlp":
             raise ValueError(
-                f"queries: without qrels they train only the low-dimensional head, which architecture: {architecture} "
-                f"with low_dim_head: {str(head).lower()} has not: give qrels, or set adaptor.architecture: orthogonal "
-                "and adaptor.low_dim_head: true"
+                "queries: architecture mlp does not learn from a query log: give qrels, or set adaptor.architecture: "
+                "linear"
             )
         return self

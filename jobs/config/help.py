@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
-from jobs.config.fields import Schema, fields_of, section_schema
+from jobs.config.fields import Schema, fields_of, flag_of, section_schema
 from jobs.config.sections import OneOf
 
 _METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", NoneType: "null"}
@@ -50,16 +50,19 @@ def _entry(name: str, field: FieldInfo, note: str = "") -> str:
     elif not is_mapping:
         default = json.dumps(field.default).strip('[]"')  # 16, 32 of a list
         note = f" (default: {default or 'none'})"
-    flag = f"--{name}{'.NAME' if is_mapping else ''} {_values(field)}"
+    flag = f"--{flag_of(name, field)}{'.NAME' if is_mapping else ''} {_values(field)}"
     return f"  {flag}\n{_wrapped(f'{field.description}{note}', 6)}"
 
 
 def _values(field: FieldInfo) -> str:
     """What a field takes, such as `INTEGER|null`."""
-    for mark in field.metadata:
-        if isinstance(mark, AfterValidator) and isinstance(mark.func, OneOf):
-            return "|".join(mark.func.names)
-    return _kind(field.annotation)
+    return _names(field.metadata) or _kind(field.annotation)
+
+
+def _names(marks: Iterable[Any]) -> str:
+    """The names that a field may have, where it must be one of some."""
+    checks = (mark.func for mark in marks if isinstance(mark, AfterValidator))
+    return next(("|".join(check.names) for check in checks if isinstance(check, OneOf)), "")
 
 
 def _kind(annotation: Any) -> str:
@@ -67,7 +70,7 @@ def _kind(annotation: Any) -> str:
     if origin is Literal:
         return "|".join(parts)
     if origin is Annotated:
-        return _kind(parts[0])
+        return _names(parts[1:]) or _kind(parts[0])
     if origin is tuple:
         return f"{_kind(parts[0])},…"
     if origin is dict:

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin
 
-from jobs.config.fields import FieldPath, Schema, fields_of, section_schema
+from jobs.config.fields import FieldPath, Schema, fields_of, flag_of, section_schema
 from jobs.config.messages import displayed
 from jobs.config.yaml_file import line_of, read
 
@@ -23,6 +23,7 @@ class MergedInput:
         self.fields = dict(fields_of(schema))
         self.problems: list[str] = []
         self._flags: set[FieldPath] = set()
+        self._names = {flag_of(name, field): name for name, field in self.fields.items()}
         self._file = file
         values, self._root = ({}, None) if file is None else read(file)
         # Required sections are always there, so that each required field in them is missed.
@@ -32,14 +33,14 @@ class MergedInput:
             self._lay_over(name, text)
 
     def _lay_over(self, name: str, text: str | None) -> None:
-        path = self._flag_path(name)
+        path = self._flag_path(self._names.get(name, name))
         if text is None:
             self.problems.append(f"--{name}: needs a value, as in --{name} VALUE or --{name}=VALUE (command line)")
         elif path in self._flags:
             self.problems.append(f"--{name}: is given twice; keep one (command line)")
         else:
             self._flags.add(path)
-            kind = self.fields[name].annotation if name in self.fields else str
+            kind = self.fields[self._names[name]].annotation if name in self._names else str
             self.values = _replaced(self.values, path, _parsed(text, kind))
 
     def _flag_path(self, name: str) -> FieldPath:

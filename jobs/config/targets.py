@@ -1,8 +1,8 @@
-"""What a user demands of a dim, from one line of text to a typed rule.
+"""What a user demands of stored vectors, from one line of text to a typed rule.
 
 overlap@10 >= 0.9              a measure, absolute
 ndcg@10 >= 0.98 of original    a measure, as a share of what the full dimension reaches
-bytes <= 200                   of one stored vector
+bytes <= 64                    of one stored vector
 total_bytes <= 50GB            of all of them
 """
 
@@ -37,7 +37,7 @@ class Target:
 
     @property
     def is_budget(self) -> bool:
-        """Whether it limits bytes, which more dimensions cost; otherwise it demands quality, which they bring."""
+        """Whether it limits bytes; otherwise it demands quality, which bytes bring."""
         return self.name in BUDGETS
 
     def __str__(self) -> str:

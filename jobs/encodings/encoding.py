@@ -8,6 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
+from adaptor.projection import Projection
 from adaptor.rows import Floats
 from jobs.encodings.registry import ENCODINGS
 from jobs.sources.vectors import Decoded
@@ -16,12 +17,16 @@ from jobs.sources.vectors import Decoded
 class Encoding(Protocol):
     """How vectors of one adaptor at one dim are stored. Made by `open_encoding` in each process that needs it."""
 
+    #: What makes of full vectors those that are encoded: the adaptor's map to this dim, in any rotation.
+    projection: Projection
     #: Arrow type of the stored column.
     arrow_type: pa.DataType
     #: Bytes of one stored vector.
     bytes_per_vector: int
-    #: How far from 1 the length of a decoded unit vector may be.
-    length_tolerance: float
+
+    @property
+    def length_tolerance(self) -> float:
+        """How far from 1 the length of a decoded unit vector may be."""
 
     def encode(self, vectors: Floats) -> pa.Array:
         """Float32 (n, dim) as a column of `arrow_type`: rounded to nearest, clipped where the encoding ends."""
@@ -40,6 +45,9 @@ class Encoding(Protocol):
 
 
 def open_encoding(name: str, adaptor: Adaptor, dim: int) -> Encoding:
-    """The encoding of this name, which the configuration has checked, for outputs of `dim` numbers."""
+    """The encoding of this name, which the configuration has checked, for outputs of `dim` numbers.
+
+    Raises InputError where the adaptor has no codes for it.
+    """
     encoding: Encoding = resolve_name(ENCODINGS[name])(adaptor, dim)
     return encoding

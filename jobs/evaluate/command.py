@@ -16,7 +16,8 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.config.evaluate import EvaluateConfig
 from jobs.config.loader import resolved
-from jobs.reporting.results import Facts, Results, main_metric
+from jobs.reporting.byte_curves import byte_curves
+from jobs.reporting.results import Facts, Results
 from jobs.reporting.results_table import print_results
 from jobs.runtime.extras import report_hint
 from jobs.runtime.progress import Progress
@@ -24,7 +25,7 @@ from jobs.runtime.summary import summarised
 from jobs.search.context import MeasureContext, open_context
 from jobs.search.label_free import label_free_scores
 from jobs.search.proxies import proxy_validity
-from jobs.search.scoring import ColumnScores, compare, make_records
+from jobs.search.scoring import ColumnScores, compare, main_metric, make_records
 from jobs.search.tasks import search_source
 from jobs.storage.adaptors import untrained_dims
 from jobs.storage.open import open_objects
@@ -43,20 +44,20 @@ def run(config: EvaluateConfig) -> int:
     output = open_objects(config.output.uri, config.output.filesystem)
     output.check_writable()
     cluster, options = config.cluster, config.evaluation
-    context = open_context(config, "evaluation.dims", options.dims, with_trained=False)
+    context = open_context(config, options, "evaluation", with_trained=False)
     with summarised(output, "evaluate", started) as numbers:
         with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
             scores, facts = _measure(config, context)
-        records = make_records(facts.set, scores, options.bootstrap, options.seed)
+        records = make_records(facts.set, scores, options.bootstrap, options.seed, context.columns.bytes_of)
         main = main_metric([record.metric for record in records])
         results = Results(records, compare(scores, main, ADAPTOR, options.bootstrap, options.seed))
         lines = ",\n".join(json.dumps(vars(record), ensure_ascii=False) for record in records)
         output.put(METRICS_FILE, f"[\n{lines}\n]\n".encode())
         if missing is None:
-            from jobs.reporting.report import draw_quality, render
+            from jobs.reporting.report import draw_byte_curves, render
 
             output.put(REPORT_FILE, render(facts, results).encode())
-            output.put(PICTURE_FILE, draw_quality(results).encode())
+            output.put(PICTURE_FILE, draw_byte_curves(byte_curves(results)).encode())
         else:
             output.delete(REPORT_FILE)  # an earlier run's would show other numbers
             output.delete(PICTURE_FILE)
@@ -64,7 +65,7 @@ def run(config: EvaluateConfig) -> int:
         numbers |= vars(facts) | {
             "shards": len(context.shards),
             "input_bytes": sum(shard.size for shard in context.shards),
-            "dims": context.dims,
+            "dims": context.columns.dims,
             "proxies": [vars(validity) for validity in proxy_validity(records)],
             "comparisons": [vars(comparison) for comparison in results.comparisons],
         }
@@ -86,7 +87,7 @@ def _measure(config: EvaluateConfig, context: MeasureContext) -> tuple[ColumnSco
             raise InputError(f"source {config.source.uri}: none of its {result.rows:,} rows can be used{why}")
         scores = label_free_scores(spec, result)
         notes = [f"{left_out:,} rows are left out: {reasons}"] if left_out else []
-        notes += [*untrained_dims(adaptor, context.dims), *context.add_retrieval_scores(scores, result)]
+        notes += [*untrained_dims(adaptor, context.columns.dims), *context.add_retrieval_scores(scores, result)]
         for note in notes:
             progress.note(note)
     original = scores[Column(ORIGINAL, adaptor.input_dim)]

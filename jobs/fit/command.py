@@ -15,11 +15,13 @@ from typing import Any
 
 import ray
 
-from adaptor.artefact import Adaptor, build
+from adaptor.artefact import Adaptor, build, with_codes
+from adaptor.code_fitting import FittedCodes, fit_codes
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
 from adaptor.model import fold
+from adaptor.rows import Floats
 from adaptor.selection import Selection
 from adaptor.stages import outcome
 from cluster.session import connect
@@ -46,8 +48,6 @@ from jobs.sources.whole_source import describe_all
 from jobs.storage.adaptors import read_adaptor
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-
-_evidence = ray.remote(evidence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def _learn(fit: _Fit, phases: Timings, numbers: dict[str, Any]) -> Adaptor:
         state = train_on_cluster(prepared.job, config.cluster, fit.output, work_folder(fit.fingerprint), progress)
         selection = outcome(state, prepared.job)
         description = describe(config, sample, prepared, selection, state)
-        for note in description["fallback_notes"]:
+        for note in description["notes"]:
             progress.note(note)
         phases.done("train")
         progress.note("measuring the evidence on held-out rows")
@@ -164,13 +164,18 @@ def _sample(fit: _Fit, progress: Progress) -> tuple[Sample, Labelled | Queries |
 
 
 def _measure(config: FitConfig, description: dict[str, Any], prepared: Prepared, selection: Selection) -> Adaptor:
-    """The adaptor with its evidence."""
-    tensors = fold(selection.module, prepared.basis, selection.head)
-    bare = build(description, tensors, prepared.pca)
+    """The adaptor with its codes and its evidence."""
+    bare = build(description, fold(selection.module, prepared.basis, selection.head), prepared.pca)
     # The cores of one worker: all of them together may be on several machines, where no task can have them.
-    task = _evidence.options(num_cpus=config.cluster.cpus_per_worker)
-    records = ray.get(task.remote(bare, prepared.held_out, prepared.searched))
-    return build({**description, "evidence": records}, tensors, prepared.pca)
+    task = _coded.options(num_cpus=config.cluster.cpus_per_worker)
+    codes, records = ray.get(task.remote(bare, prepared.held_out, prepared.searched, config.training.seed))
+    return with_codes(bare, codes, evidence=records)
+
+
+@ray.remote
+def _coded(bare: Adaptor, held_out: Floats, searched: Floats, seed: int) -> tuple[FittedCodes, list[dict[str, Any]]]:
+    codes = fit_codes(bare, searched, held_out, seed)
+    return codes, evidence(with_codes(bare, codes), held_out, searched)
 
 
 def _write(fit: _Fit, adaptor: Adaptor) -> None:

@@ -4,7 +4,7 @@ only: what is read, and where neighbours are searched, is the caller's."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from adaptor.approximate import recall
 from adaptor.errors import InputError
 from adaptor.pca import InitialBasis, Moments, rotation
 from adaptor.rows import Floats, Ids
+from adaptor.selection import better_start
 from adaptor.settings import DIM_LADDER
 from adaptor.training_job import TrainingJob
-from adaptor.training_set import MAX_VALIDATION_ROWS, VALIDATION_K, Supervision, TrainingSet, fresh, hold_out
+from adaptor.training_set import MAX_VALIDATION_ROWS, TRUTH_K, Supervision, TrainingSet, fresh, hold_out
 from jobs.config.fit import FitConfig
 from jobs.fit.labels import Labelled, NamedRows, relevant_documents, supervise
 from jobs.fit.neighbour_search import NeighbourSearch
@@ -68,20 +69,21 @@ def prepare(
     # The rotation takes every sampled row: it stays in the product, where a tenth fewer rows would cost quality.
     # Held-out rows enter it by their second moment only, which favours PCA and the adaptor alike.
     pca = rotation(sample.moments)
-    basis = _basis(config, sample.moments, pca)
     neighbours, share = _mined(config, rows, search)
     note(f"mined the {neighbours.shape[1]} nearest neighbours of {len(rows):,} rows; {len(held):,} rows held out")
     if share is not None:
         note(f"the search was approximate: it found {share:.1%} of the true neighbours (mining.nprobe)")
     searched = rows[:MAX_VALIDATION_ROWS]
+    unrotated = _basis(config, sample.moments)
     data = TrainingSet(
-        corpus=basis.transform(rows),
+        corpus=unrotated.transform(rows),
         anchors=len(rows),
         neighbours=neighbours,
-        held_out=basis.transform(held_out),
-        truth=search.search(held_out, searched, VALIDATION_K).ids,
+        held_out=unrotated.transform(held_out),
+        truth=search.search(held_out, searched, TRUTH_K).ids,
         searched=len(searched),
     )
+    basis, data = _started(config, unrotated, pca, data)
     if isinstance(queries, Labelled):
         data = supervise(data, queries, NamedRows([sample.ids[i] for i in training], rows), seed, search, basis)
         if data.supervision is not None:
@@ -89,8 +91,8 @@ def prepare(
         held_out = _unseen(held_out, [sample.ids[i] for i in held], queries, note)
     elif queries is not None:
         log = distinct(queries.vectors, config.source.metric, seed)
-        data = join_log(data, log, rows, held_out, search, basis)
-        note(_what_log(len(data.corpus) - len(rows), len(log)))
+        data = join_log(data, log, rows, held_out, search, basis, seed)
+        note(_what_log(data, len(log)))
     job = _job(config, data)
     return Prepared(job=job, basis=basis, pca=pca, held_out=held_out, searched=searched, recall=share)
 
@@ -99,20 +101,33 @@ def _job(config: FitConfig, data: TrainingSet) -> TrainingJob:
     return TrainingJob(
         data=data,
         model=config.adaptor,
-        loss=config.loss,
+        loss=config.loss.model_copy(update={"temperature": config.loss.temperature * data.similarity_spread}),
         training=config.training,
         metric=config.source.metric,
         dims=fitted_dims(config, data.corpus.shape[1]),
     )
 
 
-def _basis(config: FitConfig, moments: Moments, pca: Floats) -> InitialBasis:
+def _basis(config: FitConfig, moments: Moments) -> InitialBasis:
+    """The vectors as they came, but for their length."""
     metric, scale = config.source.metric, 1.0
     if metric != "cosine":
         # Soft-max temperatures are in units of similarity: vectors are brought to length 1 on average.
         scale = float(np.sqrt(np.trace(moments.outer) / moments.rows))
-    matrix = pca if config.adaptor.initialisation == "pca" else np.eye(len(pca), dtype=np.float32)
-    return InitialBasis(matrix, scale, metric)
+    return InitialBasis(np.eye(len(moments.total), dtype=np.float32), scale, metric)
+
+
+def _started(
+    config: FitConfig, unrotated: InitialBasis, pca: Floats, data: TrainingSet
+) -> tuple[InitialBasis, TrainingSet]:
+    """The initial basis, and the training set in it."""
+    start, dims = config.adaptor.initialisation, fitted_dims(config, len(pca))
+    if start == "auto":
+        start = ("pca", "identity")[better_start((pca, unrotated.matrix), data, dims, config.source.metric)]
+    if start == "identity":
+        return unrotated, replace(data, other_start=pca)
+    rotated = replace(data, corpus=data.corpus @ pca, held_out=data.held_out @ pca, other_start=pca.T.copy())
+    return replace(unrotated, matrix=pca), rotated
 
 
 def _mined(config: FitConfig, rows: Floats, search: NeighbourSearch) -> tuple[Ids, float | None]:
@@ -127,11 +142,12 @@ def _mined(config: FitConfig, rows: Floats, search: NeighbourSearch) -> tuple[Id
     return near, recall(near[some], truth)
 
 
-def _what_log(count: int, of: int) -> str:
-    if not count:
-        return f"warning: all {of:,} queries are documents of the sample: none is left to learn from"
+def _what_log(data: TrainingSet, of: int) -> str:
+    if data.log is None:
+        return f"warning: fewer than two of {of:,} queries are no documents of the sample: none is learned from"
+    held, count = len(data.log.held_out), len(data.log.held_out) + len(data.log.neighbours)
     left_out = f"; {of - count:,} more are documents of the sample, and left out" if of > count else ""
-    return f"{count:,} queries without labels (no qrels) for low-dimensional outputs to learn from{left_out}"
+    return f"{count - held:,} queries without labels (no qrels) to learn from, {held:,} more held out{left_out}"
 
 
 def _what_labels(labelled: Supervision) -> str:

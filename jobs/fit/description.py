@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from adaptor.model import Linear, Orthogonal
+from adaptor.model import Residual
 from adaptor.recipes import RECIPE_VERSIONS
 from adaptor.selection import Selection
-from adaptor.training_job import Stage
 from adaptor.training_state import TrainingState
 from jobs.config.fit import FitConfig
 from jobs.fit.data import Prepared
@@ -21,19 +20,18 @@ def describe(
     config: FitConfig, sample: Sample, prepared: Prepared, selection: Selection, state: TrainingState
 ) -> dict[str, Any]:
     """The artefact's document without evidence, fingerprints and hashes."""
-    moments, module, queries = sample.moments, selection.module, prepared.job.data.query_neighbours
+    moments, log = sample.moments, prepared.job.data.log
     mean = moments.total / moments.rows
     data: dict[str, Any] = {"source_rows": sample.source_rows, "sampled_rows": moments.rows}
-    if selection.head is not None and queries is not None:
-        data["queries"] = len(queries)
+    if log is not None:
+        data["queries"] = len(log.neighbours)
     if prepared.recall is not None:
         data["mining_recall"] = round(prepared.recall, 6)
     return {
         "input_dim": len(mean),
         "dims": list(prepared.job.dims),
         "metric": config.source.metric,
-        # Labels free the orthogonal architecture.
-        "architecture": "linear" if isinstance(module, Linear) else config.adaptor.architecture,
+        "architecture": _architecture(selection),
         "unit_input": bool(abs(moments.shortest - 1) < 1e-3 and abs(moments.longest - 1) < 1e-3),
         "recipe": {"name": config.adaptor.recipe, "version": RECIPE_VERSIONS[config.adaptor.recipe]},
         "settings": settings(config),
@@ -44,9 +42,8 @@ def describe(
             "best": _number(state.best_score),
             "alpha": state.alpha,
         },
-        "trained_components": module.trained_components if isinstance(module, Orthogonal) else None,
         "head": None if selection.head is None else selection.head.shape[1],
-        "fallback_notes": [*what_labels_did(state), *selection.fallback_notes],
+        "notes": list(selection.notes),
         "data": data,
         "statistics": {
             "mean_length": round(float((mean @ mean) ** 0.5), 6),
@@ -57,20 +54,11 @@ def describe(
     }
 
 
-def what_labels_did(state: TrainingState) -> tuple[str, ...]:
-    """How much of what labels taught is kept, in words; nothing without labels."""
-    if state.stage is not Stage.SUPERVISED:
-        return ()
-    before, after = f"{state.initial_score:.3f}", f"{state.best_score:.3f}"
-    if state.best_step == 0:
-        return (
-            f"labels: nothing of them helps held-out queries (nDCG@10 {before} over all dims without them): "
-            "the adaptor is the one of the stage before; more labelled queries, or a fit without labels, may help",
-        )
-    return (
-        f"labels: nDCG@10 of held-out queries over all dims {before} → {after}; "
-        f"{state.alpha:.0%} of what they taught is kept",
-    )
+def _architecture(selection: Selection) -> str:
+    """As artefacts name it: labels free the full dimension, too."""
+    if isinstance(selection.module, Residual):
+        return "mlp"
+    return "orthogonal" if selection.exact else "linear"
 
 
 def _number(score: float) -> float | None:

@@ -11,13 +11,15 @@ from adaptor.errors import InputError
 from adaptor.pca import InitialBasis
 from adaptor.rows import Floats, unit_rows
 from adaptor.settings import Metric
-from adaptor.training_set import TrainingSet
+from adaptor.training_set import TRUTH_K, Labels, QueryLog, TrainingSet, hold_out_queries
 from jobs.config.fit import FitConfig
 from jobs.fit.neighbour_search import NeighbourSearch
 from jobs.sources.queries import Queries, read_queries
 
 #: Queries taken at most: a few hundred already help, and each is searched for exactly.
 _MOST = 10_000
+#: Share of the queries that is held out.
+_HELD_OUT_QUERIES = 0.1
 #: Squared distance, of a document's squared length, up to which a query is that document, in half precision perhaps.
 _SAME = 1e-5
 
@@ -59,19 +61,34 @@ def distinct(vectors: Floats, metric: Metric, seed: int) -> Floats:
 
 
 def join_log(
-    data: TrainingSet, queries: Floats, rows: Floats, held_out: Floats, search: NeighbourSearch, basis: InitialBasis
+    data: TrainingSet,
+    queries: Floats,
+    rows: Floats,
+    held_out: Floats,
+    search: NeighbourSearch,
+    basis: InitialBasis,
+    seed: int,
 ) -> TrainingSet:
     """Add those queries (q, d) that are neither training `rows` nor held-out ones, with their neighbours among `rows`.
 
-    A query that is a document would learn to find itself, and held-out rows must stay unseen.
+    A query that is a document would learn to find itself, and held-out rows must stay unseen. A tenth of the queries is
+    held out, where possible such that no other one has the same nearest row: the same question in other words, or in
+    another language, would tell nothing of new ones.
     """
     queries = queries[~(_are(queries, rows, search) | _are(queries, held_out, search))]
-    if not len(queries):
+    if len(queries) < 2:
         return data
     # Their lengths are not those of documents: `distinct` has made of them what counts.
     own_basis = basis if basis.metric == "l2" else replace(basis, scale=1.0)
     near = search.search(queries, rows, data.neighbours.shape[1]).ids
-    return replace(data, corpus=np.concatenate([data.corpus, own_basis.transform(queries)]), query_neighbours=near)
+    nearest = Labels(np.arange(len(queries)), near[:, 0], np.ones(len(queries), np.float32))
+    training, held = hold_out_queries(nearest, _HELD_OUT_QUERIES, seed)
+    log = QueryLog(
+        neighbours=near[training],
+        held_out=own_basis.transform(queries[held]),
+        truth=search.search(queries[held], rows[: data.searched], TRUTH_K).ids,
+    )
+    return replace(data, corpus=np.concatenate([data.corpus, own_basis.transform(queries[training])]), log=log)
 
 
 def _are(queries: Floats, documents: Floats, search: NeighbourSearch) -> NDArray[np.bool_]:

@@ -96,14 +96,15 @@ def _vectors(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _worth_trying(trial: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     kept = ", ".join(f"{dim}: {part:.2f}" for dim, part in trial["kept"].items())
     yield "PCA keeps", f"of the 10 nearest within the sample, by dim: {kept}"
-    encodings = ", ".join(f"{name}: {part:.2f} in {count:,} B" for name, (count, part) in trial["encodings"].items())
-    yield f"at dim {trial['tried']}", encodings
-    dims, names = trial["dims_worth_trying"], trial["encodings_worth_trying"]
+    pairs = (
+        f"{pair['encoding']} x {pair['dim']} ({pair['bytes']:,} B): {pair['kept']:.2f}"
+        for pair in trial["worth_trying"]
+    )
     yield (
         "try",
         (
-            f"dims {', '.join(map(str, dims))}; encodings {', '.join(names)} (a sample flatters, a fit gains: "
-            "matryoshka advise tells, after matryoshka fit)"
+            f"{', '.join(pairs) or 'no dim keeps half of them'} (a sample flatters, a fit gains: matryoshka "
+            "advise tells, after matryoshka fit)"
         ),
     )
 

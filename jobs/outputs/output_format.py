@@ -22,12 +22,12 @@ STAMP = b"matryoshka."
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is written: rows per row group, compression, and the column of vectors, which gets neither statistics
-    nor a dictionary (they cost time and say nothing)."""
+    """How a file is written: rows per row group, compression, and the columns of vectors, which get no statistics (they
+    cost time and say nothing)."""
 
     row_group_rows: int
     compression: str
-    vector_column: str
+    vector_columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)

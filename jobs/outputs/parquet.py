@@ -5,7 +5,7 @@ Row groups are cut by row count, whatever the batches were, so the bytes depend 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,8 +28,13 @@ class ParquetFormat:
     @contextmanager
     def writer(self, path: Path, schema: pa.Schema, layout: Layout) -> Iterator[ParquetWriter]:
         """Start a file at `path`."""
-        payload = _payload_leaves(schema, layout.vector_column) or False
-        options = {"compression": layout.compression, "use_dictionary": payload, "write_statistics": payload}
+        payload, bytes_each = _leaves(schema, layout.vector_columns)
+        options = {
+            "compression": layout.compression,
+            # Parquet has no type below 32 bits: a dictionary makes one byte of an 8-bit number.
+            "use_dictionary": [*payload, *bytes_each] or False,
+            "write_statistics": payload or False,
+        }
         with _scratch_errors(path):
             file = pq.ParquetWriter(str(path), schema, **options)
         try:
@@ -103,13 +108,21 @@ class ParquetWriter:
         self._waiting, self._waiting_rows = [], 0
 
 
-def _payload_leaves(schema: pa.Schema, vector_column: str) -> list[str]:
-    """Parquet paths of all leaf columns but the vector's, taken from an empty file of this schema."""
+def _leaves(schema: pa.Schema, vector_columns: Collection[str]) -> tuple[list[str], list[str]]:
+    """Parquet paths of all leaf columns but the vectors', and of vectors of 8-bit numbers; taken from an empty file of
+    this schema."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema).close()
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
     paths = [parquet.column(index).path for index in range(len(parquet))]
-    return [path for path in paths if path != vector_column and not path.startswith(f"{vector_column}.")]
+    payload = [path for path in paths if path.partition(".")[0] not in vector_columns]
+    small = [name for name in vector_columns if _number_bits(schema.field(name).type) == 8]
+    return payload, [path for path in paths if path.partition(".")[0] in small]
+
+
+def _number_bits(kind: pa.DataType) -> int:
+    """Bits of a number in a list; 0 where the column is none."""
+    return int(kind.value_type.bit_width) if pa.types.is_fixed_size_list(kind) else 0
 
 
 @contextmanager

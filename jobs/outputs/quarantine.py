@@ -31,7 +31,7 @@ class Quarantine(ExitStack):
         reason, row_group, row = added_columns(schema)
         added = [pa.field(reason, pa.string()), pa.field(row_group, pa.int64()), pa.field(row, pa.int64())]
         self._schema = agreeing(pa.schema([*schema, *added], schema.metadata))
-        self._file = ParquetFormat().writer(path, self._schema, Layout(_ROW_GROUP_ROWS, "zstd", vector_column))
+        self._file = ParquetFormat().writer(path, self._schema, Layout(_ROW_GROUP_ROWS, "zstd", (vector_column,)))
         self._writer: ParquetWriter | None = None
 
     def add(self, batch: Batch, reasons: dict[int, str]) -> None:

@@ -70,6 +70,8 @@ def _spark_type(described: Any, kind: pa.DataType) -> Any:
         is_array = isinstance(described, dict) and described.get("type") == "array"
         array = described if is_array else {"type": "array", "elementType": "", "containsNull": True}
         return {**array, "elementType": _spark_type(array["elementType"], kind.value_type)}
+    if pa.types.is_fixed_size_binary(kind):
+        return "binary"
     known = _SPARK_TYPES.get(kind)
     if known is not None and (isinstance(described, str) or described.get("type") == "array"):
         return described if known == "string" and str(described).startswith(("char", "varchar")) else known
@@ -85,6 +87,8 @@ def _correct_pandas(note: Any, schema: pa.Schema) -> None:
         kind = schema.field(column["field_name"]).type
         if is_list(kind):
             column |= {"pandas_type": f"list[{_name(kind.value_type)}]", "numpy_type": "object", "metadata": None}
+        elif pa.types.is_fixed_size_binary(kind):
+            column |= {"pandas_type": "bytes", "numpy_type": "object", "metadata": None}
         elif pa.types.is_string(kind) and column["numpy_type"] not in ("object", "str", "string"):
             column |= {"pandas_type": "unicode", "numpy_type": "object", "metadata": None}
 
@@ -94,9 +98,11 @@ def _correct_huggingface(note: Any, schema: pa.Schema) -> None:
     if set(features) != set(schema.names):
         raise _DisagreesError
     for column in schema:
+        feature = features[column.name]
+        if pa.types.is_fixed_size_binary(column.type):
+            features[column.name] = {"dtype": "binary", "_type": "Value"}
         if not is_list(column.type):
             continue
-        feature = features[column.name]
         if not isinstance(feature, dict) or not isinstance(feature.get("feature"), dict):
             raise _DisagreesError
         inner = feature["feature"]

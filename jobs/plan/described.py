@@ -9,12 +9,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import build
+from adaptor.artefact import build, with_codes
+from adaptor.code_fitting import fit_codes
 from jobs.config.plan import DescribeSection
 from jobs.plan.statistics import SourceStatistics
 from jobs.storage.s3 import S3Objects
 
 _ID_BYTES = 8
+#: Rows that the codes are fitted on: what they are does not matter.
+_CODED_ROWS = 64
 #: Ids, vectors and payload.
 _COLUMNS = 3
 
@@ -84,5 +87,9 @@ def _write_adaptor(described: DescribeSection, folder: Path, draws: np.random.Ge
         "settings": {},
         "evidence": [],
     }
-    for name, content in build(description, {"linear": matrix}, matrix).to_files().items():
+    adaptor = build(description, {"linear": matrix}, matrix)
+    if described.output_dim % 8 == 0:  # others have no codes
+        rows = draws.standard_normal((_CODED_ROWS, described.dim), dtype=np.float32)
+        adaptor = with_codes(adaptor, fit_codes(adaptor, rows, rows[:0], 0, [described.output_dim]))
+    for name, content in adaptor.to_files().items():
         (folder / name).write_bytes(content)

@@ -1,62 +1,30 @@
-"""Measures against the dim, and against each other, as SVG with the colours and the font of the page around it.
-
-matplotlib draws with stand-in colours; CSS variables replace them: one drawing for light and dark mode. The same
-numbers give the same bytes (fixed salt, no date).
-"""
+"""Measures against the dim, and against each other, of all methods in float32."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable, Sequence
-from html import escape
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from adaptor.baselines import ADAPTOR
+from jobs.reporting.drawing import INK, PAPER, SMALL, STAND_INS, frame, inline, svg
 from jobs.reporting.names import METRIC_NAMES, method_name
 from jobs.reporting.results import Results
 from jobs.reporting.sentences import describe
 
-#: Inches of a drawing, across and up; the page takes 72 units for each.
-LARGE, SMALL = (8.6, 3.7), (3.3, 2.1)
-#: Stand-in colour → CSS variable.
-_COLOURS = {
-    "#010101": "--ink",
-    "#020202": "--muted",
-    "#030303": "--rule",
-    "#040404": "--paper",
-    "#0a0a01": "--adaptor",
-    "#0a0a02": "--pca",
-    "#0a0a03": "--truncation",
-    "#0a0a04": "--other",
-}
-_INK, _MUTED, _RULE, _PAPER = tuple(_COLOURS)[:4]
 #: Colour and marker of each method, and of any other.
-_METHODS = {ADAPTOR: ("#0a0a01", "o"), "pca": ("#0a0a02", "s"), "truncation": ("#0a0a03", "^")}
-_OTHER = ("#0a0a04", "D")
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "matryoshka",
-    "font.size": 8,
-    "axes.edgecolor": _RULE,
-    "axes.labelcolor": _MUTED,
-    "xtick.color": _RULE,
-    "ytick.color": _RULE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
-    "text.color": _INK,
+_METHODS = {
+    method: (STAND_INS[method], marker) for method, marker in ((ADAPTOR, "o"), ("pca", "s"), ("truncation", "^"))
 }
+_OTHER = (STAND_INS["other"], "D")
 
 
-def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL, in_bytes: bool = False) -> Markup:
-    """Draw one measure against the dim, or the bytes of a float32 vector, for all methods: an inline `<svg>`."""
+def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL) -> Markup:
+    """Draw one measure against the dim for all methods: an inline `<svg>`."""
 
     def draw(axes: Axes) -> None:
         if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
@@ -68,11 +36,8 @@ def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL, in
             axes.fill_between(results.dims, lows, highs, color=line["color"], alpha=alpha, linewidth=0)
             axes.plot(results.dims, [record.value for record in records], **line)
         _scale(axes, results, metric, inches[0])
-        if in_bytes:
-            _label_bytes(axes, METRIC_NAMES[metric])
 
-    against = "bytes a vector" if in_bytes else "dim"
-    return _inline(_svg(draw, inches), metric, f"{METRIC_NAMES[metric]} against {against}", describe(results, metric))
+    return inline(svg(draw, inches), metric, f"{METRIC_NAMES[metric]} against dim", describe(results, metric))
 
 
 def scatter(results: Results, proxy: str, truth: str) -> Markup:
@@ -90,28 +55,15 @@ def scatter(results: Results, proxy: str, truth: str) -> Markup:
         if proxy.endswith("_distance"):
             axes.invert_xaxis()  # less change is better: better is to the right in every drawing
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
-        _frame(axes, METRIC_NAMES[proxy].lower())
+        frame(axes, METRIC_NAMES[proxy].lower())
 
     title = f"{METRIC_NAMES[truth]} against {METRIC_NAMES[proxy]}"
     described = (f"{method_name(m)} at {dim}: {x:.3f}, {y:.3f}" for m, rows in points.items() for dim, x, y in rows)
-    return _inline(_svg(draw, SMALL), f"proxy-{proxy}", title, "; ".join(described))
-
-
-def _svg(draw: Callable[[Axes], None], inches: tuple[float, float]) -> str:
-    """What `draw` puts on axes in the page's style, as matplotlib writes it."""
-    across, up = inches
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=inches)
-        draw(figure.add_subplot())
-        figure.subplots_adjust(left=0.42 / across, right=1 - 0.12 / across, bottom=0.42 / up, top=1 - 0.1 / up)
-        drawing = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(drawing, format="svg", transparent=True, metadata=nothing)
-    return drawing.getvalue()
+    return inline(svg(draw, SMALL), f"proxy-{proxy}", title, "; ".join(described))
 
 
 def _draw_original(axes: Axes, results: Results, metric: str) -> None:
-    axes.axhline(results.original(metric).value, color=_INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
+    axes.axhline(results.original(metric).value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1.5)
 
 
 def _line(method: str) -> dict[str, Any]:
@@ -123,7 +75,7 @@ def _line(method: str) -> dict[str, Any]:
         "linewidth": 2.0 if bold else 1.3,
         "marker": marker,
         "markersize": 4.6 if bold else 4.2,
-        "markeredgecolor": _PAPER,
+        "markeredgecolor": PAPER,
         "markeredgewidth": 0.7,
         "zorder": 4 if bold else 3,
     }
@@ -140,29 +92,11 @@ def _scale(axes: Axes, results: Results, metric: str, inches: float) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     shown = _legible(ticks, 0.34 / (inches - 0.6) * octaves)
     axes.set_xticklabels([str(tick) if tick in shown else "" for tick in ticks])
-    values = [bound for r in results.records if r.metric == metric for bound in (r.ci_low, r.ci_high)]
+    values = [bound for r in results.float32 if r.metric == metric for bound in (r.ci_low, r.ci_high)]
     low, high = min(values), max(values)
     room = 0.06 * (high - low) or 0.05
     axes.set_ylim(0 if low < 0.4 * high else low - room, high + room)
-    _frame(axes, "dimensions kept")
-
-
-def _label_bytes(axes: Axes, metric_name: str) -> None:
-    """Make a drawing that stands alone: a legend, and bytes for the dims at the ticks."""
-    dims = [label.get_text() for label in axes.get_xticklabels()]
-    axes.set_xticklabels([str(4 * int(dim)) if dim else "" for dim in dims])
-    axes.set_xlabel("bytes a vector (float32)")
-    axes.legend(loc="lower right", frameon=False, reverse=True, title=metric_name)
-
-
-def _frame(axes: Axes, across: str) -> None:
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
-    axes.grid(axis="y", color=_RULE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=3, width=0.6, pad=3)
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(across, labelpad=3)
+    frame(axes, "dimensions kept")
 
 
 def _legible(ticks: Sequence[int], spacing: float) -> set[int]:
@@ -172,21 +106,3 @@ def _legible(ticks: Sequence[int], spacing: float) -> set[int]:
         if not shown or math.log2(shown[-1] / tick) >= spacing:
             shown.append(tick)
     return set(shown)
-
-
-def _inline(drawing: str, name: str, title: str, description: str) -> Markup:
-    """A part of the page made of matplotlib's file: own ids, the page's colours and font, title and description."""
-    name = re.sub(r"\W+", "-", name)
-    svg = drawing[drawing.index("<svg") :]
-    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font: \1 var(--font)", svg)
-    for stand_in, variable in _COLOURS.items():
-        svg = svg.replace(stand_in, f"var({variable})")
-    view = re.search(r'viewBox="[^"]+"', svg)
-    head = f'<svg {view.group(0) if view else ""} role="img" aria-labelledby="{name}-title {name}-desc">'
-    labels = f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-desc">{escape(description)}</desc>'
-    # The drawing is ours, and its words are escaped.
-    return Markup(head + labels + svg[svg.index(">") + 1 :].strip())  # noqa: S704

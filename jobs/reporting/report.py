@@ -8,7 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from adaptor.baselines import ORIGINAL
-from jobs.reporting.figures import LARGE, curve, scatter
+from jobs.reporting.byte_curves import ByteCurves, byte_curves
+from jobs.reporting.byte_figure import byte_figure
+from jobs.reporting.drawing import LARGE
+from jobs.reporting.figures import curve, scatter
 from jobs.reporting.names import METRIC_MEANINGS, METRIC_NAMES, method_name
 from jobs.reporting.results import Facts, Results
 from jobs.reporting.sentences import headline, number_range, percent, proxy_sentence, same_order, verdicts
@@ -38,6 +41,7 @@ def render(facts: Facts, results: Results) -> str:
         headline=headline(results),
         verdicts=verdicts(results),
         legend=[*reversed(results.methods), ORIGINAL],
+        curves=byte_curves(results),
         large=LARGE,
         groups={title: [metric for metric in others if metric in group] for title, group in _GROUPS.items()},
         proxy_sentence=proxy_sentence(validity),
@@ -48,9 +52,9 @@ def render(facts: Facts, results: Results) -> str:
     )
 
 
-def draw_quality(results: Results) -> str:
-    """Draw quality.svg, a picture for documents: the main measure against the bytes of a vector."""
-    return _render("quality.svg.j2", results=results, large=LARGE)
+def draw_byte_curves(curves: ByteCurves) -> str:
+    """Draw quality.svg and advice.svg, pictures for documents: a measure against the bytes of a vector."""
+    return _render("quality.svg.j2", curves=curves, large=LARGE)
 
 
 def _render(template: str, **values: object) -> str:
@@ -61,7 +65,7 @@ def _render(template: str, **values: object) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    functions = (curve, method_name, number_range, percent, same_order, scatter)
+    functions = (byte_figure, curve, method_name, number_range, percent, same_order, scatter)
     environment.globals |= {function.__name__: function for function in functions}
     text = environment.get_template(template).render(values)
     return "\n".join(line.rstrip() for line in text.splitlines() if line.strip()) + "\n"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from adaptor.baselines import ORIGINAL, Column
-from jobs.search.scoring import METRICS, Comparison, MetricRecord
+from jobs.encodings.registry import ENCODINGS
+from jobs.search.scoring import METRICS, Comparison, MetricRecord, main_metric
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,12 @@ class Results:
 
     @cached_property
     def _records(self) -> dict[tuple[Column, str], MetricRecord]:
-        return {(Column(r.method, r.dim), r.metric): r for r in self.records}
+        return {(record.column, record.metric): record for record in self.records}
+
+    @cached_property
+    def float32(self) -> list[MetricRecord]:
+        """The records of all methods as they are; the others are of the adaptor's codes."""
+        return [record for record in self.records if record.encoding == "float32"]
 
     @property
     def input_dim(self) -> int:
@@ -47,7 +53,7 @@ class Results:
     @property
     def dims(self) -> list[int]:
         """Dims compared, ascending."""
-        return sorted({record.dim for record in self.records if record.method != ORIGINAL})
+        return sorted({record.dim for record in self.float32 if record.method != ORIGINAL})
 
     @property
     def methods(self) -> list[str]:
@@ -65,9 +71,18 @@ class Results:
         """The measure that the headline is about."""
         return main_metric(self.metrics)
 
-    def record(self, method: str, dim: int, metric: str) -> MetricRecord:
+    @cached_property
+    def encodings(self) -> dict[str, list[int]]:
+        """The encodings of the adaptor besides float32, and the dims of each, ascending."""
+        found: dict[str, set[int]] = {}
+        for record in self.records:
+            if record.encoding != "float32":
+                found.setdefault(record.encoding, set()).add(record.dim)
+        return {encoding: sorted(found[encoding]) for encoding in sorted(found, key=shown_order)}
+
+    def record(self, method: str, dim: int, metric: str, encoding: str = "float32") -> MetricRecord:
         """One measure with its interval."""
-        return self._records[Column(method, dim), metric]
+        return self._records[Column(method, dim, encoding), metric]
 
     def value(self, method: str, dim: int, metric: str) -> float:
         """Mean of one measure."""
@@ -85,6 +100,6 @@ class Results:
         return best if len(best) < len(shown) else set()
 
 
-def main_metric(metrics: Sequence[str]) -> str:
-    """`ndcg@10` where it was measured, else `overlap@10`."""
-    return "ndcg@10" if "ndcg@10" in metrics else "overlap@10"
+def shown_order(encoding: str) -> int:
+    """Where an encoding stands among others: the widest first, as they are registered."""
+    return [*ENCODINGS].index(encoding)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from adaptor.baselines import shorten_to_all
 from adaptor.pairs import score_neighbours
 from adaptor.quality import overlap_at_k, pairwise_distance, topk_distance
 from jobs.search.scoring import OVERLAPS, ColumnScores
@@ -18,12 +17,12 @@ def label_free_scores(spec: SearchSpec, result: SearchResult) -> ColumnScores:
     """Overlap with the true neighbours (those of the original vectors) and the two distances, per column: float64 (q,),
     but `pairwise_distance` of at most PAIRED_QUERIES (evenly spaced) queries."""
     metric, truth = spec.source.metric, true_neighbours(result.neighbours)
-    queries = dict(shorten_to_all(spec.adaptor, spec.queries, spec.dims))
+    queries = dict(spec.columns.queries(spec.queries))
     paired = np.unique(np.linspace(0, len(spec.queries) - 1, min(PAIRED_QUERIES, len(spec.queries))).astype(int))
     nearest = truth.ids[:, :NEAREST]
     positions = np.searchsorted(result.row_numbers, np.maximum(nearest, result.row_numbers[:1]))
     scores = overlap_scores(result.neighbours)
-    for column, vectors in shorten_to_all(spec.adaptor, result.vectors, spec.dims):
+    for column, vectors in spec.columns.documents(result.vectors):
         short = queries[column]
         near = score_neighbours(short, vectors, positions, metric)
         scores[column]["pairwise_distance"] = pairwise_distance(spec.queries[paired], short[paired], metric)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import TypeAdapter
 
-from adaptor.baselines import ORIGINAL, Column
+from adaptor.baselines import ORIGINAL
 from adaptor.quality import Scores
 from jobs.search.scoring import DISTANCES, MetricRecord
 
@@ -75,8 +75,11 @@ def benchmark() -> Benchmark:
 
 
 def proxy_validity(records: Sequence[MetricRecord]) -> list[ProxyValidity]:
-    """The validity of every proxy that was measured on one set; nothing without nDCG@10, or with too few columns."""
-    values = {(Column(record.method, record.dim), record.metric): record.value for record in records}
+    """The validity of every proxy that was measured on one set; nothing without nDCG@10, or with too few columns.
+
+    Only float32 counts: what a proxy says of methods must not depend on how many encodings one of them has.
+    """
+    values = {(record.column, record.metric): record.value for record in records if record.encoding == "float32"}
     full = next((record.dim for record in records if record.method == ORIGINAL), 0)
     columns = [c for c, metric in values if metric == TRUTH and c.method != ORIGINAL and c.dim < full]
     if len(columns) < _FEWEST:

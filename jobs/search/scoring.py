@@ -6,14 +6,14 @@ resampled queries; series of one length share their resamples.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pytrec_eval
 
-from adaptor.baselines import Column
+from adaptor.baselines import Column, float32_bytes
 from adaptor.quality import Scores
 from adaptor.rows import Ids
 from jobs.config.targets import RETRIEVAL_MEASURES
@@ -48,16 +48,24 @@ class MetricRecord:
     set: str
     method: str
     dim: int
+    encoding: str
+    bytes: int
     metric: str
     value: float
     ci_low: float
     ci_high: float
     n: int
 
+    @property
+    def column(self) -> Column:
+        """What was measured."""
+        return Column(self.method, self.dim, self.encoding)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Mean paired difference of two methods at one dim, and its 95% interval: beyond chance where that excludes 0."""
+    """Mean paired difference of two methods at one dim, both in float32, and its 95% interval: beyond chance where that
+    excludes 0."""
 
     metric: str
     dim: int
@@ -102,8 +110,10 @@ def bootstrap_means(series: Scores, resamples: int, seed: int) -> Scores:
     return means
 
 
-def make_records(name: str, scores: ColumnScores, resamples: int, seed: int) -> list[MetricRecord]:
-    """Records of set `name` from scores per query, by column, then as in METRICS."""
+def make_records(
+    name: str, scores: ColumnScores, resamples: int, seed: int, bytes_of: Callable[[Column], int] = float32_bytes
+) -> list[MetricRecord]:
+    """Records of set `name` from scores per query, by column, then as in METRICS; `bytes_of` a stored vector."""
     keys = [(column, metric) for column, by_metric in scores.items() for metric in METRICS if metric in by_metric]
     series = {(column, metric): scores[column][metric] for column, metric in keys}
     estimates: dict[tuple[Column, str], MeasureEstimate] = {}
@@ -111,7 +121,14 @@ def make_records(name: str, scores: ColumnScores, resamples: int, seed: int) -> 
         same = {key: numbers for key, numbers in series.items() if len(numbers) == count}
         estimates |= zip(same, estimate_means(np.stack([*same.values()]), resamples, seed), strict=True)
     return [
-        MetricRecord(set=name, **column._asdict(), metric=metric, n=len(numbers), **estimates[column, metric]._asdict())
+        MetricRecord(
+            set=name,
+            **column._asdict(),
+            bytes=bytes_of(column),
+            metric=metric,
+            n=len(numbers),
+            **estimates[column, metric]._asdict(),
+        )
         for (column, metric), numbers in series.items()
     ]
 
@@ -122,7 +139,7 @@ def compare(scores: ColumnScores, metric: str, method: str, resamples: int, seed
         (mine, other)
         for mine in scores
         for other in scores
-        if mine.method == method and other.method != method and other.dim == mine.dim
+        if mine.method == method and other.method != method and other[1:] == mine[1:]
     ]
     if not pairs:
         return []
@@ -145,3 +162,8 @@ def intervals(values: Scores, resampled: Scores) -> list[MeasureEstimate]:
     low, high = np.percentile(resampled, [2.5, 97.5], axis=1)
     # Rounded so that the last bits of a sum, which differ between processors, do not reach the files.
     return [MeasureEstimate(*(round(n, 6) for n in row)) for row in np.stack([values, low, high], axis=1).tolist()]
+
+
+def main_metric(metrics: Sequence[str]) -> str:
+    """`ndcg@10` where it was measured, else `overlap@10`."""
+    return "ndcg@10" if "ndcg@10" in metrics else "overlap@10"

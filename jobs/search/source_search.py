@@ -1,7 +1,7 @@
 """Exact search of a whole source by every method and dim at once: what a worker does, and how parts are joined.
 
 1. Each shard is streamed once; rows gather into blocks of a bounded size, the next one while the present is searched.
-2. A block is shortened by every method to every dim; the best rows of each query stay, per column.
+2. A block is shortened by every method to every dim, and coded; the best rows of each query stay, per column.
 3. Parts are joined in any order: rows are numbered by (shard, row), so ties never depend on the cut.
 
 Memory: two blocks, the short vectors of one, and the best rows; it does not grow with the source.
@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor
-from adaptor.baselines import ORIGINAL, Column, shorten_to_all
+from adaptor.baselines import ORIGINAL, Column
 from adaptor.neighbours import Neighbours, improve, merge, top_k
 from adaptor.rows import LENGTH_TOLERANCE, Floats, Ids
 from jobs.config.sections import SourceSection
 from jobs.runtime.read_ahead import read_ahead
+from jobs.search.columns import Columns
 from jobs.sources.columns import describe_vectors
 from jobs.sources.ids import id_texts
 from jobs.sources.source import Shard, Source, open_source
@@ -42,16 +43,20 @@ ColumnNeighbours = dict[Column, Neighbours]
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpec:
-    """What a worker searches for: the `depth` best rows for `queries` (q, d), by every method at `dims`. No query finds
-    the row that `exclude` (q,) names for it. Rows with one of `judged_ids` are noted."""
+    """What a worker searches for: the `depth` best rows for `queries` (q, d), by all `columns`. No query finds the row
+    that `exclude` (q,) names for it. Rows with one of `judged_ids` are noted."""
 
     source: SourceSection
-    adaptor: Adaptor
-    dims: tuple[int, ...]
+    columns: Columns
     queries: Floats
     exclude: Ids | None
     judged_ids: tuple[str, ...]
     depth: int
+
+    @property
+    def adaptor(self) -> Adaptor:
+        """The adaptor that is measured."""
+        return self.columns.adaptor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +81,15 @@ class SearchResult(RowBlock):
 
 def search_shards(spec: SearchSpec, shards: Sequence[tuple[int, Shard]]) -> SearchResult:
     """Search shards, each with its position in the source's list. Raises what reading raises (InputError, RunError)."""
-    queries = dict(shorten_to_all(spec.adaptor, spec.queries, spec.dims))
+    queries = dict(spec.columns.queries(spec.queries))
     source = open_source(spec.source)
     read = (block for position, shard in shards for block in _read(source, position, shard, spec))
-    result, metric = _nothing(spec), spec.source.metric
+    result, metric = _nothing(spec), spec.columns.metric
     for block in read_ahead(_gather(read, max(1024, _BLOCK_BYTES // (4 * spec.adaptor.input_dim)))):
-        # Rows that cannot be among the best any more cost little.
+        best = result.neighbours  # rows that cannot be among them any more cost little
         neighbours = {
-            column: improve(result.neighbours[column], queries[column], short, block.row_numbers, metric, spec.exclude)
-            for column, short in shorten_to_all(spec.adaptor, block.vectors, spec.dims)
+            column: improve(best[column], queries[column], short, block.row_numbers, metric(column), spec.exclude)
+            for column, short in spec.columns.documents(block.vectors)
         }
         result = _result(neighbours, [result, block])
     return result
@@ -92,10 +97,10 @@ def search_shards(spec: SearchSpec, shards: Sequence[tuple[int, Shard]]) -> Sear
 
 def search_rows(spec: SearchSpec, row_numbers: Ids, vectors: Floats) -> ColumnNeighbours:
     """Search rows in memory: their numbers int64 (n,) and vectors (n, d); the best rows of each query, per column."""
-    queries = dict(shorten_to_all(spec.adaptor, spec.queries, spec.dims))
+    queries = dict(spec.columns.queries(spec.queries))
     return {
-        column: top_k(queries[column], short, row_numbers, spec.depth, spec.source.metric, spec.exclude)
-        for column, short in shorten_to_all(spec.adaptor, vectors, spec.dims)
+        column: top_k(queries[column], short, row_numbers, spec.depth, spec.columns.metric(column), spec.exclude)
+        for column, short in spec.columns.documents(vectors)
     }
 
 
@@ -125,8 +130,7 @@ def wrong_lengths(vectors: Floats, adaptor: Adaptor) -> dict[int, str]:
 
 
 def _read(source: Source, position: int, shard: Shard, spec: SearchSpec) -> Iterator[RowBlock]:
-    section = spec.source
-    judged_ids = pa.array(spec.judged_ids, pa.large_string())
+    section, judged_ids = spec.source, pa.array(spec.judged_ids, pa.large_string())
     info = describe_vectors(source, shard, section)
     first_rows = np.cumsum((0, *info.row_group_rows)) + position * SHARD_STRIDE
     row_groups = range(len(info.row_group_rows))

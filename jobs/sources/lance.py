@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -131,6 +132,8 @@ class LanceSource:
     def _dataset(self) -> LanceDataset:
         import lance
 
+        # Ray and we fork only to run another program, which is safe.
+        warnings.filterwarnings("ignore", message="lance is not fork-safe")
         version = self._section.snapshot if isinstance(self._section, SourceSection) else None
         if version is not None and not version.isdecimal():
             raise InputError(f"{self._setting}.snapshot is {version!r}: a version of a Lance dataset is a number")

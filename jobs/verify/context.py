@@ -74,11 +74,12 @@ class ItemContext:
         """The row groups of the shard that belong to the item; `InputError` when it has not as many as recorded."""
         return row_group_range(self.record.row_groups, len(self.source_info.row_group_rows), "its source")
 
-    def output_batches(self) -> Iterator[tuple[pa.Array, pa.Array]]:
-        """Ids (as text) and vectors of the output, batch by batch."""
-        job, columns = self.job, [self.id_column, self.vector_column]
+    def output_batches(self) -> Iterator[tuple[pa.Array, list[pa.Array]]]:
+        """Ids (as text) and the columns of vectors of the output, batch by batch."""
+        job, vectors = self.job, [column.name for column in self.job.vector_columns]
+        columns = [self.id_column, *vectors]
         for batch in job.output_format.read(job.output_version, self.record.output, columns, BATCH_ROWS):
-            yield id_texts(batch.table.column(self.id_column)), batch.table.column(self.vector_column)
+            yield id_texts(batch.table.column(self.id_column)), [batch.table.column(name) for name in vectors]
 
     def report_finding(self, check: Check, problem: str) -> None:
         """Report something that is wrong."""

@@ -10,7 +10,6 @@ import pyarrow as pa
 from adaptor.errors import InputError
 from jobs.commits.ledger import LedgerRecord
 from jobs.outputs.output_format import STAMP
-from jobs.outputs.schema import short_schema
 from jobs.sources.fingerprints import Fingerprints, fingerprints
 from jobs.sources.ids import id_strings, is_id_type
 from jobs.verify.context import ItemContext, ItemReport, ItemTask
@@ -86,22 +85,25 @@ def _check_footer(item: ItemContext) -> bool:
 
 def _check_columns(item: ItemContext, schema: pa.Schema) -> bool:
     """All columns against those of the source; whether ids and vectors can be looked into."""
-    vector_type = item.job.encoding.arrow_type
+    vectors = {column.name: column.encoding.arrow_type for column in item.job.vector_columns}
     if item.task.in_source:
-        expected = short_schema(item.source_info.schema, item.vector_column, vector_type, {})
+        expected = item.job.output_schema(item.source_info.schema, {})
         for column, original in zip(schema, expected, strict=False):
             if (column.name, column.type) != (original.name, original.type):
                 item.report_finding("columns", f"has {_named(column)}, expected {_named(original)}")
         if len(schema) != len(expected):
             item.report_finding("columns", f"has {len(schema)} columns, expected {len(expected)}")
-    ids, vectors = (_type_of(schema, name) for name in (item.id_column, item.vector_column))
-    if vectors != vector_type and not item.task.in_source:  # otherwise reported above
-        item.report_finding("columns", f"vectors are of type {vectors}, expected {vector_type}")
+    ids, wrong = _type_of(schema, item.id_column), False
+    for name, vector_type in vectors.items():
+        found = _type_of(schema, name)
+        wrong |= found != vector_type
+        if found != vector_type and not item.task.in_source:  # otherwise reported above
+            item.report_finding("columns", f"vectors ('{name}') are of type {found}, expected {vector_type}")
     usable_ids = ids is not None and is_id_type(ids)
     if not usable_ids:
         expected_ids = "strings, integers or UUIDs"
         item.report_finding("columns", f"ids ('{item.id_column}') are of type {ids}, expected {expected_ids}")
-    return usable_ids and bool(vectors == vector_type)
+    return usable_ids and not wrong
 
 
 def _type_of(schema: pa.Schema, column: str) -> pa.DataType | None:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from adaptor.errors import InputError
 from adaptor.rows import Floats
+from jobs.commits.context import VectorColumn
 from jobs.outputs.quarantine import added_columns
 from jobs.sources.fingerprints import fingerprints
 from jobs.sources.ids import id_strings, id_texts
@@ -24,7 +25,7 @@ Integers = npt.NDArray[np.int64]
 
 def check_rows(item: ItemContext) -> None:
     """Stream the output once, and the ids of its source beside it, if the shard is still there."""
-    stored = [np.empty((0, item.job.config.output.dim), np.float32)]
+    stored = [[np.empty((0, column.dim), np.float32)] for column in item.job.vector_columns]
     output_ids = _checked_ids(item, stored)
     rejected: Integers | None = None
     if item.task.in_source:
@@ -42,7 +43,7 @@ def check_rows(item: ItemContext) -> None:
     for _ in output_ids:  # the rest after a difference, or everything when there is no source to compare with
         pass
     if rejected is not None and len(item.sampled):
-        check_sample(item, rejected, np.concatenate(stored))
+        check_sample(item, rejected, [np.concatenate(parts) for parts in stored])
     if item.task.in_source:
         item.job.source.check_unchanged(item.shard)
 
@@ -91,14 +92,16 @@ def _source_ids(item: ItemContext, rejected: Integers) -> Iterator[pa.Array]:
         yield id_texts(batch.table.column(item.id_column)).filter(pa.array(good))
 
 
-def _checked_ids(item: ItemContext, stored: list[Floats]) -> Iterator[pa.Array]:
-    """Ids of the output. On the way its vectors are checked, and the sampled ones are added to `stored`."""
+def _checked_ids(item: ItemContext, stored: list[list[Floats]]) -> Iterator[pa.Array]:
+    """Ids of the output. On the way its vectors are checked, and the sampled ones of each column are added to its part
+    of `stored`."""
     first, prints = 0, [np.empty(0, np.uint64)]
-    for ids, column in item.output_batches():
-        decoded = item.job.encoding.decode(column)
-        _check_vectors(item, decoded, first)
+    for ids, columns in item.output_batches():
         low, high = np.searchsorted(item.sampled, (first, first + len(ids)))
-        stored.append(decoded.vectors[item.sampled[low:high] - first])
+        for kept, described, column in zip(stored, item.job.vector_columns, columns, strict=True):
+            decoded = described.encoding.decode(column)
+            _check_vectors(item, described, decoded, first)
+            kept.append(decoded.vectors[item.sampled[low:high] - first])
         if item.task.wants_ids:
             prints.append(fingerprints(ids.drop_null()))
         first += len(ids)
@@ -106,16 +109,17 @@ def _checked_ids(item: ItemContext, stored: list[Floats]) -> Iterator[pa.Array]:
     item.report.prints = np.concatenate(prints)
 
 
-def _check_vectors(item: ItemContext, decoded: Decoded, first: int) -> None:
+def _check_vectors(item: ItemContext, column: VectorColumn, decoded: Decoded, first: int) -> None:
     bad = {row: reason for row, reason in decoded.reasons.items() if reason != "zero vector"}
     if item.job.adaptor.metric == "cosine":
         with np.errstate(over="ignore"):
             lengths = np.linalg.norm(decoded.vectors, axis=1)
-        for row in np.flatnonzero(np.abs(lengths - 1) > item.job.encoding.length_tolerance).tolist():
+        for row in np.flatnonzero(np.abs(lengths - 1) > column.encoding.length_tolerance).tolist():
             bad.setdefault(row, f"length {lengths[row]:.6f}")
     if bad:
         row = min(bad)
-        item.report_finding("numbers", f"{len(bad)} bad vectors, the first in row {first + row}: {bad[row]}")
+        problem = f"{len(bad)} bad vectors in '{column.name}', the first in row {first + row}: {bad[row]}"
+        item.report_finding("numbers", problem)
 
 
 def first_difference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from adaptor.rows import Floats
+from jobs.commits.context import VectorColumn
 from jobs.sources.sampling import read_rows
 from jobs.sources.source import Batch, ShardInfo
 from jobs.verify.context import BATCH_ROWS, ItemContext
@@ -17,12 +18,12 @@ from jobs.verify.context import BATCH_ROWS, ItemContext
 Integers = npt.NDArray[np.int64]
 
 
-def check_sample(item: ItemContext, rejected: Integers, stored: Floats) -> None:
-    """Compare the sampled rows with those of the source: `stored` vectors, float32 (k, m), and payload. `rejected` are
-    rows of the shard, int64 (n,), ascending."""
+def check_sample(item: ItemContext, rejected: Integers, stored: Sequence[Floats]) -> None:
+    """Compare the sampled rows with those of the source: vectors, `stored` float32 (k, m) of each column, and payload.
+    `rejected` are rows of the shard, int64 (n,), ascending."""
     job, sampled = item.job, item.sampled
-    if len(stored) != len(sampled):
-        item.report_finding("sample", f"row {sampled[len(stored)]} is missing")
+    if len(stored[0]) != len(sampled):
+        item.report_finding("sample", f"row {sampled[len(stored[0])]} is missing")
         return
     # The k-th good row stands behind every rejected row that has at most k good ones before it.
     start = item.source_info.row_group_starts[item.row_groups.start]
@@ -35,21 +36,28 @@ def check_sample(item: ItemContext, rejected: Integers, stored: Floats) -> None:
         position, reason = next(iter(reasons.items()))
         item.report_finding("sample", f"row {sampled[position]} comes from an unusable vector: {reason}")
         return
-    _compare_vectors(item, job.adaptor.transform(vectors, dim=job.config.output.dim), stored)
+    for column, decoded in zip(job.vector_columns, stored, strict=True):
+        _compare_vectors(item, column, vectors, decoded)
     _compare_payload(item, rows)
 
 
-def _compare_vectors(item: ItemContext, expected: Floats, stored: Floats) -> None:
-    encoding, tolerance = item.job.encoding, item.job.config.verification.tolerance
+def _compare_vectors(item: ItemContext, column: VectorColumn, vectors: Floats, stored: Floats) -> None:
+    """Compute the sampled `vectors` (k, d) again and compare them with what is `stored` (k, m).
+
+    A code stands for all numbers nearer to it than half a step: one that is computed again lies there, or within the
+    tolerance of its border.
+    """
+    encoding, tolerance = column.encoding, item.job.config.verification.tolerance
+    expected = encoding.projection.transform_rows(vectors)
     allowed = tolerance * np.maximum(1, np.abs(expected).max(axis=1, keepdims=True)) + encoding.tolerance(stored)
     expected = encoding.clip(expected)
     wrong = ~(np.abs(expected - stored) <= allowed)
     if wrong.any():
-        row, column = np.argwhere(wrong)[0]
+        row, number = np.argwhere(wrong)[0]
         item.report_finding(
             "sample",
             f"{wrong.any(axis=1).sum()} of {len(stored)} sampled rows differ, the first is row {item.sampled[row]}: "
-            f"number {column} is {stored[row, column]:.6g}, computed {expected[row, column]:.6g}",
+            f"number {number} of '{column.name}' is {stored[row, number]:.6g}, computed {expected[row, number]:.6g}",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import subprocess
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 import adaptor
 from adaptor import InputError
-from adaptor.artefact import build, from_files
-from adaptor.identity import DOCUMENT, FILES, PCA, WEIGHTS
+from adaptor.artefact import build, from_files, with_codes
+from adaptor.code_fitting import fit_codes
+from adaptor.identity import DOCUMENT, FILES, PCA, WEIGHTS, canonical
 
 DIM = 12
 
@@ -109,6 +111,45 @@ def test_files_of_two_adaptors_do_not_mix() -> None:
     for name in (WEIGHTS, PCA, DOCUMENT):
         with pytest.raises(InputError, match="damaged or was changed"):
             from_files({**example().to_files(), name: other[name]})
+
+
+def of_format_1() -> dict[str, bytes]:
+    """The files of an artefact as versions before codes wrote them."""
+    document = {k: v for k, v in example().document.items() if k not in ("adaptor_id", "checksum", "codes_sha256")}
+    document["format"] = 1
+    defining = ("format", "input_dim", "dims", "metric", "architecture", "unit_input", "recipe", "settings")
+    document["adaptor_id"] = hashlib.sha256(
+        canonical({key: document[key] for key in (*defining, "weights_sha256")})
+    ).hexdigest()
+    document["checksum"] = hashlib.sha256(canonical(document)).hexdigest()
+    files = example().to_files()
+    return {WEIGHTS: files[WEIGHTS], PCA: files[PCA], DOCUMENT: json.dumps(document).encode()}
+
+
+def test_an_artefact_without_codes_is_read_and_says_so_when_asked_for_them() -> None:
+    old = from_files(of_format_1())
+    rows = matrix(3)
+    np.testing.assert_array_equal(old.transform(rows, dim=4), example().transform(rows, dim=4))
+    assert from_files(old.to_files()).adaptor_id == old.adaptor_id != example().adaptor_id
+    with pytest.raises(InputError, match="has no codes for int4: it is of an older version; fit again"):
+        old.codec(dim=8, encoding="int4")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ({"centre_8": np.zeros(7, np.float32)}, "its tensors are not those of codes"),
+        ({"centre_16": np.zeros(16, np.float32), "steps_16": np.ones(4, np.float32)}, "are not those of codes"),
+        ({"surplus": np.zeros(1, np.float32)}, "are not those of codes"),
+        ({"steps_8": np.zeros(4, np.float32)}, "steps_8 holds numbers that are no codes'"),
+        ({"centre_8": np.full(8, np.nan, np.float32)}, "centre_8 holds numbers"),
+    ],
+)
+def test_codes_that_are_none_are_refused(spoil: dict[str, Any], message: str) -> None:
+    codes = fit_codes(example(), matrix(4), matrix(5), 0)
+    assert from_files(with_codes(example(), codes).to_files()).codec(dim=8, encoding="int2").bytes_per_vector == 2
+    with pytest.raises(InputError, match=message):
+        from_files(with_codes(example(), {**codes, **spoil}).to_files())
 
 
 def test_tensors_that_do_not_fit_the_form_are_refused() -> None:

@@ -14,7 +14,7 @@ from adaptor.objective import Objective, Trainee
 from adaptor.rows import Floats, Ids
 from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
 from adaptor.training_job import Stage, TrainingJob, Worker
-from adaptor.training_set import Labels, Supervision, TrainingSet, hold_out
+from adaptor.training_set import Labels, QueryLog, Supervision, TrainingSet, hold_out
 
 TRAINING = TrainingSettings(batch=10, candidates=15)
 LOSS = LossSettings(topk=1, pairwise=1)
@@ -66,8 +66,8 @@ def job(
     )
 
 
-def of_head(work: TrainingSet, training: TrainingSettings, step: int = 0, rank: int = 0, size: int = 1) -> AnchorRows:
-    return anchor_rows(job(work, training, rank=rank, size=size), Stage.LOW_DIM_HEAD, step)
+def of_log(work: TrainingSet, training: TrainingSettings, step: int = 0, rank: int = 0, size: int = 1) -> AnchorRows:
+    return anchor_rows(job(work, training, rank=rank, size=size), Stage.QUERY_LOG, step)
 
 
 def test_workers_share_a_step_exactly() -> None:
@@ -104,15 +104,16 @@ def test_an_anchor_that_is_no_candidate_has_no_place_and_unused_masks_are_left_o
     assert 0 < len(places) < len(rows.anchors)
 
 
-def test_anchors_of_the_head_have_noise_whoever_works_on_them() -> None:
+def test_anchors_without_labels_have_noise_whoever_works_on_them() -> None:
     work, training = data(), with_noise(0.5)
-    assert anchor_rows(job(work, training), Stage.UNSUPERVISED, 0).noise is None
-    assert of_head(work, with_noise(0.0)).noise is None
-    alone = of_head(work, training)
+    assert anchor_rows(job(work, training), Stage.SUPERVISED, 0).noise is None
+    assert anchor_rows(job(work, training), Stage.UNSUPERVISED, 0).noise is not None
+    assert of_log(work, with_noise(0.0)).noise is None
+    alone = of_log(work, training)
     assert alone.noise is not None
     noise_of = dict(zip(alone.anchors.tolist(), alone.noise, strict=True))
     for rank in range(3):
-        part = of_head(work, training, rank=rank, size=3)
+        part = of_log(work, training, rank=rank, size=3)
         assert part.noise is not None
         np.testing.assert_array_equal(part.noise, [noise_of[anchor] for anchor in part.anchors.tolist()])
 
@@ -120,7 +121,7 @@ def test_anchors_of_the_head_have_noise_whoever_works_on_them() -> None:
 def test_noise_has_the_spread_of_the_corpus() -> None:
     work = data()
     work.corpus[:, 0] *= 5
-    noise = [of_head(work, with_noise(0.5), step).noise for step in range(200)]
+    noise = [of_log(work, with_noise(0.5), step).noise for step in range(200)]
     many = np.concatenate([part for part in noise if part is not None])
     # The mean square of a uniform strength up to 0.5 is 0.5² / 3.
     np.testing.assert_allclose(many.std(axis=0), 0.5 / 3**0.5 * work.corpus[:50].std(axis=0), rtol=0.05)
@@ -132,15 +133,16 @@ def data_with_log(queries: int) -> tuple[TrainingSet, Ids]:
     draw = np.random.default_rng(5)
     near = draw.integers(0, 50, size=(queries, 3))
     corpus = np.concatenate([data().corpus[:50], draw.normal(size=(queries, 4)).astype(np.float32)])
-    return replace(data(), corpus=corpus, query_neighbours=near, supervision=None), near
+    log = QueryLog(neighbours=near, held_out=corpus[:0], truth=near[:0])
+    return replace(data(), corpus=corpus, log=log, supervision=None), near
 
 
 @pytest.mark.parametrize(("queries", "expected"), [(40, 24), (7, 7), (1, 1)])
-def test_up_to_half_of_the_anchors_of_the_head_are_queries_as_they_are(queries: int, expected: int) -> None:
+def test_up_to_half_of_the_anchors_are_queries_of_the_log_as_they_are(queries: int, expected: int) -> None:
     work, near = data_with_log(queries)
     seen = set()
     for step in range(20):
-        rows = of_head(work, with_noise(0.5).model_copy(update={"batch": 49}), step)
+        rows = of_log(work, with_noise(0.5).model_copy(update={"batch": 49}), step)
         logged = rows.anchors >= 50
         assert (logged.sum(), len(rows.anchors)) == (expected, 49)
         assert rows.noise is not None
@@ -155,23 +157,23 @@ def test_up_to_half_of_the_anchors_of_the_head_are_queries_as_they_are(queries: 
     assert len(seen) == queries
 
 
-def test_queries_of_a_log_are_anchors_of_the_head_only_and_dealt_to_workers() -> None:
+def test_queries_of_a_log_are_anchors_of_their_stage_only_and_dealt_to_workers() -> None:
     work, _ = data_with_log(40)
     training = with_noise(0.5)
     assert anchor_rows(job(work, training), Stage.UNSUPERVISED, 0).anchors.max() < 50
-    alone = of_head(work, training, 3)
-    parts = [of_head(work, training, 3, rank, 3) for rank in range(3)]
+    alone = of_log(work, training, 3)
+    parts = [of_log(work, training, 3, rank, 3) for rank in range(3)]
     assert sorted(np.concatenate([part.anchors for part in parts])) == sorted(alone.anchors)
     assert all((part.anchors >= 50).any() for part in parts)
     assert alone.candidates.max() < 50  # a query is no document of the source, whatever the terms
-    assert of_head(work, with_noise(0.0), 3).noise is None
+    assert of_log(work, with_noise(0.0), 3).noise is None
 
 
 def test_the_objective_ranks_the_neighbours_of_anchors_with_noise() -> None:
     work = data()
-    rows = anchor_rows(job(work, with_noise(0.7), LossSettings()), Stage.LOW_DIM_HEAD, 0)
-    objective = Objective(LossSettings(), (2, 3), "cosine")
-    trainee = Trainee(Linear(4), (2, 3), 0.05)
+    rows = anchor_rows(job(work, with_noise(0.7), LossSettings()), Stage.QUERY_LOG, 0)
+    objective = Objective(LossSettings(), "cosine")
+    trainee = Trainee(Linear(4), (2, 4), 0.05)
     assert rows.noise is not None
     noisy = np.concatenate([work.corpus, work.corpus[rows.anchors] + rows.noise])
     behind = replace(rows, anchors=np.arange(60, len(noisy)), noise=None)
@@ -184,7 +186,20 @@ def test_the_objective_ranks_the_neighbours_of_anchors_with_noise() -> None:
 
 
 def with_noise(noise: float) -> TrainingSettings:
-    return TRAINING.model_copy(update={"batch": 50, "head_noise": noise})
+    return TRAINING.model_copy(update={"batch": 50, "noise": noise})
+
+
+def test_every_other_step_compares_dims_between_the_trained_ones_the_same_on_all_workers() -> None:
+    seen = set()
+    for step in range(60):
+        dims = [
+            anchor_rows(job(loss=LossSettings(), rank=rank, size=2), Stage.UNSUPERVISED, step).dims for rank in (0, 1)
+        ]
+        assert dims[0] == dims[1]
+        seen.add((step % 2, dims[0]))
+    assert seen == {(0, (2, 4)), (1, (2, 3)), (1, (2, 4))}
+    paper = LossSettings(listwise=0, topk=1)
+    assert {anchor_rows(job(loss=paper), Stage.UNSUPERVISED, step).dims for step in range(20)} == {(2, 4)}
 
 
 def test_steps_differ_and_repeat() -> None:
@@ -203,7 +218,7 @@ def test_steps_differ_and_repeat() -> None:
 
 
 def test_the_numbers_that_seed_the_batches_of_a_stage_stay() -> None:
-    assert {stage.name: stage.value for stage in Stage} == {"UNSUPERVISED": 1, "SUPERVISED": 2, "LOW_DIM_HEAD": 3}
+    assert {stage.name: stage.value for stage in Stage} == {"UNSUPERVISED": 1, "SUPERVISED": 2, "QUERY_LOG": 3}
 
 
 def test_queries_see_their_grades_and_no_positive_is_lost() -> None:

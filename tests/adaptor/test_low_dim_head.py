@@ -47,7 +47,7 @@ def oracle(metric: Metric, dim: int) -> Any:
 def test_every_dim_is_what_the_formula_says(metric: Metric, dim: int) -> None:
     adaptor = example(metric)
     np.testing.assert_allclose(adaptor.transform(rows(), dim=dim), oracle(metric, dim), atol=2e-6)
-    np.testing.assert_allclose(on_device(adaptor, dim, "cpu")(rows()), oracle(metric, dim), atol=2e-6)
+    np.testing.assert_allclose(on_device(adaptor.projection(dim), "cpu")(rows()), oracle(metric, dim), atol=2e-6)
 
 
 @given(columns=st.integers(1, DIM), dim=st.integers(1, DIM), metric=st.sampled_from(METRICS))

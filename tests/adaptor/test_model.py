@@ -10,16 +10,7 @@ import torch
 
 from adaptor.artefact import build
 from adaptor.errors import InputError
-from adaptor.model import (
-    AdaptorModule,
-    Linear,
-    Orthogonal,
-    fold,
-    head_components,
-    new_model,
-    trainable_dims,
-    unconstrained,
-)
+from adaptor.model import AdaptorModule, Linear, fold, new_model, of_all_coordinates
 from adaptor.pca import InitialBasis
 from adaptor.rows import unit_rows
 from adaptor.settings import ModelSettings
@@ -32,15 +23,9 @@ def random_rotation(seed: int = 0) -> Any:
     return np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0].astype(np.float32)
 
 
-def trained(kind: str, trained_components: int | None = 8) -> AdaptorModule:
+def trained(kind: str) -> AdaptorModule:
     """A module with weights as after some training."""
-    module = new_model(
-        ModelSettings.model_validate(
-            {"architecture": kind, "trained_components": trained_components, "hidden_units": 7}
-        ),
-        DIM,
-        seed=3,
-    )
+    module = new_model(ModelSettings.model_validate({"architecture": kind, "hidden_units": 7}), DIM, seed=3)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in module.parameters():
@@ -67,15 +52,15 @@ def rows(count: int = 50) -> Any:
     return np.random.default_rng(7).normal(size=(count, DIM)).astype(np.float32)
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_an_untrained_module_is_the_identity(kind: str) -> None:
     z = torch.from_numpy(rows())
-    module = new_model(ModelSettings.model_validate({"architecture": kind, "trained_components": 8}), DIM, seed=0)
+    module = new_model(ModelSettings.model_validate({"architecture": kind}), DIM, seed=0)
     out = module(z)
     assert torch.allclose(out, z[:, : out.shape[1]], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_the_first_columns_alone_are_those_of_all(kind: str) -> None:
     module, z = trained(kind), torch.from_numpy(rows())
     torch.testing.assert_close(module(z, 5), module(z)[:, :5], rtol=1e-5, atol=1e-5)
@@ -92,42 +77,25 @@ def test_the_seed_decides_the_perceptron_and_leaves_torchs_own_seed_alone() -> N
     assert not torch.equal(first["inner.weight"], other["inner.weight"])
 
 
-def test_an_orthogonal_architecture_keeps_every_full_dimension_inner_product() -> None:
-    start, e = random_rotation(), rows()
-    full = artefact(trained("orthogonal", None), start, "dot").transform(e, dim=DIM)
-    np.testing.assert_allclose(full @ full.T, e @ e.T, atol=2e-4)
+def test_a_matrix_works_on_the_leading_coordinates_of_very_wide_vectors() -> None:
+    module = new_model(ModelSettings(), 800, 0)
+    assert isinstance(module, Linear)
+    assert module.matrix.shape == (768, 768)
+    with torch.no_grad():
+        module.matrix.mul_(2)
+    wide, z = of_all_coordinates(module, 800), torch.randn(3, 800)
+    torch.testing.assert_close(wide(z), torch.cat([2 * z[:, :768], z[:, 768:]], 1))
 
 
-def test_an_orthogonal_architecture_scores_like_its_basis_from_the_trained_components_on() -> None:
-    start, e = random_rotation(), unit_rows(rows())
-    fitted = artefact(trained("orthogonal", 8), start)
-    for dim in (8, 9, 15, DIM):
-        ours, pca = fitted.transform(e, dim=dim), unit_rows((e @ start)[:, :dim])
-        np.testing.assert_allclose(ours @ ours.T, pca @ pca.T, atol=1e-5)
-    ours, pca = fitted.transform(e, dim=4), unit_rows((e @ start)[:, :4])
-    assert np.abs(ours @ ours.T - pca @ pca.T).max() > 0.1  # below it, it is free to differ
-
-
-def test_trainable_dims_are_those_that_training_can_change() -> None:
-    assert trainable_dims(trained("orthogonal", 8), (4, 8, 16)) == (4,)
-    assert trainable_dims(trained("linear"), (4, 8, 16)) == (4, 8, 16)
-
-
-def test_more_trained_components_than_dimensions_means_all_of_them() -> None:
-    module = new_model(ModelSettings(trained_components=128), DIM, 0)
-    assert isinstance(module, Orthogonal)
-    assert module.trained_components == DIM
-
-
-@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
-def test_unconstrained_starts_where_the_first_stage_ended(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
+def test_with_all_coordinates_it_starts_where_the_stage_before_ended(kind: str) -> None:
     z = torch.from_numpy(rows())
     module = trained(kind)
-    before, after = module(z), unconstrained(module, DIM)(z)
+    before, after = module(z), of_all_coordinates(module, DIM)(z)
     assert torch.allclose(before, after[:, : before.shape[1]], atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
 @pytest.mark.parametrize("dim", [1, 5, 8, DIM])
 def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, dim: int) -> None:
@@ -141,10 +109,10 @@ def test_folded_equals_the_module_in_numpy_and_in_torch(kind: str, metric: str, 
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     fitted = artefact(module, start, metric, scale)
     np.testing.assert_allclose(fitted.transform(e, dim=dim), expected, atol=1e-5)
-    np.testing.assert_allclose(on_device(fitted, dim, "cpu")(e), fitted.transform(e, dim=dim), atol=1e-5)
+    np.testing.assert_allclose(on_device(fitted.projection(dim), "cpu")(e), fitted.transform(e, dim=dim), atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "linear", "mlp"])
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
 def test_with_cosine_the_length_of_a_row_does_not_matter_whatever_stands_beside_it(kind: str) -> None:
     fitted, e = artefact(trained(kind), random_rotation()), rows(9)
     lengths = np.array([1, 1e-18, 1e-6, 1e-3, 30, 999, 1e4, 1e9, 1e18], np.float32)[:, None]
@@ -153,7 +121,7 @@ def test_with_cosine_the_length_of_a_row_does_not_matter_whatever_stands_beside_
     np.testing.assert_allclose(np.linalg.norm(scaled.astype(np.float64), axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["orthogonal", "mlp"])
+@pytest.mark.parametrize("kind", ["linear", "mlp"])
 @pytest.mark.parametrize("metric", ["cosine", "dot"])
 def test_squared_lengths_that_are_known_change_nothing(kind: str, metric: str) -> None:
     fitted, e = artefact(trained(kind), random_rotation(), metric), rows(5000)
@@ -174,10 +142,3 @@ def test_a_free_matrix_starts_as_a_copy_of_the_given_one_or_at_the_identity() ->
     assert torch.equal(module.matrix, given + 1)
     assert torch.equal(Linear(3).matrix, torch.eye(3))
     assert Linear(3, given.to("meta")).matrix.device.type == "meta"  # as a GPU would be
-
-
-@pytest.mark.parametrize(
-    ("trained_components", "dim", "components"), [(128, 384, 192), (5, 12, 7), (1, 3, 1), (12, 12, 12), (11, 12, 12)]
-)
-def test_the_head_is_made_of_half_as_many_again(trained_components: int, dim: int, components: int) -> None:
-    assert head_components(trained_components, dim) == components

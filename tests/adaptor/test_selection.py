@@ -1,184 +1,135 @@
-"""What a trained rotation becomes: trained dims are kept to the bit of a tie, lost ones give way, luck is refused."""
+"""Where a map serves: everywhere it ranks no worse than plain prefixes; a dim that lost ends it, luck is refused."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from adaptor.losses import prefix_similarities
-from adaptor.model import AdaptorModule, Linear, Orthogonal, Residual, new_model
+from adaptor.model import Linear
 from adaptor.neighbours import top_k
-from adaptor.pca import InitialBasis, moments, rotation
-from adaptor.rows import unit_rows
-from adaptor.selection import Selection, _first_loss, _Loss, restricted, select, sorted_by_variance
-from adaptor.settings import LossSettings, Metric, ModelSettings, TrainingSettings
+from adaptor.selection import Floors, better_start, kept, select
+from adaptor.settings import Metric
 from adaptor.training_job import TrainingJob
-from adaptor.training_set import TrainingSet, hold_out
+from adaptor.training_set import QueryLog, TrainingSet
+from adaptor.validation import validate_dims
+from tests.adaptor.test_training import DIM, DIMS, job, training_set
 
-DIM, DIMS = 24, (4, 8, 16, 24)
-
-
-def training_set(rows: int = 600, seed: int = 0) -> TrainingSet:
-    """Clusters on a falling spectrum."""
-    draw = np.random.default_rng(seed)
-    spectrum = np.geomspace(1, 0.05, DIM)
-    centres = draw.normal(size=(rows // 10, DIM)) * spectrum
-    vectors = unit_rows(
-        (centres[draw.integers(0, len(centres), rows)] + 0.4 * draw.normal(size=(rows, DIM)) * spectrum).astype(
-            np.float32
-        )
-    )
-    basis = InitialBasis(rotation(moments(vectors, "cosine")), 1.0, "cosine")
-    corpus, held_out = (basis.transform(vectors[part]) for part in hold_out(rows, 0.25, seed))
-    numbers = np.arange(len(corpus))
-    return TrainingSet(
-        corpus=corpus,
-        anchors=len(corpus),
-        neighbours=top_k(corpus, corpus, numbers, 5, "cosine", numbers).ids,
-        held_out=held_out,
-        truth=top_k(held_out, corpus, numbers, 10, "cosine").ids,
-        searched=len(corpus),
-    )
+#: The training set's coordinates are turned round, so that the first ones tell the least: turning them back is better.
+GOOD = torch.eye(DIM).flip(1)
 
 
-def selected(module: AdaptorModule, data: TrainingSet) -> Selection:
-    job = TrainingJob(
-        data=data,
-        model=ModelSettings(),
-        loss=LossSettings(),
-        training=TrainingSettings(),
-        metric="cosine",
-        dims=DIMS,
-    )
-    return select(module, job)
-
-
-def rotated(trained_components: int, strength: float, seed: int = 1) -> Orthogonal:
-    module = Orthogonal(trained_components)
-    with torch.no_grad():
-        module.generator.normal_(std=strength, generator=torch.Generator().manual_seed(seed))
-    return module
-
-
-def similarities(module: AdaptorModule, rows: Any, dims: tuple[int, ...] = DIMS) -> Any:
-    z = torch.from_numpy(rows)
-    with torch.no_grad():
-        adapted = module(z)
-    whole = torch.cat([adapted, z[:, adapted.shape[1] :]], 1)
-    return prefix_similarities(whole, whole, dims, "cosine").numpy()
-
-
-@pytest.mark.parametrize("module", [rotated(16, 0.5), Linear(DIM, torch.randn(DIM, DIM) + 2 * torch.eye(DIM))])
-def test_order_changes_no_trained_dim_and_sorts_the_columns_between(module: AdaptorModule) -> None:
+def turned() -> TrainingSet:
     data = training_set()
-    ordered = sorted_by_variance(module, data, DIMS)
-    np.testing.assert_allclose(similarities(ordered, data.corpus), similarities(module, data.corpus), atol=2e-5)
-    with torch.no_grad():
-        energy = ordered(torch.from_numpy(data.corpus)).square().mean(0).numpy()
-    for first, last in ((0, 4), (4, 8), (8, 16)):
-        assert (np.diff(energy[first:last]) <= 1e-6).all()
+    return replace(data, corpus=data.corpus[:, ::-1].copy(), held_out=data.held_out[:, ::-1].copy())
 
 
-def test_restricted_is_a_rotation_that_keeps_the_first_columns_direction() -> None:
-    module = rotated(16, 0.2)
-    back = restricted(module, 8)
-    matrix = back.exact().numpy()
-    np.testing.assert_allclose(matrix @ matrix.T, np.eye(8), atol=1e-12)
-    before = module.exact().numpy()[:8, 0]
-    np.testing.assert_allclose(matrix[:, 0], before / np.linalg.norm(before), atol=1e-12)
-    rows = training_set().corpus
-    start = similarities(Orthogonal(2), rows)
-    np.testing.assert_allclose(similarities(back, rows)[1:], start[1:], atol=1e-5)  # dims 8, 16, 24
+def work(**changes: Any) -> TrainingJob:
+    return job(data=replace(turned(), **changes))
 
 
-def test_a_rotation_that_only_loses_is_replaced_by_its_start() -> None:
-    data = training_set()
-    selection = selected(rotated(16, 0.3), data)
-    assert "its start is kept" in selection.fallback_notes[-1]
-    np.testing.assert_allclose(
-        similarities(selection.module, data.corpus), similarities(Orthogonal(2), data.corpus), atol=1e-5
-    )
+def test_a_map_that_is_better_everywhere_serves_all_but_the_full_dimension() -> None:
+    selection = select(GOOD, work())
+    assert selection.head is not None
+    assert torch.equal(selection.head, GOOD[:, : DIM - 1])
+    assert isinstance(selection.module, Linear)
+    assert torch.equal(selection.module.matrix.detach(), torch.eye(DIM))
+    assert (selection.exact, selection.notes) == (True, ())
 
 
-def test_a_dim_that_lost_gives_way_and_the_others_keep_what_they_gained(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, module = training_set(), rotated(16, 0.2)
-    gains = {4: 0.05, 8: -0.05}
+def test_it_ends_just_before_the_first_dim_that_lost() -> None:
+    broken = GOOD.clone()
+    broken[:, 8:16] = 0  # sixteen columns tell no more than eight
+    selection = select(broken, work(other_start=GOOD.numpy()))
+    assert selection.head is not None
+    assert selection.head.shape == (DIM, 15)
+    assert "dim 16 lost" in selection.notes[0]
 
-    def judged(module: AdaptorModule, data: TrainingSet, dims: tuple[int, ...], metric: str) -> Any:
-        """Held-out rows as the test wants them: the start scores 0."""
-        untouched = isinstance(module, Orthogonal) and not module.generator.any() and module.base is None
-        noise = np.random.default_rng(0).normal(scale=0.01, size=(len(dims), 100))
-        scores = noise * 0 if untouched else noise + np.array([gains[w] for w in dims])[:, None]
-        return np.stack([scores, scores * 0])
 
-    gains[4] = 0.2
-    monkeypatch.setattr("adaptor.selection.validate_dims", judged)
-    selection = selected(module, data)
-    assert isinstance(selection.module, Orthogonal)
-    assert selection.module.trained_components == 8
-    assert [note[:5] for note in selection.fallback_notes] == ["dim 8"]
-    ours, before, start = (similarities(f, data.corpus) for f in (selection.module, module, Orthogonal(2)))
-    np.testing.assert_allclose(ours[1:], start[1:], atol=1e-5)
-    assert np.abs(ours[0] - start[0]).max() > 0.05  # dim 4 is still rotated
-    assert np.abs(ours[0] - before[0]).mean() < np.abs(start[0] - before[0]).mean()
+@pytest.mark.parametrize("matrix", [torch.eye(DIM), torch.ones(DIM, DIM), torch.full((DIM, DIM), torch.nan)])
+def test_a_map_that_gains_nothing_is_left_out(matrix: Any) -> None:
+    selection = select(matrix, work())
+    assert selection.head is None
+    assert "no more than chance" in selection.notes[0]
+
+
+def test_where_the_map_gains_nothing_the_other_start_serves_the_dims_at_which_it_is_better() -> None:
+    selection = select(torch.eye(DIM), work(other_start=GOOD.numpy()))
+    assert selection.head is not None
+    assert torch.equal(selection.head, GOOD[:, : DIM - 1])
+
+
+def test_the_floor_is_the_better_of_both_starts() -> None:
+    weak = GOOD.roll(2, 1)  # better than the initial basis, but for two columns that tell nothing
+    alone, compared = select(weak, work()), select(weak, work(other_start=GOOD.numpy()))
+    assert alone.head is not None
+    assert torch.equal(alone.head[:, 2], GOOD[:, 0])
+    assert compared.head is not None
+    assert torch.equal(compared.head[:, 0], GOOD[:, 0])
+
+
+def test_a_map_of_the_leading_coordinates_ends_with_them() -> None:
+    selection = select(torch.eye(16).flip(1), work())
+    assert selection.head is not None
+    assert selection.head.shape == (16, 16)
+
+
+def test_a_map_that_learned_from_a_log_is_judged_by_its_held_out_queries() -> None:
+    data = turned()
+    asked, searched = data.held_out[:, :4].copy(), data.corpus[:, :4].copy()  # all that counts for these queries
+    truth = top_k(asked, searched, np.arange(len(data.corpus)), 100, "cosine").ids
+    log = QueryLog(neighbours=data.truth[:1], held_out=data.held_out, truth=truth)
+    assert select(GOOD, work(log=log)).head is not None
+    assert select(GOOD, work(log=log), queries=True).head is None
+
+
+def test_a_single_held_out_row_proves_nothing() -> None:
+    data = turned()
+    assert select(GOOD, work(held_out=data.held_out[:1], truth=data.truth[:1])).head is None
 
 
 @pytest.mark.parametrize(
-    ("graded", "plain", "metric", "lost"),
+    ("graded", "plain", "hundred", "metric", "lost"),
     [
-        (-0.03, 0.0, "cosine", "dim 4 lost 0.030 graded overlap@10"),
-        (-0.003, 0.0, "cosine", None),
-        (0.03, -0.04, "dot", "dim 4 lost 0.040 overlap@10"),
-        (0.03, -0.04, "l2", "dim 4 lost 0.040 overlap@10"),
-        (0.03, -0.04, "cosine", None),
-        (0.03, -0.08, "cosine", "dim 4 lost 0.080 overlap@10"),
-        (0.03, -0.015, "dot", None),  # some of the tenth neighbour for the first
+        (-0.03, 0.0, 0.0, "cosine", "dim 4 lost 0.030 graded overlap@10"),
+        (-0.008, 0.0, 0.0, "cosine", ""),
+        (0.03, -0.04, 0.0, "dot", "dim 4 lost 0.040 overlap@10"),
+        (0.03, -0.04, 0.0, "l2", "dim 4 lost 0.040 overlap@10"),
+        (0.03, -0.04, 0.0, "cosine", ""),
+        (0.03, -0.08, 0.0, "cosine", "dim 4 lost 0.080 overlap@10"),
+        (0.03, 0.0, -0.12, "cosine", "dim 4 lost 0.120 overlap@100"),
     ],
 )
-def test_what_a_dim_may_lose_of_each_measure(graded: float, plain: float, metric: Metric, lost: str | None) -> None:
-    noise = np.random.default_rng(0).normal(scale=0.01, size=(2, 2, 400))
-    noise -= noise.mean(axis=2, keepdims=True)
-    loss = _first_loss((2, 4), noise + np.array([[0.1, graded], [0.1, plain]])[:, :, None], metric)
-    assert loss == (None if lost is None else _Loss(4, lost))
-
-
-def test_the_papers_perceptron_and_an_untrained_rotation_come_back_as_they_are() -> None:
-    data, mlp = training_set(), Residual(DIM, 5)
-    assert selected(mlp, data).module is mlp
-    same = selected(Orthogonal(2), data)  # no trained dim is free
-    assert same.fallback_notes == ()
-
-
-def test_sorting_twice_gives_the_same_bytes() -> None:
-    data, module = training_set(), rotated(16, 0.1)
-    first, second = (sorted_by_variance(module, data, DIMS) for _ in range(2))
-    assert isinstance(first, Orthogonal)
-    assert isinstance(second, Orthogonal)
-    assert first.exact().numpy().tobytes() == second.exact().numpy().tobytes()
-
-
-@pytest.mark.parametrize(
-    ("dim", "rows", "trained_components"),
-    [
-        (384, None, 128),
-        (384, 4_665, 128),
-        (384, 2_000, 64),
-        (384, 100, 16),
-        (64, None, 32),
-        (100, None, 64),
-        (768, 90_000, 256),
-        (1536, 90_000, 512),
-        (3072, 90_000, 512),  # a step inverts a matrix of that size
-        (4096, 6_500, 256),
-        (10, None, 10),
-    ],
-)
-def test_automatic_components_are_a_third_of_the_dimension_if_the_rows_allow(
-    dim: int, rows: int | None, trained_components: int
+def test_what_a_dim_may_lose_of_each_measure(
+    graded: float, plain: float, hundred: float, metric: Metric, lost: str
 ) -> None:
-    module = new_model(ModelSettings(), dim, 0, rows)
-    assert isinstance(module, Orthogonal)
-    assert module.trained_components == trained_components
+    noise = np.random.default_rng(0).normal(scale=0.01, size=(3, 2, 400))
+    noise -= noise.mean(axis=2, keepdims=True)
+    scores = noise + np.array([[0.1, graded], [0.1, plain], [0.1, hundred]])[:, :, None]
+    found = kept((2, 4), scores, Floors(scores * 0, scores * 0), metric)
+    assert (found.count, found.lost) == ((1, lost) if lost else (2, ""))
+    assert found.gain.mean() == pytest.approx((0.1 + (0 if lost else graded)) / 2)
+
+
+def test_the_better_start_is_the_one_whose_prefixes_find_more() -> None:
+    plain = np.eye(DIM, dtype=np.float32)
+    assert better_start((plain, GOOD.numpy()), turned(), DIMS, "cosine") == 1
+    assert better_start((plain, GOOD.numpy()), training_set(), DIMS, "cosine") == 0
+
+
+def test_measures_are_those_of_the_searched_rows() -> None:
+    data: TrainingSet = training_set()
+    graded, ten, hundred = validate_dims(Linear(DIM), data, (4, DIM), "cosine")
+    for measure in (graded, ten, hundred):
+        np.testing.assert_allclose(measure[1], 1, atol=1e-9)
+        assert measure[0].mean() < 0.9
+    scores = data.held_out[:, :4] @ data.corpus[:, :4].T
+    scores /= np.linalg.norm(data.corpus[:, :4], axis=1)
+    near = np.argsort(-scores, axis=1)
+    for measure, k in ((ten, 10), (hundred, 100)):
+        expected = [len({*a[:k]} & {*b[:k]}) / k for a, b in zip(near.tolist(), data.truth.tolist(), strict=True)]
+        np.testing.assert_allclose(measure[0], expected, atol=0.11)
+        assert abs(measure[0].mean() - np.mean(expected)) < 1e-3

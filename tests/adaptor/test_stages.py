@@ -1,38 +1,37 @@
-"""The order of the stages, what passes from one to the next, and what the low-dimensional head may and may not
-change."""
+"""The order of the stages, what passes from one to the next, and what may not change."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from adaptor.artefact import Adaptor, build
-from adaptor.model import Linear, Orthogonal, fold
-from adaptor.neighbours import top_k
+from adaptor.model import Linear, fold
 from adaptor.pca import InitialBasis
 from adaptor.rows import unit_rows
-from adaptor.selection import select_head
 from adaptor.settings import ModelSettings
-from adaptor.stages import _head_job, outcome, planned_steps, train_stages
+from adaptor.stages import outcome, planned_steps, stage_job, train_stages
 from adaptor.training import EvalStep
 from adaptor.training_job import Stage, TrainingJob
+from adaptor.training_set import QueryLog
 from adaptor.training_state import TrainingState
 from adaptor.validation import validate, validate_dims
-from tests.adaptor.test_training import DIM, DIMS, MODEL, TRAINING, job, training_set
-
-TRAINED, HEAD_COMPONENTS = 16, 24  # trained components, and what low-dimensional outputs are made of
-HEAD_DIMS = (4, 8)
-ROTATED = MODEL.model_copy(update={"low_dim_head": False})
-LINEAR = MODEL.model_copy(update={"architecture": "linear"})
+from tests.adaptor.test_training import DIM, DIMS, MLP, MODEL, TRAINING, job, training_set
 
 
 def work(supervised: bool = False, model: ModelSettings = MODEL, **changes: int) -> TrainingJob:
     return job(data=training_set(supervised), model=model, training=TRAINING.model_copy(update=changes))
+
+
+def with_log(todo: TrainingJob, queries: int = 40) -> TrainingJob:
+    """Half of the held-out rows as a log, most of which trains."""
+    data, held = todo.data, queries // 4
+    log = QueryLog(neighbours=data.truth[held:queries, :5], held_out=data.held_out[:held], truth=data.truth[:held])
+    return replace(todo, data=replace(data, corpus=np.concatenate([data.corpus, data.held_out[held:queries]]), log=log))
 
 
 def fit(todo: TrainingJob, state: TrainingState | None = None) -> tuple[TrainingState, list[EvalStep]]:
@@ -43,173 +42,124 @@ def fit(todo: TrainingJob, state: TrainingState | None = None) -> tuple[Training
 
 def folded(todo: TrainingJob, ended: TrainingState) -> Adaptor:
     selection = outcome(ended, todo)
-    about = {"input_dim": DIM, "dims": list(DIMS), "metric": "cosine", "architecture": "orthogonal", "unit_input": True}
+    about = {"input_dim": DIM, "dims": list(DIMS), "metric": "cosine", "unit_input": True, "recipe": {}, "settings": {}}
     basis = InitialBasis(np.eye(DIM, dtype=np.float32), 1.0, "cosine")  # the training set is in its basis already
-    return build({**about, "recipe": {}, "settings": {}}, fold(selection.module, basis, selection.head), basis.matrix)
-
-
-def test_without_labels_low_dimensional_outputs_are_learned_and_wide_ones_stay() -> None:
-    todo = work()
-    ended, steps = fit(todo)
-    assert _stages(steps) == [Stage.LOW_DIM_HEAD]
-    assert steps[-1].state.step == TRAINING.steps
-    assert ended.best_score > ended.initial_score
-    rows, adaptor = todo.data.corpus, folded(todo, ended)
-    assert adaptor.head_dim == HEAD_DIMS[-1]
-    for dim in (12, TRAINED, DIM):  # 12 is wider than any dim that the map was judged at
-        np.testing.assert_array_equal(adaptor.transform(rows, dim=dim), unit_rows(rows[:, :dim]))
-    head = outcome(ended, todo).head
-    assert head is not None
-    assert head.shape == (HEAD_COMPONENTS, HEAD_DIMS[-1])
-    assert head[TRAINED:].abs().max() > 0.01  # it learned from coordinates beyond the block
-    expected = unit_rows(rows[:, :HEAD_COMPONENTS].astype(np.float64) @ head.double().numpy()[:, :4])
-    np.testing.assert_allclose(adaptor.transform(rows, dim=4), expected, atol=1e-6)
-    np.testing.assert_allclose(adaptor.truncate(adaptor.transform(rows, dim=DIM), dim=4), expected, atol=1e-6)
-    assert _score(todo, ended) > ended.initial_score
-    energy = np.square(rows[:, :HEAD_COMPONENTS] @ head.numpy()).mean(axis=0)
-    assert (np.diff(energy[:4]) <= 1e-6).all()
-    assert (np.diff(energy[4:]) <= 1e-6).all()
-
-
-def test_the_head_has_a_learning_rate_of_its_own() -> None:
-    todo = work()
-    still = replace(todo, training=TRAINING.model_copy(update={"head_learning_rate": 1e-9}))
-    moved = replace(todo, training=TRAINING.model_copy(update={"learning_rate": 1e-9}))
-    last = [fit(j)[1][-1].state.weights["module.matrix"] for j in (still, moved)]
-    torch.testing.assert_close(last[0], torch.eye(HEAD_COMPONENTS), atol=1e-6, rtol=0)
-    assert (last[1] - torch.eye(HEAD_COMPONENTS)).abs().max() > 0.01
-
-
-@pytest.mark.parametrize(("dim", "trained_components", "rate"), [(384, 128, 6e-3), (24, 16, 6e-3), (1536, 512, 3e-3)])
-def test_the_learning_rate_falls_with_the_root_of_the_columns(dim: int, trained_components: int, rate: float) -> None:
-    data = replace(training_set(False), corpus=np.zeros((5, dim), np.float32))
-    assert _head_job(job(data=data), Orthogonal(trained_components)).training.learning_rate == pytest.approx(rate)
-
-
-def test_without_a_head_the_trained_components_are_rotated() -> None:
-    todo = work(model=ROTATED)
-    ended, steps = fit(todo)
-    assert _stages(steps) == [Stage.UNSUPERVISED]
-    selection = outcome(ended, todo)
-    assert selection.head is None
-    assert isinstance(selection.module, Orthogonal)
-    assert not torch.allclose(selection.module.exact(), torch.eye(TRAINED).double(), atol=0.01)
+    kind = "orthogonal" if selection.exact else "linear"
+    return build({**about, "architecture": kind}, fold(selection.module, basis, selection.head), basis.matrix)
 
 
 def _stages(steps: list[EvalStep]) -> list[Stage]:
     return list(dict.fromkeys(step.state.stage for step in steps))
 
 
-def _score(todo: TrainingJob, ended: TrainingState) -> float:
-    best = ended.best_weights["matrix"]
-    return float(validate_dims(Linear(len(best), best), todo.data, HEAD_DIMS, "cosine")[0].mean())
-
-
-@pytest.mark.parametrize("queries", [0, 20])
-def test_continued_from_any_eval_step_the_adaptor_is_the_same(queries: int) -> None:
+def test_without_labels_all_outputs_but_the_full_one_are_learned() -> None:
     todo = work()
-    if queries:
-        data = todo.data
-        corpus = np.concatenate([data.corpus, data.held_out[:queries]])
-        todo = replace(todo, data=replace(data, corpus=corpus, query_neighbours=data.truth[:queries, :5]))
+    ended, steps = fit(todo)
+    assert _stages(steps) == [Stage.UNSUPERVISED]
+    assert steps[-1].state.step == TRAINING.steps
+    assert ended.best_score > ended.initial_score
+    rows, adaptor = todo.data.corpus, folded(todo, ended)
+    np.testing.assert_array_equal(adaptor.transform(rows, dim=DIM), unit_rows(rows))
+    head = outcome(ended, todo).head
+    assert head is not None
+    expected = unit_rows(rows.astype(np.float64) @ head.double().numpy()[:, :4])
+    np.testing.assert_allclose(adaptor.transform(rows, dim=4), expected, atol=1e-6)
+    np.testing.assert_allclose(adaptor.truncate(adaptor.transform(rows, dim=DIM), dim=4), expected, atol=1e-6)
+
+
+def test_dims_between_two_trained_ones_search_no_worse_than_the_narrower_one() -> None:
+    todo = work(steps=300)
+    ended, _ = fit(todo)
+    matrix = ended.best_weights["matrix"]
+    dims = tuple(range(4, DIM, 2))
+    found = validate_dims(Linear(DIM, matrix), todo.data, dims, "cosine")[0].mean(axis=1)
+    assert (np.diff(found) > -0.01).all()
+
+
+def test_each_stage_has_its_dims_and_its_learning_rate() -> None:
+    todo = replace(work(), dims=(4, 8))
+    for stage, module, dims, rate in (
+        (Stage.UNSUPERVISED, Linear(192), (4, 8, 192), 1e-2),
+        (Stage.QUERY_LOG, Linear(768), (4, 8, 768), 5e-3),
+        (Stage.UNSUPERVISED, Linear(6), (4, 6), 1e-2),
+        (Stage.SUPERVISED, Linear(768), (4, 8), 1e-3),
+    ):
+        made = stage_job(todo, stage, module)
+        assert made.dims == dims
+        assert made.training.learning_rate == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("supervised", [False, True])
+def test_continued_from_any_eval_step_the_adaptor_is_the_same(log: bool, supervised: bool) -> None:
+    todo = with_log(work(supervised)) if log else work(supervised)
     ended, steps = fit(todo)
     expected = folded(todo, ended)
     for step in steps:
         again, _ = fit(todo, state=copy.deepcopy(step.state))
         assert folded(todo, again).adaptor_id == expected.adaptor_id, (step.state.stage, step.state.step)
+        assert outcome(again, todo).notes == outcome(ended, todo).notes
 
 
-def test_labels_take_the_place_of_the_head() -> None:
+def test_labels_free_the_full_dimension_and_say_what_they_did() -> None:
     todo = work(supervised=True)
     ended, steps = fit(todo)
     assert _stages(steps) == [Stage.UNSUPERVISED, Stage.SUPERVISED]
     selection = outcome(ended, todo)
     assert isinstance(selection.module, Linear)
-    assert selection.head is None
+    assert (selection.head, selection.exact) == (None, False)
+    assert not torch.equal(selection.module.matrix.detach(), torch.eye(DIM))
+    assert [note.split(":")[0] for note in selection.notes] == ["neighbours", "labels"]
+
+
+def test_a_log_continues_what_rows_taught_and_says_what_it_did() -> None:
+    todo = with_log(work())
+    ended, steps = fit(todo)
+    assert _stages(steps) == [Stage.UNSUPERVISED, Stage.QUERY_LOG]
+    first = next(step.state for step in steps if step.state.stage is Stage.QUERY_LOG)
+    rows = [step.state for step in steps if step.state.stage is Stage.UNSUPERVISED][-1]
+    assert torch.equal(first.weights["module.matrix"], rows.best_weights["matrix"])
+    assert any(note.startswith("query log: ") for note in outcome(ended, todo).notes)
+
+
+def test_a_stage_that_did_not_help_leaves_what_the_one_before_made() -> None:
+    for todo in (with_log(work()), work(supervised=True)):
+        ended, steps = fit(todo)
+        rows = [step.state for step in steps if step.state.stage is Stage.UNSUPERVISED][-1]
+        refused = replace(ended, alpha=0.0, best_step=0, best_weights=rows.best_weights)
+        selection = outcome(refused, todo)
+        assert selection.exact
+        assert selection.head is not None
+        assert torch.equal(selection.head, rows.best_weights["matrix"][:, : selection.head.shape[1]])
+        assert "nothing of it helps" in selection.notes[1]
 
 
 def test_where_no_stage_has_anything_to_do_the_start_is_kept() -> None:
-    for todo in (work(steps=0), replace(work(), dims=(TRAINED, DIM))):
+    for todo in (work(steps=0), replace(work(), dims=(DIM,))):
         ended, steps = fit(todo)
         assert (ended.stage, steps) == (Stage.UNSUPERVISED, [])
         assert outcome(ended, todo).head is None
 
 
 def test_the_stages_and_their_steps_are_known_beforehand() -> None:
-    steps, labelled = TRAINING.steps, {Stage.SUPERVISED: TRAINING.supervised_steps}
-    unsupervised = {Stage.UNSUPERVISED: steps}
-    assert planned_steps(work()) == {Stage.LOW_DIM_HEAD: steps}
-    assert planned_steps(work(model=ROTATED)) == planned_steps(work(model=LINEAR)) == unsupervised
-    assert planned_steps(work(supervised=True)) == unsupervised | labelled
-    assert planned_steps(replace(work(), dims=(DIM,))) == {}
-    assert planned_steps(replace(work(supervised=True), dims=(DIM,))) == labelled
-    assert planned_steps(replace(work(model=LINEAR), dims=(DIM,))) == unsupervised
+    unsupervised, more = {Stage.UNSUPERVISED: TRAINING.steps}, TRAINING.query_steps
+    assert planned_steps(work()) == planned_steps(work(model=MLP)) == unsupervised
+    assert planned_steps(work(supervised=True)) == unsupervised | {Stage.SUPERVISED: more}
+    assert planned_steps(with_log(work())) == unsupervised | {Stage.QUERY_LOG: more}
+    assert planned_steps(replace(work(), dims=(DIM,))) == planned_steps(replace(with_log(work()), dims=(DIM,))) == {}
+    assert planned_steps(replace(work(supervised=True), dims=(DIM,))) == {Stage.SUPERVISED: more}
+    assert planned_steps(work(supervised=True, query_steps=0)) == unsupervised
 
 
-def test_the_other_architectures_have_no_head() -> None:
-    for architecture in ("linear", "mlp"):
-        ended, _ = fit(work(model=MODEL.model_copy(update={"architecture": architecture, "hidden_units": 8})))
-        assert ended.stage is Stage.UNSUPERVISED
-
-
-def test_the_head_ends_before_the_first_dim_that_lost() -> None:
-    todo = replace(work(), dims=HEAD_DIMS)
-    start, (ended, _) = Orthogonal(TRAINED), fit(todo)
-    broken = ended.best_weights["matrix"].clone()
-    broken[:, 4:8] = 0  # eight columns tell no more than four
-    selection = select_head(start, Linear(HEAD_COMPONENTS, broken), todo)
-    assert selection.module is start
-    assert selection.head is not None
-    assert selection.head.shape == (HEAD_COMPONENTS, 4)
-    assert "dim 8 lost" in selection.fallback_notes[0]
-    assert "more than 4 columns stay as the start has them" in selection.fallback_notes[0]
-
-
-def test_a_head_that_gains_nothing_is_left_out() -> None:
-    todo = replace(work(), dims=HEAD_DIMS)
-    for matrix, words in (
-        (torch.eye(HEAD_COMPONENTS), "no more than chance"),
-        (torch.ones(HEAD_COMPONENTS, HEAD_COMPONENTS), "more than 0 columns"),
-        (torch.full((HEAD_COMPONENTS, HEAD_COMPONENTS), torch.nan), "more than 0 columns"),
-    ):
-        selection = select_head(Orthogonal(TRAINED), Linear(HEAD_COMPONENTS, matrix), todo)
-        assert selection.head is None
-        assert words in selection.fallback_notes[0]
-
-
-@pytest.mark.parametrize(("graded", "plain", "kept"), [(0.1, 0.0, True), (0.0, 0.1, False)])
-def test_the_graded_overlap_decides_whether_anything_was_gained(
-    graded: float, plain: float, kept: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def judged(module: Linear | Orthogonal, *_: object) -> Any:
-        noise = np.random.default_rng(0).normal(scale=0.01, size=(2, 2, 100))
-        return (noise - noise.mean(axis=2, keepdims=True) + np.array([graded, plain])[:, None, None]) * (
-            isinstance(module, Linear)
-        )
-
-    monkeypatch.setattr("adaptor.selection.validate_dims", judged)
-    selection = select_head(Orthogonal(TRAINED), Linear(HEAD_COMPONENTS), replace(work(), dims=HEAD_DIMS))
-    assert (selection.head is not None) == kept
-
-
-def test_a_single_held_out_row_proves_nothing() -> None:
-    todo = replace(work(), dims=HEAD_DIMS)
-    one = replace(todo.data, held_out=todo.data.held_out[:1], truth=todo.data.truth[:1])
+def test_the_papers_perceptron_is_taken_as_it_is() -> None:
+    todo = work(model=MLP)
     ended, _ = fit(todo)
-    assert outcome(ended, replace(todo, data=one)).head is None
+    selection = outcome(ended, todo)
+    assert (selection.head, selection.exact) == (None, False)
+    assert all(torch.equal(v, ended.best_weights[k]) for k, v in selection.module.state_dict().items())
 
 
-def test_eval_steps_score_the_graded_overlap_with_the_searched_rows() -> None:
-    todo = work()
-    data = replace(
-        todo.data, searched=40, truth=top_k(todo.data.held_out, todo.data.corpus[:40], np.arange(40), 10, "cosine").ids
-    )
-    found = validate_dims(Linear(DIM), data, HEAD_DIMS, "cosine")
-    graded, plain = found.mean(axis=1)
-    np.testing.assert_allclose(validate(Linear(DIM), data, HEAD_DIMS, "cosine", False), graded)
-    assert np.abs(graded - plain).max() > 0.05
-    np.testing.assert_allclose(validate_dims(Linear(DIM), data, (DIM,), "cosine"), 1, atol=1e-9)
-
-
-def test_labels_that_train_nothing_leave_the_head() -> None:
-    assert planned_steps(work(supervised=True, supervised_steps=0)) == {Stage.LOW_DIM_HEAD: TRAINING.steps}
+def test_eval_steps_score_the_graded_overlap() -> None:
+    data = training_set()
+    found = validate_dims(Linear(DIM), data, (4, 8), "cosine")[0].mean(axis=0)
+    np.testing.assert_allclose(validate(Linear(DIM), data, (4, 8), "cosine", False), found)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from adaptor.model import Linear
 from adaptor.rows import unit_rows
+from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
+from adaptor.training_job import Stage, TrainingJob
 from adaptor.training_set import Labels, Supervision, TrainingSet, fresh, hold_out_queries
 from adaptor.validation import ndcg
-from adaptor.weight_interpolation import interpolate_weights, largest_alpha
+from adaptor.weight_interpolation import interpolate, largest_alpha, safest_alpha
 
 
 def labels_of(pairs: list[tuple[int, int]]) -> Labels:
@@ -89,7 +90,7 @@ def test_ndcg_is_that_of_trec_eval(seed: int) -> None:
 
 def noisy(means: list[float], queries: int, spread: float) -> Any:
     noise = np.random.default_rng(0).normal(size=(len(means), queries)) * spread
-    return np.asarray(np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True))
+    return np.asarray(np.array(means)[:, None] + noise - noise.mean(axis=1, keepdims=True))[:, None]
 
 
 def test_of_alphas_that_held_out_queries_cannot_tell_apart_the_largest_is_kept() -> None:
@@ -126,11 +127,30 @@ def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_k
     )
     good, bad = torch.eye(16), torch.from_numpy(draw.normal(size=(16, 16)).astype(np.float32))
     bad[:, 0] *= 100  # one direction drowns the others
-    module = Linear(16, bad)
-    alpha, score = interpolate_weights(module, good, data, (4, 16), "cosine")
-    assert alpha == 0
-    assert torch.equal(module.matrix.detach(), good)
-    module = Linear(16, good)  # the other way round: training found the good map
-    assert interpolate_weights(module, bad, data, (4, 16), "cosine") == (1.0, score)
-    assert torch.equal(module.matrix.detach(), good)
-    assert score > 0.9
+    work = TrainingJob(
+        data=data,
+        model=ModelSettings(),
+        loss=LossSettings(),
+        training=TrainingSettings(),
+        metric="cosine",
+        dims=(4, 16),
+    )
+    for initial, last, kept in ((good, bad, 0.0), (bad, good, 1.0)):  # what training began with, and what it found
+        alpha, mixed, score = interpolate(initial, last, work, Stage.SUPERVISED)
+        assert alpha == kept
+        assert torch.equal(mixed.matrix.detach(), good)
+        assert score > 0.9
+
+
+def test_labels_that_cost_a_dim_beyond_noise_are_not_kept() -> None:
+    scores = np.concatenate(
+        [noisy([0.6, 0.7, 0.8, 0.9, 0.9], 400, 0.02), noisy([0.6, 0.6, 0.6, 0.5, 0.5], 400, 0.02)], 1
+    )
+    assert largest_alpha(scores) == 2
+
+
+def test_a_log_is_taken_as_far_as_it_helps_and_costs_no_dim() -> None:
+    helps, costs = noisy([0.5, 0.55, 0.6, 0.65, 0.62], 400, 0.02), noisy([0.5, 0.5, 0.5, 0.49, 0.48], 400, 0.02)
+    assert safest_alpha(helps) == 3
+    assert safest_alpha(np.concatenate([helps, costs], 1)) == 2
+    assert safest_alpha(noisy([0.5, 0.5001, 0.5002, 0.5001, 0.5], 400, 0.1)) == 0  # no more than chance

@@ -17,6 +17,8 @@ from tests.s3_server import S3Server
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = "matryoshka"
+#: The same with an encoding of few bits.
+CODED = {f"{OURS}-{encoding}": encoding for encoding in ("float16", "int8", "int4", "int2", "binary")}
 _PINNED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 BUCKET = "benchmark"
 
@@ -61,7 +63,7 @@ class Bench:
 
     def command(self, variant: str, job: Job, *options: str) -> list[str]:
         """The command line of a variant."""
-        if variant != OURS:
+        if variant != OURS and variant not in CODED:
             (self.local / "job.json").write_text(job.to_json())
             return [sys.executable, "-m", "tests.benchmarks.peers", variant, str(self.local / "job.json"), *options]
         scheme = "s3://" if self.server else ""
@@ -70,6 +72,7 @@ class Bench:
             "output.uri": scheme + job.output,
             "adaptor.uri": str(self.local / "adaptor"),
             "output.dim": str(job.dim),
+            "output.encoding": CODED.get(variant, "float32"),
             "cluster.workers": str(job.workers),
         }
         if self.server:

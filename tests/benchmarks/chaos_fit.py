@@ -32,7 +32,7 @@ def disturbed_fit(site: Site, bucket: str, minutes: float) -> dict[str, Any]:
         sections: dict[str, dict[str, Any]] = {
             "source": {"uri": f"s3://{bucket}/fit-source"},
             "output": {"uri": f"s3://{bucket}/{name}"},
-            "adaptor": {"trained_components": 16, "dims": [4, 8, 16, 32]},
+            "adaptor": {"dims": [4, 8, 16, 32]},
             "training": {
                 "steps": 400,
                 "batch": 64,

@@ -71,14 +71,15 @@ class Site:
         self._folder = folder
         self._compressor = ShardCompressor(self.config)
         self._context = self._compressor.context
+        self._encoding = self._context.vector_columns[0].encoding
         self._shards = self._context.source.shards()
         claim(self._context.output_version, self._context.description)
-        self._transform = open_row_transform(adaptor, OUTPUT_DIM, on_gpu=False)
+        self._transform = open_row_transform(adaptor, [adaptor.projection(OUTPUT_DIM)], on_gpu=False)
         self._columns = [batch.table.column("vector") for batch in self._batches(plain=False)]
 
     def parts(self) -> Mapping[str, Callable[[], object]]:
         """By name, in the order of the table."""
-        short = [self._context.encoding.encode(self._transform(column)[0]) for column in self._columns]
+        short = [self._encoding.encode(self._transform(column)[0][0]) for column in self._columns]
         return {
             "bytes": self._read_bytes,
             "vectors by pyarrow": lambda: _exhaust(self._batches(plain=True)),
@@ -103,8 +104,8 @@ class Site:
             yield from source.read(shard, groups, batch_rows, ["vector"], plain=plain)
 
     def _write(self, short: Sequence[pa.Array]) -> None:
-        schema = pa.schema([pa.field("vector", self._context.encoding.arrow_type)])
-        layout = Layout(self.config.output.row_group_rows, "none", "vector")
+        schema = pa.schema([pa.field("vector", self._encoding.arrow_type)])
+        layout = Layout(self.config.output.row_group_rows, "none", ("vector",))
         with self._context.output_format.writer(self._folder / "written", schema, layout) as writer:
             for array in short:
                 writer.write(pa.record_batch([array], schema=schema))

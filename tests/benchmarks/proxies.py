@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptor.baselines import ORIGINAL
+from adaptor.baselines import ORIGINAL, Column
 from jobs.search.proxies import BENCHMARK_FILE, TRUTH, OverlapBand, proxy_validity
 from jobs.search.scoring import MeasureEstimate, MetricRecord
 
@@ -33,13 +33,16 @@ def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Metr
     for file in files:
         records = json.loads(file.read_text())
         values = judged if any(record["metric"] == TRUTH for record in records) else label_free
+        records = [record for record in records if record.get("encoding", "float32") == "float32"]
         for record in (record for record in records if record["method"] not in without):
             values[record["set"], record["method"], record["dim"], record["metric"]].append(record["value"])
     by_set: dict[str, list[MetricRecord]] = defaultdict(list)
     for (name, method, dim, metric), numbers in {**judged, **label_free}.items():
         mean = float(np.mean(numbers))
         estimate = MeasureEstimate(mean, mean, mean)._asdict()
-        by_set[name].append(MetricRecord(set=name, method=method, dim=dim, metric=metric, n=len(numbers), **estimate))
+        column = Column(method, dim)._asdict()
+        record = MetricRecord(set=name, bytes=4 * dim, metric=metric, n=len(numbers), **column, **estimate)
+        by_set[name].append(record)
     return by_set
 
 

@@ -164,7 +164,7 @@ def run(name: str, seed: int) -> list[dict[str, Any]]:
     fitted, selection = fit(sample, case.metric, seed)
     records = validate(fitted, corpus, fresh)
     cells = (f"{r['dim']}: {100 * r['change']:+.1f}{'*' if r['worse'] else ''}" for r in records[:-1])
-    notes = "".join(f"\n    {note}" for note in selection.fallback_notes)
+    notes = "".join(f"\n    {note}" for note in selection.notes)
     print(
         f"{name:16} {case.rows:6,} x {case.input_dim:<5,} seed {seed} | {'  '.join(cells)} | "
         f"{time.perf_counter() - began:.0f} s{notes}",

@@ -35,10 +35,10 @@ def measured(folder: Path, artefact: str, judged: bool, progress: Progress, **ad
     tables = {name: {"uri": str(folder / f"{name}.parquet"), "split": "test"} for name in ("queries", "qrels")}
     config = AdviseConfig.model_validate(
         {"source": {"uri": str(folder / "corpus")}, "adaptor": {"uri": artefact}, "output": {"uri": "unused"}}
-        | {"advising": advising}
+        | {"advising": {"encodings": [], **advising}}
         | (tables if judged else {})
     )
-    context = open_context(config, "advising.dims", config.advising.dims, with_trained=True)
+    context = open_context(config, config.advising, "advising", with_trained=True)
     return measure(context, config.advising, progress)
 
 

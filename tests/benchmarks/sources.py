@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from adaptor.artefact import Adaptor, build
+from adaptor.artefact import Adaptor, build, with_codes
+from adaptor.code_fitting import fit_codes
 
 Floats = npt.NDArray[np.float32]
 VectorType = Literal["list", "fixed_size_list", "float16"]
@@ -124,7 +125,9 @@ def make_adaptor(folder: Path, input_dim: int, dims: Sequence[int]) -> Adaptor:
         "settings": {},
         "evidence": [],
     }
-    adaptor = build(description, {"linear": rotation}, rotation)
+    bare = build(description, {"linear": rotation}, rotation)
+    rows = np.random.default_rng(2).normal(size=(1000, input_dim)).astype(np.float32)
+    adaptor = with_codes(bare, fit_codes(bare, rows, rows[:0], 0, [dim for dim in dims if dim % 8 == 0]))
     for name, content in adaptor.to_files().items():
         (folder / name).write_bytes(content)
     return adaptor

@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.throughput [--rows 2000000 --input-dim 384 --dim 64 --vectors list …] [--json FILE]
     python -m tests.benchmarks.throughput --quick          # under 3 minutes on two cores
+    python -m tests.benchmarks.throughput --base matryoshka --variants matryoshka matryoshka-int8 matryoshka-binary
     python -m tests.benchmarks.throughput --s3             # the same files on a real S3 server (SeaweedFS, loopback)
     pip install -c constraints.txt -e '.[bench]'           # adds scikit-learn, Spark (needs Java 17) and Daft
 
@@ -32,7 +33,7 @@ import pyarrow.parquet as pq
 
 from jobs.storage.s3_clients import request_client
 from tests.benchmarks import peers, throughput_report
-from tests.benchmarks.bench import BUCKET, OURS, Bench, VariantFailed
+from tests.benchmarks.bench import BUCKET, CODED, OURS, Bench, VariantFailed
 from tests.benchmarks.job import Job
 from tests.benchmarks.sources import VECTOR_TYPES, SourceShape, make_adaptor, make_source
 from tests.benchmarks.throughput_report import Record
@@ -151,7 +152,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--vectors", choices=VECTOR_TYPES, default="list")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--variants", nargs="+", choices=names, default=names, metavar="VARIANT", help=", ".join(names))
+    known = [*names, *CODED]
+    parser.add_argument("--variants", nargs="+", choices=known, default=names, metavar="VARIANT", help=", ".join(known))
+    parser.add_argument("--base", choices=known, default="bare-loop", help="what the others are compared with")
     parser.add_argument("--folder", type=Path, default=None, help="where the data goes (default: TMPDIR)")
     parser.add_argument("--s3", action="store_true", help=f"on an S3 server: {', '.join(ON_S3)}")
     parser.add_argument("--quick", action="store_true", help="400,000 rows, one repeat, no Spark")
@@ -176,7 +179,7 @@ def main() -> None:
             records = measure(bench, cases)
     except VariantFailed as problem:  # the bare loop, without which there is nothing to compare
         sys.exit(str(problem))
-    print(throughput_report.table(records, "bare-loop"))
+    print(throughput_report.table(records, given.base))
     if given.json:
         given.json.write_text(json.dumps(throughput_report.plain(records), indent=1) + "\n")
 

@@ -50,11 +50,11 @@ def test_help_lists_once_what_stands_in_several_sections_and_tells_all_that_a_fi
     assert "SECTION is one of source, output, queries, qrels." in " ".join(said.split())
     assert "--SECTION.filesystem.credentials environment|anonymous|role\n" in said
     for takes in (
-        "--adaptor.trained_components INTEGER|auto|null",
+        "--mining.nprobe INTEGER|null",
         "--adaptor.dims INTEGER,…|null",
         "--queries.split TEXT|null",
         "--training.schedule cosine|constant",
-        "--training.head_noise NUMBER",
+        "--training.noise NUMBER",
         "--source.fast_parquet true|false",
     ):
         assert f"  {takes}\n" in said

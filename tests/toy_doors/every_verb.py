@@ -23,7 +23,7 @@ def main(folder: str) -> None:
         "plan": [*source, *adaptor, *short, ("calibration.megabytes", "1")],
         "compress": [*source, *adaptor, *short],
         "verify": [*source, *adaptor, *short],
-        "advise": [*source, *adaptor, ("output.uri", f"{folder}/advice"), ("advising.encoding", "thousandths")],
+        "advise": [*source, *adaptor, ("output.uri", f"{folder}/advice"), ("advising.encodings", "thousandths")],
         "evaluate": [*source, *adaptor, *queries, ("output.uri", f"{folder}/evaluation")],
     }
     with ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False):

@@ -17,8 +17,8 @@ class Thousandths:
 
     length_tolerance = 0.05
 
-    def __init__(self, _adaptor: Adaptor, dim: int) -> None:
-        self._dim = dim
+    def __init__(self, adaptor: Adaptor, dim: int) -> None:
+        self.projection, self._dim = adaptor.projection(dim), dim
         self.arrow_type = pa.list_(pa.int16(), dim)
         self.bytes_per_vector = 2 * dim
 

@@ -49,6 +49,8 @@ def validity(runs: Sequence[Run], learns_labels: frozenset[str]) -> list[dict[st
                     set=name,
                     method=method,
                     dim=dim,
+                    encoding="float32",
+                    bytes=4 * dim,
                     metric=metric,
                     n=cell.seeds,
                     **MeasureEstimate(cell.value, cell.value, cell.value)._asdict(),

@@ -1,77 +1,108 @@
-"""The dim that is named follows from lower ends, demands and costs alone; the words say the same."""
+"""The pair that is named follows from lower ends, demands and bytes alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from adaptor.baselines import Column
-from jobs.advise.answer import answer, proxies
-from jobs.advise.decision import Advice, Costs, decide
+from adaptor.baselines import ADAPTOR, Column
+from jobs.advise.candidates import Candidate, Costs
+from jobs.advise.decision import Advice
 from jobs.advise.estimates import Estimates, combine, estimate
 from jobs.advise.notes import same_as_pca
-from jobs.config.targets import parse_target
-
-DIM = 64
-#: Dim → overlap@10 of the adaptor; PCA is 0.1 below, truncation 0.3.
-KEPT = {8: 0.55, 16: 0.75, 32: 0.92, DIM: 1.0}
-COSTS = Costs(rows=1000, input_dim=DIM, vector_bytes_now=4 * DIM, vector_bytes=lambda dim: 4 * dim, metric="cosine")
-
-
-def series(mean: float) -> np.ndarray:
-    """400 scores with this mean, whose interval is ± 0.01."""
-    return mean + 0.1 * np.tile([-1.0, 1.0], 200)
-
-
-def estimates(kept: Mapping[int, float] = KEPT, judged: bool = False) -> Estimates:
-    """The original scores 0.5 in nDCG@10, short vectors their overlap's share of that."""
-    scores = {Column("original", DIM): {"overlap@10": np.ones(400)}}
-    for method, lower in (("truncation", 0.3), ("pca", 0.1), ("adaptor", 0.0)):
-        scores |= {
-            Column(method, w): {"overlap@10": series(value - lower) if w < DIM else np.ones(400)}
-            for w, value in kept.items()
-        }
-    if judged:
-        for by_metric in scores.values():
-            by_metric["ndcg@10"] = by_metric["overlap@10"] / 2
-    return estimate(scores, 1000, 0)
-
-
-def advice(targets: Sequence[str], given: Estimates | None = None) -> Advice:
-    return decide([parse_target(text) for text in targets], given or estimates(), COSTS)
+from jobs.config.targets import Target
+from jobs.search.scoring import MeasureEstimate
+from tests.jobs.advise.inputs import COSTS, DIM, KEPT, advice, candidate, estimates
 
 
 @pytest.mark.parametrize(
-    ("targets", "dim"),
+    ("targets", "chosen"),
     [
-        (["overlap@10 >= 0.7"], 16),
-        (["overlap@10 >= 0.745"], 32),  # 16 has 0.75, but its lower end is 0.74
-        (["overlap@10 >= 0.735"], 16),
-        (["overlap@10 >= 0.95"], None),  # only the full dimension has it, which saves nothing
-        (["overlap@10 >= 0.7", "bytes <= 64"], 16),
-        (["overlap@10 >= 0.8", "bytes <= 64"], None),
-        (["bytes <= 130"], 32),  # budgets alone: the largest that fits
-        (["total_bytes <= 70kB"], 16),
-        (["bytes <= 31"], None),
-        (["overlap@10 >= 0.5", "overlap@10 >= 0.9"], 32),
+        (["overlap@10 >= 0.7"], "int4 x 16"),
+        (["overlap@10 >= 0.725"], "int4 x 32"),  # int4 x 16 has 0.73, but its lower end is 0.72
+        (["overlap@10 >= 0.715"], "int4 x 16"),
+        (["overlap@10 >= 0.95"], "int4 x 64"),
+        (["overlap@10 >= 0.99"], "float16 x 64"),  # a smaller encoding of the full dimension saves, too
+        (["overlap@10 >= 1"], "float16 x 64"),
+        (["overlap@10 >= 0.7", "bytes <= 8"], "int4 x 16"),
+        (["overlap@10 >= 0.8", "bytes <= 8"], None),
+        (["bytes <= 31"], "int4 x 32"),  # bytes alone: the best that fits, not the largest
+        (["bytes <= 130"], "float16 x 64"),
+        (["total_bytes <= 20kB"], "int4 x 32"),
+        (["bytes <= 3"], None),
+        (["overlap@10 >= 0.5", "overlap@10 >= 0.9"], "int4 x 64"),
     ],
 )
-def test_the_smallest_dim_whose_lower_end_meets_everything(targets: list[str], dim: int | None) -> None:
-    assert advice(targets).chosen["adaptor"] == dim
+def test_the_smallest_pair_whose_lower_end_meets_everything(targets: list[str], chosen: str | None) -> None:
+    choice = advice(targets).choice
+    assert (choice and str(choice)) == chosen
+
+
+QUALITIES = st.lists(
+    st.tuples(st.integers(1, 6), st.integers(0, 100), st.integers(0, 30)), min_size=1, max_size=12, unique=True
+)
+
+
+def chosen(candidates: list[tuple[int, int, int]], *targets: Target) -> tuple[int, int, int] | None:
+    """What is chosen among candidates of (bytes, percent, percent that the lower end lies below), as given."""
+    columns = {Column(ADAPTOR, number + 1, "int2"): given for number, given in enumerate(candidates)}
+    found = {
+        (column, "overlap@10"): MeasureEstimate(value / 100, (value - below) / 100, (value + 1) / 100)
+        for column, (_, value, below) in columns.items()
+    }
+    own = [Candidate(column, "int2", size, size) for column, (size, _, _) in columns.items()]
+    told = Advice(
+        targets=targets,
+        estimates=Estimates(found, found, {"overlap@10": 9}),
+        costs=COSTS,
+        candidates={ADAPTOR: sorted(own, key=lambda c: c.bytes)},
+    )
+    return None if told.choice is None else columns[told.choice.column]
+
+
+@given(QUALITIES, st.integers(1, 100))
+def test_nothing_smaller_meets_the_target_and_the_choice_does(some: list[tuple[int, int, int]], percent: int) -> None:
+    choice = chosen(some, Target("overlap@10", percent / 100))
+    good = [given for given in some if given[1] - given[2] >= percent]
+    assert (choice is None) == (not good)
+    if choice is not None:
+        assert choice in good
+        assert choice[0] == min(size for size, *_ in good)
+        assert choice[1] == max(value for size, value, _ in good if size == choice[0]), "of equals the better"
+
+
+@given(QUALITIES, st.integers(1, 100), st.integers(0, 50))
+def test_a_higher_target_never_takes_fewer_bytes(some: list[tuple[int, int, int]], percent: int, more: int) -> None:
+    low = chosen(some, Target("overlap@10", percent / 100))
+    high = chosen(some, Target("overlap@10", (percent + more) / 100))
+    assert high is None or (low is not None and low[0] <= high[0])
+
+
+@given(QUALITIES, st.integers(1, 6), st.integers(0, 6))
+def test_within_a_budget_the_best_is_chosen_and_more_bytes_never_harm(
+    some: list[tuple[int, int, int]], most: int, more: int
+) -> None:
+    small, large = chosen(some, Target("bytes", most)), chosen(some, Target("bytes", most + more))
+    fitting = [value for size, value, _ in some if size <= most]
+    assert (small is None) == (not fitting)
+    if small is not None:
+        assert small[1] == max(fitting)
+        assert large is not None
+        assert large[1] >= small[1]
 
 
 def test_a_share_of_the_original_is_judged_on_the_same_queries() -> None:
     # Hard queries are hard for both: the interval of the share is far narrower than that of the value.
     judged = estimates(judged=True)
     base = np.random.default_rng(0).uniform(0, 1, 400)
-    scores = {Column("original", 64): {"ndcg@10": base}, Column("adaptor", 8): {"ndcg@10": base * 0.99}}
-    share = estimate(scores, 500, 0).shares[Column("adaptor", 8), "ndcg@10"]
+    scores = {Column("original", 64): {"ndcg@10": base}, Column(ADAPTOR, 8): {"ndcg@10": base * 0.99}}
+    share = estimate(scores, 500, 0).shares[Column(ADAPTOR, 8), "ndcg@10"]
     assert share.value == pytest.approx(0.99)
     assert share.ci_high - share.ci_low < 1e-6
-    assert advice(["ndcg@10 >= 0.7 of original"], judged).chosen["adaptor"] == 16
-    assert advice(["ndcg@10 >= 0.7"], judged).chosen["adaptor"] is None
+    assert str(advice(["ndcg@10 >= 0.7 of original"], judged).choice) == "int4 x 16"
+    assert advice(["ndcg@10 >= 0.7"], judged).choice is None
 
 
 def test_intervals_contain_the_mean_and_stay_within_bounds() -> None:
@@ -96,80 +127,21 @@ def test_an_estimate_of_two_curves_spans_both() -> None:
     assert combine([low]) == low
 
 
-def test_other_methods_are_told_beside_the_answer() -> None:
-    lines = answer(advice(["overlap@10 >= 0.6"]))
-    assert lines[0].startswith("Smallest dim that meets overlap@10 >= 0.6: 16 (Overlap@10 0.750 [0.74")
-    assert "4x less arithmetic per comparison and 4x fewer bytes: 64 instead of 256 a vector, 64 kB" in lines[1]
-    assert lines[2] == "For the same, PCA needs 16 and truncation needs 32."
-    (last,) = answer(advice(["overlap@10 >= 0.8"]))[2:]
-    assert last == "For the same, PCA needs 32 and no smaller dim of truncation will do."
-
-
-def test_when_no_dim_will_do_the_words_say_which_demand_fails_and_what_to_do() -> None:
-    lines = answer(advice(["overlap@10 >= 0.8", "bytes <= 64"]))
-    assert lines[0] == "No dim below 64 meets overlap@10 >= 0.8 and bytes <= 64."
-    assert lines[1].startswith("The quality takes 32 dimensions, 128 bytes a vector; ")
-    assert "the bytes allow 16, which keep Overlap@10 0.750 [0.74" in lines[1]
-    assert lines[2] == "Allow more bytes, take a smaller advising.encoding, or ask for less."
-    lines = answer(advice(["overlap@10 >= 0.99", "bytes <= 64"]))
-    assert lines[1].startswith("overlap@10 >= 0.99: no dim meets it; 32 comes closest with Overlap@10 0.920 [0.91")
-    assert lines[2].startswith("Ask for less, or fit an adaptor with other dims, with labels")
-    lines = answer(advice(["bytes <= 16"]))
-    assert lines[1] == "bytes <= 16: no dim meets it; 8 comes closest with 32 bytes."
-
-
-def test_targets_that_no_dim_meets_together_are_told_one_by_one() -> None:
-    scores = {Column("original", DIM): {"overlap@10": np.ones(400), "overlap@100": np.ones(400)}}
-    for dim, (ten, hundred) in {16: (0.9, 0.5), 32: (0.6, 0.9), DIM: (1.0, 1.0)}.items():
-        for method in ("truncation", "pca", "adaptor"):
-            scores[Column(method, dim)] = {"overlap@10": series(ten), "overlap@100": series(hundred)}
-    for budget in ([], ["bytes <= 200"]):
-        lines = answer(advice(["overlap@10 >= 0.8", "overlap@100 >= 0.8", *budget], estimate(scores, 1000, 0)))
-        assert lines[1:] == [
-            "overlap@10 >= 0.8 is met at 16 only.",
-            "overlap@100 >= 0.8 is met at 32 only.",
-            "Ask for less.",
-        ]
-
-
-def test_an_adaptor_without_a_smaller_dim_is_told_so() -> None:
-    for targets in (["overlap@10 >= 0.8"], ["bytes <= 64"]):
-        lines = answer(advice(targets, estimates({DIM: 1.0})))
-        assert lines[1] == "There is no smaller one to look at: give advising.dims, or fit with other adaptor.dims."
-
-
-def test_without_a_target_the_usual_ones_are_answered() -> None:
-    lines = answer(advice([]))
-    assert lines[1:] == [
-        "  90% of Overlap@10: 32",
-        "  95% of Overlap@10: none below 64",
-        "  98% of Overlap@10: none below 64",
-    ]
-    assert "of nDCG@10" in answer(advice([], estimates(judged=True)))[1]
-
-
-def test_without_judgments_the_validity_of_the_proxy_is_told() -> None:
-    lines = proxies(advice(["overlap@10 >= 0.7"]))
-    assert "rests on a proxy" in lines[0]
-    assert "rank correlation" in lines[0]
-    assert "with an overlap@10 of 0.7 to 0.8 kept" in lines[1]
-    assert proxies(advice(["overlap@10 >= 0.7"], estimates(judged=True))) == []
-    assert len(proxies(advice(["overlap@10 >= 0.99"]))) == 1
-
-
 def test_it_is_told_where_the_adaptor_is_pca() -> None:
-    assert same_as_pca(advice([])) == []
+    dims = [dim for dim in KEPT if dim < DIM]
     both = {dim: np.full(400, value) for dim, value in KEPT.items()}
-    scores = {Column(m, w): {"overlap@10": s} for m in ("pca", "adaptor") for w, s in both.items()}
+    scores = {Column(m, w): {"overlap@10": s} for m in ("pca", ADAPTOR) for w, s in both.items()}
     scores[Column("original", DIM)] = {"overlap@10": np.ones(400)}
-    (said,) = same_as_pca(advice([], estimate(scores, 100, 0)))
+    (said,) = same_as_pca(estimate(scores, 100, 0), dims)
     assert said.startswith("the adaptor gives what PCA gives at every dim: the fit found nothing better")
-    scores[Column("adaptor", 8)] = {"overlap@10": both[8] + 0.001}
-    scores[Column("adaptor", 16)] = {"overlap@10": both[16] + 0.0004}  # the table would show the same
-    assert same_as_pca(advice([], estimate(scores, 100, 0))) == ["the adaptor gives what PCA gives at dim 16, 32"]
+    scores[Column(ADAPTOR, 8)] = {"overlap@10": both[8] + 0.001}
+    scores[Column(ADAPTOR, 16)] = {"overlap@10": both[16] + 0.0004}  # the table would show the same
+    assert same_as_pca(estimate(scores, 100, 0), dims) == ["the adaptor gives what PCA gives at dim 16, 32"]
+    scores |= {Column(ADAPTOR, dim): {"overlap@10": both[dim] + 0.1} for dim in dims}
+    assert same_as_pca(estimate(scores, 100, 0), dims) == []
 
 
 def test_costs() -> None:
-    half = Costs(rows=10**9, input_dim=1536, vector_bytes_now=12288, vector_bytes=lambda dim: 2 * dim, metric="l2")
-    assert (half.vector_bytes(64), half.total_bytes(64)) == (128, 128 * 10**9)
+    half = Costs(rows=10**9, input_dim=1536, vector_bytes_now=12288, metric="l2")
+    assert half.total_bytes(candidate(ADAPTOR, 64, "float16", 16)) == 128 * 10**9
     assert (half.flops(64), COSTS.flops(64)) == (192, 128)

@@ -21,6 +21,7 @@ from jobs.advise.nested_samples import (
     search_nested,
 )
 from jobs.config.sections import SourceSection
+from jobs.search.columns import Columns
 from jobs.search.scoring import DEPTH
 from jobs.search.source_search import SearchSpec
 from tests.jobs.evaluate.inputs import make_adaptor
@@ -84,8 +85,7 @@ def test_every_sample_is_an_exact_search_of_its_rows_and_of_the_judged_ones() ->
     own = np.array([3, 99, 250])
     spec = SearchSpec(
         source=SourceSection(uri="unused", metric="cosine"),
-        adaptor=make_adaptor(vectors, (3,)),
-        dims=(3,),
+        columns=Columns(make_adaptor(vectors, (3,)), (3,)),
         queries=vectors[own],
         exclude=own,
         judged_ids=(),

@@ -87,6 +87,23 @@ def test_a_width_between_is_judged_by_the_next_smaller_one(judged: Workplace) ->
     assert "set output.dim: 8," in message
 
 
+def test_each_encoding_is_judged_by_its_own_evidence(workplace: Workplace) -> None:
+    coded = [{**record, "encoding": "int8"} for record in records(lower=0.1)]
+    with_evidence(workplace, [*records(), *coded])
+    for encoding, least in {"float32": 0.80, "float16": 0.80, "int8": 0.70, "uint8": 0.70}.items():
+        for minimum, may_start in ((least, True), (least + 0.01, False)):
+            output = {"dim": 8, "encoding": encoding}
+            config = workplace.config(output=output, quality={"minimum": {"overlap@10": minimum}})
+            if may_start:
+                check_quality(config, workplace.adaptor)
+            else:
+                with pytest.raises(InputError, match=r"at dim 8( in \w+)? the adaptor in"):
+                    check_quality(config, workplace.adaptor)
+    nothing = workplace.config(output={"dim": 8, "encoding": "int4"}, quality={"minimum": {"overlap@10": 0.1}})
+    with pytest.raises(InputError, match="carries no evidence of that in int4: fit again"):
+        check_quality(nothing, workplace.adaptor)
+
+
 def test_every_measure_must_be_met_and_the_missed_ones_are_named(judged: Workplace) -> None:
     message = refusal(judged, 8, overlap_10=0.8, overlap_100=0.9)
     assert "asks for overlap@10 of at least 0.8 and overlap@100 of at least 0.9" in message

@@ -11,7 +11,7 @@ import pytest
 from adaptor.gpu import gpu_seen
 from adaptor.settings import Metric
 from adaptor.torch_transform import on_device
-from jobs.compress.row_transform import RowTransform, aligned, open_row_transform
+from jobs.compress.row_transform import RowTransform, open_row_transform
 from tests.jobs.compress.workplace import DIM, OUTPUT_DIM, Workplace, lists, vectors
 
 
@@ -22,12 +22,12 @@ def test_lengths_count_where_fit_saw_unit_vectors(workplace: Workplace) -> None:
     rows[2] *= 1.05
     workplace.set_adaptor(metric="dot")
     adaptor = replace(workplace.adaptor, document={**workplace.adaptor.document, "unit_input": True})
-    shorten = open_row_transform(adaptor, OUTPUT_DIM, on_gpu=False)
+    shorten = open_row_transform(adaptor, [adaptor.projection(OUTPUT_DIM)], on_gpu=False)
     assert shorten(lists(rows.tolist()))[1] == {2: "length 1.0500 (expected 1)"}
 
 
 def test_a_vector_of_which_nothing_is_left_is_bad(workplace: Workplace) -> None:
-    shorten = RowTransform(workplace.adaptor, lambda wide, squares: wide[:, :2])
+    shorten = RowTransform(workplace.adaptor, [lambda wide, squares: wide[:, :2]])
     rows = np.ones((3, DIM), np.float32)
     rows[1, :2] = 0
     assert shorten(lists(rows.tolist()))[1] == {1: "zero after shortening"}
@@ -35,9 +35,10 @@ def test_a_vector_of_which_nothing_is_left_is_bad(workplace: Workplace) -> None:
 
 def test_torch_takes_the_column_as_it_lies_in_memory(workplace: Workplace) -> None:
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors(50).reshape(-1)), DIM)
-    by_numpy, _ = open_row_transform(workplace.adaptor, OUTPUT_DIM, on_gpu=False)(column)
-    transform = on_device(workplace.adaptor, OUTPUT_DIM, "cpu")
-    by_torch, reasons = RowTransform(workplace.adaptor, lambda vectors, squares: transform(vectors))(column)
+    projection = workplace.adaptor.projection(OUTPUT_DIM)
+    (by_numpy,), _ = open_row_transform(workplace.adaptor, [projection], on_gpu=False)(column)
+    transform = on_device(projection, "cpu")
+    (by_torch,), reasons = RowTransform(workplace.adaptor, [lambda vectors, squares: transform(vectors)])(column)
     np.testing.assert_allclose(by_torch, by_numpy, atol=1e-5)
     assert reasons == {}
 
@@ -48,11 +49,7 @@ def test_torch_takes_the_column_as_it_lies_in_memory(workplace: Workplace) -> No
 def test_a_gpu_shortens_as_numpy_does(metric: Metric, workplace: Workplace) -> None:
     workplace.set_adaptor(metric=metric)
     column = pa.FixedSizeListArray.from_arrays(pa.array(vectors(9000).reshape(-1)), DIM)
-    both = [open_row_transform(workplace.adaptor, OUTPUT_DIM, on_gpu) for on_gpu in (False, True)]
-    by_numpy, by_gpu = (transform(column)[0] for transform in both)
+    projections = [workplace.adaptor.projection(OUTPUT_DIM)]
+    both = [open_row_transform(workplace.adaptor, projections, on_gpu) for on_gpu in (False, True)]
+    by_numpy, by_gpu = (transform(column)[0][0] for transform in both)
     np.testing.assert_allclose(by_gpu, by_numpy, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("asked", "given"), [(1, 4096), (4096, 4096), (4097, 8192), (8192, 8192)])
-def test_batches_are_whole_steps(asked: int, given: int) -> None:
-    assert aligned(asked) == given

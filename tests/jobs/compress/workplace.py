@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Adaptor
+from adaptor.artefact import Adaptor, with_codes
+from adaptor.code_fitting import fit_codes
 from adaptor.rows import Floats
 from jobs.commits.ledger import LedgerRecord, list_names, read_record
 from jobs.commits.output_version import open_output_version
@@ -75,6 +76,7 @@ class Workplace:
         """Make (another) adaptor and save it: of the orthogonal architecture, with a low-dimensional head."""
         options = {"architecture": "orthogonal", "head": NARROW, **options}
         adaptor = make_adaptor(vectors(200, seed), (4, 8), **options)
+        adaptor = with_codes(adaptor, fit_codes(adaptor, vectors(200, seed), vectors(50, seed + 1), 0))
         save_adaptor(adaptor, self.root / "adaptor")
         self.__dict__["adaptor"] = adaptor
         return adaptor

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import Field
 
 from adaptor import InputError
+from adaptor.settings import Settings
 from jobs.config.compress import CompressConfig
 from jobs.config.fit import FitConfig
 from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
@@ -117,13 +119,13 @@ def test_a_list_in_yaml_and_a_bad_item_in_one(write: Any) -> None:
 
 def test_null_empties_what_may_be_empty_and_is_text_elsewhere(write: Any) -> None:
     config = fit(
-        write(FIT + "adaptor: {trained_components: 64}\n"),
-        "--adaptor.trained_components",
+        write(FIT + "mining: {nprobe: 64}\n"),
+        "--mining.nprobe",
         "null",
         "--source.uri",
         "null",
     )
-    assert config.adaptor.trained_components is None
+    assert config.mining.nprobe is None
     assert config.source.uri == "null"
 
 
@@ -229,6 +231,14 @@ def test_numbers_beyond_any_source_are_refused() -> None:
     assert not [line for line in found if line.startswith("reading.batch_rows")]
 
 
+class _Part(Settings):
+    width: Annotated[int, Field(ge=2)] | Literal["auto"] | None = "auto"
+
+
+class _Whole(Settings):
+    part: _Part = _Part()
+
+
 @pytest.mark.parametrize(
     ("value", "rule"),
     [
@@ -237,8 +247,7 @@ def test_numbers_beyond_any_source_are_refused() -> None:
     ],
 )
 def test_a_field_that_may_be_one_thing_or_another_is_told_once(value: str, rule: str) -> None:
-    flags = ("--source.uri", "a", "--output.uri", "b", "--adaptor.trained_components", value)
-    assert problems(FitConfig, None, *flags) == [f"adaptor.trained_components: {rule}, got '{value}' (command line)"]
+    assert problems(_Whole, None, "--part.width", value) == [f"part.width: {rule}, got '{value}' (command line)"]
 
 
 def test_a_snapshot_may_be_written_as_a_number(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from jobs.__main__ import main
 from jobs.config.advise import AdviseConfig
 from jobs.config.compress import CompressConfig
+from jobs.config.databases import DATABASES
 from jobs.config.fit import FitConfig
-from jobs.config.loader import load, split_arguments
+from jobs.config.loader import load, resolved, split_arguments
 from jobs.config.plan import PlanConfig
 from jobs.encodings.registry import ENCODINGS
 from jobs.outputs.registry import OUTPUT_FORMATS
@@ -25,7 +27,6 @@ FIELDS = [
     (FitConfig, "qrels.format", SOURCES, [*SECTIONS, "--queries.uri", "q", "--qrels.uri", "r"]),
     (CompressConfig, "output.format", OUTPUT_FORMATS, [*SECTIONS, "--adaptor.uri", "a", "--output.dim", "4"]),
     (CompressConfig, "output.encoding", ENCODINGS, [*SECTIONS, "--adaptor.uri", "a", "--output.dim", "4"]),
-    (AdviseConfig, "advising.encoding", ENCODINGS, [*SECTIONS, "--adaptor.uri", "a"]),
     (PlanConfig, "describe.output_encoding", ENCODINGS, DESCRIBED),
 ]
 
@@ -44,11 +45,37 @@ def test_a_name_counts_once_it_is_registered(
 
 
 def test_a_misspelt_name_is_guessed() -> None:
-    (problem,) = problems(AdviseConfig, None, *SECTIONS, "--adaptor.uri", "a", "--advising.encoding", "flaot16")
-    assert "must be one of: float32, float16 (did you mean float16?); got 'flaot16'" in problem
+    (problem,) = problems(AdviseConfig, None, *SECTIONS, "--adaptor.uri", "a", "--advising.encodings", "int8,flaot16")
+    assert f"must be one of: {', '.join(ENCODINGS)} (did you mean float16?); got " in problem
+
+
+def test_a_list_of_names_counts_once_each_is_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ENCODINGS, "toy", "tests.toy:Toy")
+    flags = [*SECTIONS, "--adaptor.uri", "a", "--advising.encodings", "int8,toy"]
+    assert load(AdviseConfig, None, split_arguments(flags)[1]).advising.encodings == ("int8", "toy")
+
+
+def test_a_database_is_given_by_for_on_the_command_line_and_by_its_name_in_a_file(tmp_path: Path) -> None:
+    flags = [*SECTIONS, "--adaptor.uri", "a"]
+    config = load(AdviseConfig, None, split_arguments([*flags, "--for", "pgvector"])[1])
+    assert config.database == "pgvector"
+    written = tmp_path / "config.json"
+    written.write_text(resolved(config))
+    assert load(AdviseConfig, written) == config
+    (problem,) = problems(AdviseConfig, None, *flags, "--for", "pgvecto")
+    assert problem.startswith(
+        f"database: must be one of: {', '.join(DATABASES)} (did you mean pgvector?); got 'pgvecto'"
+    )
+    assert problems(AdviseConfig, None, *flags, "--for", "milvus", "--for", "qdrant") == [
+        "--for: is given twice; keep one (command line)"
+    ]
 
 
 def test_the_help_lists_the_names(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(ENCODINGS, "toy", "tests.toy:Toy")
     main(["compress", "--help"])
     assert f"--output.encoding {'|'.join(ENCODINGS)}\n" in capsys.readouterr().out
+    main(["advise", "--help"])
+    printed = capsys.readouterr().out
+    assert f"--advising.encodings {'|'.join(ENCODINGS)},…|null\n" in printed
+    assert f"--for {'|'.join(DATABASES)}|null\n" in printed

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.artefact import Adaptor, build
+from adaptor.artefact import Adaptor, build, with_codes
+from adaptor.code_fitting import fit_codes
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from jobs.config.evaluate import EvaluateConfig
@@ -46,6 +47,11 @@ def make_adaptor(
         "evidence": [],
     }
     return build(described, tensors, rotation)
+
+
+def with_fitted_codes(adaptor: Adaptor, vectors: Floats) -> Adaptor:
+    """The same adaptor with codes at its dims that are multiples of 8, fitted on `vectors`."""
+    return with_codes(adaptor, fit_codes(adaptor, vectors, vectors[:0], 3))
 
 
 def save_adaptor(adaptor: Adaptor, folder: Path) -> str:

@@ -19,6 +19,7 @@ from tests.jobs.evaluate.inputs import (
     save_qrels,
     save_source,
     save_vectors,
+    with_fitted_codes,
 )
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -85,7 +86,7 @@ def test_scifact_gives_the_published_number(scifact: Path, tmp_path: Path, capsy
     inputs = {"source": str(scifact / "corpus"), "adaptor": adaptor}
     split = {name: {"uri": str(scifact / f"{name}.parquet"), "split": "test"} for name in ("queries", "qrels")}
     records = evaluate(inputs, tmp_path / "out", **split, evaluation={"name": "scifact", "bootstrap": 100})
-    value = {(r["method"], r["dim"], r["metric"]): r["value"] for r in records}
+    value = {(r["method"], r["dim"], r["metric"]): r["value"] for r in records if r["encoding"] == "float32"}
     assert value["original", 384, "ndcg@10"] == pytest.approx(0.6451, abs=1e-3)
     # the table in adaptor/README.md
     assert value["truncation", 16, "ndcg@10"] == pytest.approx(0.158, abs=2e-3)
@@ -103,17 +104,39 @@ def test_records_cover_every_method_dim_and_metric(inputs: dict[str, str], tmp_p
     records = evaluate(inputs, tmp_path / "out")
     metrics = {"ndcg@10", "recall@10", "recall@100", "mrr@10", "overlap@1", "overlap@10", "overlap@100"}
     metrics |= {"pairwise_distance", "topk_distance"}
-    columns = {("original", DIM)} | {(m, w) for m in ("truncation", "pca", "adaptor") for w in (2, 4, DIM)}
-    assert {(r["method"], r["dim"], r["metric"]) for r in records} == {(*c, m) for c in columns for m in metrics}
+    columns = {("original", DIM, "float32", 4 * DIM)}
+    columns |= {(m, w, "float32", 4 * w) for m in ("truncation", "pca", "adaptor") for w in (2, 4, DIM)}
+    columns |= {("adaptor", w, "float16", 2 * w) for w in (2, 4, DIM)}
+    measured = {(r["method"], r["dim"], r["encoding"], r["bytes"], r["metric"]) for r in records}
+    assert measured == {(*c, m) for c in columns for m in metrics}
     assert len(records) == len(columns) * len(metrics)
     for r in records:
-        assert list(r) == ["set", "method", "dim", "metric", "value", "ci_low", "ci_high", "n"]
+        assert list(r) == ["set", "method", "dim", "encoding", "bytes", "metric", "value", "ci_low", "ci_high", "n"]
         assert r["ci_low"] <= r["value"] <= r["ci_high"]
         assert r["set"] == "source"
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["status"] == "complete"
     assert (summary["rows"], summary["queries"], summary["judged_queries"], summary["shards"]) == (60, 3, 3, 3)
     assert json.loads((tmp_path / "out" / "config.json").read_text())["source"]["uri"] == inputs["source"]
+
+
+def test_codes_are_measured_at_their_dims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    coded = with_fitted_codes(make_adaptor(rows, (4, 8, 16)), rows)
+    inputs = {"source": save_source(tmp_path / "source", rows, 2), "adaptor": save_adaptor(coded, tmp_path / "coded")}
+    records = evaluate(inputs, tmp_path / "out", evaluation={"sampled_queries": 50, "bootstrap": 50})
+    bits = {"float16": 16, "int8": 8, "int4": 4, "int2": 2, "binary": 1}
+    measured = {(r["dim"], r["encoding"]): r["bytes"] for r in records if r["encoding"] != "float32"}
+    assert measured == {
+        (dim, name): dim * b // 8 for name, b in bits.items() for dim in (4, 8, 16) if dim % 8 == 0 or name == "float16"
+    }
+    overlap = {(r["encoding"], r["dim"]): r["value"] for r in records if r["metric"] == "overlap@10"}
+    assert overlap["int8", 16] > overlap["int4", 16] > overlap["int2", 16] > overlap["binary", 16]
+    printed = capsys.readouterr().out
+    assert "In bytes a vector; truncation and PCA as float16 in the same bytes" in printed
+    assert "bytes a vector (" in printed
+    for name in bits:
+        assert f">Adaptor, {name}</th>" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_without_queries_rows_of_the_source_find_others_than_themselves(

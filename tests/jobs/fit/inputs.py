@@ -44,11 +44,11 @@ def config(folder: Path, out: Path, **sections: Any) -> FitConfig:
     settings: dict[str, Any] = {
         "source": {"uri": str(folder)},
         "output": {"uri": str(out)},
-        "adaptor": {"trained_components": 16, "dims": [4, 8, 16, 32]},
+        "adaptor": {"dims": [4, 8, 16, 32]},
         "training": {
             "steps": 100,
             "learning_rate": 1e-2,
-            "supervised_steps": 60,
+            "query_steps": 60,
             "batch": 32,
             "candidates": 64,
             "evaluate_every": 20,

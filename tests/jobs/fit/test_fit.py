@@ -125,7 +125,7 @@ def test_the_paper_recipe_runs(folder: Path, tmp_path: Path) -> None:
         config(
             folder,
             tmp_path,
-            adaptor={"recipe": "paper", "architecture": "mlp", "trained_components": None, "hidden_units": 16},
+            adaptor={"recipe": "paper", "architecture": "mlp", "hidden_units": 16},
         )
     )
     document = adaptor.load(tmp_path).document

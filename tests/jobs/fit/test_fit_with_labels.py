@@ -42,8 +42,8 @@ def test_labels_move_the_relevant_documents_up(
     assert 0 < document["held_out_score"]["alpha"] <= 1
     said = capsys.readouterr().err
     assert "labelled queries" in said
-    assert document["fallback_notes"][0].startswith("labels: nDCG@10 of held-out queries")
-    assert document["fallback_notes"][0] in said
+    assert document["notes"][-1].startswith("labels: nDCG@10 of held-out queries")
+    assert document["notes"][-1] in said
 
 
 def test_labelled_documents_outside_the_sample_are_read_from_the_source(folder: Path, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_refused_labels(folder: Path, tmp_path: Path) -> None:
 
 
 def test_changed_judgments_are_another_fit(folder: Path, tmp_path: Path) -> None:
-    settings = config(folder, tmp_path / "out", training={"steps": 0, "supervised_steps": 0}, **supervision(tmp_path))
+    settings = config(folder, tmp_path / "out", training={"steps": 0, "query_steps": 0}, **supervision(tmp_path))
     assert fit.run(settings) == 0
     # Without a step of the second stage the architecture is still the first one.
     assert adaptor.load(tmp_path / "out").architecture == "orthogonal"

@@ -71,12 +71,12 @@ def test_evidence_asks_for_the_cores_of_one_worker(
     tmp_path: Path, ray_cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[float] = []
-    options = fit._evidence.options
+    options = fit._coded.options
 
     def look(num_cpus: float) -> Any:
         asked.append(num_cpus)
         return options(num_cpus=num_cpus)
 
-    monkeypatch.setattr(fit._evidence, "options", look)
+    monkeypatch.setattr(fit._coded, "options", look)
     fit.run(config(source(tmp_path / "source"), tmp_path / "out", training={"steps": 0}, cluster={"workers": 2}))
     assert asked == [1]

@@ -83,7 +83,7 @@ class Posted:
         return SimpleNamespace(remote=self.progress.append)
 
 
-@pytest.mark.parametrize(("stage", "earlier"), [(Stage.LOW_DIM_HEAD, 0), (Stage.SUPERVISED, 60)])
+@pytest.mark.parametrize(("stage", "earlier"), [(Stage.UNSUPERVISED, 0), (Stage.SUPERVISED, 60)])
 def test_between_eval_steps_the_first_worker_tells_its_step(
     stage: Stage, earlier: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

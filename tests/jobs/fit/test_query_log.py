@@ -16,7 +16,7 @@ from adaptor.rows import unit_rows
 from adaptor.selection import Selection
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
-from adaptor.training_set import hold_out
+from adaptor.training_set import Labels, hold_out, hold_out_queries
 from jobs.config.fit import FitConfig
 from jobs.fit import query_log
 from jobs.fit.data import Prepared, prepare
@@ -58,20 +58,22 @@ def test_queries_have_their_own_nearest_training_rows(metric: Metric, tmp_path: 
     log = fresh() * 3
     found, notes = prepared(tmp_path, log, metric)
     data, rows = found.job.data, clustered(300)[0][hold_out(300, 0.1, 0)[0]]
-    assert any(
-        note == "100 queries without labels (no qrels) for low-dimensional outputs to learn from" for note in notes
-    )
-    assert data.query_neighbours is not None
-    assert (data.anchors, len(data.corpus), data.supervision) == (270, 370, None)
+    assert "50 queries without labels (no qrels) to learn from, 50 more held out" in notes
+    assert data.log is not None
+    assert (data.anchors, len(data.corpus), data.supervision) == (270, 320, None)
     left = unit_rows(log) if metric != "l2" else log
     right = unit_rows(rows) if metric == "cosine" else rows
     scores = left @ right.T
     if metric == "l2":
         scores = 2 * scores - np.square(right).sum(1)
-    # `distinct` keeps the order of the log.
-    assert np.array_equal(data.query_neighbours, np.argsort(-scores, axis=1)[:, :10])
+    near = np.argsort(-scores, axis=1)
+    nearest = Labels(np.arange(100), near[:, 0], np.ones(100, np.float32))  # `distinct` keeps the order of the log
+    training, held = hold_out_queries(nearest, 0.1, 0)
+    assert np.array_equal(data.log.neighbours, near[training, :10])
+    assert np.array_equal(data.log.truth, near[held, :100])
     expected = (left / (found.basis.scale if metric == "l2" else 1)) @ found.basis.matrix
-    np.testing.assert_allclose(data.corpus[270:], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(data.corpus[270:], expected[training], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(data.log.held_out, expected[held], rtol=1e-4, atol=1e-5)
 
 
 def test_other_queries_of_the_log_find_more_of_their_neighbours(tmp_path: Path) -> None:
@@ -91,8 +93,8 @@ def test_other_queries_of_the_log_find_more_of_their_neighbours(tmp_path: Path) 
 
 def test_few_rows_have_few_neighbours(tmp_path: Path) -> None:
     found, _ = prepared(tmp_path, fresh(), vectors=clustered(20)[0], mining={"neighbours": 50})
-    assert found.job.data.query_neighbours is not None
-    assert found.job.data.query_neighbours.shape == (100, 17)
+    assert found.job.data.log is not None
+    assert found.job.data.log.neighbours.shape == (50, 17)
     best_of(found)
 
 
@@ -105,23 +107,23 @@ def test_a_query_that_is_a_document_is_left_out(metric: Metric, precision: Any, 
     known = documents[:120].astype(precision).astype(np.float32) * scale
     log = np.concatenate([known[:60], fresh(50), known[60:]])
     found, notes = prepared(tmp_path, log, metric, documents)
-    assert found.job.data.query_neighbours is not None
+    assert found.job.data.log is not None
     alone = prepared(tmp_path, fresh(50), metric, documents)[0].job.data
-    assert alone.query_neighbours is not None
-    assert np.array_equal(found.job.data.query_neighbours, alone.query_neighbours)
+    assert alone.log is not None
+    assert np.array_equal(found.job.data.log.neighbours, alone.log.neighbours)
     assert np.array_equal(found.job.data.corpus, alone.corpus)
     assert any(note.endswith("; 120 more are documents of the sample, and left out") for note in notes)
     nothing, notes = prepared(tmp_path, documents, metric, documents)  # held-out ones, too
-    assert nothing.job.data.query_neighbours is None
+    assert nothing.job.data.log is None
     assert len(nothing.job.data.corpus) == 270
-    assert any(note.startswith("warning: all 300 queries are documents") for note in notes)
+    assert any(note.startswith("warning: fewer than two of 300 queries") for note in notes)
 
 
 def test_by_distance_a_longer_copy_is_another_point(tmp_path: Path) -> None:
     documents = clustered(300)[0]
     found, _ = prepared(tmp_path, documents * 1.5, "l2", documents)
-    assert found.job.data.query_neighbours is not None
-    assert len(found.job.data.query_neighbours) == 300
+    assert found.job.data.log is not None
+    assert len(found.job.data.log.neighbours) + len(found.job.data.log.held_out) == 300
 
 
 def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
@@ -145,9 +147,9 @@ def test_each_query_counts_once_and_no_more_than_the_most_are_drawn_by_the_seed(
 def test_the_unit_of_a_log_changes_nothing_where_it_changes_no_ranking(tmp_path: Path) -> None:
     one, ten = (prepared(tmp_path, fresh() * unit, "dot")[0].job.data for unit in (1, 8))
     np.testing.assert_allclose(one.corpus, ten.corpus, atol=1e-6)
-    assert one.query_neighbours is not None
-    assert ten.query_neighbours is not None
-    assert np.array_equal(one.query_neighbours, ten.query_neighbours)
+    assert one.log is not None
+    assert ten.log is not None
+    assert np.array_equal(one.log.neighbours, ten.log.neighbours)
 
 
 def test_a_log_may_repeat_ids_but_must_fit_the_source(tmp_path: Path) -> None:
@@ -171,14 +173,10 @@ def test_a_query_whose_length_float32_does_not_hold_is_named(metric: Metric, siz
         read_query_log(settings, DIM)
 
 
-@pytest.mark.parametrize("changed", [{"recipe": "paper"}, {"architecture": "linear"}, {"low_dim_head": False}])
-def test_queries_without_labels_want_the_head_that_they_train(changed: dict[str, Any]) -> None:
+def test_the_papers_perceptron_learns_from_no_log() -> None:
     given = {"source": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
     assert FitConfig.model_validate(given).qrels is None
-    with pytest.raises(
-        ValueError, match=r"give qrels, or set adaptor\.architecture: orthogonal and adaptor\.low_dim_head: true"
-    ) as caught:
-        FitConfig.model_validate({**given, "adaptor": changed})
-    ((field, value),) = changed.items()
-    assert ("architecture: mlp" if field == "recipe" else f"{field}: {str(value).lower()}") in str(caught.value)
-    assert FitConfig.model_validate({**given, "adaptor": changed, "qrels": {"uri": "r"}}).qrels is not None
+    paper = {**given, "adaptor": {"recipe": "paper"}}
+    with pytest.raises(ValueError, match=r"give qrels, or set adaptor\.architecture: linear"):
+        FitConfig.model_validate(paper)
+    assert FitConfig.model_validate({**paper, "qrels": {"uri": "r"}}).qrels is not None

@@ -16,6 +16,7 @@ import pytest
 from adaptor.errors import InputError
 from adaptor.rows import Floats, unit_rows
 from jobs.config.inspect import InspectConfig
+from jobs.encodings.registry import ENCODINGS
 from jobs.inspect import command
 from jobs.inspect.geometry import off_centre, spectrum
 from jobs.inspect.trial import trial
@@ -156,11 +157,16 @@ def test_dims_and_encodings_worth_trying(metric: Any) -> None:
     assert list(found.kept) == [16, 32, 64]
     assert kept == sorted(kept)
     assert 0.3 < kept[0] < kept[-1] <= 1
-    assert set(found.dims_worth_trying) <= set(found.kept)
-    size, part = found.encodings["float32"]
-    assert size == 4 * found.tried
-    assert part == pytest.approx(found.kept[found.tried], abs=0.01)
-    assert found.encodings_worth_trying[-1] == "float32"  # the largest
+    floats = {pair.dim: pair for pair in found.pairs if pair.encoding == "float32"}
+    assert {*floats} <= {*found.kept}
+    for dim, pair in floats.items():
+        assert pair.bytes == 4 * dim
+        assert pair.kept == pytest.approx(found.kept[dim], abs=0.01)
+    assert {pair.encoding for pair in found.pairs} == {*ENCODINGS}
+    front = found.worth_trying
+    assert front == sorted(front, key=lambda pair: (pair.bytes, pair.kept))
+    assert front[-1].kept == pytest.approx(max(pair.kept for pair in found.pairs), abs=0.006)
+    assert front[0].bytes < 64  # codes come before floats
     assert trial(cloud(10), metric) is None
 
 

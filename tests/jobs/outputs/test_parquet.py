@@ -52,8 +52,8 @@ def odd_payload() -> pa.Table:
 def rewrite(source: Path, target: Path, batch_rows: int, compression: str = "zstd") -> Written:
     """Pass a file through the writer, vectors halved in dim."""
     with pq.ParquetFile(source) as file:
-        short = short_schema(file.schema_arrow, "vector", pa.list_(pa.float32(), 2), {"m": "2"})
-        with ParquetFormat().writer(target, short, Layout(15, compression, "vector")) as writer:
+        short = short_schema(file.schema_arrow, [("vector", pa.list_(pa.float32(), 2))], {"m": "2"})
+        with ParquetFormat().writer(target, short, Layout(15, compression, ("vector",))) as writer:
             for batch in file.iter_batches(batch_rows):
                 numbers = np.ones(batch.num_rows * 2, np.float32)
                 vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers), 2)

@@ -27,11 +27,11 @@ DIM = 3
 def output(folder: Path, source: pa.Table, number: pa.DataType, fixed: bool = True) -> Path:
     """The source's rows with vectors of DIM numbers, as compress writes them."""
     kind = pa.list_(number, DIM) if fixed else pa.list_(number)
-    schema = short_schema(source.schema, "vector", kind, {"dim": str(DIM)})
+    schema = short_schema(source.schema, [("vector", kind)], {"dim": str(DIM)})
     short = pa.array(vectors(len(source), DIM).astype(number.to_pandas_dtype()).tolist(), kind)
     columns = [short if name == "vector" else source[name].combine_chunks() for name in source.column_names]
     folder.mkdir(exist_ok=True)
-    with ParquetFormat().writer(folder / "a.parquet", schema, Layout(1000, "none", "vector")) as writer:
+    with ParquetFormat().writer(folder / "a.parquet", schema, Layout(1000, "none", ("vector",))) as writer:
         writer.write(pa.RecordBatch.from_arrays(columns, schema=schema))
         writer.finish()
     return folder / "a.parquet"
@@ -56,6 +56,22 @@ def test_sparks_note_says_what_the_output_holds(tmp_path: Path, spark_source: pa
         field for field in old["fields"] if field["name"] != "vector"
     ]
     assert notes(output(tmp_path, spark_source, pa.float32()))[b"org.apache.spark.version"] == b"4.3.0"
+
+
+def test_packed_codes_are_bytes_in_the_notes(spark_source: pa.Table) -> None:
+    value = {"dtype": "float64", "_type": "Value"}
+    features = {name: {"feature": value, "length": -1, "_type": "List"} for name in spark_source.column_names}
+    noted = {**spark_source.schema.metadata, b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    packed = short_schema(spark_source.schema.with_metadata(noted), [("vector", pa.binary(8))], {})
+    fields = json.loads(packed.metadata[SPARK])["fields"]
+    assert fields[1]["type"] == "binary"
+    huggingface = json.loads(packed.metadata[b"huggingface"])["info"]["features"]
+    assert huggingface["vector"] == {"dtype": "binary", "_type": "Value"}
+    pandas = short_schema(_pandas_source().schema, [("vector", pa.binary(8))], {}).metadata[b"pandas"]
+    described = {column["name"]: column["pandas_type"] for column in json.loads(pandas)["columns"]}
+    assert described["vector"] == "bytes"
+    both = [("vector", pa.binary(8)), ("vector_rescore", pa.list_(pa.int8(), 4))]
+    assert SPARK not in short_schema(spark_source.schema, both, {}).metadata
 
 
 @pytest.mark.parametrize("number", [pa.float16(), pa.uint8()])

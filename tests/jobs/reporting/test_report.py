@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from adaptor.baselines import Column
-from jobs.reporting.report import draw_quality, render
+from jobs.reporting.byte_curves import byte_curves
+from jobs.reporting.report import draw_byte_curves, render
 from jobs.reporting.results import Facts, Results
 from jobs.reporting.results_table import print_results
 from jobs.reporting.sentences import headline, verdicts
@@ -18,6 +19,8 @@ from jobs.search.scoring import METRICS, RETRIEVAL, Comparison, MeasureEstimate,
 
 DIM = 384
 CURVES = {"truncation": 0.75, "pca": 0.87, "adaptor": 0.91}
+#: Bits of a number and share lost by the adaptor's codes, by encoding.
+CODES = {"float16": (16, 0.0), "int8": (8, 0.01), "int2": (2, 0.04)}
 
 
 def facts(notes: tuple[str, ...] = (), judged: int | None = 300) -> Facts:
@@ -38,9 +41,12 @@ def facts(notes: tuple[str, ...] = (), judged: int | None = 300) -> Facts:
 
 
 def results(
-    dims: tuple[int, ...] = (16, 32, 64, 128, DIM), curves: Mapping[str, float] = CURVES, judged: bool = True
+    dims: tuple[int, ...] = (16, 32, 64, 128, DIM),
+    curves: Mapping[str, float] = CURVES,
+    judged: bool = True,
+    codes: Mapping[str, tuple[int, float]] = CODES,
 ) -> Results:
-    """Every measure of a method at 64 dimensions is its number in `curves` times the original's."""
+    """Every measure of a method at 64 dimensions is its number in `curves` times the original's; codes lose some."""
     metrics = [metric for metric in METRICS if judged or metric not in RETRIEVAL]
     spread = np.linspace(-0.01, 0.01, 40)
 
@@ -51,32 +57,53 @@ def results(
     for method, share in curves.items():
         for dim in dims:
             scores[Column(method, dim)] = numbers(min(share * (dim / 64) ** 0.1, 1.0))
+    for encoding, (_, lost) in codes.items():
+        for dim in (dim for dim in dims[1:] if dim % 8 == 0):
+            scores[Column("adaptor", dim, encoding)] = numbers(min(curves["adaptor"] * (dim / 64) ** 0.1, 1.0) - lost)
     main = "ndcg@10" if judged else "overlap@10"
-    return Results(make_records("sci<fact>", scores, 100, 0), compare(scores, main, "adaptor", 100, 0))
+
+    def bytes_of(column: Column) -> int:
+        """As codes are packed."""
+        return column.dim * {"float32": 32, **{name: bits for name, (bits, _) in codes.items()}}[column.encoding] // 8
+
+    return Results(make_records("sci<fact>", scores, 100, 0, bytes_of), compare(scores, main, "adaptor", 100, 0))
 
 
-def test_the_headline_is_about_the_smallest_dim_that_keeps_90_percent() -> None:
-    said = headline(results())
-    assert said.dim == 64
+def test_the_headline_is_about_the_fewest_bytes_that_keep_most() -> None:
+    said = headline(results())  # int2 x 384 keeps 96%, int8 x 128 97%
+    assert said.sentence == (
+        "In 256 bytes a vector (6x smaller than float32: float16 x 128) the adaptor keeps 98% of nDCG@10; "
+        "in the same bytes as float16: PCA 93%, truncation 80%."
+    )
+    assert said.where == "256 bytes"
+    assert list(said.shares) == ["adaptor", "pca", "truncation"]
+    low = headline(results((16, 32, 64), codes={"int2": (2, 0.0)}))  # nothing keeps 98%: the first to keep 90%
+    assert low.sentence.startswith("In 16 bytes a vector (96x smaller than float32: int2 x 64) the adaptor keeps 91%")
+    assert "as float16 no other method was measured so small" in low.sentence
+
+
+def test_without_encodings_the_headline_is_about_the_smallest_dim_that_keeps_90_percent() -> None:
+    said = headline(results(codes={}))
+    assert said.where == "64 dimensions"
     assert said.sentence == (
         "At 64 of 384 dimensions (6x smaller) the adaptor keeps 91% of nDCG@10; truncation 75%, PCA 87%."
     )
-    assert headline(results(curves={"pca": 0.2, "adaptor": 0.3})).dim == 128
+    assert headline(results(curves={"pca": 0.2, "adaptor": 0.3}, codes={})).where == "128 dimensions"
 
 
 def test_without_judgments_the_headline_is_about_neighbours() -> None:
-    sentence = headline(results(judged=False)).sentence
+    sentence = headline(results(judged=False, codes={})).sentence
     assert "the adaptor finds 91% of the true ten nearest neighbours; truncation 75%, PCA 87%." in sentence
 
 
 def test_nothing_is_rounded_up_to_100_percent() -> None:
-    assert "adaptor keeps 99% of" in headline(results((64, DIM), {"adaptor": 0.9999})).sentence
+    assert "adaptor keeps 99% of" in headline(results((64, DIM), {"adaptor": 0.9999}, codes={})).sentence
 
 
 def test_a_measure_that_is_zero_everywhere_is_said_to_be() -> None:
     zero = MeasureEstimate(0.0, 0.0, 0.0)._asdict()
     records = [
-        MetricRecord(set="s", method=m, dim=dim, metric="ndcg@10", n=3, **zero)
+        MetricRecord(set="s", method=m, dim=dim, encoding="float32", bytes=4 * dim, metric="ndcg@10", n=3, **zero)
         for m, dim in (("original", 8), ("adaptor", 4))
     ]
     assert "score 0 in nDCG@10" in headline(Results(records, [])).sentence
@@ -114,10 +141,30 @@ def test_the_same_numbers_make_the_same_bytes(page: str) -> None:
 
 
 def test_the_picture_is_an_svg_file_with_bytes_a_vector() -> None:
-    picture = ElementTree.fromstring(draw_quality(results((16, 32, 64))))  # noqa: S314 (our own drawing)
+    drawn = draw_byte_curves(byte_curves(results((16, 32, 64, 128))))
+    picture = ElementTree.fromstring(drawn)  # noqa: S314 (our own drawing)
     assert picture.tag == "{http://www.w3.org/2000/svg}svg"
     words = {element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"64", "128", "256", "bytes a vector (float32)", "nDCG@10", "Adaptor", "Truncation"} <= words
+    assert {"8", "64", "256", "bytes a vector", "nDCG@10", "Full dimension"} <= words
+    assert {"Adaptor, int2", "Adaptor, int8", "Adaptor, float16", "PCA, float16", "Truncation, float16"} <= words
+    for name in ("--int2", "--int8", "--adaptor", "--pca", "--truncation"):
+        assert f"var({name})" in drawn
+        assert len(re.findall(rf"{name}: #", drawn)) == 2, "a colour for each scheme"
+
+
+def test_curves_count_the_bytes_of_what_is_stored() -> None:
+    curves = byte_curves(results((16, 32, 64))).curves
+    assert {name: [point.bytes for point in points] for name, points in curves.items()} == {
+        "truncation": [32, 64, 128],
+        "pca": [32, 64, 128],
+        "float16": [64, 128],
+        "int8": [32, 64],
+        "int2": [8, 16],
+    }
+    plain = byte_curves(results((16, 32), codes={}))
+    assert [point.bytes for point in plain.curves["float16"]] == [32, 64], "float16 searches like float32"
+    assert plain.in_bytes("pca", 63) == plain.curves["pca"][0]
+    assert plain.in_bytes("pca", 31) is None
 
 
 class Outline(HTMLParser):
@@ -149,7 +196,7 @@ def test_the_page_is_well_formed_and_its_drawings_are_described(page: str) -> No
     assert outline.open == []
     assert len(outline.ids) == len(set(outline.ids))
     drawings = re.findall(r"<svg[^>]*role=\"img\".*?</svg>", page, re.DOTALL)
-    assert len(drawings) == len(METRICS) + 3
+    assert len(drawings) == len(METRICS) + 4
     for drawing in drawings:
         svg = ElementTree.fromstring(drawing)  # noqa: S314 - we made it
         title, desc = svg.find("title"), svg.find("desc")
@@ -159,6 +206,8 @@ def test_the_page_is_well_formed_and_its_drawings_are_described(page: str) -> No
         assert desc.text
         if "against dim" in title.text:
             assert "Adaptor by dim: 16: 0." in desc.text
+        elif "against bytes" in title.text:
+            assert "Adaptor, int2 by bytes: 8: 0." in desc.text
         else:
             assert title.text.startswith("nDCG@10 against ")
             assert "Adaptor at 128: 0." in desc.text
@@ -190,8 +239,10 @@ def test_the_table_is_plain_and_fits_100_columns() -> None:
     text = printed.getvalue()
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= 100
-    assert headline(given).sentence in text
+    assert headline(given).sentence in " ".join(text.split())
     rows = [line.split() for line in text.splitlines()]
+    (codes_row,) = (row for row in rows if row[:5] == ["48", "32x", "int2", "x", "192"])
+    assert codes_row[-3:] == ["96%", "65%", "76%"], "the adaptor; truncation and PCA as float16 x 32, which is less"
     values = [f"{given.value('adaptor', dim, 'ndcg@10'):.3f}" for dim in given.dims]
     assert ["Adaptor", *values] in rows
     assert any(row[:2] == ["95%", "from"] for row in rows)

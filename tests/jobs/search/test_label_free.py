@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor
-from adaptor.baselines import shorten_to_all
 from adaptor.rows import Floats, Ids
 from adaptor.settings import Metric
 from jobs.config.sections import SourceSection
+from jobs.search.columns import Columns
 from jobs.search.label_free import label_free_scores
 from jobs.search.scoring import ColumnScores
 from jobs.search.source_search import SearchSpec, search_shards
@@ -33,8 +33,7 @@ def similarities(left: NDArray[Any], right: NDArray[Any], metric: Metric) -> NDA
 def scores_of(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None = None) -> ColumnScores:
     spec = SearchSpec(
         source=SourceSection(uri=uri, metric=adaptor.metric),
-        adaptor=adaptor,
-        dims=DIMS,
+        columns=Columns(adaptor, DIMS),
         queries=queries,
         exclude=exclude,
         judged_ids=(),
@@ -54,8 +53,8 @@ def test_overlap_and_distances_equal_their_definitions(tmp_path: Path, metric: M
     full = similarities(queries, vectors, metric)
     truth = np.argsort(-full, axis=1, kind="stable")
     among = similarities(queries, queries, metric)
-    short = dict(shorten_to_all(adaptor, queries, DIMS))
-    for column, documents in shorten_to_all(adaptor, vectors, DIMS):
+    short = dict(Columns(adaptor, DIMS).queries(queries))
+    for column, documents in Columns(adaptor, DIMS).documents(vectors):
         changed = similarities(short[column], documents, metric)
         order = np.argsort(-changed, axis=1, kind="stable")
         for k in (1, 10, 100):

@@ -11,7 +11,7 @@ from scipy import stats
 from adaptor.baselines import ORIGINAL
 from jobs.search.proxies import PROXIES, benchmark, correlation, proxy_validity, ranks
 from jobs.search.scoring import MeasureEstimate, MetricRecord
-from tests.jobs.reporting.test_report import results
+from tests.jobs.reporting.test_report import CODES, results
 
 NUMBERS = st.lists(st.integers(-5, 5), min_size=3, max_size=30)
 
@@ -22,7 +22,11 @@ def records(*rows: tuple[str, int, float, float, float]) -> list[MetricRecord]:
     for method, dim, *numbers in rows:
         for metric, value in zip(("ndcg@10", "overlap@10", "topk_distance"), numbers, strict=True):
             mean = MeasureEstimate(value, value, value)._asdict()
-            made.append(MetricRecord(set="s", method=method, dim=dim, metric=metric, n=9, **mean))
+            made.append(
+                MetricRecord(
+                    set="s", method=method, dim=dim, encoding="float32", bytes=4 * dim, metric=metric, n=9, **mean
+                )
+            )
     return made
 
 
@@ -57,6 +61,11 @@ def test_distances_count_reversed_and_methods_of_one_dim_are_compared() -> None:
     assert distance.linear_correlation == pytest.approx(-stats.pearsonr([r[4] for r in rows[1:7]], truth)[0], abs=1e-4)
     assert (overlap.same_order, overlap.pairs) == (0.5, 2)
     assert (distance.same_order, distance.pairs) == (0.5, 2)
+
+
+def test_what_is_said_of_methods_does_not_depend_on_encodings() -> None:
+    plain, coded = (proxy_validity(results(codes=codes).records) for codes in ({}, CODES))
+    assert plain == coded != []
 
 
 def test_without_judgments_or_with_few_columns_nothing_is_claimed() -> None:

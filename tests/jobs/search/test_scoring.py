@@ -85,8 +85,19 @@ def test_records_keep_the_contract_and_each_measure_its_own_n() -> None:
     scores = {Column("pca", 16): {"overlap@10": np.ones(5), "ndcg@10": np.array([0.25, 0.75])}}
     records = [vars(record) for record in make_records("scifact", scores, 50, 0)]
     assert [record["metric"] for record in records] == ["ndcg@10", "overlap@10"]
-    assert list(records[0]) == ["set", "method", "dim", "metric", "value", "ci_low", "ci_high", "n"]
-    assert records[0]["set"] == "scifact"
+    assert list(records[0]) == [
+        "set",
+        "method",
+        "dim",
+        "encoding",
+        "bytes",
+        "metric",
+        "value",
+        "ci_low",
+        "ci_high",
+        "n",
+    ]
+    assert (records[0]["set"], records[0]["encoding"], records[0]["bytes"]) == ("scifact", "float32", 64)
     assert (records[0]["value"], records[0]["n"]) == (0.5, 2)
     assert (records[1]["ci_low"], records[1]["ci_high"], records[1]["n"]) == (1.0, 1.0, 5)
     assert set(METRICS) >= {"overlap@1", "overlap@100", "mrr@10", "recall@100", "pairwise_distance", "topk_distance"}

@@ -8,12 +8,13 @@ import pytest
 from numpy.typing import NDArray
 
 from adaptor.artefact import Adaptor, build
-from adaptor.baselines import METHODS, ORIGINAL, Column, shorten_to_all
+from adaptor.baselines import METHODS, ORIGINAL, Column
 from adaptor.errors import InputError
 from adaptor.rows import Floats, Ids
 from adaptor.settings import Metric
 from jobs.config.sections import SourceSection
 from jobs.search import source_search as source_search
+from jobs.search.columns import Columns
 from jobs.search.source_search import SHARD_STRIDE, SearchResult, SearchSpec, join, search_shards
 from jobs.search.tasks import cut_runs
 from jobs.sources.source import Shard, open_source
@@ -51,8 +52,7 @@ def short(adaptor: Adaptor, vectors: Floats, column: Column) -> Floats:
 def new_search(uri: str, adaptor: Adaptor, queries: Floats, exclude: Ids | None = None, depth: int = 9) -> SearchSpec:
     return SearchSpec(
         source=SourceSection(uri=uri, metric=adaptor.metric),
-        adaptor=adaptor,
-        dims=adaptor.dims,
+        columns=Columns(adaptor, adaptor.dims),
         queries=queries,
         exclude=exclude,
         judged_ids=("doc-1", "doc-20", "7", "nobody"),
@@ -91,7 +91,7 @@ def test_every_column_finds_what_a_brute_force_finds(tmp_path: Path, metric: Met
 def test_nested_methods_are_prefixes_up_to_length(metric: Metric, architecture: str) -> None:
     vectors = some_vectors(20)
     adaptor = make_adaptor(vectors, DIMS, metric, architecture)
-    for column, quick in shorten_to_all(adaptor, vectors, DIMS):
+    for column, quick in Columns(adaptor, DIMS).documents(vectors):
         slow = short(adaptor, vectors, column)
         if metric == "cosine":
             quick, slow = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (quick, slow))
@@ -104,7 +104,7 @@ def test_a_map_of_narrow_outputs_is_used_where_it_serves() -> None:
     plain = make_adaptor(vectors, DIMS, architecture="orthogonal")
     head = np.linspace(-1, 1, 4 * DIMS[0], dtype=np.float32).reshape(-1, DIMS[0])
     mapped = build(plain.document, {**plain.tensors, "head": head}, plain.rotation)
-    for column, quick in shorten_to_all(mapped, vectors, DIMS):
+    for column, quick in Columns(mapped, DIMS).documents(vectors):
         if column.method == "adaptor":
             assert np.array_equal(quick, mapped.transform(vectors, dim=column.dim))
 

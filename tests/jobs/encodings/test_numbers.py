@@ -12,7 +12,7 @@ from tests.jobs.evaluate.inputs import make_adaptor
 
 def encoding(name: str, dim: int) -> Encoding:
     """An encoding of plain numbers, which asks nothing of the adaptor."""
-    return open_encoding(name, make_adaptor(np.eye(4, dtype=np.float32), (2,)), dim)
+    return open_encoding(name, make_adaptor(np.eye(64, dtype=np.float32), (2,)), dim)
 
 
 def test_half_precision_rounds_to_nearest_and_clips() -> None:

@@ -1,0 +1,176 @@
+"""Encodings: how a short vector is stored, from float32 to one bit a number, and how a query is scored against codes.
+
+| encoding | bits | what is stored |
+|---|--:|---|
+| float32, float16 | 32, 16 | the numbers of `Adaptor.transform` |
+| int8, uint8 | 8 | whole numbers of one step, after a rotation; uint8 has 128 added |
+| int4, int2 | 4, 2 | the nearest of 16 or 4 levels around a centre, after a rotation |
+| binary | 1 | the sign, around a centre, after a rotation |
+
+The rotation spreads what the leading coordinates hold over all of them, so that one step serves all. It changes no
+inner product. The centre of int4, int2 and binary is the mean of the sample: a model whose vectors share a direction
+would waste its levels on it. A query stays float: q·(Δc + μ) is exact, and only the decoded length is divided out for
+cosine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adaptor.errors import InputError
+from adaptor.projection import Projection, normalise
+from adaptor.quantisers import Codes, Float, MidRise, Quantiser, SymmetricInt8
+from adaptor.rotation import DrawnRotation, LearnedRotation, Rotation
+from adaptor.rows import Floats, as_numbers, scale
+
+#: Bits of a number by encoding, in the order in which they are shown.
+BITS = {"float32": 32, "float16": 16, "int8": 8, "uint8": 8, "int4": 4, "int2": 2, "binary": 1}
+#: Encodings with levels of their own, in the order of a `steps` tensor.
+STEPPED = ("int8", "int4", "int2", "binary")
+#: Codes that are decoded at once while they are scored.
+_SCORED_ROWS = 2048
+
+
+class Rotated(NamedTuple):
+    """A rotation of short vectors, and the projection that gives them rotated."""
+
+    rotation: Rotation
+    projection: Projection
+
+
+@dataclass(frozen=True)
+class Codec:
+    """An encoding of one adaptor at one dim. Made by `Adaptor.codec`.
+
+    Codes are (n, width) of the quantiser's dtype: numbers for float32, float16, int8 and uint8, packed bytes (uint8)
+    otherwise (quantisers.py says where each bit stands).
+    """
+
+    encoding: str
+    projection: Projection
+    quantiser: Quantiser
+    rotation: Rotation | None = None
+
+    @property
+    def dim(self) -> int:
+        """How many numbers a code stands for."""
+        return int(self.projection.columns.shape[1])
+
+    @property
+    def bytes_per_vector(self) -> int:
+        """Bytes of one code."""
+        bytes_per_entry: int = self.quantiser.dtype.itemsize
+        return self.quantiser.width * bytes_per_entry
+
+    def transform(self, vectors: ArrayLike) -> Floats:
+        """The query's side: vectors (n, d) or (d,) as float32 (n, dim) or (dim,), in the coordinates of the codes.
+
+        Raises InputError on another shape, and on a row with NaN or infinity (named).
+        """
+        rows, input_dim = as_numbers(vectors), len(self.projection.columns)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != input_dim:
+            raise InputError(f"vectors have shape {rows.shape}, but this adaptor takes (n, {input_dim})")
+        return self.projection.transform_rows(np.atleast_2d(rows)).reshape(*rows.shape[:-1], self.dim)
+
+    def encode(self, vectors: ArrayLike) -> Codes:
+        """Vectors (n, d) or (d,) as codes (n, width) or (width,). Raises InputError as `transform` does."""
+        short = self.transform(vectors)
+        return self.quantiser.quantise(np.atleast_2d(short)).reshape(*short.shape[:-1], self.quantiser.width)
+
+    def reconstruct(self, codes: Codes) -> Floats:
+        """What codes (n, width) stand for, float32 (n, dim), in the coordinates of the codes; not scaled to length 1.
+
+        Raises InputError when these are no codes of this codec.
+        """
+        return self.quantiser.reconstruct(self._checked(codes))
+
+    def decode(self, codes: Codes) -> Floats:
+        """Codes (n, width) back in the adaptor's coordinates: about `Adaptor.transform` of the vectors, float32 (n,
+        dim), unit rows for cosine. Raises InputError as `reconstruct` does."""
+        numbers = np.array(self.reconstruct(codes))
+        if self.rotation is not None:
+            numbers = self.rotation.invert(numbers.astype(np.float64)).astype(np.float32)
+        normalise(numbers, self.projection.metric)
+        return numbers
+
+    def score(self, queries: ArrayLike, codes: Codes) -> Floats:
+        """Similarity of queries (q, d), original vectors, to codes (n, width): float32 (q, n), larger is nearer.
+
+        The cosine or dot product with the decoded vectors, or minus the squared distance (l2). Raises InputError as
+        `transform` and `reconstruct` do.
+        """
+        return self.score_transformed(np.atleast_2d(self.transform(queries)), codes)
+
+    def score_transformed(self, queries: Floats, codes: Codes) -> Floats:
+        """The same for queries (q, dim) that `transform` gave."""
+        codes = self._checked(codes)
+        scores = np.empty((len(queries), len(codes)), np.float32)
+        for start in range(0, len(codes), _SCORED_ROWS):
+            part = slice(start, start + _SCORED_ROWS)
+            decoded = self.quantiser.reconstruct(codes[part])
+            products = np.matmul(queries, decoded.T, out=scores[:, part])
+            if self.projection.metric == "dot":
+                continue
+            squares = np.einsum("nm,nm->n", decoded, decoded)
+            if self.projection.metric == "cosine":
+                products *= scale(np.sqrt(squares))[:, 0]
+            else:
+                products *= 2
+                products -= squares
+                products -= np.einsum("qm,qm->q", queries, queries)[:, None]
+        return scores
+
+    def _checked(self, codes: Codes) -> Codes:
+        width, dtype = self.quantiser.width, self.quantiser.dtype
+        if codes.ndim != 2 or codes.shape[1] != width or codes.dtype != dtype:
+            raise InputError(
+                f"codes are {codes.dtype} {codes.shape}, but {self.encoding} at dim {self.dim} is {dtype} "
+                f"(n, {width}): give the codes of this adaptor, dim and encoding, whole"
+            )
+        return codes
+
+
+def open_codec(
+    projection: Projection, fitted: Mapping[str, NDArray[Any]], encoding: str, opened: dict[int, Rotated]
+) -> Codec:
+    """The codec of these outputs. `fitted` is what `fit_codes` found (code_fitting.py), empty for older adaptors;
+    `opened` are the rotated projections by dim so far, which all encodings of a dim share.
+
+    Raises InputError for an unknown encoding, and for one that was not fitted at this dim.
+    """
+    dim = projection.columns.shape[1]
+    if encoding not in BITS:
+        raise InputError(f"encoding is {encoding!r}: give one of {', '.join(BITS)}")
+    if encoding in ("float32", "float16"):
+        return Codec(encoding, projection, Float(dim, np.dtype(encoding)))
+    if f"steps_{dim}" not in fitted:
+        raise InputError(_not_fitted(encoding, dim, fitted))
+    if dim not in opened:
+        learned = fitted.get(f"rotation_{dim}")
+        drawn = DrawnRotation(dim, int(fitted["rotation_seed"][0]))
+        rotation: Rotation = drawn if learned is None else LearnedRotation(learned)
+        opened[dim] = Rotated(rotation, projection.rotated(rotation.apply))
+    steps = dict(zip(STEPPED, fitted[f"steps_{dim}"].tolist(), strict=True))
+    quantiser: Quantiser
+    if BITS[encoding] == 8:
+        quantiser = SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0)
+    else:
+        quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
+    return Codec(encoding, opened[dim].projection, quantiser, opened[dim].rotation)
+
+
+def coded_dims(fitted: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
+    """The dims for which codes were fitted, ascending."""
+    return tuple(sorted(int(name.removeprefix("steps_")) for name in fitted if name.startswith("steps_")))
+
+
+def _not_fitted(encoding: str, dim: int, fitted: Mapping[str, NDArray[Any]]) -> str:
+    if not fitted:
+        return f"this adaptor has no codes for {encoding}: it is of an older version; fit again, or use float16"
+    dims = ", ".join(map(str, coded_dims(fitted)))
+    return f"no {encoding} codes were fitted at dim {dim}: take one of {dims}, or fit with it among adaptor.dims"

@@ -1,0 +1,165 @@
+"""An output version as something to search: exactly, by its codes, from any store; or as a ready faiss index.
+
+from jobs.search.coded_output import open_coded_output
+output = open_coded_output("s3://bucket/short/6a8f…-d384-binary+d192-float16", adaptor.load("out/adaptor"))
+hits = output.search(query_vectors, k=10, candidates=100)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+from adaptor.artefact import Adaptor
+from adaptor.code_search import rescore, search_codes
+from adaptor.codec import Codec
+from adaptor.errors import InputError
+from adaptor.quantisers import Codes
+from adaptor.rows import Floats, Ids
+from jobs.commits.ledger import LedgerRecord, list_names, read_records
+from jobs.commits.output_version import DESCRIPTION
+from jobs.config.sections import FilesystemOptions
+from jobs.encodings.stored import stored_codes
+from jobs.outputs.output_format import STAMP, OutputFormat, open_output_format
+from jobs.sources.ids import id_strings
+from jobs.storage.objects import Objects
+from jobs.storage.open import open_objects
+
+_READ_ROWS = 65_536
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The best rows of each query, best first: `ids` as text, None where there are no more, and `similarities` float32
+    (q, k)."""
+
+    ids: list[list[str | None]]
+    similarities: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedOutput:
+    """The files of an output version that count, in the order of their keys, and the codecs of its columns."""
+
+    objects: Objects
+    output_format: OutputFormat
+    records: Sequence[LedgerRecord]
+    id_column: str
+    vector_column: str
+    codec: Codec
+    rescore_column: str | None
+    rescore_codec: Codec | None
+
+    def search(self, queries: ArrayLike, *, k: int, candidates: int | None = None) -> Hits:
+        """The k nearest rows of each query, original vectors (q, d), exact over all codes. With `candidates` so many
+        are found first and rescored by the second column.
+
+        Raises InputError for NaN queries, another shape, `candidates` without a second column, or a damaged file.
+        """
+        asked = np.atleast_2d(np.asarray(queries))
+        if candidates is None:
+            rows, scores = search_codes(self.codec, asked, self.blocks(self.vector_column), k)
+        elif self.rescore_codec is None or self.rescore_column is None:
+            raise InputError(f"{self.objects.uri} has no second column to rescore with: compress with output.rescore")
+        else:
+            first, _ = search_codes(self.codec, asked, self.blocks(self.vector_column), max(k, candidates))
+            better = stored_codes(self._rows(self.rescore_column, first.ravel()))
+            rows, scores = rescore(self.rescore_codec, asked, first, better, k)
+        names = np.array(id_strings(self._rows(self.id_column, rows.ravel())), object).reshape(rows.shape)
+        names[rows < 0] = None
+        return Hits(names.tolist(), scores)
+
+    def faiss_index(self, kind: str = "flat") -> Any:
+        """A faiss index of all codes, numbered as `ids` (adaptor/faiss_index.py). Raises InputError as it does."""
+        from adaptor.faiss_index import build_index  # faiss is wanted here only
+
+        return build_index(self.codec, self.blocks(self.vector_column), kind)
+
+    def ids(self) -> Iterator[str | None]:
+        """The ids of all rows, as text."""
+        for record in self.records:
+            for batch in self._read(record, self.id_column):
+                yield from id_strings(batch)
+
+    def blocks(self, column: str) -> Iterator[Codes]:
+        """The codes of a column, (n, width) each."""
+        for record in self.records:
+            for batch in self._read(record, column):
+                yield stored_codes(batch)
+
+    def _rows(self, column: str, rows: Ids) -> pa.Array:
+        """What a column holds at rows (n,), any in place of -1. Only files with such rows are read."""
+        starts = np.cumsum([0, *(record.rows_out for record in self.records)])
+        wanted, places = np.unique(np.maximum(rows, 0), return_inverse=True)
+        files = np.searchsorted(starts, wanted, side="right") - 1
+        parts = []
+        for number in np.unique(files).tolist():
+            whole = pa.chunked_array([*self._read(self.records[number], column)])
+            parts.append(whole.take(wanted[files == number] - starts[number]).combine_chunks())
+        return pa.concat_arrays(parts).take(places)
+
+    def _read(self, record: LedgerRecord, column: str) -> Iterator[Any]:
+        for batch in self.output_format.read(self.objects, record.output, [column], _READ_ROWS):
+            yield batch.table.column(column)
+
+
+def open_coded_output(uri: str, adaptor: Adaptor, filesystem: FilesystemOptions | None = None) -> CodedOutput:
+    """Open the folder of an output version: local, on S3, or anything that fsspec knows.
+
+    Raises InputError when it is none or damaged, when it or one of its files is of another adaptor, dim or encoding.
+    """
+    objects = open_objects(uri, filesystem or FilesystemOptions())
+    described = _description(objects, adaptor)
+    output_format, second = open_output_format(described["file_format"]), described.get("rescore")
+    records = []
+    for record in read_records(objects, list_names(objects)):
+        if isinstance(record, InputError):
+            raise record
+        records.append(record)
+        _check_stamps(objects, output_format, record, described)
+    return CodedOutput(
+        objects=objects,
+        output_format=output_format,
+        records=sorted(records, key=lambda record: record.output),
+        id_column=described["id_column"],
+        vector_column=described["vector_column"],
+        codec=adaptor.codec(dim=described["dim"], encoding=described["encoding"]),
+        rescore_column=second and (second["column"] or f"{described['vector_column']}_rescore"),
+        rescore_codec=second and adaptor.codec(dim=second["dim"], encoding=second["encoding"]),
+    )
+
+
+def _description(objects: Objects, adaptor: Adaptor) -> dict[str, Any]:
+    if objects.stat(DESCRIPTION) is None:
+        raise InputError(f"{objects.uri} holds no output version ({DESCRIPTION} is missing): run compress first")
+    try:
+        described: dict[str, Any] = json.loads(objects.read(DESCRIPTION))
+        owner = str(described["adaptor_id"])
+    except (ValueError, KeyError, TypeError) as problem:
+        raise InputError(f"{objects.uri}/{DESCRIPTION} is damaged ({problem}): restore it") from problem
+    if owner != adaptor.adaptor_id:
+        raise InputError(
+            f"{objects.uri} was made by adaptor {owner[:16]}, given is {adaptor.adaptor_id[:16]}: "
+            "its codes mean nothing to another one; give the adaptor that made it"
+        )
+    return described
+
+
+def _check_stamps(
+    objects: Objects, output_format: OutputFormat, record: LedgerRecord, described: dict[str, Any]
+) -> None:
+    """Raise InputError unless the file's footer names the same adaptor, dim and encoding as the folder."""
+    metadata = output_format.describe(objects, record.output).schema.metadata or {}
+    for name in ("adaptor_id", "dim", "encoding"):
+        found = metadata.get(STAMP + name.encode(), b"nothing").decode(errors="replace")
+        if found != str(described[name]):
+            raise InputError(
+                f"{objects.uri}/{record.output}: its footer says {name} {found}, its folder says {described[name]}: "
+                "it does not belong here; run verify"
+            )

@@ -1,0 +1,100 @@
+"""Searching the files that compress wrote: exact, rescored, and refused where they belong to another adaptor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from adaptor.errors import InputError
+from jobs.commits.output_version import claim, describe
+from jobs.commits.work_items import WorkItem
+from jobs.compress.shard import ShardCompressor
+from jobs.search.coded_output import CodedOutput, open_coded_output
+from tests.jobs.compress.workplace import Workplace, table, vectors
+
+ROWS = {"a.parquet": 70, "deep/b.parquet": 45, "deep/c.parquet": 3}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    workplace = Workplace(tmp_path)
+    for seed, (key, rows) in enumerate(ROWS.items()):
+        workplace.put(key, table(rows, seed))
+    return workplace
+
+
+def compressed(place: Workplace, **output: Any) -> CodedOutput:
+    config = place.config(output=output)
+    claim(place.output_version(output=output), describe(config.source, place.adaptor, config.output))
+    compressor = ShardCompressor(config)
+    for shard in place.shards():
+        compressor.compress(WorkItem(shard, None, shard.size))
+    return open_coded_output(place.output_version(output=output).uri, place.adaptor)
+
+
+def everything() -> tuple[list[str], Any]:
+    """All ids and original vectors, in the order of the files."""
+    ids = [f"row-{seed}-{row}" for seed, rows in enumerate(ROWS.values()) for row in range(rows)]
+    return ids, np.concatenate([vectors(rows, seed) for seed, rows in enumerate(ROWS.values())])
+
+
+def expected(place: Workplace, queries: Any, encoding: str, k: int) -> list[list[str]]:
+    ids, rows = everything()
+    codec = place.adaptor.codec(dim=8, encoding=encoding)
+    order = np.argsort(-codec.score(queries, codec.encode(rows)), axis=1, kind="stable")[:, :k]
+    return [[ids[row] for row in found] for found in order]
+
+
+@pytest.mark.parametrize("encoding", ["float32", "int8", "int4", "binary"])
+def test_the_best_rows_of_all_files_are_found(encoding: str, place: Workplace) -> None:
+    output, queries = compressed(place, dim=8, encoding=encoding), vectors(6, 33)
+    assert output.search(queries, k=5).ids == expected(place, queries, encoding, 5)
+    assert [*output.ids()] == everything()[0]
+
+
+def test_candidates_are_rescored_by_the_second_column(place: Workplace) -> None:
+    output = compressed(place, dim=8, encoding="binary", rescore={"dim": 8, "encoding": "float32"})
+    queries = vectors(6, 33)
+    assert output.search(queries, k=5, candidates=118).ids == expected(place, queries, "float32", 5)
+    few = output.search(queries, k=5, candidates=10)
+    by_code = output.search(queries, k=10).ids
+    assert all(set(near) <= set(first) for near, first in zip(few.ids, by_code, strict=True))
+    assert output.search(queries[0], k=200).ids[0][118:] == [None] * 82
+
+
+def test_faiss_takes_the_files(place: Workplace) -> None:
+    output, queries, ids = compressed(place, dim=8, encoding="int4"), vectors(6, 33), everything()[0]
+    _, rows = output.faiss_index().search(queries, 5)
+    assert [[ids[row] for row in found] for found in rows] == output.search(queries, k=5).ids
+
+
+def test_a_file_without_a_record_does_not_count(place: Workplace) -> None:
+    output = compressed(place, dim=8, encoding="int2")
+    ghost = Path(output.objects.uri) / "data/ghost.parquet"
+    ghost.write_bytes((Path(output.objects.uri) / "data/a.parquet").read_bytes())
+    again = open_coded_output(output.objects.uri, place.adaptor)
+    assert len([*again.ids()]) == sum(ROWS.values())
+
+
+def test_what_is_not_ours_is_refused(place: Workplace) -> None:
+    output = compressed(place, dim=8, encoding="int4")
+    folder, owner = Path(output.objects.uri), place.adaptor
+    with pytest.raises(InputError, match="has no second column to rescore with"):
+        output.search(vectors(1), k=1, candidates=5)
+    queries = vectors(2)
+    queries[1, 3] = np.nan
+    with pytest.raises(InputError, match="row 1 holds NaN"):
+        output.search(queries, k=1)
+    with pytest.raises(InputError, match=r"output_version\.json is missing"):
+        open_coded_output(str(folder.parent), owner)
+    stranger = place.set_adaptor(seed=5)
+    with pytest.raises(InputError, match=f"was made by adaptor {owner.adaptor_id[:16]}, given is"):
+        open_coded_output(str(folder), stranger)
+    compressed(place, dim=8, encoding="int4")
+    foreign = Path(place.output_version(output={"dim": 8, "encoding": "int4"}).uri) / "data/a.parquet"
+    (folder / "data/a.parquet").write_bytes(foreign.read_bytes())
+    with pytest.raises(InputError, match=r"data/a\.parquet: its footer says adaptor_id"):
+        open_coded_output(str(folder), owner)
