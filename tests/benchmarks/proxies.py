@@ -23,6 +23,8 @@ from jobs.search.proxies import BENCHMARK_FILE, TRUTH, OverlapBand, proxy_validi
 from jobs.search.scoring import MeasureEstimate, MetricRecord
 
 _Key = tuple[str, str, int, str]
+#: Dims are compared, not codes; older files do not name it.
+_ENCODING = "float32"
 _EDGES = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -33,8 +35,9 @@ def read(files: Sequence[Path], without: Collection[str]) -> dict[str, list[Metr
     for file in files:
         records = json.loads(file.read_text())
         values = judged if any(record["metric"] == TRUTH for record in records) else label_free
-        records = [record for record in records if record.get("encoding", "float32") == "float32"]
-        for record in (record for record in records if record["method"] not in without):
+        for record in records:
+            if record["method"] in without or record.get("encoding", _ENCODING) != _ENCODING:
+                continue
             values[record["set"], record["method"], record["dim"], record["metric"]].append(record["value"])
     by_set: dict[str, list[MetricRecord]] = defaultdict(list)
     for (name, method, dim, metric), numbers in {**judged, **label_free}.items():

@@ -8,43 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from adaptor.neighbours import top_k
-from adaptor.rows import unit_rows
+from adaptor.baselines import ORIGINAL
 from adaptor.training_set import Supervision
-from jobs.fit.labels import Labelled
-from jobs.sources.queries import Queries
-from tests.benchmarks.contest import pairs, smec, untrained
+from tests.benchmarks.contest import leanvec, pairs, smec, untrained
 from tests.benchmarks.contest.adawidth import Householder
 from tests.benchmarks.contest.kept import place
+from tests.benchmarks.contest.maps import Maps, Sides
 from tests.benchmarks.contest.methods import METHODS
 from tests.benchmarks.contest.product import prepare_here
 from tests.benchmarks.contest.proxies import validity
 from tests.benchmarks.contest.results import Run, comparisons, original, records
 from tests.benchmarks.contest.scores import score
-from tests.benchmarks.contest.sets import ScoredQueries, SearchSet, load, present
+from tests.benchmarks.contest.sets import SearchSet, load, present
+from tests.benchmarks.contest.tables import table
 
-DIM, ROWS = 24, 300
-
-
-@pytest.fixture(scope="module")
-def there() -> SearchSet:
-    """Relevant is what is of the same small cluster, which shows in directions of little variance only."""
-    draw = np.random.default_rng(0)
-    centres = draw.normal(size=(40, DIM)) * np.r_[np.full(6, 0.1), np.full(DIM - 6, 0.5)]
-    spread = np.r_[np.full(6, 1.0), np.full(DIM - 6, 0.15)]
-    cluster, asked = draw.integers(40, size=ROWS), draw.integers(40, size=180)
-    noise = [spread * draw.normal(size=(count, DIM)) for count in (ROWS, 180)]
-    vectors = unit_rows((centres[cluster] + noise[0]).astype(np.float32))
-    queries = unit_rows((centres[asked] + noise[1]).astype(np.float32))
-    relevant = [np.flatnonzero(cluster == c)[:4].tolist() for c in asked]
-    ids = [f"d{row}" for row in range(ROWS)]
-    qrels = {f"q{i}": {f"d{row}": 1 + row % 2 for row in relevant[i]} for i in range(120)}
-    documents = {name: vectors[row] for row, name in enumerate(ids)}
-    asked_for = Queries([f"q{i}" for i in range(120)], queries[:120])
-    labelled = Labelled(name="train", queries=asked_for, qrels=qrels, documents=documents)
-    judged = {i: dict.fromkeys(relevant[120 + i], 1) for i in range(60)}
-    truth = top_k(queries[120:], vectors, np.arange(ROWS), 100, "cosine")
-    return SearchSet("tiny", ids, vectors, labelled, ScoredQueries(queries[120:], judged, truth))
+DIM = 24
 
 
 def test_centred_pca_takes_the_mean_off_queries_and_documents(there: SearchSet) -> None:
@@ -134,12 +112,57 @@ def test_a_kept_fit_is_found_again_and_another_key_is_not(there: SearchSet, tmp_
     kept.keep_scores(8, found[8])
     again, scores = kept.maps(), kept.scores(8)
     assert again is not None
-    assert again[DIM].adaptor_id == maps[DIM].adaptor_id
+    assert _ids(again) == _ids(maps)
     assert scores is not None
     assert {name: values.tolist() for name, values in scores.items()} == {n: v.tolist() for n, v in found[8].items()}
     assert kept.scores(16) is None
     assert place(tmp_path, "tiny", "variance order", 0, "another").maps() is None
     assert len({method.key() for method in METHODS.values()}) == len(METHODS)
+
+
+def test_maps_of_two_sides_are_kept_apart(there: SearchSet, tmp_path: Path) -> None:
+    kept, maps = place(tmp_path, "tiny", "leanvec", 0, "key"), leanvec.fit(there, 0)
+    kept.keep_maps(maps, {})
+    again = kept.maps()
+    assert again is not None
+    assert _ids(again) == _ids(maps)
+    assert len({*_ids(again)}) == 2
+
+
+def _ids(maps: Maps) -> list[str]:
+    """The adaptors, documents' first."""
+    sides = (s if isinstance(s, Sides) else Sides(s, s) for s in maps.values())
+    return [adaptor.adaptor_id for side in sides for adaptor in (side.documents, side.queries)]
+
+
+def test_leanvec_keeps_what_these_queries_ask_for(there: SearchSet) -> None:
+    (sides,) = leanvec.fit(there, 0).values()
+    assert isinstance(sides, Sides)
+    assert score(there, {DIM: sides}, [DIM])[DIM]["overlap@10"].mean() > 0.999
+    queries, dim = there.labelled.queries.vectors, 8
+    exact = queries @ there.vectors.T
+    short = sides.queries.transform(queries, dim=dim) @ sides.documents.transform(there.vectors, dim=dim).T
+    axes = untrained.pca(there, 0).columns(dim)
+    by_pca = queries @ axes @ (there.vectors @ axes).T
+    assert np.square(short - exact).mean() < np.square(by_pca - exact).mean()
+
+
+def test_soft_whitening_evens_variances_out_a_little(there: SearchSet) -> None:
+    before, after = (
+        np.square(there.vectors @ make(there, 0).columns(DIM)).mean(axis=0)
+        for make in (untrained.pca, untrained.softly_whitened)
+    )
+    assert (np.diff(after) < 0).all()
+    assert 0.7 * before[0] / before[-1] < after[0] / after[-1] < 0.9 * before[0] / before[-1]
+
+
+def test_tables_show_the_dims_of_each_set(there: SearchSet) -> None:
+    runs = []
+    for name, dims in (("narrow", [4, 8]), ("wide", [4, 8, DIM])):
+        found = score(there, {DIM: untrained.pca(there, 0)}, dims)
+        runs += [Run(name, "pca", 0, found), Run(name, ORIGINAL, 0, {dims[-1]: found[dims[-1]]})]
+    heads = [line for line in table(runs, "ndcg@10", METHODS).splitlines() if line.startswith("| method")]
+    assert heads == ["| method | 4 | 8 |", f"| method | 4 | 8 | {DIM} |", *["| method | 4 | 8 |"] * 2]
 
 
 def test_ours_is_compared_with_pca_and_with_the_best_other(there: SearchSet) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -19,39 +19,59 @@ _STYLE: dict[Any, Any] = {"svg.hashsalt": "matryoshka", "svg.fonttype": "none", 
 _MARKERS = "osv^<>DPX*pdh8"
 
 
+class Line(NamedTuple):
+    """One curve: (x, value, spread) by rising x. Ours are thick; dashed ones learn from labels."""
+
+    label: str
+    points: Sequence[tuple[int, float, float]]
+    ours: bool = False
+    dashed: bool = False
+
+
 def draw_widths(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]) -> list[Path]:
     """One drawing per set: nDCG@10 against the dim, ours thick, methods that learn from labels dashed."""
     found = cells(runs, MAIN)
     made = []
     for name in dict.fromkeys(run.set for run in runs):
         dims = sorted({w for n, _, w in found if n == name})
-        with matplotlib.rc_context(_STYLE):
-            figure = Figure(figsize=(8, 5), layout="constrained")
-            axes = figure.add_subplot()
-            for number, (method, contestant) in enumerate(methods.items()):
-                own = [(w, found[name, method, w]) for w in dims if (name, method, w) in found]
-                if own:
-                    axes.errorbar(
-                        [w for w, _ in own],
-                        [cell.value for _, cell in own],
-                        [cell.spread for _, cell in own],
-                        label=method,
-                        color=matplotlib.colormaps["tab20"](number % 20),
-                        marker=_MARKERS[number % len(_MARKERS)],
-                        markersize=4,
-                        linewidth=2.4 if method in OURS else 1,
-                        linestyle="--" if contestant.labels else "-",
-                        zorder=3 if method in OURS else 2,
-                    )
-            axes.set(xscale="log", xlabel="dimensions", ylabel=MAIN, title=f"{name}, test queries")
-            axes.xaxis.set_major_locator(FixedLocator(dims))
-            axes.xaxis.set_minor_locator(NullLocator())
-            axes.xaxis.set_major_formatter("{x:.0f}")
-            axes.tick_params(axis="x", labelrotation=60)
-            axes.grid(alpha=0.3)
-            figure.legend(loc="outside right center", fontsize=7)
-            made += _save(figure, folder / f"dims-{name}")
+        lines = []
+        for method, contestant in methods.items():
+            own = [(w, found[name, method, w]) for w in dims if (name, method, w) in found]
+            points = [(w, cell.value, cell.spread) for w, cell in own]
+            lines.append(Line(method, points, method in OURS, contestant.labels))
+        made += draw_lines(folder / f"dims-{name}", lines, "dimensions", MAIN, f"{name}, test queries")
     return made
+
+
+def draw_lines(path: Path, lines: Sequence[Line], xlabel: str, ylabel: str, title: str) -> list[Path]:
+    """Curves over a logarithmic axis, with a tick at every x that occurs; a line keeps its colour if others are
+    empty."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.add_subplot()
+        for number, line in enumerate(lines):
+            if line.points:
+                x, values, spreads = zip(*line.points, strict=True)
+                axes.errorbar(
+                    x,
+                    values,
+                    spreads,
+                    label=line.label,
+                    color=matplotlib.colormaps["tab20"](number % 20),
+                    marker=_MARKERS[number % len(_MARKERS)],
+                    markersize=4,
+                    linewidth=2.4 if line.ours else 1,
+                    linestyle="--" if line.dashed else "-",
+                    zorder=3 if line.ours else 2,
+                )
+        axes.set(xscale="log", xlabel=xlabel, ylabel=ylabel, title=title)
+        axes.xaxis.set_major_locator(FixedLocator(sorted({x for line in lines for x, _, _ in line.points})))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.tick_params(axis="x", labelrotation=60)
+        axes.grid(alpha=0.3)
+        figure.legend(loc="outside right center", fontsize=7)
+        return _save(figure, path)
 
 
 def draw_proxies(folder: Path, runs: Sequence[Run], methods: Mapping[str, Method]) -> list[Path]:

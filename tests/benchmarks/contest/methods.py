@@ -11,7 +11,7 @@ from typing import Any
 from adaptor.artefact import Adaptor
 from adaptor.recipes import RECIPE_VERSIONS, fill
 from jobs.config.fit import FitConfig
-from tests.benchmarks.contest import adawidth, search_adaptor, smec, untrained
+from tests.benchmarks.contest import adawidth, leanvec, search_adaptor, smec, untrained
 from tests.benchmarks.contest.maps import Maps, one
 from tests.benchmarks.contest.product import Sections, configure, fit_here
 from tests.benchmarks.contest.sets import SearchSet
@@ -69,9 +69,12 @@ PAPER_FROM_PCA: Sections = {"adaptor": {"recipe": "paper", "initialisation": "pc
 METHODS: dict[str, Method] = {
     "truncation": fixed(untrained.truncation),
     "random rotation": fixed(untrained.random_rotation, seeds=True),
+    "random coordinates": fixed(untrained.random_coordinates, seeds=True),
     "variance order": fixed(untrained.variance_order),
     "pca centred": fixed(untrained.pca_centred),
     "pca": fixed(untrained.pca),
+    "pca softly whitened": fixed(untrained.softly_whitened),
+    "leanvec with queries": Method(leanvec.fit, seeds=False, settings={"fit": leanvec.__name__}, queries=True),
     "default": fitted({}),
     "default with queries": fitted({}, queries=True),
     "default supervised": fitted({}, labels=True),

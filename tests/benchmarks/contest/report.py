@@ -52,9 +52,9 @@ def write_report(
     compared = [row for ours in OURS if ours in methods for row in comparisons(contest, ours, _rivals(ours, methods))]
     learns = frozenset(name for name, method in methods.items() if method.labels)
     proxies = validity(contest, learns)
-    _write_list(folder / "quality.json", records(runs))
-    _write_list(folder / "comparisons.json", compared)
-    _write_list(folder / "proxies.json", proxies)
+    write_list(folder / "quality.json", records(runs))
+    write_list(folder / "comparisons.json", compared)
+    write_list(folder / "proxies.json", proxies)
     parts = [
         _heading(facts, arguments),
         "## In short\n\nnDCG@10, mean over seeds; ours bold where the interval of its gain over PCA is above zero.",
@@ -80,16 +80,22 @@ def _rivals(ours: str, methods: Mapping[str, Method]) -> list[str]:
     ]
 
 
-def _write_list(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_list(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Records as JSON, one a line."""
     path.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
 
 
+def commit() -> str:
+    """The commit that is checked out."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
+    return found.stdout.strip() or "unknown"
+
+
 def _heading(facts: Sequence[Facts], arguments: str) -> str:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
     lines = [
         "# Search quality by method and dim",
         "",
-        f"`python -m tests.benchmarks.quality {arguments}` at commit {commit.stdout.strip() or 'unknown'}",
+        f"`python -m tests.benchmarks.quality {arguments}` at commit {commit()}",
         "",
         "| set | rows | dimensions | train queries | test queries | judged |",
         "|---|--:|--:|--:|--:|--:|",

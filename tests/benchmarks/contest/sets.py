@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from jobs.sources.vectors import decode
 ROOT = Path(__file__).resolve().parents[3]
 #: SciFact in half precision, as it ships with the clone.
 DEMO = ROOT / "tests" / "data" / "scifact"
-NAMES = ("scifact", "nfcorpus", "medquad", "demo")
+#: Sets that are looked for when none is named.
+NAMES = ("scifact", "nfcorpus", "medquad", "xquad_r_e5", "scifact_mpnet", "scifact_wordllama", "demo")
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,20 @@ def load(name: str, folder: Path) -> SearchSet:
         parts.append(decode(table["vector"], None).vectors)
     vectors = np.concatenate(parts)
     place = {name: row for row, name in enumerate(ids)}
-    queries, qrels = _split(folder, "train")
+    queries, qrels = split_of(folder, "train")
     documents = {d: vectors[place[d]] for d in relevant_documents(queries.ids, qrels) & place.keys()}
     labelled = Labelled(name=str(folder), queries=queries, qrels=qrels, documents=documents)
-    queries, qrels = _split(folder, "test")
-    judged = match_judgments(
-        qrels, queries.ids, {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place}
-    )
-    truth = top_k(queries.vectors, vectors, np.arange(len(ids), dtype=np.int64), DEPTH, "cosine")
-    return SearchSet(name, ids, vectors, labelled, ScoredQueries(queries.vectors, judged.grades, truth))
+    return SearchSet(name, ids, vectors, labelled, scored(*split_of(folder, "test"), place, vectors))
+
+
+def scored(
+    queries: Queries, qrels: Mapping[str, Mapping[str, int]], place: Mapping[str, int], vectors: Floats
+) -> ScoredQueries:
+    """Queries with their judgments by row of the corpus (`place`: id → row) and their exact neighbours in it."""
+    rows = {d: [place[d]] for d in judged_documents(qrels, queries.ids) if d in place}
+    judged = match_judgments(qrels, queries.ids, rows)
+    truth = top_k(queries.vectors, vectors, np.arange(len(vectors), dtype=np.int64), DEPTH, "cosine")
+    return ScoredQueries(queries.vectors, judged.grades, truth)
 
 
 def sections(folder: Path, split: str) -> tuple[QueriesSection, QrelsSection]:
@@ -86,6 +93,6 @@ def sections(folder: Path, split: str) -> tuple[QueriesSection, QrelsSection]:
     return QueriesSection(uri=str(queries), split=split), QrelsSection(uri=str(qrels), split=split)
 
 
-def _split(folder: Path, split: str) -> tuple[Queries, dict[str, dict[str, int]]]:
+def split_of(folder: Path, split: str) -> tuple[Queries, dict[str, dict[str, int]]]:
     queries, qrels = sections(folder, split)
     return read_queries(queries, None), read_qrels(qrels)

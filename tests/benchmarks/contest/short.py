@@ -16,7 +16,7 @@ ROWS = {
     "default": "**adaptor**",
     "default supervised": "**adaptor, with labels**",
 }
-_WIDTHS = (16, 32, 64, 96, 128, 192, 256, 384)
+_WIDTHS = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768)
 
 
 def short_table(runs: Sequence[Run], sizes: Mapping[str, str], compared: Sequence[Mapping[str, Any]]) -> str:

@@ -17,18 +17,19 @@ from tests.benchmarks.contest.results import MAIN, Cell, Run, cells
 def table(runs: Sequence[Run], metric: str, methods: Mapping[str, Method]) -> str:
     """A measure per set, the mean of the sets, and for the main measure the share of the original's value."""
     found = cells(runs, metric)
-    dims = sorted({dim for _, method, dim in found if method != ORIGINAL})
     names = list(dict.fromkeys(name for name, _, _ in found))
+    own = {name: {dim for n, method, dim in found if n == name and method != ORIGINAL} for name in names}
+    dims = sorted(set[int].intersection(*own.values())) if own else []  # of the means: what all sets have
     lines = [f"## {metric}", "", "Mean over seeds ± standard deviation over seeds; † learns from judgments."]
     for name in names:
-        lines += ["", f"**{name}**", "", *_head("method", dims)]
-        lines += _rows(methods, partial(_one, found, name), dims)
+        lines += ["", f"**{name}**", "", *head("method", sorted(own[name]))]
+        lines += _rows(methods, partial(_one, found, name), sorted(own[name]))
     full = {name: cell.value for (name, method, _), cell in found.items() if method == ORIGINAL}
     if len(names) > 1 and len(full) == len(names):
-        lines += ["", "**mean of the sets**", "", *_head("method", dims)]
+        lines += ["", "**mean of the sets**", "", *head("method", dims)]
         lines += _rows(methods, partial(_mean, found, dict.fromkeys(names, 1.0)), dims)
     if metric == MAIN and full:
-        lines += ["", "**share of the original vectors' value, mean of the sets**", "", *_head("method", dims)]
+        lines += ["", "**share of the original vectors' value, mean of the sets**", "", *head("method", dims)]
         lines += _rows(methods, partial(_mean, found, full), dims)
     return "\n".join(lines)
 
@@ -40,7 +41,7 @@ def _rows(methods: Mapping[str, Method], shown: Callable[[str, int], str], dims:
         texts = [shown(method, dim) for dim in dims]
         if any(text != "-" for text in texts):
             mark = " †" if contestant.labels else " ‡" if contestant.queries else ""
-            lines.append(_row(f"{method}{mark}", texts))
+            lines.append(row(f"{method}{mark}", texts))
     return lines
 
 
@@ -70,12 +71,12 @@ def comparison_table(compared: Sequence[Mapping[str, Any]]) -> str:
         "|---|---|--:|--:|---|--:|",
     ]
     cells_of: dict[tuple[str, str, int], dict[str, Mapping[str, Any]]] = {}
-    for row in compared:
-        cells_of.setdefault((row["set"], row["method"], row["dim"]), {})[row["role"]] = row
+    for found in compared:
+        cells_of.setdefault((found["set"], found["method"], found["dim"]), {})[found["role"]] = found
     for (name, ours, dim), roles in cells_of.items():
         pca, best = roles.get("pca"), roles.get("best")
         other = best["against"] if best else "-"
-        lines.append(_row(name, [ours, str(dim), _difference(pca), other, _difference(best)]))
+        lines.append(row(name, [ours, str(dim), _difference(pca), other, _difference(best)]))
     return "\n".join(lines) if cells_of else ""
 
 
@@ -99,7 +100,7 @@ def proxy_table(validity: Sequence[Mapping[str, Any]]) -> str:
     for w in validity:
         order = "-" if w["same_order"] is None else f"{w['same_order']:.2f}"
         numbers = [f"{w['rank_correlation']:+.3f}", f"{w['linear_correlation']:+.3f}", str(w["columns"])]
-        lines.append(_row(w["proxy"], [w["set"], w["methods"], *numbers, order, str(w["pairs"])]))
+        lines.append(row(w["proxy"], [w["set"], w["methods"], *numbers, order, str(w["pairs"])]))
     return "\n".join(lines)
 
 
@@ -112,17 +113,25 @@ def ablation_table(runs: Sequence[Run]) -> str:
         base = OURS[method.labels]
         names = [n for n in dict.fromkeys(n for n, m, _ in found if m == variant) if (n, base, dims[0]) in found]
         if names:
-            gaps = [float(np.mean([found[n, variant, w].value - found[n, base, w].value for n in names])) for w in dims]
-            rows.append(_row(f"{variant} ({', '.join(names)})", [f"{100 * gap:+.1f}" for gap in gaps]))
+            texts = [_gap([(found.get((n, variant, w)), found.get((n, base, w))) for n in names]) for w in dims]
+            rows.append(row(f"{variant} ({', '.join(names)})", texts))
     if not rows:
         return ""
     text = f"## Ablation: points of {MAIN} that a change of the default costs (-) or brings (+), mean of the sets"
-    return "\n".join([text, "", *_head("variant (sets)", dims), *rows])
+    return "\n".join([text, "", *head("variant (sets)", dims), *rows])
 
 
-def _head(first: str, dims: Sequence[int]) -> list[str]:
-    return [_row(first, [str(dim) for dim in dims]), "|---|" + "--:|" * len(dims)]
+def _gap(pairs: Sequence[tuple[Cell | None, Cell | None]]) -> str:
+    """Mean difference in points, over the sets' variant and default; nothing where a set lacks one of them."""
+    gaps = [varied.value - default.value for varied, default in pairs if varied and default]
+    return f"{100 * float(np.mean(gaps)):+.1f}" if len(gaps) == len(pairs) else "-"
 
 
-def _row(first: str, others: Sequence[str]) -> str:
+def head(first: str, columns: Sequence[object]) -> list[str]:
+    """The first two lines of a table; all columns but the first hold numbers."""
+    return [row(first, [str(column) for column in columns]), "|---|" + "--:|" * len(columns)]
+
+
+def row(first: str, others: Sequence[str]) -> str:
+    """A line of a table."""
     return f"| {first} | " + " | ".join(others) + " |"

@@ -10,6 +10,9 @@ from tests.benchmarks.contest.maps import as_adaptor, linear
 from tests.benchmarks.contest.product import METRIC
 from tests.benchmarks.contest.sets import SearchSet
 
+#: How far variances are evened out (1 is whitening), and the share of their mean below which they count as that.
+_WHITENING, _FLOOR = 0.1, 0.05
+
 
 def truncation(there: SearchSet, seed: int) -> Adaptor:
     """The first columns as they are."""
@@ -23,6 +26,12 @@ def random_rotation(there: SearchSet, seed: int) -> Adaptor:
     return linear((q * np.sign(np.diag(r))).astype(np.float32), "random rotation")
 
 
+def random_coordinates(there: SearchSet, seed: int) -> Adaptor:
+    """The columns in random order: what keeping any m of them gives."""
+    order = np.random.default_rng([seed, 11]).permutation(there.vectors.shape[1])
+    return linear(np.eye(len(order), dtype=np.float32)[:, order], "random coordinates")
+
+
 def variance_order(there: SearchSet, seed: int) -> Adaptor:
     """The columns by falling variance."""
     order = np.argsort(-there.vectors.var(axis=0, dtype=np.float64), kind="stable")
@@ -32,6 +41,14 @@ def variance_order(there: SearchSet, seed: int) -> Adaptor:
 def pca(there: SearchSet, seed: int) -> Adaptor:
     """The uncentred PCA rotation, the product's own."""
     return linear(rotation(moments(there.vectors, METRIC)), "pca")
+
+
+def softly_whitened(there: SearchSet, seed: int) -> Adaptor:
+    """PCA whose axes are scaled a little towards equal variance, on both sides: scores weigh axis i by λ_i^-0.1."""
+    found = moments(there.vectors, METRIC)
+    axes = rotation(found).astype(np.float64)
+    variances = np.sum((found.outer / found.rows @ axes) * axes, axis=0)
+    return linear(axes * (variances + _FLOOR * variances.mean()) ** (-_WHITENING / 2), "softly whitened")
 
 
 def pca_centred(there: SearchSet, seed: int) -> Adaptor:

@@ -36,9 +36,9 @@ def fitted(folder: Path, tmp_path_factory: pytest.TempPathFactory, ray_cluster: 
     return out
 
 
-def evidence(out: Path, metric: str = "overlap@10") -> dict[tuple[str, int], float]:
+def evidence(out: Path, metric: str = "overlap@10", encoding: str = "float32") -> dict[tuple[str, int], float]:
     records = adaptor.load(out).document["evidence"]
-    return {(r["method"], r["dim"]): r["value"] for r in records if r["metric"] == metric}
+    return {(r["method"], r["dim"]): r["value"] for r in records if (r["metric"], r["encoding"]) == (metric, encoding)}
 
 
 def test_the_artefact_carries_evidence_that_it_beats_pca_and_equals_it_where_it_must(fitted: Path) -> None:
@@ -49,9 +49,18 @@ def test_the_artefact_carries_evidence_that_it_beats_pca_and_equals_it_where_it_
     assert found["adaptor", 32] == found["truncation", 32] == pytest.approx(1, abs=0.01)
 
 
+def test_every_encoding_has_evidence_where_it_has_codes(fitted: Path) -> None:
+    floats, finer = evidence(fitted), evidence(fitted, encoding="int8")
+    assert set(finer) == {("adaptor", dim) for dim in (8, 16, 32)}
+    assert all(abs(finer[column] - floats[column]) < 0.05 for column in finer)
+    coarser = [evidence(fitted, encoding=name)["adaptor", 32] for name in ("int8", "int4", "int2", "binary")]
+    assert coarser == sorted(coarser, reverse=True)
+
+
 def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     names = {p.name for p in fitted.iterdir()}
-    assert names == {"adaptor.json", "adaptor.safetensors", "pca.safetensors", "config.json", "summary.json"}
+    files = {"adaptor.json", "adaptor.safetensors", "codes.safetensors", "pca.safetensors"}
+    assert names == files | {"config.json", "summary.json"}
     summary = json.loads((fitted / "summary.json").read_text())
     document = adaptor.load(fitted).document
     assert (summary["adaptor_id"], summary["fit_fingerprint"]) == (document["adaptor_id"], document["fit_fingerprint"])
