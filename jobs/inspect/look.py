@@ -51,6 +51,15 @@ class Look:
         return rows if len(self.described) == len(self.shards) or not looked_at else round(rows * total / looked_at)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A shard, its number, and its row groups with the rows to take of each."""
+
+    number: int
+    shard: Shard
+    row_groups: list[tuple[int, int]]
+
+
 @dataclass
 class _Rows:
     ids: list[str | None] = field(default_factory=list)
@@ -77,7 +86,7 @@ def look(source: Source, section: SourceSection, options: InspectionSection) -> 
     rows = _Rows()
     for number, groups in runs.items():
         try:
-            _read(source, section, described[number], groups, dim, number, rows)
+            _read(source, section, _Run(number, described[number][0], groups), dim, rows)
         except InputError as problem:
             unreadable.append(str(problem))
     return Look(
@@ -130,19 +139,11 @@ def _runs(infos: Sequence[ShardInfo], rows: int, draws: random.Random) -> dict[i
     return dict(sorted(runs.items()))
 
 
-def _read(
-    source: Source,
-    section: SourceSection,
-    described: tuple[Shard, ShardInfo],
-    groups: Sequence[tuple[int, int]],
-    dim: int,
-    number: int,
-    rows: _Rows,
-) -> None:
+def _read(source: Source, section: SourceSection, run: _Run, dim: int, rows: _Rows) -> None:
     """Add the first rows of some row groups of a shard."""
-    for group, size in groups:
+    for group, size in run.row_groups:
         columns = [section.id_column, section.vector_column]
-        with closing(source.read(described[0], [group], size, columns, plain=True)) as batches:  # type: ignore[type-var]
+        with closing(source.read(run.shard, [group], size, columns, plain=True)) as batches:  # type: ignore[type-var]
             batch = next(batches, None)
         if batch is None:
             continue
@@ -152,6 +153,6 @@ def _read(
         ids = id_strings(batch.table.column(section.id_column))
         rows.ids += [name for name, usable in zip(ids, good, strict=True) if usable]
         rows.vectors.append(decoded.vectors[good])
-        rows.shard_numbers.append(np.full(int(good.sum()), number, np.int64))
+        rows.shard_numbers.append(np.full(int(good.sum()), run.number, np.int64))
         rows.seen += len(good)
         rows.unusable.update(decoded.reasons.values())
