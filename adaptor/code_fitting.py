@@ -29,12 +29,12 @@ _STEPS = np.geomspace(0.05, 3.0, 208)
 
 
 def usual_dims(input_dim: int, trained: Sequence[int]) -> list[int]:
-    """Dims that get codes: multiples of 8 up to 128, then 8 in each octave, and the trained dims that are multiples of
+    """Dims that get codes: multiples of 8 up to 256, then 8 in each octave, and the trained dims that are multiples of
     8 (whole bytes at one bit a number)."""
     dims, dim = set(trained), 8
     while dim <= input_dim:
         dims.add(dim)
-        dim += max(8, 1 << max(0, (dim.bit_length() - 1) - 3))
+        dim += 8 if dim < 256 else 1 << (dim.bit_length() - 4)
     return sorted(dim for dim in dims if dim % 8 == 0 and dim <= input_dim)
 
 

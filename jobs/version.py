@@ -1,3 +1,3 @@
 """The version, in one place: also known where the code runs from a folder with nothing installed."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
