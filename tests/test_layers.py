@@ -28,7 +28,7 @@ ROOMS = (
 )
 #: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
 VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
-VERBS["submit"] = set()
+VERBS["submit"] = VERBS["inspect"] = set()
 FIRST = {"jobs.version", "jobs.sources.registry", "jobs.encodings.registry", "jobs.outputs.registry"}
 
 
@@ -133,6 +133,7 @@ def test_configs_hold_yaml_and_their_readme_only(root: Path) -> None:
         ("jobs.__main__", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
         ("jobs.config.loader", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
         ("jobs.fit.command", {"matplotlib", "jinja2"}),
+        ("jobs.inspect.command", {"torch", "ray", "faiss", "matplotlib"}),
         ("cluster.settings", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
     ],
 )

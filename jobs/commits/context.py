@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from jobs.config.verify import VerifyConfig
 from jobs.encodings.encoding import Encoding, open_encoding
 from jobs.outputs.output_format import OutputFormat, open_output_format
 from jobs.outputs.schema import short_schema
+from jobs.sources.pinned import pinned
 from jobs.sources.source import Shard, Source, open_source
 from jobs.storage.adaptors import open_adaptor
 from jobs.storage.objects import Objects
@@ -62,6 +63,16 @@ class JobContext(Generic[ConfigT]):
             vector_columns=_vector_columns(config.source, config.output, adaptor),
             output_format=open_output_format(config.output.format),
         )
+
+    def pinned(self) -> JobContext[ConfigT]:
+        """The same for what the source has listed: its snapshot, and the type of its ids. Workers get this one."""
+        return replace(self, config=pinned(self.config, self.source))
+
+    @property
+    def keeps_removed(self) -> bool:
+        """Whether outputs of shards that have left the source stay. Of a table they never do: those are rows that it
+        has deleted or rewritten."""
+        return self.config.output.removed == "keep" and self.source.snapshot() is None
 
     def output_schema(self, schema: pa.Schema, stamps: Mapping[str, str]) -> pa.Schema:
         """The schema of the output of a shard with this one."""

@@ -55,7 +55,17 @@ def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSect
         "source": location(source.uri),
         "id_column": source.id_column,
         "vector_column": source.vector_column,
+        "columns": _columns(source),
     }
+
+
+def _columns(source: SourceSection) -> dict[str, Any] | None:
+    """How ids and vectors are stored and what goes along; None when all of that is left at its defaults."""
+    default, found = (
+        {**section.ids.model_dump(exclude={"type"}), **section.vectors.model_dump(), "payload": section.payload_columns}
+        for section in (SourceSection(uri=source.uri), source)
+    )
+    return None if found == default else {**found, "payload": found["payload"] and list(found["payload"])}
 
 
 def claim(output_version: Objects, description: dict[str, Any]) -> None:

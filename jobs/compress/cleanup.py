@@ -47,14 +47,14 @@ def clean_up(context: JobContext[CompressConfig], listing: Listing, totals: Tota
 
 
 def _delete_files(context: JobContext[CompressConfig], listing: Listing) -> int:
-    """Delete superseded records, files without a record, and with `output.removed: delete` what left the source; how
-    many. Listings may be late: a shard that was not listed is looked for once more."""
+    """Delete superseded records, files without a record, and what left the source (unless it is kept); how many.
+    Listings may be late: a shard that was not listed is looked for once more."""
     output_version, source, plan = context.output_version, context.source, listing.plan
     removed: list[LedgerRecord] = []
     for name in plan.removed:
         with suppress(AbsentError):  # a run beside this one has retired it
             removed.append(read_record(output_version, name))
-    gone = [record for record in removed if context.config.output.removed == "delete" and not source.has(record.shard)]
+    gone = [record for record in removed if not context.keeps_removed and not source.has(record.shard)]
     for record in gone:
         retire(output_version, record)
     items = (*plan.todo, *plan.done)

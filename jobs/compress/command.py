@@ -41,6 +41,7 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
     check_quality(config, context.adaptor)
 
     listing = list_work(context)
+    context = context.pinned()
     items = listing.items(config.reading.retry_failed)
     check_dimension(context, items)
     output_version = context.output_version
@@ -52,12 +53,14 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
         adaptor_id=context.adaptor.adaptor_id,
         dim=config.output.dim,
         shards=listing.shards,
-        notes=[f"{note}: evaluate it first" for note in untrained_dims(context.adaptor, [config.output.dim])],
+        notes=[f"{note}: evaluate it first" for note in untrained_dims(context.adaptor, [config.output.dim])]
+        + context.source.notes(),
         work_items_done_before=len(listing.plan.done),
         work_items_left=len(listing.plan.todo) - len(items),
         shards_removed_from_source=len({name.shard for name in listing.plan.removed}),
     )
     with summarised(output_version, "compress", started, **totals.summary()) as numbers:
+        numbers["source_snapshot"] = context.source.snapshot()
         try:
             if items:
                 _compress(context, items, totals, worker)

@@ -42,7 +42,7 @@ class CompressOutputSection(OutputSection):
     compression: Literal["none", "snappy", "zstd", "lz4"] = "none"
     """Compression of the files; unit vectors hardly shrink."""
     removed: Literal["keep", "delete"] = "keep"
-    """What happens to the output of a shard that has left the source."""
+    """What happens to the output of a file that has left the source; if that is a table, the output is deleted."""
 
 
 class ReadingSection(Settings):

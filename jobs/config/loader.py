@@ -20,6 +20,7 @@ from jobs.config.compress import CompressConfig
 from jobs.config.evaluate import EvaluateConfig
 from jobs.config.fields import Schema
 from jobs.config.fit import FitConfig
+from jobs.config.inspect import InspectConfig
 from jobs.config.merged_input import Flag, MergedInput
 from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
@@ -37,6 +38,7 @@ SCHEMAS: dict[str, Schema] = {
     "evaluate": EvaluateConfig,
     "verify": VerifyConfig,
     "plan": PlanConfig,
+    "inspect": InspectConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from adaptor.settings import Metric, Settings
 from jobs.config.messages import suggestion
@@ -32,6 +32,10 @@ class OneOf:
 EncodingName = Annotated[str, AfterValidator(OneOf(ENCODINGS))]
 SourceFormat = Annotated[str, AfterValidator(OneOf(SOURCES))]
 OutputFormatName = Annotated[str, AfterValidator(OneOf(OUTPUT_FORMATS))]
+
+
+#: YAML reads `snapshot: 7` as a number.
+SnapshotName = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
 
 
 class FilesystemOptions(Settings):
@@ -65,17 +69,76 @@ class Location(Settings):
     filesystem: FilesystemOptions = FilesystemOptions()
 
 
+class FilesSection(Settings):
+    """Which of the files below `uri` are read. Tables (delta, iceberg, lance) say that themselves."""
+
+    include: tuple[str, ...] = ()
+    """Patterns of files and folders to read, such as `*.pq` or `_raw`; `*` also matches `/`. Names that begin with `_`
+    (unless they hold a `=`) or `.` are read only where a pattern begins so, too."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of files and folders to leave out."""
+    list_uri: LocationUri | None = None
+    """A file that lists the files to read: one URI or path below `uri` a line, or a manifest as Redshift writes it."""
+    table_log: Literal["stop", "ignore"] = "stop"
+    """What the log of a table (Delta, Iceberg, Hudi …) beside the files does when they are read as plain files: end
+    the command, or nothing. Plain files hold deleted rows and old versions, too."""
+
+
+class VectorsSection(Settings):
+    """How vectors are stored in their column."""
+
+    format: Literal["list", "text", "bytes"] = "list"
+    """`list`: lists of numbers; `text`: `[0.1, …]` as JSON and pgvector write it; `bytes`: one after another."""
+    dtype: Literal["float16", "bfloat16", "float32", "float64", "int8", "uint8"] | None = None
+    """Type of the numbers; needed for `bytes`. For `list` the column says it, but for bfloat16 in 16-bit integers."""
+    byte_order: Literal["little", "big"] = "little"
+    """Order of the bytes of a number, for `bytes`."""
+
+    @model_validator(mode="after")
+    def _dtype_where_the_column_is_silent(self) -> Self:
+        if (self.format == "bytes") != (self.dtype is not None) and self.dtype != "bfloat16":
+            raise ValueError("format: bytes needs a dtype, and other formats take none but bfloat16 in lists")
+        if self.format == "text" and self.dtype is not None:
+            raise ValueError("format: text takes no dtype")
+        return self
+
+
+class IdsSection(Settings):
+    """Where row ids come from, and what type they must be."""
+
+    kind: Literal["column", "row_number"] = "column"
+    """`column`: the id column, or the folder `id=…` of a file without it; `row_number`: `file:row`, the same as long as
+    the file keeps its name and its rows keep their places."""
+    type: str | None = None
+    """Arrow type that ids must have in every file, such as `string` or `int64`; null takes that of the first file."""
+    mixed: Literal["stop", "text", "keep"] = "stop"
+    """What files with ids of several types do: end the command, have all ids written as text, or keep their own types
+    (few readers take such outputs as one table)."""
+
+
 class SourceSection(Location):
     """A vector source: shards below one prefix, with an id, a vector and any payload columns."""
 
     uri: LocationUri
     """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     format: SourceFormat = "parquet"
-    """Format of the files."""
+    """Format of the files, or of the table."""
+    snapshot: SnapshotName | None = None
+    """Version of a table to read (Delta and Lance: version; Iceberg: snapshot id); null takes the newest."""
+    catalog_table: str | None = None
+    """iceberg: the table in a catalog that pyiceberg is configured for, as CATALOG.NAMESPACE.TABLE, to ask which state
+    counts; null takes the newest metadata file below `uri`."""
+    files: FilesSection = FilesSection()
+    metadata_uri: LocationUri | None = None
+    """npy: folder of the Parquet files with ids and payload, one for each .npy file in the same order."""
     id_column: str = "id"
-    """Column of row ids (string, integer or UUID)."""
+    """Column of row ids (string, integer, decimal without digits behind the point, or UUID)."""
+    ids: IdsSection = IdsSection()
     vector_column: str = "vector"
-    """Column of vectors (list, large_list or fixed_size_list of float16/32/64)."""
+    """Column of vectors; `a.b` reaches into structs."""
+    vectors: VectorsSection = VectorsSection()
+    payload_columns: tuple[str, ...] | None = None
+    """Columns that go along unchanged; null takes all."""
     metric: Metric = "cosine"
     """Similarity that the source is searched with."""
     fast_parquet: bool = True
@@ -89,6 +152,7 @@ class _Table(Location):
     """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
     format: SourceFormat = "parquet"
     """Format of the files."""
+    files: FilesSection = FilesSection()
     split: str | None = None
     """Keep only rows whose `split` column has this value; null keeps all rows."""
 
@@ -100,6 +164,7 @@ class QueriesSection(_Table):
     """Column of query ids."""
     vector_column: str = "vector"
     """Column of query vectors; same model, same dimension as the source."""
+    vectors: VectorsSection = VectorsSection()
 
 
 class QrelsSection(_Table):

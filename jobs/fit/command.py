@@ -41,6 +41,7 @@ from jobs.runtime.progress import Progress
 from jobs.runtime.summary import says_complete, summarised, write_summary
 from jobs.runtime.timings import Timings
 from jobs.sources.columns import dimension
+from jobs.sources.pinned import pinned
 from jobs.sources.queries import Queries
 from jobs.sources.source import Shard, Source, open_source
 from jobs.sources.whole_source import describe_all
@@ -51,8 +52,9 @@ from jobs.storage.open import open_objects
 
 @dataclass(frozen=True, kw_only=True)
 class _Fit:
-    """A fit and its places, opened once."""
+    """A fit and its places, opened once: `config` is that which was `given`, pinned to what the source holds now."""
 
+    given: FitConfig
     config: FitConfig
     source: Source
     shards: list[Shard]
@@ -99,7 +101,8 @@ def _open(config: FitConfig) -> _Fit:
     output.check_writable()
     shards = source.shards()
     fingerprint = input_fingerprint(config, shards)
-    return _Fit(config=config, source=source, shards=shards, output=output, fingerprint=fingerprint)
+    fixed = pinned(config, source)
+    return _Fit(given=config, config=fixed, source=source, shards=shards, output=output, fingerprint=fingerprint)
 
 
 def _finished(fit: _Fit) -> Adaptor | None:
@@ -144,6 +147,8 @@ def _learn(fit: _Fit, phases: Timings, numbers: dict[str, Any]) -> Adaptor:
 def _sample(fit: _Fit, progress: Progress) -> tuple[Sample, Labelled | Queries | None]:
     """Everything that is read: the sample, and the queries with their judgments."""
     config, shards = fit.config, fit.shards
+    for note in fit.source.notes():
+        progress.note(note)
     infos = describe_all(config.source, shards)
     input_dim = dimension(fit.source, config.source, shards, infos)
     fitted_dims(config, input_dim)  # says what is wrong with them before anything is read
@@ -175,7 +180,7 @@ def _coded(bare: Adaptor, held_out: Floats, searched: Floats, seed: int) -> tupl
 
 def _write(fit: _Fit, adaptor: Adaptor) -> None:
     files = adaptor.to_files()
-    fit.output.put("config.json", resolved(fit.config).encode())
+    fit.output.put("config.json", resolved(fit.given).encode())
     # The description goes last: a folder without it is not an artefact.
     for name in sorted(FILES, key=lambda name: name == DOCUMENT):
         fit.output.put(name, files[name])
@@ -191,6 +196,8 @@ def _counts(fit: _Fit, adaptor: Adaptor) -> dict[str, Any]:
         "rows": document["data"]["source_rows"],
         "sampled_rows": document["data"]["sampled_rows"],
         "shards": len(fit.shards),
+        "source_snapshot": fit.source.snapshot(),
+        "notes": fit.source.notes(),
         "input_bytes": sum(shard.size for shard in fit.shards),
     }
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from jobs.outputs.output_format import Layout, Written
 from jobs.outputs.parquet import ParquetFormat, ParquetWriter
+from jobs.outputs.schema_notes import agreeing
 from jobs.sources.source import Batch
 
 #: Columns that are added, with underscores appended until the source has no column of that name.
@@ -29,7 +30,7 @@ class Quarantine(ExitStack):
         super().__init__()
         reason, row_group, row = added_columns(schema)
         added = [pa.field(reason, pa.string()), pa.field(row_group, pa.int64()), pa.field(row, pa.int64())]
-        self._schema = pa.schema([*schema, *added], schema.metadata)
+        self._schema = agreeing(pa.schema([*schema, *added], schema.metadata))
         self._file = ParquetFormat().writer(path, self._schema, Layout(_ROW_GROUP_ROWS, "zstd", (vector_column,)))
         self._writer: ParquetWriter | None = None
 

@@ -36,11 +36,12 @@ def run(config: PlanConfig) -> int:
         compress = _compress_config(config, scratch)
         context = JobContext.open(compress)
         shards = context.source.shards()
+        context = context.pinned()
         left = bytes_left(shards, list_names(context.output_version))
         if not left:
             print("nothing is left to do: every shard is compressed")
             return 0
-        sample = sample_source(context.source, compress.source, left, config.calibration)
+        sample = sample_source(context.source, context.config.source, left, config.calibration)
         rates = _measure_rates(context, sample, config.calibration)
     described = config.describe
     if described is None:
@@ -51,7 +52,7 @@ def run(config: PlanConfig) -> int:
         title = f"described source, {described.dim:,} → {described.output_dim:,} dimensions"
         sources = [statistics_of(described, rows) for rows in described.rows]
     estimates = [estimate(source, rates, config) for source in sources]
-    notes = make_notes(config, rates, estimates, sample.unreadable)
+    notes = make_notes(config, rates, estimates, sample.unreadable) + context.source.notes()
     if config.summary is not None:
         numbers = {"rates": asdict(rates), "estimates": [asdict(each) for each in estimates], "notes": notes}
         objects = open_objects(config.summary.uri, config.summary.filesystem)

@@ -17,8 +17,10 @@ from jobs.search.sampled_queries import sample_queries
 from jobs.search.scoring import DEPTH, ColumnScores
 from jobs.search.source_search import SearchResult, SearchSpec
 from jobs.sources.columns import describe_vectors, dimension
+from jobs.sources.pinned import pinned
 from jobs.sources.queries import Queries, read_qrels, read_queries
 from jobs.sources.source import Shard, open_source
+from jobs.sources.vectors import number_bytes
 from jobs.storage.adaptors import open_adaptor
 
 #: What is measured unless the configuration says something else; of an adaptor without codes only the first.
@@ -94,7 +96,7 @@ def open_context(
     trained = adaptor.dims if dims is None or with_trained else ()
     measured = tuple(sorted({*trained, *(dims or ())}))
     coded = available(adaptor, measured, _kinds(adaptor, section, database))
-    shards, vector_bytes = _open_shards(config, adaptor)
+    config, shards, vector_bytes = _open_shards(config, adaptor)
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else {}
     return MeasureContext(
@@ -132,10 +134,12 @@ def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None) -> 
     return [kind for kind in fits if coded or kind.encoding in ("float32", "float16")]
 
 
-def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[list[Shard], int]:
-    """The shards, and the uncompressed bytes of a vector in the first of them with rows."""
+def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[MeasureConfig, list[Shard], int]:
+    """The configuration pinned to what is listed, the shards, and the uncompressed bytes of a vector in the first of
+    them with rows."""
     source, section = open_source(config.source), config.source
     shards = source.shards()
+    config = pinned(config, source)
     for shard in shards:
         info = describe_vectors(source, shard, section)
         if info.rows:
@@ -146,5 +150,4 @@ def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[list[Shard], 
             f"the adaptor in {config.adaptor.uri} takes {adaptor.input_dim} dimensions, the vectors of {source.uri} "
             f"have {input_dim}: give the adaptor that was fitted on this source"
         )
-    numbers = info.schema.field(section.vector_column).type.value_type
-    return shards, input_dim * int(numbers.bit_width) // 8
+    return config, shards, input_dim * number_bytes(info.schema.field(section.vector_column).type)

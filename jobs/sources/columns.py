@@ -8,13 +8,19 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 
 from adaptor.errors import InputError
-from jobs.config.sections import SourceSection
+from jobs.config.sections import SourceSection, VectorsSection
 from jobs.sources.ids import is_id_type
 from jobs.sources.source import Shard, ShardInfo, Source
+from jobs.sources.struct_paths import inner_lists
+from jobs.sources.vector_texts import is_text_type
 from jobs.sources.vectors import decode, is_vector_type
 
 #: Extension types whose values are pickles: those of Ray and of Arrow before version 14.
 _PICKLED = ("ray.data.arrow_pickled_object", "arrow.py_extension_type")
+
+
+#: Paths inside of a struct that are suggested.
+_SUGGESTED = 3
 
 
 def describe_vectors(source: Source, shard: Shard, section: SourceSection) -> ShardInfo:
@@ -25,8 +31,8 @@ def describe_vectors(source: Source, shard: Shard, section: SourceSection) -> Sh
     """
     info = source.describe(shard)
     where = f"{source.uri}: {shard.key}"
-    require_ids(where, info.schema, section.id_column, "source.id_column")
-    require_vectors(where, info.schema, section.vector_column, "source.vector_column")
+    require_ids(where, info.schema, section.id_column, "source.id_column, or source.ids.kind: row_number")
+    require_vectors(where, info.schema, section.vector_column, "source.vector_column", section.vectors)
     for column in info.schema:
         if pickled := next(_pickled(column), None):
             raise InputError(
@@ -59,17 +65,33 @@ def require_ids(where: str, schema: pa.Schema, column: str, setting: str) -> Non
     """Raise `InputError` unless one column has this name and can hold ids."""
     kind = require_column(where, schema, column, setting)
     if not is_id_type(kind):
-        raise InputError(f"{where}: column '{column}' is of type {kind}: ids must be strings, integers or UUIDs")
-
-
-def require_vectors(where: str, schema: pa.Schema, column: str, setting: str) -> None:
-    """Raise `InputError` unless one column has this name and can hold vectors."""
-    kind = require_column(where, schema, column, setting)
-    if not is_vector_type(kind):
+        remedy = ""
+        if pa.types.is_floating(kind):
+            remedy = "; DuckDB's HUGEINT is stored so, and loses digits: cast it to BIGINT or VARCHAR"
+        elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+            remedy = "; bytes have no one way to be written: cast them to UUID, or to text as hex"
         raise InputError(
-            f"{where}: column '{column}' is of type {kind}: "
-            "vectors must be a list, large_list or fixed_size_list of float16, float32 or float64"
+            f"{where}: column '{column}' is of type {kind}: ids must be strings, integers or UUIDs{remedy}"
         )
+
+
+def require_vectors(where: str, schema: pa.Schema, column: str, setting: str, layout: VectorsSection) -> None:
+    """Raise `InputError` unless one column has this name and can hold vectors in this layout."""
+    section = setting.rpartition(".")[0]
+    kind = require_column(where, schema, column, f"{setting}, or leave the file out with {section}.files.exclude")
+    texts = layout.format == "text"
+    if is_text_type(kind) if texts else is_vector_type(kind):
+        return
+    rule = "vectors must be a list, large_list or fixed_size_list of float16, float32, float64, int8 or uint8"
+    remedies = ["vectors.format: text needs strings"] if texts else [rule]
+    if is_text_type(kind):
+        remedies.append(f"set {section}.vectors.format: text, if they are written as [0.1, …]")
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        remedies.append(
+            f"set {section}.vectors.format: bytes and {section}.vectors.dtype, if they are numbers in memory"
+        )
+    remedies += [f"set {setting}: {path}" for path in inner_lists(column, kind)][:_SUGGESTED]
+    raise InputError(f"{where}: column '{column}' is of type {kind}: {'; '.join(remedies)}")
 
 
 def require_column(where: str, schema: pa.Schema, column: str, setting: str) -> pa.DataType:

@@ -1,4 +1,5 @@
-"""Row ids: strings, integers or UUIDs in a source; texts wherever ids of different files are compared."""
+"""Row ids: strings, integers, decimals without digits behind the point, or UUIDs in a source; texts wherever ids of
+different files are compared."""
 
 from __future__ import annotations
 
@@ -8,14 +9,25 @@ import pyarrow.compute as pc
 
 
 def is_id_type(kind: pa.DataType) -> bool:
-    """Whether a column of this Arrow type can hold ids: strings (dictionary-encoded or not), integers, UUIDs.
+    """Whether a column of this Arrow type can hold ids: strings (dictionary-encoded or not), integers, UUIDs, decimals
+    of scale 0 (Snowflake's NUMBER(38,0)).
 
     Binaries cannot: there is no one way to write them as text.
     """
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     texts = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return bool(texts or pa.types.is_integer(kind) or isinstance(kind, pa.UuidType))
+    numbers = pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0)
+    return bool(texts or numbers or isinstance(kind, pa.UuidType))
+
+
+def id_type_name(kind: pa.DataType) -> str:
+    """What `ids.type` calls a type: Arrow's name, and `string` for all that Parquet stores as strings."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "string"
+    return "uuid" if isinstance(kind, pa.UuidType) else str(kind)
 
 
 def id_texts(ids: pa.Array) -> pa.Array:

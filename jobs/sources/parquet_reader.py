@@ -45,7 +45,7 @@ def read_batches(
     if not fast:
         BATCHES.clear()
     with open_parquet(objects, key) as opened:
-        times = int96.columns(opened.parquet) if columns is None else []
+        times = [path for path in int96.columns(opened.parquet) if columns is None or path.split(".")[0] in columns]
         for row_group in row_groups:
             first_row = 0
             try:

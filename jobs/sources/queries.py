@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -70,7 +71,8 @@ def read_queries(section: QueriesSection, dim: int | None, repeated: bool = Fals
     ids: list[str] = []
     parts: list[Floats] = []
     earlier_ids: set[str] = set()
-    for rows in _read(section, "queries", {"id_column": require_ids, "vector_column": require_vectors}):
+    vectors = partial(require_vectors, layout=section.vectors)
+    for rows in _read(section, "queries", {"id_column": require_ids, "vector_column": vectors}):
         decoded = decode(rows.table.column(section.vector_column), dim)
         for row, reason in decoded.reasons.items():
             same_model = f"queries must come from the same model as the source ({dim} numbers)"

@@ -18,6 +18,9 @@ from jobs.sources.registry import SOURCES
 #: Shards that a driver describes at a time: small requests that mostly wait.
 DESCRIBE_THREADS = 16
 
+#: What every format is seen through; it imports this module.
+_VIEW = "jobs.sources.column_view:ColumnView"
+
 #: Rows of a batch: a number, or a function that is called before each batch and may return a smaller one.
 BatchRows = int | Callable[[], int]
 
@@ -79,6 +82,12 @@ class Source(Protocol):
     def shards(self) -> list[Shard]:
         """Every live shard, sorted by key. `InputError` when there is none."""
 
+    def snapshot(self) -> str | None:
+        """The version of a table that is read; None where there are only files."""
+
+    def notes(self) -> list[str]:
+        """Lines for the user about the last listing: which snapshot it is of, and what lies there and is not read."""
+
     def has(self, key: str) -> bool:
         """Whether a shard has this key now, however late listings are."""
 
@@ -105,6 +114,8 @@ class Source(Protocol):
 
 
 def open_source(section: SourceSection | QueriesSection | QrelsSection, setting: str = "source") -> Source:
-    """Open what the section names; cheap, so call it inside every worker. `setting` is the section's name."""
-    source: Source = resolve_name(SOURCES[section.format])(section, setting)
-    return source
+    """Open what the section names, with the columns that it names; cheap, so call it inside every worker. `setting` is
+    the section's name."""
+    stored: Source = resolve_name(SOURCES[section.format])(section, setting)
+    view: Source = resolve_name(_VIEW)(stored, section, setting)
+    return view

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from adaptor.errors import InputError
 from adaptor.rows import Floats
+from jobs.sources.vector_texts import is_text_type, parse_texts
 
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -19,6 +20,7 @@ Flags = npt.NDArray[np.bool_]
 _AT_ONCE = 1 << 16
 _SIGN_AND_LOW_BITS = np.int32(-0x70000001)
 _BEYOND_HALF = 65536
+_BYTES = (pa.int8(), pa.uint8())
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Decoded:
 
     `squares` (n,) float32 are the squared lengths; infinite on overflow, which is no reason here. `vectors` may be a
     read-only view of the Arrow buffer. Reasons, the first that holds: "null vector", "wrong length 12 (expected 384)",
-    "null element", "NaN", "infinite" (beyond float32 included), "zero vector".
+    "no list of numbers: '…'" (texts), "null element", "NaN", "infinite" (beyond float32 included), "zero vector".
     """
 
     vectors: Floats
@@ -36,14 +38,20 @@ class Decoded:
 
 
 def is_vector_type(kind: pa.DataType) -> bool:
-    """Whether a column of this Arrow type can hold vectors: a list of float16, float32 or float64."""
+    """Whether a column of this Arrow type can hold vectors: a list of float16, float32, float64, int8 or uint8."""
     kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
     lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-    return bool(lists and pa.types.is_floating(kind.value_type))
+    return bool(lists and (pa.types.is_floating(kind.value_type) or kind.value_type in _BYTES))
+
+
+def number_bytes(kind: pa.DataType) -> int:
+    """Bytes of one number of a column of vectors; 4 of vectors in texts, which become float32."""
+    kind = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    return 4 if is_text_type(kind) else int(kind.value_type.bit_width) // 8
 
 
 def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
-    """Decode `column` (list, large_list or fixed_size_list of float16/32/64) into (n, dim) float32.
+    """Decode `column` (lists of float16/32/64, int8 or uint8; or texts such as `[0.1, 2]`) into (n, dim) float32.
 
     `dim` None takes the most common length (the smaller one on a tie). Zero-copy when the column is float32 and every
     row is good. Raises `InputError` for a column of another type.
@@ -52,13 +60,16 @@ def decode(column: pa.Array | pa.ChunkedArray, dim: int | None) -> Decoded:
         column = column.combine_chunks()
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
+    no_numbers: dict[int, str] = {}
+    if is_text_type(column.type):
+        column, no_numbers = parse_texts(column)
     if not is_vector_type(column.type):
         raise InputError(f"vectors are of type {column.type}: store them as a list of float16, float32 or float64")
     present, starts, lengths, values = _layout(column)
     if dim is None:
         sizes, counts = np.unique(lengths[present], return_counts=True)
         dim = int(sizes[np.argmax(counts)]) if len(sizes) else 0
-    reasons = {int(row): "null vector" for row in np.flatnonzero(~present)}
+    reasons = {int(row): "null vector" for row in np.flatnonzero(~present)} | no_numbers
     expected = str(dim) if dim else "at least 1"
     wrong = present & ((lengths != dim) | (lengths == 0))
     reasons |= {int(row): f"wrong length {lengths[row]} (expected {expected})" for row in np.flatnonzero(wrong)}

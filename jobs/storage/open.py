@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import os
+
+from adaptor.errors import InputError
 from jobs.config.sections import FilesystemOptions
 from jobs.config.uris import scheme_of
 from jobs.storage.local import LocalObjects
 from jobs.storage.objects import Objects
 
 
-def open_objects(uri: str, options: FilesystemOptions, *, single_file: str | None = None) -> Objects:
-    """Open the location that `uri` names; cheap, so call it inside every worker.
-
-    Local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. A URI that ends with `single_file` and names
-    a file gives its parent with `only` set to the file's name.
-    """
-    if single_file is not None and uri.endswith(single_file):
-        parent, slash, name = uri.rpartition("/")
-        single = _open(parent or slash or ".", options)
-        if single.stat(name) is not None:
-            single.only = name
-            return single
+def open_objects(uri: str, options: FilesystemOptions) -> Objects:
+    """Open the location that `uri` names: local paths and `file://`, `s3://bucket/prefix`, or any fsspec URI. Cheap, so
+    call it inside every worker."""
     return _open(uri, options)
+
+
+def open_file_or_folder(uri: str, options: FilesystemOptions) -> Objects:
+    """The same for a folder or a single file: of a file it is the folder that holds it, with `only` set to its name.
+
+    A file needs an ending unless it is local. Where an object store has both, a file `a.b` and others below `a.b/`, the
+    file counts if it ends in `.parquet`.
+    """
+    parent, slash, name = uri.rpartition("/")
+    folder = _open(uri, options)
+    if isinstance(folder, LocalObjects):
+        name, is_file = folder.root.name, os.path.isfile(folder.root)
+    else:
+        is_file = "." in name and not parent.endswith(":/") and _is_file(parent, name, options)
+        is_file = is_file and (name.endswith(".parquet") or next(iter(folder.list()), None) is None)
+    if is_file:
+        folder = _open(parent or slash or ".", options)
+        folder.only = name
+    return folder
+
+
+def _is_file(parent: str, name: str, options: FilesystemOptions) -> bool:
+    """Whether there is such a file; it is asked for only, so a store that refuses to say has none."""
+    try:
+        return _open(parent, options).stat(name) is not None
+    except InputError:
+        if name.endswith(".parquet"):
+            raise
+        return False
 
 
 def _open(uri: str, options: FilesystemOptions) -> Objects:

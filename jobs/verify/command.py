@@ -44,12 +44,14 @@ def run(config: VerifyConfig) -> int:
 
 def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[Finding]:
     """Make all checks, put their results into `numbers` and print them."""
+    shards = context.source.shards()
+    context = context.pinned()
     config, output_version = context.config, context.output_version
-    shards, names = context.source.shards(), list_names(output_version)
+    names = list_names(output_version)
     read = list(zip(names, read_records(output_version, names), strict=True))
     records = sorted((record for _, record in read if isinstance(record, LedgerRecord)), key=lambda r: r.output)
     findings = [Finding("coverage", name.key, str(r)) for name, r in read if not isinstance(r, LedgerRecord)]
-    coverage = cover(shards, records, config.output.removed == "keep")
+    coverage = cover(shards, records, context.keeps_removed)
     outputs = set(output_keys(output_version, context.output_format.suffix))
     findings += coverage.findings + match_files(records, outputs)
 
@@ -74,6 +76,8 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
         "rows_quarantined": sum(record.rows_quarantined for record in records),
         "checks": states | {finding.check: "FAILED" for finding in findings},
         "findings": [vars(finding) for finding in findings[:_LISTED]],
+        "source_snapshot": context.source.snapshot(),
+        "notes": context.source.notes(),
     }
     sys.stdout.write(_report(output_version.uri, numbers, findings, unchecked))
     return findings
@@ -109,6 +113,7 @@ def _report(uri: str, numbers: Mapping[str, Any], findings: Sequence[Finding], u
             lines.append(f"{'':<14}… and {len(failed) - _SHOWN:,} more, see _verify/summary.json")
     if removed := numbers["shards_removed_and_kept"]:
         lines.append(f"outputs kept of {plural(removed, 'shards')} no longer in the source (output.removed: keep)")
+    lines += [f"note: {note}" for note in numbers["notes"]]
     result = plural(len(findings), "findings") if findings else "all checks hold"
     shards, rows = plural(numbers["shards"], "shards"), plural(numbers["rows"], "rows")
     lines.append(f"{result}: {shards}, {rows}, {numbers['rows_quarantined']:,} in quarantine")

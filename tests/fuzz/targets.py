@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
@@ -28,8 +30,12 @@ from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.loader import SCHEMAS, load
 from jobs.config.sections import FilesystemOptions, SourceSection
+from jobs.outputs.schema_notes import agreeing
 from jobs.sources.columns import describe_vectors
+from jobs.sources.file_list import read_list
+from jobs.sources.matrix_files import read_bytes, read_header
 from jobs.sources.source import Shard, open_source
+from jobs.sources.vectors import decode
 from jobs.storage.open import open_objects
 from jobs.verify.context import ItemTask
 from jobs.verify.item import check_item
@@ -46,7 +52,7 @@ _SEED_BYTES = 32_000
 class Targets:
     """The targets, working in a folder of their own. `names` lists them."""
 
-    names = ("footer", "shard", "output", "quarantine", "record", "artefact", "description", "config")
+    names = ("footer", "shard", "output", "quarantine", "record", "artefact", "description", "config", "lake")
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -78,6 +84,8 @@ class Targets:
             return [record.to_json() for record in self._records.values()]
         if name == "description":
             return [output_version.read(DESCRIPTION)]
+        if name == "lake":
+            return self._lake_seeds
         if name == "artefact":
             return [bytes([number]) + content for number, content in enumerate(self._artefact_files.values())]
         return [path.read_bytes() for path in sorted(Path("configs").rglob("*.yaml"))]
@@ -94,8 +102,24 @@ class Targets:
         return seeds
 
     @cached_property
+    def _lake_seeds(self) -> list[bytes]:
+        """Other files, each behind the number of its kind."""
+        rows, matrix = np.ones((3, 4), np.float32), io.BytesIO()
+        np.save(matrix, rows)
+        spark = {"fields": [{"name": name, "type": "string"} for name in table(1, 1).column_names]}
+        lines = [b"a.npy\n", json.dumps({"entries": [{"url": "a.npy", "meta": {"content_length": 3}}]}).encode()]
+        kinds = [[matrix.getvalue()], [struct.pack("<II", 3, 4) + rows.tobytes()], [b"[1,2]\n{3, 4}"], lines]
+        notes = [
+            [json.dumps(spark).encode()],
+            [b'{"index_columns": [], "columns": []}'],
+            [b'{"info": {"features": {}}}'],
+        ]
+        return [bytes([kind]) + content for kind, contents in enumerate((*kinds, *notes)) for content in contents]
+
+    @cached_property
     def _compressor(self) -> ShardCompressor:
-        return ShardCompressor(self._place.config(reading={"bad_rows": "quarantine"}))
+        source = {"ids": {"mixed": "keep"}}  # the seeds have ids of all types
+        return ShardCompressor(self._place.config(source=source, reading={"bad_rows": "quarantine"}))
 
     @cached_property
     def _compressed(self) -> Any:
@@ -130,6 +154,24 @@ class Targets:
     def _shard(self, content: bytes) -> None:
         self._source_files.put("fuzzed.parquet", content)
         self._compressor.compress(self._item("fuzzed.parquet"))
+
+    def _lake(self, content: bytes) -> None:
+        """The first byte says what the others are: npy, fbin, vectors as text, a list of files, or a schema note."""
+        kind, content = (content[0] % 7, content[1:]) if content else (0, b"")
+        files = open_objects(str(self._folder / "lake"), FilesystemOptions())
+        if kind < 2:
+            key = ("a.npy", "a.fbin")[kind]
+            files.put(key, content)
+            matrix = read_header(files, key, len(content))
+            matrix.column(read_bytes(files, key, matrix.offset, min(matrix.rows, 2) * matrix.row_bytes))
+        elif kind == 2:
+            decode(pa.array(content.decode(errors="replace").splitlines(), pa.string()), None)
+        elif kind == 3:
+            files.put("list", content)
+            read_list(f"{files.uri}/list", files.uri, FilesystemOptions(), "source")
+        else:
+            name = ("org.apache.spark.sql.parquet.row.metadata", "pandas", "huggingface")[kind - 4]
+            agreeing(table(1, 1).schema.with_metadata({name: content}))
 
     def _output(self, content: bytes) -> None:
         """Verify looks into an output whose record vouches for it."""

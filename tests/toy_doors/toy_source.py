@@ -28,6 +28,14 @@ class CsvSource:
             raise InputError(f"{self.uri} holds no *.csv file: check {self._setting}.uri")
         return [Shard(info.key, info.size, info.version) for info in infos]
 
+    def snapshot(self) -> str | None:
+        """Files have none."""
+        return None
+
+    def notes(self) -> list[str]:
+        """Nothing to say."""
+        return []
+
     def has(self, key: str) -> bool:
         """Whether there is such a file."""
         return self._objects.stat(key) is not None

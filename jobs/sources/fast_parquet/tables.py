@@ -60,7 +60,7 @@ def read_directly(
 def _vector_chunk(metadata: pq.FileMetaData, row_group: int, name: str, kind: pa.DataType) -> VectorChunk | None:
     """The chunk of the top-level field `name` of Arrow type `kind`; None when it may be anything else."""
     storage = _storage(kind)
-    if not is_vector_type(storage):
+    if not is_vector_type(storage) or storage.value_type not in _PHYSICAL:
         return None
     paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
     leaves = [leaf for leaf, path in enumerate(paths) if f"{path}.".startswith(f"{name}.")]

@@ -133,7 +133,7 @@ class RequestedSource(ParquetSource):
 
     def __init__(self, asked: Tape | Direct) -> None:
         super().__init__(self._SECTION, "source")
-        self._objects = Requested("source", asked)
+        self.objects = Requested("source", asked)
 
 
 def places(asked: Tape | Direct) -> tuple[Source, Objects]:

@@ -248,3 +248,14 @@ class _Whole(Settings):
 )
 def test_a_field_that_may_be_one_thing_or_another_is_told_once(value: str, rule: str) -> None:
     assert problems(_Whole, None, "--part.width", value) == [f"part.width: {rule}, got '{value}' (command line)"]
+
+
+def test_a_snapshot_may_be_written_as_a_number(tmp_path: Path) -> None:
+    file = tmp_path / "inspect.yaml"
+    file.write_text("source: {uri: x, snapshot: 7, files: {include: ['*.pq', x], exclude: [y]}}")
+    source = load(SCHEMAS["inspect"], file, [("source.files.exclude", "a,b")]).model_dump()["source"]
+    assert (source["snapshot"], source["files"]["include"], source["files"]["exclude"]) == (
+        "7",
+        ("*.pq", "x"),
+        ("a", "b"),
+    )

@@ -66,6 +66,7 @@ def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     assert (summary["adaptor_id"], summary["fit_fingerprint"]) == (document["adaptor_id"], document["fit_fingerprint"])
     assert (summary["status"], summary["rows"], summary["sampled_rows"], summary["shards"]) == ("complete", 600, 600, 3)
     assert list(summary["phases"]) == ["start", "sample", "mine", "train", "measure"]
+    assert (summary["source_snapshot"], summary["notes"]) == (None, [])
     assert 0 < sum(summary["phases"].values()) <= summary["seconds"]
     assert json.loads((fitted / "config.json").read_text())["source"]["uri"] == str(folder)
 

@@ -46,7 +46,7 @@ def odd_payload() -> pa.Table:
             "uuid": pa.array([b"0123456789abcdef"] * ROWS, pa.uuid()),
             "vector2": pa.array(["not a vector"] * ROWS),
         }
-    ).replace_schema_metadata({"pandas": "{}", "mine": "kept"})
+    ).replace_schema_metadata({"mine": "kept"})
 
 
 def rewrite(source: Path, target: Path, batch_rows: int, compression: str = "zstd") -> Written:
@@ -70,7 +70,7 @@ def test_payload_of_any_type_is_kept(tmp_path: Path, compression: str) -> None:
     source, output = pq.read_table(tmp_path / "in.parquet"), pq.read_table(tmp_path / "out.parquet")
     assert output.schema.names == source.schema.names
     assert output.drop(["vector"]).equals(source.drop(["vector"]))
-    assert output.schema.metadata == {b"pandas": b"{}", b"mine": b"kept", b"matryoshka.m": b"2"}
+    assert output.schema.metadata == {b"mine": b"kept", b"matryoshka.m": b"2"}
     assert output.schema.field("vector").type == pa.list_(pa.float32(), 2)
     groups = pq.read_metadata(tmp_path / "out.parquet")
     assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [15, 15, 10]

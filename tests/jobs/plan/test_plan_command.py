@@ -34,11 +34,13 @@ def test_it_counts_the_source_and_foresees_the_output(tmp_path: Path, capsys: py
     for number, rows in enumerate((400, 300, 500)):
         workplace.put(f"{number}.parquet", table(rows, seed=number), row_group_rows=100)
     (workplace.source / "3.parquet").write_bytes(b"not Parquet")
+    (workplace.source / "ids.csv").write_text("id")
     assert plan.run(config(workplace, prices={"cpu_hour": 1, "currency": "EUR"})) == 0
 
     output = capsys.readouterr().out
     assert not (workplace.root / "output").exists()
     assert "unreadable and left out: 1 of the looked-at shards" in output
+    assert "note: 1 file is not read: 1 of the kind CSV (ids.csv)" in output
     assert "EUR, total" in output
     (workplace.source / "3.parquet").unlink()
     found = written(workplace)
@@ -102,7 +104,7 @@ def test_a_described_source_needs_nothing(tmp_path: Path, capsys: pytest.Capture
 def test_a_source_without_rows_or_shards_is_told(tmp_path: Path) -> None:
     workplace = Workplace(tmp_path)
     workplace.source.mkdir()
-    with pytest.raises(InputError, match=r"holds no \*\.parquet file"):
+    with pytest.raises(InputError, match=r"holds no Parquet file"):
         plan.run(config(workplace))
     workplace.put("empty.parquet", table(3, seed=0).slice(0, 0))
     with pytest.raises(InputError, match="none of 1 shards that were looked at holds a row"):

@@ -136,7 +136,7 @@ def test_large_finite_numbers_and_cancelling_sums_are_good() -> None:
     assert decode(column, 2).reasons == {2: "zero vector"}
 
 
-@pytest.mark.parametrize("column", [pa.array(["x"]), pa.array([[1]]), pa.array([[[1.0]]])])
+@pytest.mark.parametrize("column", [pa.array([b"x"]), pa.array([[1]]), pa.array([[[1.0]]])])
 def test_other_types_are_refused(column: pa.Array) -> None:
     with pytest.raises(InputError, match="vectors are of type"):
         decode(column, 2)

@@ -13,11 +13,11 @@ from fsspec.implementations.local import LocalFileSystem
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
 from jobs.storage.objects import Objects
-from jobs.storage.open import open_objects
+from jobs.storage.open import open_file_or_folder
 
 
 def _open(uri: str) -> Objects:
-    return open_objects(uri, FilesystemOptions(), single_file=".parquet")
+    return open_file_or_folder(uri, FilesystemOptions())
 
 
 @pytest.fixture

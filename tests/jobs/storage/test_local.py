@@ -15,7 +15,7 @@ import pytest
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
 from jobs.storage.objects import AbsentError, Objects
-from jobs.storage.open import open_objects
+from jobs.storage.open import open_file_or_folder, open_objects
 
 
 def _open(path: Path | str) -> Objects:
@@ -63,7 +63,7 @@ def test_an_entry_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_uri_of_one_file_looks_at_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "far").symlink_to("a" * 300)  # whoever lists the folder meets an error
     (tmp_path / "q.parquet").write_bytes(b"1")
-    objects = open_objects(str(tmp_path / "q.parquet"), FilesystemOptions(), single_file=".parquet")
+    objects = open_file_or_folder(str(tmp_path / "q.parquet"), FilesystemOptions())
     assert list(objects.list()) == list(objects.list("q.p")) == [objects.stat("q.parquet")]
     assert list(objects.list("p")) == []
     (tmp_path / "q.parquet").unlink()
@@ -231,7 +231,7 @@ def test_unknown_scheme() -> None:
 _CROWD = """
 import sys, time
 from jobs.config.sections import FilesystemOptions
-from jobs.storage.open import open_objects
+from jobs.storage.open import open_file_or_folder, open_objects
 objects, end, count = open_objects(sys.argv[1], FilesystemOptions()), time.monotonic() + 1.5, 0
 while time.monotonic() < end:
     objects.put("_attempts/one", b"1")

@@ -10,7 +10,7 @@ import pytest
 from adaptor.errors import InputError
 from jobs.config.sections import FilesystemOptions
 from jobs.storage.objects import Objects
-from jobs.storage.open import open_objects
+from jobs.storage.open import open_file_or_folder, open_objects
 from tests.s3_server import S3Server
 
 
@@ -162,7 +162,7 @@ def test_a_uri_of_one_parquet_file_shows_only_it(objects: Objects, place: tuple[
     for key in ("queries.parquet", "other.parquet", "part.parquet/a.parquet"):
         objects.put(key, key.encode())
     uri, options = place
-    one = open_objects(f"{uri}/queries.parquet", options, single_file=".parquet")
+    one = open_file_or_folder(f"{uri}/queries.parquet", options)
     assert [info.key for info in one.list()] == ["queries.parquet"]
-    folder = open_objects(f"{uri}/part.parquet", options, single_file=".parquet")
+    folder = open_file_or_folder(f"{uri}/part.parquet", options)
     assert [info.key for info in folder.list()] == ["a.parquet"]

@@ -40,6 +40,8 @@ BAD = [kind for kind in READABLE if kind.rejected]
 #: Ends the process that reads its vectors directly, so it is only met in workers, and by those who read by pyarrow.
 ABORTING = Kind("pyarrow aborts", from_bytes(with_wrong_histogram), "Repetition level histogram size mismatch")
 POLICIES = ("stop", "quarantine")
+#: The kinds have ids of all types.
+SOURCE = {"ids": {"mixed": "keep"}}
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Zoo:
 
     def sections(self, policy: str) -> dict[str, Any]:
         """Configuration under a policy."""
-        return {"reading": {"bad_rows": policy}, "output": {"uri": str(self.place.root / policy)}}
+        output = {"uri": str(self.place.root / policy)}
+        return {"source": SOURCE, "reading": {"bad_rows": policy}, "output": output}
 
     @cached_property
     def shards(self) -> dict[str, Shard]:
@@ -167,7 +170,7 @@ def test_good_rows_go_through_and_bad_ones_are_set_aside(zoo: Zoo, kind: Kind) -
     _check_sampling(zoo, kind, good)
     task = ItemTask(record, True, range(len(good)), True)
     output_section = zoo.sections(policy)["output"]
-    report = check_item(zoo.place.verify_config(output=output_section).model_dump_json(), task)
+    report = check_item(zoo.place.verify_config(source=SOURCE, output=output_section).model_dump_json(), task)
     assert report.findings == []
 
 

@@ -67,7 +67,7 @@ def _vectors() -> list[Kind]:
         "floats": (1.5, pa.float32()),
         "texts": ("[1.0, 2.0]", pa.string()),
         "binaries": (b"\x00" * 48, pa.binary()),
-        "integers": ([1] * DIM, pa.list_(pa.int8())),
+        "integers": ([1] * DIM, pa.list_(pa.int32())),
         "lists of lists": ([[1.0] * DIM], pa.list_(pa.list_(pa.float32()))),
         "structs": ({"values": [1.0]}, pa.struct([("values", pa.list_(pa.float32()))])),
         "lists of structs": ([{"x": 1.0}], pa.list_(pa.struct([("x", pa.float32())]))),
