@@ -17,7 +17,7 @@ from adaptor import InputError, RunError
 from cluster.errors import ClusterError
 from jobs import cli
 from jobs.__main__ import main
-from jobs.config.fields import fields_of, section_schema
+from jobs.config.fields import fields_of, flag_of, section_schema
 from jobs.config.loader import SCHEMAS
 from jobs.version import VERSION
 
@@ -37,7 +37,7 @@ def test_help_of_a_verb_lists_every_field(verb: str, capsys: pytest.CaptureFixtu
         assert field.description or (section and section.__doc__), f"{name} has no docstring"
         once = f"SECTION.{name.partition('.')[2]}"
         heading = any(f" {title}:" in said or f" {title} (optional section):" in said for title in (name, once))
-        assert heading if section else f"--{name}" in said or f"--{once} " in said
+        assert heading if section else f"--{flag_of(name, field)}" in said or f"--{once} " in said
     assert "(required)" in said
 
 

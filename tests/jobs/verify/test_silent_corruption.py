@@ -98,7 +98,7 @@ def test_every_kind_of_file_is_vouched_for(output_version: Workplace) -> None:
     assert findings(output_version) == set()
     names = _files(output_version)
     assert {name.split("/")[0] for name in names} == {"data", "_ledger", "_quarantine", DESCRIPTION, "adaptor"}
-    assert len(names) == 2 + 2 + 1 + 1 + 3
+    assert len(names) == 2 + 2 + 1 + 1 + 4
 
 
 def test_flipped_bits_are_found(output_version: Workplace) -> None:
