@@ -151,6 +151,8 @@ def test_labels_that_cost_a_dim_beyond_noise_are_not_kept() -> None:
 
 def test_a_log_is_taken_as_far_as_it_helps_and_costs_no_dim() -> None:
     helps, costs = noisy([0.5, 0.55, 0.6, 0.65, 0.62], 400, 0.02), noisy([0.5, 0.5, 0.5, 0.49, 0.48], 400, 0.02)
-    assert safest_alpha(helps) == 3
-    assert safest_alpha(np.concatenate([helps, costs], 1)) == 2
-    assert safest_alpha(noisy([0.5, 0.5001, 0.5002, 0.5001, 0.5], 400, 0.1)) == 0  # no more than chance
+    same, both = np.concatenate([helps * 0, costs * 0], 1), np.concatenate([helps, costs], 1)
+    assert safest_alpha(helps, helps * 0) == 3
+    assert safest_alpha(both, same) == 2
+    assert safest_alpha(noisy([0.5, 0.5001, 0.5002, 0.5001, 0.5], 400, 0.1), same[:, :1]) == 0  # no more than chance
+    assert safest_alpha(helps, noisy([0.5, 0.499, 0.49, 0.48, 0.47], 30, 0.0)) == 1  # rows lose a point
