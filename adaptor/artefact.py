@@ -204,7 +204,6 @@ def build(description: Mapping[str, Any], tensors: Mapping[str, Floats], rotatio
     tensors = {name: np.ascontiguousarray(t, np.float32) for name, t in tensors.items()}
     pca = save_tensors({"rotation": np.ascontiguousarray(rotation, np.float32)})
     document = {
-        "format": FORMAT,
         **description,
         "weights_sha256": sha256(save_tensors(tensors)),
         "pca_sha256": sha256(pca),
@@ -221,7 +220,7 @@ def _sealed(
     document: Mapping[str, Any], tensors: Mapping[str, Floats], pca: bytes, codes: Mapping[str, NDArray[Any]]
 ) -> Adaptor:
     """The adaptor with the hashes that depend on all of it."""
-    document = {**document, "codes_sha256": sha256(save_tensors(dict(codes)))}
+    document = {**document, "format": FORMAT, "codes_sha256": sha256(save_tensors(dict(codes)))}
     document["adaptor_id"] = identity(document)
     document["checksum"] = checksum(document)
     return Adaptor(json.loads(canonical(document)), tensors, pca, codes)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from adaptor.codec import Codec
+from adaptor.errors import InputError
 from adaptor.quantisers import Codes
 from adaptor.rows import Floats, Ids
 
@@ -20,6 +21,8 @@ def search_codes(codec: Codec, queries: Floats, blocks: Iterable[Codes], k: int)
     Returns row numbers int64 (q, k), counted over all blocks, and similarities float32 (q, k), best first, ties by row
     number; -1 and -inf where there are fewer codes. Raises InputError as `Codec.score` does.
     """
+    if k < 1:
+        raise InputError(f"k is {k}: ask for at least 1 row")
     asked = codec.transform(np.atleast_2d(queries))
     rows = np.full((len(asked), k), -1, np.int64)
     scores = np.full((len(asked), k), -np.inf, np.float32)
@@ -40,6 +43,8 @@ def rescore(codec: Codec, queries: Floats, rows: Ids, codes: Codes, k: int) -> t
     Returns and raises as `search_codes` does; a row number of -1 stands for none.
     """
     asked, candidates = codec.transform(np.atleast_2d(queries)), rows.shape[1]
+    if len(codes) != rows.size:
+        raise InputError(f"{len(codes)} codes were given for {rows.size} candidate rows: give one for each, in turn")
     scores = np.full(rows.shape, -np.inf, np.float32)
     for number, query in enumerate(asked):
         own = codes[number * candidates : (number + 1) * candidates]

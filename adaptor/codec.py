@@ -82,23 +82,25 @@ class Codec:
         short = self.transform(vectors)
         return self.quantiser.quantise(np.atleast_2d(short)).reshape(*short.shape[:-1], self.quantiser.width)
 
-    def reconstruct(self, codes: Codes) -> Floats:
+    def reconstruct(self, codes: ArrayLike) -> Floats:
         """What codes (n, width) stand for, float32 (n, dim), in the coordinates of the codes; not scaled to length 1.
 
         Raises InputError when these are no codes of this codec.
         """
-        return self.quantiser.reconstruct(self._checked(codes))
+        return self.quantiser.reconstruct(self._checked(np.asarray(codes)))
 
-    def decode(self, codes: Codes) -> Floats:
-        """Codes (n, width) back in the adaptor's coordinates: about `Adaptor.transform` of the vectors, float32 (n,
-        dim), unit rows for cosine. Raises InputError as `reconstruct` does."""
-        numbers = np.array(self.reconstruct(codes))
+    def decode(self, codes: ArrayLike) -> Floats:
+        """Codes (n, width) or (width,) back in the adaptor's coordinates: about `Adaptor.transform` of the vectors,
+        float32 (n, dim) or (dim,), unit rows for cosine. A zero vector has no direction: what comes back for it means
+        nothing. Raises InputError as `reconstruct` does."""
+        stored = np.asarray(codes)
+        numbers = np.array(self.reconstruct(np.atleast_2d(stored)))
         if self.rotation is not None:
             numbers = self.rotation.invert(numbers.astype(np.float64)).astype(np.float32)
         normalise(numbers, self.projection.metric)
-        return numbers
+        return numbers.reshape(*stored.shape[:-1], self.dim)
 
-    def score(self, queries: ArrayLike, codes: Codes) -> Floats:
+    def score(self, queries: ArrayLike, codes: ArrayLike) -> Floats:
         """Similarity of queries (q, d), original vectors, to codes (n, width): float32 (q, n), larger is nearer.
 
         The cosine or dot product with the decoded vectors, or minus the squared distance (l2). Raises InputError as
@@ -106,24 +108,29 @@ class Codec:
         """
         return self.score_transformed(np.atleast_2d(self.transform(queries)), codes)
 
-    def score_transformed(self, queries: Floats, codes: Codes) -> Floats:
+    def score_transformed(self, queries: Floats, codes: ArrayLike) -> Floats:
         """The same for queries (q, dim) that `transform` gave."""
-        codes = self._checked(codes)
-        scores = np.empty((len(queries), len(codes)), np.float32)
-        for start in range(0, len(codes), _SCORED_ROWS):
+        stored = self._checked(np.asarray(codes))
+        scores = np.empty((len(queries), len(stored)), np.float32)
+        for start in range(0, len(stored), _SCORED_ROWS):
             part = slice(start, start + _SCORED_ROWS)
-            decoded = self.quantiser.reconstruct(codes[part])
-            products = np.matmul(queries, decoded.T, out=scores[:, part])
-            if self.projection.metric == "dot":
-                continue
-            squares = np.einsum("nm,nm->n", decoded, decoded)
-            if self.projection.metric == "cosine":
-                products *= scale(np.sqrt(squares))[:, 0]
-            else:
-                products *= 2
-                products -= squares
-                products -= np.einsum("qm,qm->q", queries, queries)[:, None]
+            self._score(queries, self.quantiser.reconstruct(stored[part]), scores[:, part])
         return scores
+
+    def _score(self, queries: Floats, decoded: Floats, scores: Floats) -> None:
+        """Similarities of queries (q, m) to decoded rows (n, m), into `scores` (q, n)."""
+        metric = self.projection.metric
+        if metric == "l2":
+            # Distances do not depend on the origin. Far from the vectors their squares would cancel in float32.
+            origin = decoded.mean(axis=0)
+            queries, decoded = queries - origin, decoded - origin
+        np.matmul(queries, decoded.T, out=scores)
+        if metric == "cosine":
+            scores *= scale(np.sqrt(np.einsum("nm,nm->n", decoded, decoded)))[:, 0]
+        elif metric == "l2":
+            scores *= 2
+            scores -= np.einsum("nm,nm->n", decoded, decoded)
+            scores -= np.einsum("qm,qm->q", queries, queries)[:, None]
 
     def _checked(self, codes: Codes) -> Codes:
         width, dtype = self.quantiser.width, self.quantiser.dtype
@@ -172,5 +179,7 @@ def coded_dims(fitted: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
 def _not_fitted(encoding: str, dim: int, fitted: Mapping[str, NDArray[Any]]) -> str:
     if not fitted:
         return f"this adaptor has no codes for {encoding}: it is of an older version; fit again, or use float16"
-    dims = ", ".join(map(str, coded_dims(fitted)))
-    return f"no {encoding} codes were fitted at dim {dim}: take one of {dims}, or fit with it among adaptor.dims"
+    if not (dims := coded_dims(fitted)):
+        return f"this adaptor has no {encoding} codes: they need a dim that is a multiple of 8; use float16"
+    remedy = "fit with it among adaptor.dims" if dim % 8 == 0 else "give a multiple of 8: others have no codes"
+    return f"no {encoding} codes were fitted at dim {dim}: take one of {', '.join(map(str, dims))}, or {remedy}"

@@ -53,14 +53,11 @@ def _columns(adaptor: Adaptor, held_out: Floats, corpus: Floats) -> Iterator[tup
             queries, documents = (shorten(adaptor, method, rows, dim) for rows in (held_out, corpus))
             yield Column(method, dim), queries, documents
     for dim in sorted(set(adaptor.dims) & set(coded_dims(adaptor.codes))):
-        for encoding in STEPPED:
-            codec = adaptor.codec(dim=dim, encoding=encoding)
-            documents = codec.transform(corpus)
-            yield (
-                Column(ADAPTOR, dim, encoding),
-                codec.transform(held_out),
-                codec.quantiser.reconstruct(codec.quantiser.quantise(documents)),
-            )
+        codecs = [adaptor.codec(dim=dim, encoding=encoding) for encoding in STEPPED]
+        queries, documents = (codecs[0].transform(rows) for rows in (held_out, corpus))  # they share a projection
+        for codec in codecs:
+            stored = codec.quantiser.reconstruct(codec.quantiser.quantise(documents))
+            yield Column(ADAPTOR, dim, codec.encoding), queries, stored
 
 
 def _summary(scores: Scores) -> dict[str, float | int]:

@@ -44,10 +44,11 @@ def _kinds_of(codec: Codec) -> list[str]:
 
 
 def _filled(index: Any, codec: Codec, blocks: Iterable[Codes], kind: str) -> Any:
-    for codes in blocks:
+    for block in blocks:
+        codes = np.ascontiguousarray(block)
         decoded = codec.reconstruct(codes)  # refuses what are no codes
         if kind == "binary":
-            index.add(np.ascontiguousarray(codes))
+            index.add(codes)
         elif kind == "scalar":
             signed = codes.dtype == np.int8
             stored = (codes.view(np.uint8) ^ 0x80) if signed else codes.view(np.uint8)

@@ -206,9 +206,9 @@ class MidRise:
         if self.bits == 1:
             return np.packbits(codes >= 1, axis=1)
         if self.bits == 2:
-            words = codes.astype(np.uint8).view("<u4")
+            words = np.ascontiguousarray(codes, np.uint8).view("<u4")
             return np.asarray(words | words >> 6 | words >> 12 | words >> 18, np.uint8)
-        pairs = codes.astype(np.uint8).view("<u2")
+        pairs = np.ascontiguousarray(codes, np.uint8).view("<u2")
         return np.asarray(pairs | pairs >> 4, np.uint8)
 
 

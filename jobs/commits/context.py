@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
-from jobs.commits.output_version import check_apart, describe, open_output_version
+from jobs.commits.output_version import check_apart, describe, open_output_version, rescore_column
 from jobs.config.compress import CompressConfig, CompressOutputSection
 from jobs.config.sections import SourceSection
 from jobs.config.verify import VerifyConfig
@@ -96,5 +96,5 @@ def _vector_columns(source: SourceSection, output: CompressOutputSection, adapto
     first = VectorColumn(source.vector_column, output.dim, open_encoding(output.encoding, adaptor, output.dim))
     if (rescore := output.rescore) is None:
         return (first,)
-    name = rescore.column or f"{source.vector_column}_rescore"
+    name = rescore_column(source, rescore)
     return first, VectorColumn(name, rescore.dim, open_encoding(rescore.encoding, adaptor, rescore.dim))

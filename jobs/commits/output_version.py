@@ -11,7 +11,7 @@ from typing import Any
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
-from jobs.config.compress import CompressOutputSection
+from jobs.config.compress import CompressOutputSection, RescoreSection
 from jobs.config.sections import SourceSection
 from jobs.config.uris import scheme_of
 from jobs.storage.local import LocalObjects
@@ -48,7 +48,7 @@ def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSect
         "metric": adaptor.metric,
         "normalised": adaptor.metric == "cosine",
         "encoding": output.encoding,
-        "rescore": None if output.rescore is None else output.rescore.model_dump(),
+        "rescore": output.rescore and {**output.rescore.model_dump(), "column": rescore_column(source, output.rescore)},
         "file_format": output.format,
         "row_group_rows": output.row_group_rows,
         "compression": output.compression,
@@ -66,6 +66,11 @@ def _columns(source: SourceSection) -> dict[str, Any] | None:
         for section in (SourceSection(uri=source.uri), source)
     )
     return None if found == default else {**found, "payload": found["payload"] and list(found["payload"])}
+
+
+def rescore_column(source: SourceSection, rescore: RescoreSection) -> str:
+    """The name of the second column of vectors."""
+    return rescore.column or f"{source.vector_column}_rescore"
 
 
 def claim(output_version: Objects, description: dict[str, Any]) -> None:

@@ -106,8 +106,8 @@ DATABASES: Mapping[str, Database] = {
     "weaviate": Database("Weaviate", "takes float32 only; its own quantisation is not emulated", ()),
     "faiss": Database(
         "faiss",
-        "scores a float query against int8 and int4 codes (IndexScalarQuantizer), and compares bits by Hamming "
-        "distance (IndexBinaryFlat)",
+        "scores a float query against decoded int8 and int4 codes (IndexFlat; its ScalarQuantizer does not divide "
+        "lengths out), and compares bits by Hamming distance (IndexBinaryFlat)",
         (_FLOAT16, Held("int8"), Held("int4"), _SIGNS),
     ),
 }

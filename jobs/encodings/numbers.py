@@ -42,6 +42,8 @@ class Numbers:
         whole = pa.types.is_integer(self.arrow_type.value_type)
         decoded = decode(column.cast(pa.list_(pa.float32(), self._dim)) if whole else column, self._dim)
         vectors = self._quantiser.reconstruct(decoded.vectors)
+        if decoded.reasons:
+            vectors[list(decoded.reasons)] = 0
         return Decoded(vectors, np.einsum("nd,nd->n", vectors, vectors), decoded.reasons)
 
     def saturated(self, vectors: Floats) -> int:

@@ -8,7 +8,7 @@ hits = output.search(query_vectors, k=10, candidates=100)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,17 +21,20 @@ from adaptor.code_search import rescore, search_codes
 from adaptor.codec import Codec
 from adaptor.errors import InputError
 from adaptor.quantisers import Codes
-from adaptor.rows import Floats, Ids
+from adaptor.rows import Floats, Ids, as_numbers
 from jobs.commits.ledger import LedgerRecord, list_names, read_records
 from jobs.commits.output_version import DESCRIPTION
+from jobs.commits.work_items import cut_twice
 from jobs.config.sections import FilesystemOptions
 from jobs.encodings.stored import stored_codes
 from jobs.outputs.output_format import STAMP, OutputFormat, open_output_format
 from jobs.sources.ids import id_strings
-from jobs.storage.objects import Objects
+from jobs.storage.objects import ObjectInfo, Objects
 from jobs.storage.open import open_objects
 
 _READ_ROWS = 65_536
+#: What the description must tell.
+_DESCRIBED = {"dim", "encoding", "file_format", "id_column", "vector_column"}
 
 
 @dataclass(frozen=True)
@@ -55,24 +58,31 @@ class CodedOutput:
     codec: Codec
     rescore_column: str | None
     rescore_codec: Codec | None
+    files: Mapping[str, ObjectInfo]
+    """The output files as they were when the folder was opened, by key."""
 
     def search(self, queries: ArrayLike, *, k: int, candidates: int | None = None) -> Hits:
         """The k nearest rows of each query, original vectors (q, d), exact over all codes. With `candidates` so many
         are found first and rescored by the second column.
 
-        Raises InputError for NaN queries, another shape, `candidates` without a second column, or a damaged file.
+        Raises InputError for NaN queries, another shape, `candidates` without a second column, a damaged file, or one
+        that changed since the folder was opened.
         """
-        asked = np.atleast_2d(np.asarray(queries))
+        asked = np.atleast_2d(as_numbers(queries))
         if candidates is None:
             rows, scores = search_codes(self.codec, asked, self.blocks(self.vector_column), k)
         elif self.rescore_codec is None or self.rescore_column is None:
             raise InputError(f"{self.objects.uri} has no second column to rescore with: compress with output.rescore")
         else:
             first, _ = search_codes(self.codec, asked, self.blocks(self.vector_column), max(k, candidates))
-            better = stored_codes(self._rows(self.rescore_column, first.ravel()))
-            rows, scores = rescore(self.rescore_codec, asked, first, better, k)
-        names = np.array(id_strings(self._rows(self.id_column, rows.ravel())), object).reshape(rows.shape)
-        names[rows < 0] = None
+            rows, scores = first[:, :k], np.full((len(first), k), -np.inf, np.float32)
+            if (first >= 0).any():
+                better = stored_codes(self._rows(self.rescore_column, first.ravel()))
+                rows, scores = rescore(self.rescore_codec, asked, first, better, k)
+        names = np.full(rows.shape, None, object)
+        if (rows >= 0).any():
+            names[:] = np.array(id_strings(self._rows(self.id_column, rows.ravel())), object).reshape(rows.shape)
+            names[rows < 0] = None
         return Hits(names.tolist(), scores)
 
     def faiss_index(self, kind: str = "flat") -> Any:
@@ -105,6 +115,10 @@ class CodedOutput:
         return pa.concat_arrays(parts).take(places)
 
     def _read(self, record: LedgerRecord, column: str) -> Iterator[Any]:
+        if self.objects.stat(record.output) != self.files[record.output]:
+            raise InputError(
+                f"{self.objects.uri}/{record.output} has changed since the folder was opened: open it again"
+            )
         for batch in self.output_format.read(self.objects, record.output, [column], _READ_ROWS):
             yield batch.table.column(column)
 
@@ -117,12 +131,15 @@ def open_coded_output(uri: str, adaptor: Adaptor, filesystem: FilesystemOptions 
     objects = open_objects(uri, filesystem or FilesystemOptions())
     described = _description(objects, adaptor)
     output_format, second = open_output_format(described["file_format"]), described.get("rescore")
-    records = []
-    for record in read_records(objects, list_names(objects)):
+    names = list_names(objects)
+    if cut_twice(names):
+        raise InputError(f"{objects.uri} holds rows of a shard twice: run compress again, which deletes one of both")
+    records, files = [], {}
+    for record in read_records(objects, names):
         if isinstance(record, InputError):
             raise record
         records.append(record)
-        _check_stamps(objects, output_format, record, described)
+        files[record.output] = _checked(objects, output_format, record, described)
     return CodedOutput(
         objects=objects,
         output_format=output_format,
@@ -130,8 +147,9 @@ def open_coded_output(uri: str, adaptor: Adaptor, filesystem: FilesystemOptions 
         id_column=described["id_column"],
         vector_column=described["vector_column"],
         codec=adaptor.codec(dim=described["dim"], encoding=described["encoding"]),
-        rescore_column=second and (second["column"] or f"{described['vector_column']}_rescore"),
+        rescore_column=second and second["column"],
         rescore_codec=second and adaptor.codec(dim=second["dim"], encoding=second["encoding"]),
+        files=files,
     )
 
 
@@ -141,7 +159,9 @@ def _description(objects: Objects, adaptor: Adaptor) -> dict[str, Any]:
     try:
         described: dict[str, Any] = json.loads(objects.read(DESCRIPTION))
         owner = str(described["adaptor_id"])
-    except (ValueError, KeyError, TypeError) as problem:
+        if missing := _DESCRIBED - described.keys():
+            raise ValueError(f"{', '.join(sorted(missing))} missing")
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise InputError(f"{objects.uri}/{DESCRIPTION} is damaged ({problem}): restore it") from problem
     if owner != adaptor.adaptor_id:
         raise InputError(
@@ -151,15 +171,23 @@ def _description(objects: Objects, adaptor: Adaptor) -> dict[str, Any]:
     return described
 
 
-def _check_stamps(
+def _checked(
     objects: Objects, output_format: OutputFormat, record: LedgerRecord, described: dict[str, Any]
-) -> None:
-    """Raise InputError unless the file's footer names the same adaptor, dim and encoding as the folder."""
-    metadata = output_format.describe(objects, record.output).schema.metadata or {}
-    for name in ("adaptor_id", "dim", "encoding"):
+) -> ObjectInfo:
+    """The output file of a record. Raises InputError unless it is the recorded one, of the folder's adaptor, dims and
+    encodings."""
+    info, where = objects.stat(record.output), f"{objects.uri}/{record.output}"
+    if info is None or info.size != record.output_bytes:
+        raise InputError(f"{where} is missing or not the file that was recorded: run verify, then compress")
+    contents = output_format.describe(objects, record.output)
+    metadata = contents.schema.metadata or {}
+    expected = {name: described[name] for name in ("adaptor_id", "dim", "encoding")} | {"source": record.shard}
+    if described.get("rescore"):
+        expected["rescore"] = json.dumps(described["rescore"])
+    for name, value in expected.items():
         found = metadata.get(STAMP + name.encode(), b"nothing").decode(errors="replace")
-        if found != str(described[name]):
-            raise InputError(
-                f"{objects.uri}/{record.output}: its footer says {name} {found}, its folder says {described[name]}: "
-                "it does not belong here; run verify"
-            )
+        if found != str(value):
+            raise InputError(f"{where}: its footer says {name} {found}, expected is {value}; it does not belong here")
+    if contents.rows != record.rows_out:
+        raise InputError(f"{where} has {contents.rows} rows, recorded are {record.rows_out}: run verify")
+    return info

@@ -95,7 +95,8 @@ def open_context(
         )
     trained = adaptor.dims if dims is None or with_trained else ()
     measured = tuple(sorted({*trained, *(dims or ())}))
-    coded = available(adaptor, measured, _kinds(adaptor, section, database))
+    has_codes = not set(measured).isdisjoint(coded_dims(adaptor.codes))
+    coded = available(adaptor, measured, _kinds(adaptor, section, database, has_codes))
     config, shards, vector_bytes = _open_shards(config, adaptor)
     queries = read_queries(config.queries, adaptor.input_dim) if config.queries else None
     qrels = read_qrels(config.qrels) if config.qrels else {}
@@ -110,14 +111,14 @@ def open_context(
     )
 
 
-def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None) -> list[Held]:
-    """The kinds of column that are measured: those of a database, or all that the adaptor has codes for; of these the
-    ones that the configuration names, if it does.
+def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None, has_codes: bool) -> list[Held]:
+    """The kinds of column that are measured: those of a database, or all that the adaptor has codes for (`has_codes`:
+    at one of the measured dims); of these the ones that the configuration names, if it does.
 
     Raises InputError where the database holds none of the named ones.
     """
     if database is None:
-        usual = USUAL_ENCODINGS if coded_dims(adaptor.codes) else USUAL_ENCODINGS[:1]
+        usual = USUAL_ENCODINGS if has_codes else USUAL_ENCODINGS[:1]
         return [Held(encoding) for encoding in (usual if section.encodings is None else section.encodings)]
     held, named = DATABASES[database].held, section.encodings
     if named is not None:
@@ -128,10 +129,9 @@ def _kinds(adaptor: Adaptor, section: MeasuredSection, database: str | None) -> 
                 f"{', '.join(dict.fromkeys(('float32', *(kind.encoding for kind in held))))}"
             )
         return kinds
-    coded = bool(coded_dims(adaptor.codes))
     # By Euclidean distance only the cosine of unit vectors can be found, and distances themselves.
     fits = [kind for kind in held if adaptor.metric != "dot" or kind.compared != "euclid"]
-    return [kind for kind in fits if coded or kind.encoding in ("float32", "float16")]
+    return [kind for kind in fits if has_codes or kind.encoding in ("float32", "float16")]
 
 
 def _open_shards(config: MeasureConfig, adaptor: Adaptor) -> tuple[MeasureConfig, list[Shard], int]:

@@ -49,7 +49,12 @@ def _compare_vectors(item: ItemContext, column: VectorColumn, vectors: Floats, s
     """
     encoding, tolerance = column.encoding, item.job.config.verification.tolerance
     expected = encoding.projection.transform_rows(vectors)
-    allowed = tolerance * np.maximum(1, np.abs(expected).max(axis=1, keepdims=True)) + encoding.tolerance(stored)
+    sizes = np.abs(expected).max(axis=1, keepdims=True)
+    unit = item.job.adaptor.metric == "cosine"
+    rounding = tolerance * np.maximum(sizes, 1 if unit else np.abs(vectors).max(axis=1, keepdims=True))
+    cell = encoding.tolerance(stored)
+    # Near a border of its cell a number may have either code; a border is thin beside a cell.
+    allowed = cell + np.where(cell > 0, np.minimum(rounding, cell / 50), rounding)
     expected = encoding.clip(expected)
     wrong = ~(np.abs(expected - stored) <= allowed)
     if wrong.any():

@@ -217,12 +217,7 @@ def test_what_cannot_be_coded_is_refused(adaptor: Adaptor) -> None:
 def test_foreign_and_cut_codes_are_refused(adaptor: Adaptor) -> None:
     codec, rows = adaptor.codec(dim=SHORT, encoding="int4"), sample(5)
     codes = codec.encode(rows)
-    for wrong in (
-        codes[:, :-1],
-        codes.astype(np.int8),
-        adaptor.codec(dim=SHORT, encoding="int2").encode(rows),
-        codes[0],
-    ):
+    for wrong in (codes[:, :-1], codes.astype(np.int8), adaptor.codec(dim=SHORT, encoding="int2").encode(rows)):
         for read in (codec.reconstruct, codec.decode, lambda c: codec.score(rows, c)):
             with pytest.raises(InputError, match=r"but int4 at dim 32 is uint8 \(n, 16\)"):
                 read(wrong)
@@ -232,7 +227,59 @@ def test_foreign_and_cut_codes_are_refused(adaptor: Adaptor) -> None:
         codec.score(queries, codes)
 
 
+def untrained(metric: Metric, rows: Any) -> Adaptor:
+    """PCA of some rows, without codes."""
+    basis = rotation(moments(rows, metric))
+    about = {"input_dim": DIM, "dims": [SHORT], "metric": metric, "architecture": "linear", "unit_input": False}
+    return build({**about, "recipe": {}, "settings": {}}, {"linear": basis}, basis)
+
+
+def test_distances_far_from_the_origin_do_not_cancel() -> None:
+    rows = sample(800, 3) + np.float32(300)
+    codec = untrained("l2", rows).codec(dim=SHORT, encoding="float32")
+    codes, queries = codec.encode(rows), rows[:20]
+    exact = -np.square(codec.transform(queries).astype(np.float64)[:, None] - codes.astype(np.float64)).sum(2)
+    np.testing.assert_allclose(codec.score(queries, codes), exact, rtol=1e-3, atol=2e-3)
+
+
+def test_a_few_far_longer_vectors_do_not_take_the_levels_of_all_others() -> None:
+    rows = sample(3000, 3, shift=0.0)
+    bare, odd = untrained("dot", rows), rows.copy()
+    odd[7] *= 1e4
+    for encoding in CODED:
+        errors = []
+        for learned in (rows, odd):
+            codec = with_codes(bare, fit_codes(bare, learned, rows[:0], 0)).codec(dim=SHORT, encoding=encoding)
+            errors.append(np.square(codec.reconstruct(codec.encode(rows)) - codec.transform(rows)).mean())
+        assert errors[1] < 10 * errors[0], encoding  # the range is wider, but far from 1e4 times
+
+
+def test_a_learned_rotation_is_stored_and_used(adaptor: Adaptor) -> None:
+    rows, turn = sample(900, 5), np.linalg.qr(np.random.default_rng(8).normal(size=(SHORT, SHORT)))[0]
+    codes = fit_codes(adaptor, rows, rows[:0], 0, [SHORT]) | {f"rotation_{SHORT}": turn.astype(np.float32)}
+    codec = from_files(with_codes(adaptor, codes).to_files()).codec(dim=SHORT, encoding="int8")
+    plain = adaptor.transform(rows, dim=SHORT).astype(np.float64)
+    np.testing.assert_allclose(codec.transform(rows), plain @ turn, atol=1e-5)
+    quantiser = codec.quantiser
+    np.testing.assert_allclose(
+        codec.rotation.invert(codec.transform(rows).astype(np.float64)),  # type: ignore[union-attr]
+        plain,
+        atol=1e-5,
+    )
+    assert quantiser.width == SHORT
+
+
+def test_codes_given_to_an_older_artefact_make_it_a_new_one(adaptor: Adaptor) -> None:
+    document = {k: v for k, v in adaptor.document.items() if k != "codes_sha256"} | {"format": 1}
+    new = with_codes(Adaptor(document, adaptor.tensors, adaptor.pca), adaptor.codes)
+    assert new.adaptor_id == adaptor.adaptor_id
+    assert from_files(new.to_files()).codec(dim=8, encoding="int2").bytes_per_vector == 2
+
+
 def test_one_vector_is_coded_like_many(adaptor: Adaptor) -> None:
     codec, rows = adaptor.codec(dim=SHORT, encoding="int2"), sample(3)
     np.testing.assert_array_equal(codec.encode(rows[1].tolist()), codec.encode(rows)[1])
+    np.testing.assert_array_equal(codec.decode(codec.encode(rows[1])), codec.decode(codec.encode(rows))[1])
+    fortran = np.asfortranarray(codec.transform(rows))
+    np.testing.assert_array_equal(codec.quantiser.quantise(fortran), codec.encode(rows))
     assert coded_dims(adaptor.codes)[-1] == 40

