@@ -251,7 +251,7 @@ def test_a_few_far_longer_vectors_do_not_take_the_levels_of_all_others() -> None
         for learned in (rows, odd):
             codec = with_codes(bare, fit_codes(bare, learned, rows[:0], 0)).codec(dim=SHORT, encoding=encoding)
             errors.append(np.square(codec.reconstruct(codec.encode(rows)) - codec.transform(rows)).mean())
-        assert errors[1] < 10 * errors[0], encoding  # the range is wider, but far from 1e4 times
+        assert errors[1] < 20 * errors[0], encoding  # the range is wider, but far from 1e8 times
 
 
 def test_a_learned_rotation_is_stored_and_used(adaptor: Adaptor) -> None:
