@@ -24,6 +24,9 @@ from adaptor.validation import validate_dims
 
 #: A map that gains less than one standard error over all dims was luck.
 _CERTAIN = 1.0
+#: What a dim may lose of each measure, beyond noise. The map gives up some of the tenth neighbour for the first, and
+#: more of the hundredth.
+_ALLOWED = {"graded overlap@10": 0.01, "overlap@10": 0.02, "overlap@100": 0.1}
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def floors(data: TrainingSet, dims: tuple[int, ...], metric: Metric) -> Floors:
     return Floors(initial, np.where(better[None, :, None], other, initial))
 
 
-def kept(dims: Sequence[int], scores: Scores, floor: Floors, metric: Metric) -> Kept:
+def kept(dims: Sequence[int], scores: Scores, floor: Floors) -> Kept:
     """The dims before the first at which `scores` (m, w, h) are below the floor."""
-    count, lost = _first_loss(dims, scores - floor.better[:, : len(dims)], metric)
+    count, lost = _first_loss(dims, scores - floor.better[:, : len(dims)])
     gain = (scores[0, :count] - floor.initial[0, :count]).sum(axis=0) / max(1, len(dims))
     return Kept(count, gain, lost)
 
@@ -91,9 +94,7 @@ def select(matrix: Tensor, job: TrainingJob, queries: bool = False) -> Selection
         if columns is None:
             continue
         reached = tuple(dim for dim in dims if dim <= len(columns))
-        found = kept(
-            reached, validate_dims(Linear(len(columns), columns), data, reached, job.metric), floor, job.metric
-        )
+        found = kept(reached, validate_dims(Linear(len(columns), columns), data, reached, job.metric), floor)
         if found.gain.mean() > _CERTAIN * standard_error(found.gain):
             if found.lost:
                 notes.append(f"{found.lost} on held-out rows: from there on outputs are prefixes of the initial basis")
@@ -108,21 +109,10 @@ def select(matrix: Tensor, job: TrainingJob, queries: bool = False) -> Selection
     return Selection(Linear(job.input_dim), tuple(notes[:1]), exact=True)
 
 
-def _allowed(metric: Metric) -> dict[str, float]:
-    """What a dim may lose of each measure. Of the plain overlap it may be more: the map gives up some of the tenth
-    neighbour for the first. Least where lengths count: a few long vectors are near everything there, so that the top
-    says little of the rest."""
-    return {
-        "graded overlap@10": 0.01,
-        "overlap@10": 0.06 if metric == "cosine" else 0.02,
-        "overlap@100": 0.1,
-    }
-
-
-def _first_loss(dims: Sequence[int], gains: Scores, metric: Metric) -> tuple[int, str]:
+def _first_loss(dims: Sequence[int], gains: Scores) -> tuple[int, str]:
     """Number of the first dim whose mean loss, less two standard errors, is more than allowed, and what it lost."""
     for number, dim in enumerate(dims):
-        for (measure, allowed), gain in zip(_allowed(metric).items(), gains[:, number], strict=True):
+        for (measure, allowed), gain in zip(_ALLOWED.items(), gains[:, number], strict=True):
             if not gain.mean() + 2 * standard_error(gain) >= -allowed:
                 return number, f"dim {dim} lost {-gain.mean():.3f} {measure}"
     return len(dims), ""

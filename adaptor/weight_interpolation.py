@@ -39,7 +39,7 @@ def interpolate(initial: Tensor, last: Tensor, job: TrainingJob, stage: Stage) -
     else:
         floor = floors(job.data, job.dims, job.metric)
         judged = np.stack([validate_dims(mix, job.data, job.dims, job.metric) for mix in mixes])
-        gains = [kept(job.dims, scores, floor, job.metric).gain.mean() for scores in judged]
+        gains = [kept(job.dims, scores, floor).gain.mean() for scores in judged]
         number, scores = int(np.argmax(gains)), judged[:, 0].mean(axis=(1, 2))
     return ALPHAS[number], mixes[number], float(scores[number])
 
