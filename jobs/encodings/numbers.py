@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
 from adaptor.rows import Floats
+from jobs.encodings.coded import Coded
 from jobs.sources.vectors import Decoded, decode
 
 #: How far from 1 the length of a vector may be that only float rounding has touched, and what a clipped number may add.
 _ROUNDING, _CLIPPING = {"float32": 1e-5, "float16": 1e-3}, 0.05
 
 
-class Numbers:
+class Numbers(Coded):
     """An `Encoding` with a list of `dim` numbers; each subclass names one of adaptor/codec.py."""
 
-    name: ClassVar[str]
-
     def __init__(self, adaptor: Adaptor, dim: int) -> None:
-        codec = adaptor.codec(dim=dim, encoding=self.name)
-        self.projection, self._quantiser, self._dim = codec.projection, codec.quantiser, dim
-        self.arrow_type = pa.list_(pa.from_numpy_dtype(codec.quantiser.dtype), dim)
-        self.bytes_per_vector = codec.bytes_per_vector
+        super().__init__(adaptor, dim)
+        self.arrow_type = pa.list_(pa.from_numpy_dtype(self.quantiser.dtype), dim)
 
     @property
     def length_tolerance(self) -> float:
         """What rounding can do to a length, half a step in every number; and clipping, where a number lies beyond those
         of the sample."""
-        half_step = float(self._quantiser.tolerance(np.ones((1, 1), np.float32))[0, 0])
-        return _ROUNDING.get(self.name, half_step * float(np.sqrt(self._dim)) + _CLIPPING)
+        half_step = float(self.quantiser.tolerance(np.ones((1, 1), np.float32))[0, 0])
+        return _ROUNDING.get(self.name, half_step * float(np.sqrt(self.dim)) + _CLIPPING)
 
     def encode(self, vectors: Floats) -> pa.Array:
         """Float32 (n, dim) as `fixed_size_list`."""
-        return pa.FixedSizeListArray.from_arrays(pa.array(self._quantiser.quantise(vectors).reshape(-1)), self._dim)
+        return pa.FixedSizeListArray.from_arrays(pa.array(self.quantiser.quantise(vectors).reshape(-1)), self.dim)
 
     def decode(self, column: pa.Array | pa.ChunkedArray) -> Decoded:
         """What the numbers stand for, float32 (n, dim)."""
         whole = pa.types.is_integer(self.arrow_type.value_type)
-        decoded = decode(column.cast(pa.list_(pa.float32(), self._dim)) if whole else column, self._dim)
-        vectors = self._quantiser.reconstruct(decoded.vectors)
+        decoded = decode(column.cast(pa.list_(pa.float32(), self.dim)) if whole else column, self.dim)
+        vectors = self.quantiser.reconstruct(decoded.vectors)
         if decoded.reasons:
             vectors[list(decoded.reasons)] = 0
         return Decoded(vectors, np.einsum("nd,nd->n", vectors, vectors), decoded.reasons)
-
-    def saturated(self, vectors: Floats) -> int:
-        """Numbers beyond the largest."""
-        return self._quantiser.clipped(vectors)
-
-    def tolerance(self, stored: Floats) -> Floats:
-        """What rounding to nearest does."""
-        return self._quantiser.tolerance(stored)
-
-    def clip(self, vectors: Floats) -> Floats:
-        """Between the largest numbers."""
-        return self._quantiser.clip(vectors)
 
 
 class Float32(Numbers):

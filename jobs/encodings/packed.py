@@ -2,55 +2,39 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import pyarrow as pa
 
 from adaptor.artefact import Adaptor
 from adaptor.rows import Floats
+from jobs.encodings.coded import Coded
 from jobs.encodings.stored import stored_codes
 from jobs.sources.vectors import Decoded
 
 
-class Packed:
+class Packed(Coded):
     """An `Encoding` with the bytes of a code; each subclass names one of adaptor/codec.py."""
 
-    name: ClassVar[str]
     #: A decoded vector is as long as its levels make it; searches divide that out.
     length_tolerance = float("inf")
 
     def __init__(self, adaptor: Adaptor, dim: int) -> None:
-        codec = adaptor.codec(dim=dim, encoding=self.name)
-        self.projection, self._quantiser = codec.projection, codec.quantiser
-        self.bytes_per_vector = codec.bytes_per_vector
+        super().__init__(adaptor, dim)
         self.arrow_type = pa.binary(self.bytes_per_vector)
 
     def encode(self, vectors: Floats) -> pa.Array:
         """Float32 (n, dim) as bytes."""
-        codes = self._quantiser.quantise(vectors)
+        codes = self.quantiser.quantise(vectors)
         return pa.Array.from_buffers(self.arrow_type, len(codes), [None, pa.py_buffer(codes)])
 
     def decode(self, column: pa.Array | pa.ChunkedArray) -> Decoded:
         """The levels that the bytes stand for, float32 (n, dim)."""
-        vectors, reasons = self._quantiser.reconstruct(stored_codes(column)), {}
+        vectors, reasons = self.quantiser.reconstruct(stored_codes(column)), {}
         if column.null_count:
             nulls = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
             vectors[nulls] = 0
             reasons = dict.fromkeys(nulls.tolist(), "null vector")
         return Decoded(vectors, np.einsum("nd,nd->n", vectors, vectors), reasons)
-
-    def saturated(self, vectors: Floats) -> int:
-        """None: the outermost levels are meant for the tails."""
-        return self._quantiser.clipped(vectors)
-
-    def tolerance(self, stored: Floats) -> Floats:
-        """Half a step: a number within it, and no other, has this code."""
-        return self._quantiser.tolerance(stored)
-
-    def clip(self, vectors: Floats) -> Floats:
-        """Between the outermost levels."""
-        return self._quantiser.clip(vectors)
 
 
 class Int4(Packed):
