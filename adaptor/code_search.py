@@ -32,7 +32,8 @@ def search_codes(codec: Codec, queries: Floats, blocks: Iterable[Codes], k: int)
         for start in range(0, len(block), step):
             part = codec.score_transformed(asked, block[start : start + step])
             numbers, best = _best(part, k)
-            rows, scores = _merged((rows, scores), (numbers + first + start, best), k)
+            numbers = np.concatenate([rows, numbers + first + start], axis=1)
+            rows, scores = _ranked(numbers, np.concatenate([scores, best], axis=1), k)
         first += len(block)
     return rows, scores
 
@@ -49,7 +50,7 @@ def rescore(codec: Codec, queries: Floats, rows: Ids, codes: Codes, k: int) -> t
     for number, query in enumerate(asked):
         own = codes[number * candidates : (number + 1) * candidates]
         scores[number] = np.where(rows[number] < 0, -np.inf, codec.score_transformed(query[None], own)[0])
-    return _merged((rows, scores), (rows[:, :0], scores[:, :0]), k)
+    return _ranked(rows, scores, k)
 
 
 def _best(scores: Floats, k: int) -> tuple[Ids, Floats]:
@@ -64,8 +65,7 @@ def _best(scores: Floats, k: int) -> tuple[Ids, Floats]:
     return places.astype(np.int64), np.take_along_axis(scores, places, 1)
 
 
-def _merged(one: tuple[Ids, Floats], other: tuple[Ids, Floats], k: int) -> tuple[Ids, Floats]:
-    """The k best of both, by similarity and then by row."""
-    rows, scores = np.concatenate([one[0], other[0]], axis=1), np.concatenate([one[1], other[1]], axis=1)
+def _ranked(rows: Ids, scores: Floats, k: int) -> tuple[Ids, Floats]:
+    """The k best of rows (q, n) by their scores (q, n), best first, ties by row."""
     order = np.lexsort((np.where(rows < 0, np.iinfo(np.int64).max, rows), -scores), axis=1)[:, :k]
     return np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)

@@ -83,7 +83,7 @@ class ColumnView:
         schema = self._schema(wanted, info.schema)
         for batch in self._inner.read(shard, row_groups, batch_rows, needs, plain=plain):
             first, table = int(info.row_group_starts[batch.row_group]) + batch.first_row, batch.table
-            arrays = [table.column(c.field.name) if c.is_stored else c.make(table, first) for c in wanted]
+            arrays = [column.values(table, first) for column in wanted]
             yield Batch(batch.row_group, batch.first_row, pa.RecordBatch.from_arrays(arrays, schema=schema))
 
     def check_unchanged(self, shard: Shard) -> None:

@@ -24,21 +24,25 @@ _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 @dataclass(frozen=True)
 class ViewColumn:
     """A column: its field, the stored columns that it is made of, and `make`, which gives its values out of a batch of
-    these and the number of the batch's first row within the shard."""
+    these and the number of the batch's first row within the shard; None for a stored column as it is."""
 
     field: pa.Field
     needs: tuple[str, ...]
-    make: Callable[[pa.RecordBatch, int], pa.Array]
+    make: Callable[[pa.RecordBatch, int], pa.Array] | None = None
 
     @property
     def is_stored(self) -> bool:
         """Whether it is a stored column as it is."""
-        return self.make is _as_it_is
+        return self.make is None
+
+    def values(self, table: pa.RecordBatch, first_row: int) -> pa.Array:
+        """Its values out of a batch that begins at row `first_row` of the shard."""
+        return table.column(self.field.name) if self.make is None else self.make(table, first_row)
 
 
 def stored_columns(schema: pa.Schema) -> list[ViewColumn]:
     """All columns as they are."""
-    return [ViewColumn(field, (field.name,), _as_it_is) for field in schema]
+    return [ViewColumn(field, (field.name,)) for field in schema]
 
 
 def with_vectors(where: str, columns: Sequence[ViewColumn], name: str, layout: VectorsSection) -> list[ViewColumn]:
@@ -96,7 +100,7 @@ def with_row_numbers(where: str, columns: Sequence[ViewColumn], name: str, key: 
 def with_text_ids(columns: Sequence[ViewColumn], name: str) -> list[ViewColumn]:
     """The columns with ids as strings."""
     return [
-        ViewColumn(column.field.with_type(pa.string()), column.needs, partial(_texts, column.field.name, column.make))
+        ViewColumn(column.field.with_type(pa.string()), column.needs, partial(_texts, column))
         if column.field.name == name and is_id_type(column.field.type)
         else column
         for column in columns
@@ -130,11 +134,6 @@ def _resolve(fields: Sequence[pa.Field], name: str) -> tuple[pa.Field, list[str]
     return None
 
 
-def _as_it_is(_table: pa.RecordBatch, _first_row: int) -> pa.Array:
-    """Marks a stored column, which is taken by its name."""
-    raise NotImplementedError
-
-
 def _vectors(stored: str, path: Sequence[str], layout: VectorsSection, table: pa.RecordBatch, _first: int) -> pa.Array:
     values = inner_values(table.column(stored), path)
     if layout.format == "text":
@@ -159,6 +158,5 @@ def _row_numbers(key: str, table: pa.RecordBatch, first: int) -> pa.Array:
     return pc.binary_join_element_wise(pa.scalar(key), numbers, ":")
 
 
-def _texts(name: str, make: Callable[[pa.RecordBatch, int], pa.Array], table: pa.RecordBatch, first: int) -> pa.Array:
-    ids = table.column(name) if make is _as_it_is else make(table, first)
-    return pc.cast(id_texts(ids), pa.string())
+def _texts(column: ViewColumn, table: pa.RecordBatch, first: int) -> pa.Array:
+    return pc.cast(id_texts(column.values(table, first)), pa.string())
