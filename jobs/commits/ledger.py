@@ -105,6 +105,7 @@ def read_records(output: Objects, names: Iterable[RecordName]) -> list[LedgerRec
     """The records, read in parallel, or why one cannot be read."""
 
     def read(name: RecordName) -> LedgerRecord | InputError:
+        """The record, or why it cannot be read."""
         try:
             return read_record(output, name)
         except InputError as problem:

@@ -56,6 +56,7 @@ def _describe(context: JobContext[CompressConfig], shards: Sequence[Shard]) -> d
     tolerated = () if context.config.reading.bad_rows == "stop" else (InputError,)
 
     def describe(shard: Shard) -> ShardInfo | None:
+        """The shard described; None where it cannot be and that is tolerated."""
         with suppress(*tolerated):
             return describe_vectors(context.source, shard, context.config.source)
         return None

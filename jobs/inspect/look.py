@@ -106,6 +106,7 @@ def _describe(source: Source, section: SourceSection, shards: Sequence[Shard]) -
     """Each shard described, or what is wrong with it."""
 
     def describe(shard: Shard) -> ShardInfo | InputError:
+        """The shard described, or why it cannot be."""
         try:
             return describe_vectors(source, shard, section)
         except InputError as problem:

@@ -34,6 +34,7 @@ def byte_figure(curves: ByteCurves) -> Markup:
     metric = METRIC_NAMES[curves.metric]
 
     def draw(axes: Axes) -> None:
+        """Every curve against bytes, over the line of the original."""
         dashed: dict[str, Any] = {"color": INK, "linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 1.5}
         axes.axhline(curves.original, label=method_name(ORIGINAL), **dashed)
         for name, points in curves.curves.items():

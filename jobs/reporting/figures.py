@@ -27,6 +27,7 @@ def curve(results: Results, metric: str, inches: tuple[float, float] = SMALL) ->
     """Draw one measure against the dim for all methods: an inline `<svg>`."""
 
     def draw(axes: Axes) -> None:
+        """Every method against the dim."""
         if not metric.endswith("_distance"):  # the original is at distance 0 of itself: a line there says nothing
             _draw_original(axes, results, metric)
         for method in sorted(results.methods, key=lambda method: method == ADAPTOR):
@@ -49,6 +50,7 @@ def scatter(results: Results, proxy: str, truth: str) -> Markup:
     }
 
     def draw(axes: Axes) -> None:
+        """A point per method and dim."""
         _draw_original(axes, results, truth)
         for method in sorted(points, key=lambda method: method == ADAPTOR):
             axes.plot([x for _, x, _ in points[method]], [y for _, _, y in points[method]], **_line(method), ls="none")

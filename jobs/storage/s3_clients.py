@@ -99,6 +99,7 @@ def _role_session(role_arn: str) -> Any:
     source, session = AioSession(), AioSession()
 
     async def load_credentials() -> Any:
+        """Credentials of the role, fetched anew when they expire."""
         fetcher = AioAssumeRoleCredentialFetcher(
             client_creator=source.create_client,
             source_credentials=await source.get_credentials(),
