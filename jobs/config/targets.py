@@ -19,6 +19,8 @@ from jobs.config.messages import suggestion
 RETRIEVAL_MEASURES = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
 OVERLAP_MEASURES = ("overlap@1", "overlap@10", "overlap@100")
 BUDGETS = ("bytes", "total_bytes")
+#: Labels can lift a measure above the original's, but not so far.
+_MOST_SHARE = 10
 _SHORT_NAMES = {"ndcg": "ndcg@10", "overlap": "overlap@10", "mrr": "mrr@10"}
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS |= {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
@@ -51,7 +53,10 @@ def parse_target(text: str) -> Target:
     """Read one demand. Raises ValueError that names what is wrong and what may stand there."""
     demand = text.strip().lower()
     if match := _BUDGET.fullmatch(demand):
-        return Target(match["name"], float(match["number"]) * _UNITS[match["unit"]])
+        bound = float(match["number"]) * _UNITS[match["unit"]]
+        if bound < 1:
+            raise ValueError(f"{text!r}: a vector takes at least a byte")
+        return Target(match["name"], bound)
     match = _QUALITY.fullmatch(demand)
     if match is None or match["name"] in BUDGETS:
         raise ValueError(
@@ -67,6 +72,8 @@ def parse_target(text: str) -> Target:
     bound, relative = float(match["number"]) / (100 if match["percent"] else 1), bool(match["relative"])
     if not 0 < bound <= 1 and not (relative and bound > 1):
         raise ValueError(f"{text!r}: a measure lies between 0 and 1")
+    if bound > _MOST_SHARE:
+        raise ValueError(f"{text!r}: {bound:g} times the original is out of reach; write 0.98 or 98%")
     if relative and name in OVERLAP_MEASURES:
         raise ValueError(f"{text!r}: an overlap is measured against the original already, leave 'of original' out")
     return Target(name, bound, relative)

@@ -38,6 +38,8 @@ def test_demands_are_read(text: str, target: Target) -> None:
         ("speed >= 0.9", "there is no measure 'speed' (known: overlap@1, "),
         ("overlap@10 <= 0.9", "is not a target: write MEASURE >= SHARE"),
         ("bytes >= 200", "bytes <= NUMBER or total_bytes <= NUMBER"),
+        ("bytes <= 0", "a vector takes at least a byte"),
+        ("ndcg@10 >= 98 of original", "98 times the original is out of reach; write 0.98 or 98%"),
         ("overlap@10 >= 9", "a measure lies between 0 and 1"),
         ("overlap@10 >= 0", "a measure lies between 0 and 1"),
         ("overlap@10 >= 9kB", "is not a target: write MEASURE >= SHARE (0.9 or 90%)"),
