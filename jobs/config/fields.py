@@ -31,3 +31,9 @@ def flag_of(name: str, field: FieldInfo) -> str:
     """How a field is spelled on the command line: by its name, unless it says another."""
     extra = field.json_schema_extra
     return str(extra["flag"]) if isinstance(extra, dict) and "flag" in extra else name
+
+
+def argument_of(schema: Schema) -> str | None:
+    """The field whose value stands behind the command's name, without a flag (`matryoshka versions list`)."""
+    extras = ((name, field.json_schema_extra) for name, field in schema.model_fields.items())
+    return next((name for name, extra in extras if isinstance(extra, dict) and extra.get("argument")), None)
