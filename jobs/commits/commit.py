@@ -1,15 +1,13 @@
 """The commit of one work item: its output is published, then the record that makes it count.
 
-The ledger is true at every moment. Stale records are deleted before an output is replaced. A record appears, by one
-conditional PUT, only when all that it names is there. No clock, lock or listing is part of it. Any number of workers
-and drivers may do the same item at once, and each may die anywhere: outputs depend on the input alone, so all put the
-same bytes. A worker may sleep at any point: it replaces only the output that it saw before its shard was last known to
-be current. `tests/jobs/commits/test_commit_model.py` walks through all interleavings.
+The ledger is true at every moment. An output's name says which version of its shard it is of, so no version is ever in
+another's way. A record appears, by one conditional PUT, only when all that it names is there. No clock, lock or listing
+is part of it. Any number of workers and drivers may do the same item at once, and each may die anywhere: outputs depend
+on the input alone, so all put the same bytes. `tests/jobs/commits/test_commit_model.py` walks through all
+interleavings.
 
-Three cases are left for `verify` to find. Without If-Match (local disk, fsspec, parts on Ceph 16) a worker may sleep
-between look and replacement while another commits a later version: if it dies before its own record, old rows are under
-the new record. So they are when a worker sleeps while the shard changes and changes back. A crash in a conflict with a
-writer of other bytes leaves output or rejected rows of one under the record of the other.
+One case is left for `verify` to find: a crash in a conflict with a writer of other bytes (another library, another GPU)
+leaves output or rejected rows of one under the record of the other.
 """
 
 from __future__ import annotations
@@ -43,10 +41,9 @@ def commit_item(source: Source, output_version: Objects, finished: FinishedItem)
     item, record, rejected = finished.item, finished.record, finished.rejected
     for conflicts in range(_WRITE_CONFLICTS):
         present = output_version.stat(item.output)
-        source.check_unchanged(item.shard)  # after the look: what it saw is not of a later version
-        if not conflicts:
-            for key in item.stale_records:
-                output_version.delete(key)
+        source.check_unchanged(item.shard)
+        if item.recorded and not conflicts:  # of an output that was lost: this one may have other bytes
+            output_version.delete(item.record.key)
         if not publish_over(output_version, item.output, finished.output, present):
             continue
         if rejected is not None:
@@ -58,5 +55,3 @@ def commit_item(source: Source, output_version: Objects, finished: FinishedItem)
         output_version.delete(record.name.key)
     else:
         raise RunError(f"{item.title}: others keep writing other bytes for the same input: let one job run at a time")
-    for key in item.stale_outputs:
-        output_version.delete(key)

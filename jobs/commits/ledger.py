@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from adaptor.errors import InputError
-from jobs.commits.names import DATA, LEDGER, QUARANTINE, REJECTED_ROWS, RecordName, RowGroups, digest, record_name
+from jobs.commits.names import DATA, LEDGER, QUARANTINE, RecordName, RowGroups, digest, record_name
 from jobs.sources.source import Shard
 from jobs.storage.objects import Objects
 
@@ -120,14 +120,6 @@ def commit(output: Objects, record: LedgerRecord) -> bool:
     return output.put_new(record.name.key, record.to_json())
 
 
-def retire(output: Objects, record: LedgerRecord) -> None:
-    """Remove a work item: first the record, so that it does not count any more, then what it wrote."""
-    output.delete(record.name.key)
-    output.delete(record.output)
-    if record.quarantine is not None:
-        output.delete(record.quarantine)
-
-
 def output_keys(output: Objects, suffix: str) -> Iterator[str]:
     """Keys of all output files below `data/`, with or without a record."""
     return (info.key for info in output.list(DATA) if info.key.endswith(suffix))
@@ -135,7 +127,7 @@ def output_keys(output: Objects, suffix: str) -> Iterator[str]:
 
 def quarantine_keys(output: Objects) -> Iterator[str]:
     """Keys of all files of rejected rows, with or without a record."""
-    return (info.key for info in output.list(QUARANTINE) if REJECTED_ROWS.search(info.key))
+    return (info.key for info in output.list(QUARANTINE) if info.key.endswith(".parquet"))
 
 
 def _checksum(fields: dict[str, Any]) -> str:

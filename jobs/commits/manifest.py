@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from adaptor.errors import InputError
+from jobs.commits.ledger import LedgerRecord
 from jobs.storage.objects import AbsentError, Objects
 
 MANIFEST, MANIFESTS, FEEDS, SUPERSEDED = "manifest.json", "manifests/", "_feeds/", "_superseded/"
@@ -39,6 +40,18 @@ class OutputFile:
     sha256: str
     shard: str
     source_version: str
+
+    @classmethod
+    def of(cls, record: LedgerRecord) -> OutputFile:
+        """The output that a record names."""
+        return cls(
+            path=record.output,
+            rows=record.rows_out,
+            bytes=record.output_bytes,
+            sha256=record.sha256,
+            shard=record.shard,
+            source_version=record.version,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +124,7 @@ class Manifest:
                 fields.pop(told, None)
             if fields.get("format") != 1:
                 raise ValueError(f"its format is {fields.get('format')!r}, this version reads 1")
-            return _MANIFEST.validate_python(fields)
+            return _MANIFEST.validate_json(json.dumps(fields))
         except (ValueError, TypeError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:500]
             raise InputError(f"{where} is not a manifest of this version ({reason}): run compress again") from problem

@@ -14,8 +14,7 @@ LEDGER, DATA, QUARANTINE = "_ledger/", "data/", "_quarantine/"
 
 _NAME = re.compile(r"([0-9a-f]{24})\.(all|(\d{5,})-(\d{5,})-of-(\d{5,}))\.([0-9a-f]{16})\.json")
 _RUN = re.compile(r"\.rg\d{5,}-\d{5,}$")
-#: How keys of rejected rows end: they are Parquet, whatever the format of the outputs is.
-REJECTED_ROWS = re.compile(r"\.[0-9a-f]{16}\.parquet$")
+_VERSION = re.compile(r"\.[0-9a-f]{16}$")
 
 
 @dataclass(frozen=True, order=True)
@@ -64,7 +63,12 @@ class RecordName:
 
 def record_name(shard: Shard, row_groups: RowGroups | None) -> RecordName:
     """The name of the record of a work item."""
-    return RecordName(shard_hash(shard.key), row_groups, digest(shard.version, str(shard.size))[:16])
+    return RecordName(shard_hash(shard.key), row_groups, _version_hash(shard))
+
+
+def _version_hash(shard: Shard) -> str:
+    """16 hexadecimal digits that change with the shard's content."""
+    return digest(shard.version, str(shard.size))[:16]
 
 
 def shard_hash(key: str) -> str:
@@ -72,23 +76,23 @@ def shard_hash(key: str) -> str:
     return digest(key)[:24]
 
 
-def output_key(shard_key: str, row_groups: RowGroups | None, suffix: str) -> str:
-    """The output of a work item: the shard's key below `data/`, with row groups if it is split, ending in `suffix`."""
+def output_key(shard: Shard, row_groups: RowGroups | None, suffix: str) -> str:
+    """The output of a work item: the shard's key below `data/`, row groups if it is split, and the shard's version. A
+    changed shard gets a new file: none is ever replaced by other rows."""
     run = "" if row_groups is None else f".rg{row_groups.start:05}-{row_groups.stop:05}"
-    return f"{DATA}{shard_key.removesuffix(suffix)}{run}{suffix}"
+    return f"{DATA}{shard.key.removesuffix(suffix)}{run}.{_version_hash(shard)}{suffix}"
 
 
-def quarantine_key(output: str, suffix: str, version: str) -> str:
-    """The rejected rows of the work item with this output. Each `version` (of `RecordName`) has a key of its own: a
-    worker that comes late with another one does no harm."""
-    return f"{QUARANTINE}{output.removeprefix(DATA).removesuffix(suffix)}.{version}.parquet"
+def quarantine_key(output: str, suffix: str) -> str:
+    """The rejected rows of the work item with this output."""
+    return f"{QUARANTINE}{output.removeprefix(DATA).removesuffix(suffix)}.parquet"
 
 
 def source_keys(written: str, suffix: str) -> set[str]:
     """Keys that the shard of this output, or file of rejected rows, may have (a shard's own may look split)."""
     rejected = written.startswith(QUARANTINE)
-    stem = REJECTED_ROWS.sub("", written) if rejected else written.removesuffix(suffix)
-    stem = stem.removeprefix(QUARANTINE if rejected else DATA)
+    stem = written.removesuffix(".parquet" if rejected else suffix)
+    stem = _VERSION.sub("", stem.removeprefix(QUARANTINE if rejected else DATA))
     stems = {stem, _RUN.sub("", stem)}
     return stems | {key + suffix for key in stems}
 

@@ -41,7 +41,7 @@ def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Obje
 def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSection) -> dict[str, Any]:
     """What `output_version.json` says: all that runs must share to add to one output version."""
     return {
-        "format": 2,
+        "format": 3,
         "adaptor_id": adaptor.adaptor_id,
         "input_dim": adaptor.input_dim,
         "dim": output.dim,

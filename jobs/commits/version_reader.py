@@ -11,6 +11,7 @@ from adaptor.errors import InputError
 from jobs.commits.manifest import Feed, Manifest, OutputFile, read_manifest
 from jobs.outputs.output_format import OutputFormat, open_output_format
 from jobs.outputs.parquet import ParquetFormat
+from jobs.sources.source import ShardInfo
 from jobs.storage.objects import Objects
 
 #: The column of a feed that says what to do with the row.
@@ -33,7 +34,11 @@ class VersionReader:
         """The schema of the first file. Raises InputError when no file counts."""
         if not self.manifest.files:
             raise InputError(f"{self.objects.uri} has no rows: nothing can be loaded from it")
-        return self._format.describe(self.objects, self._located(self.manifest.files[0])).schema
+        return self.describe(self.manifest.files[0]).schema
+
+    def describe(self, file: OutputFile) -> ShardInfo:
+        """Rows and schema of a file. Raises InputError when it is missing or of another size."""
+        return self._format.describe(self.objects, self._located(file))
 
     def batches(
         self, file: OutputFile, batch_rows: int, columns: Sequence[str] | None = None

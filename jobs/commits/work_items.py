@@ -1,8 +1,7 @@
 """What is left to do: a pure function of the source's listing, the ledger's listing and the options.
 
 A work item is a shard, or a run of row groups of a shard that is larger than `split_bytes`. It is done when it has a
-record of the shard's present version and an output, and no record of another version names that output: a worker that
-slept while the shard changed may have put old rows over the new ones. What is done stays as it was cut.
+record of the shard's present version and an output. What is done stays as it was cut.
 """
 
 from __future__ import annotations
@@ -19,16 +18,12 @@ from jobs.sources.source import Shard, ShardInfo
 @dataclass(frozen=True)
 class WorkItem:
     """A shard, or a run of its row groups: `input_bytes` of the file, written to an output that ends with `suffix`.
-
-    Stale keys are of other versions and cuts. `stale_records` are deleted before the new output is written, its own
-    too if it cannot be relied on; `stale_outputs` (and rejected rows) after the new record.
-    """
+    `recorded`: it has a record already, whose output is lost."""
 
     shard: Shard
     row_groups: RowGroups | None
     input_bytes: int
-    stale_records: tuple[str, ...] = ()
-    stale_outputs: tuple[str, ...] = ()
+    recorded: bool = False
     suffix: str = ".parquet"
 
     @property
@@ -39,12 +34,12 @@ class WorkItem:
     @property
     def output(self) -> str:
         """Key of its output."""
-        return output_key(self.shard.key, self.row_groups, self.suffix)
+        return output_key(self.shard, self.row_groups, self.suffix)
 
     @property
     def quarantine(self) -> str:
         """Key of its rejected rows, if it has any."""
-        return quarantine_key(self.output, self.suffix, self.record.version)
+        return quarantine_key(self.output, self.suffix)
 
     @property
     def title(self) -> str:
@@ -55,12 +50,12 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class WorkPlan:
-    """Work items `todo`, longest first, and `done`. `leftovers` are keys to delete: superseded records and outputs.
-    `removed` are records of shards that have left the source."""
+    """Work items `todo`, longest first, and `done`. `superseded` are records of other versions and cuts of shards of
+    the source, `removed` those of shards that have left it."""
 
     todo: tuple[WorkItem, ...]
     done: tuple[WorkItem, ...]
-    leftovers: tuple[str, ...]
+    superseded: tuple[RecordName, ...]
     removed: tuple[RecordName, ...]
 
 
@@ -94,13 +89,13 @@ class Planner:
             by_shard[name.shard].append(name)
         todo: list[WorkItem] = []
         done: list[WorkItem] = []
-        leftovers: list[str] = []
+        superseded: list[RecordName] = []
         for shard in shards:
             names = by_shard.pop(shard_hash(shard.key), [])
             part = self._plan_shard(shard, names, outputs, described.get(shard.key))
             todo += part.todo
             done += part.done
-            leftovers += part.leftovers
+            superseded += part.superseded
         owners: dict[str, str] = {}
         for item in (*todo, *done):
             if item.output in owners:
@@ -110,28 +105,21 @@ class Planner:
                 )
             owners[item.output] = item.shard.key
         todo.sort(key=lambda item: (-item.input_bytes, item.output))
-        return WorkPlan(tuple(todo), tuple(done), tuple(leftovers), tuple(n for ns in by_shard.values() for n in ns))
+        return WorkPlan(tuple(todo), tuple(done), tuple(superseded), tuple(n for ns in by_shard.values() for n in ns))
 
     def _plan_shard(
         self, shard: Shard, names: Sequence[RecordName], outputs: Collection[str], info: ShardInfo | None
     ) -> WorkPlan:
         """What the records `names` of a shard leave to do."""
-        version = record_name(shard, None).version
-        keys = {name: output_key(shard.key, name.row_groups, self.suffix) for name in names}
-        disputed = {key for name, key in keys.items() if name.version != version}
-        reliable = [name for name, key in keys.items() if key in outputs and key not in disputed]
+        current = [name for name in names if name.version == record_name(shard, None).version]
+        reliable = [name for name in current if output_key(shard, name.row_groups, self.suffix) in outputs]
         runs = _disjoint([name.row_groups for name in reliable])
         sizes = _row_group_sizes(shard, info)
         done = [self._item(shard, run, sizes) for run in runs]
         todo = [self._item(shard, run, sizes) for run in _missing(runs, sizes, self.split_bytes)]
-        stale = keys.keys() - {item.record for item in (*done, *todo)}
-        replaced = {keys[name] for name in stale}
-        replaced |= {quarantine_key(keys[name], self.suffix, name.version) for name in stale}
-        replaced -= {key for item in (*done, *todo) for key in (item.output, item.quarantine)}
-        records, files = tuple(sorted(name.key for name in stale)), tuple(sorted(replaced))
-        own = {item: (item.record.key,) if item.record in keys else () for item in todo}
-        todo = [replace(item, stale_records=records + own[item], stale_outputs=files) for item in todo]
-        return WorkPlan(tuple(todo), tuple(done), () if todo else (*records, *files), ())
+        todo = [replace(item, recorded=item.record in current) for item in todo]
+        superseded = set(names) - {item.record for item in (*done, *todo)}
+        return WorkPlan(tuple(todo), tuple(done), tuple(sorted(superseded, key=lambda name: name.key)), ())
 
     def _item(self, shard: Shard, run: RowGroups | None, sizes: Sequence[int]) -> WorkItem:
         size = shard.size

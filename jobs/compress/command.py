@@ -1,8 +1,9 @@
 """`matryoshka compress`: the whole source through the adaptor, each work item exactly once.
 
 1. Open source, adaptor and output version, and check that they fit together. 2. List source and ledger, and subtract
-(`listing`). 3. Actors compress what is left: one output file and one record a work item (`worker`, `shard`). 4. Clean
-up, report. A run that was killed anywhere leaves nothing half done: run the same command again.
+(`listing`). 3. Actors compress what is left: one output file and one record a work item (`worker`, `shard`). 4. When
+all is done the manifest says what counts (`publishing`). A run that was killed anywhere leaves nothing half done: run
+the same command again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from jobs.commits.work_items import WorkItem
 from jobs.compress.cleanup import clean_up
 from jobs.compress.listing import list_work
 from jobs.compress.preflight import check_dimension, check_quality
-from jobs.compress.report import Totals, report, whole_output_version
+from jobs.compress.publishing import done_records, publish_sequence
+from jobs.compress.report import Totals, report, sequence_counts, whole_output_version
 from jobs.config.compress import CompressConfig
 from jobs.config.loader import resolved
 from jobs.runtime.progress import Progress
@@ -65,10 +67,13 @@ def run(config: CompressConfig, worker: type[Any] | None = None) -> int:
             if items:
                 _compress(context, items, totals, worker)
             clean_up(context, listing, totals)
+            done = done_records(output_version, listing.plan.done)
+            manifest = publish_sequence(context, listing, totals, done) if totals.complete else None
         finally:
             numbers |= totals.summary()
-        numbers["output_version"] = whole_output_version(output_version, listing.plan.done, totals)
-    sys.stdout.write(report(output_version.uri, totals, time.time() - started))
+        whole = whole_output_version(done, totals) if len(done) == len(listing.plan.done) else None
+        numbers |= sequence_counts(manifest) | {"output_version": whole}
+    sys.stdout.write(report(output_version.uri, totals, manifest, time.time() - started))
     return 0 if totals.complete else 1
 
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, get_args
 
+from adaptor.errors import InputError
 from jobs.commits.failures import Cause, Kind
-from jobs.commits.ledger import LedgerRecord, read_records
+from jobs.commits.ledger import LedgerRecord
+from jobs.commits.manifest import Manifest, OutputFile
 from jobs.commits.names import RecordName
 from jobs.commits.work_items import WorkItem
 from jobs.runtime.plural import plural
-from jobs.storage.objects import Objects
 
 #: Failures and shards with doubled ids in the report, and in summary.json, at most.
 _SHOWN, _LISTED = 20, 10_000
-#: Most records that are read again at the end of a run: a minute or so on S3.
-_READ_AGAIN = 20_000
 #: Counts of a record that add up over work items.
 _ADDED = ("rows_in", "rows_out", "rows_quarantined", "output_bytes", "values_clipped")
 
@@ -69,6 +68,7 @@ class Totals:
     worker_seconds: dict[str, float] = field(default_factory=dict)
     shards_with_duplicate_ids: dict[str, int] = field(default_factory=dict)
     failed: dict[RecordName, dict[str, Any]] = field(default_factory=dict)
+    files: list[OutputFile] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -82,6 +82,7 @@ class Totals:
         for name in _ADDED:
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.work_items_done += 1
+        self.files.append(OutputFile.of(record))
         self.input_bytes += result.item.input_bytes
         if record.duplicate_ids:
             self.duplicate_ids += record.duplicate_ids
@@ -98,29 +99,46 @@ class Totals:
             "status": "complete" if self.complete else "incomplete",
             "work_items_failed": len(self.failed),
             "work_items_failed_by_reason": self.failures_by_kind(),
-            **vars(self),
+            **{name: value for name, value in vars(self).items() if name != "files"},
             "shards_with_duplicate_ids": dict(islice(self.shards_with_duplicate_ids.items(), _LISTED)),
             "failed": list(islice(self.failed.values(), _LISTED)),
         }
 
 
-def whole_output_version(output_version: Objects, done: Sequence[WorkItem], totals: Totals) -> dict[str, int] | None:
-    """Counts over all runs: those of this one, and of the records of the work items `done` before. None when these are
-    too many to be read again; records that cannot be read are counted."""
-    if len(done) > _READ_AGAIN:
-        return None
-    read = read_records(output_version, (item.record for item in done))
-    records = [record for record in read if isinstance(record, LedgerRecord)]
+def whole_output_version(done: Sequence[LedgerRecord | InputError], totals: Totals) -> dict[str, int]:
+    """Counts over all runs: those of this one, and of the records of work items that were `done` before; records that
+    cannot be read are counted."""
+    records = [record for record in done if isinstance(record, LedgerRecord)]
     counts = {name: getattr(totals, name) + sum(getattr(record, name) for record in records) for name in _ADDED}
     work_items = totals.work_items_done + len(records)
     return {"work_items": work_items, **counts, "unreadable_records": len(done) - len(records)}
 
 
-def report(uri: str, totals: Totals, seconds: float) -> str:
-    """The same for reading; `uri` is the output version's."""
+def sequence_counts(manifest: Manifest | None) -> dict[str, Any]:
+    """What summary.json says of the sequence that a complete run leaves."""
+    if manifest is None:
+        return {"sequence": None, "feed": None}
+    feed = next((one for one in manifest.feeds if one.sequence == manifest.sequence), None)
+    return {
+        "sequence": manifest.sequence,
+        "feed": feed and {"path": feed.path, "upserts": feed.upserts, "deletes": feed.deletes},
+    }
+
+
+def report(uri: str, totals: Totals, manifest: Manifest | None, seconds: float) -> str:
+    """The same for reading; `uri` is the output version's, `manifest` that of a complete run."""
     lines = [f"note: {note}" for note in totals.notes]
-    lines += [*_progress(totals, seconds), *_rows(uri, totals), *_failures(uri, totals), uri]
+    lines += [*_progress(totals, seconds), *_rows(uri, totals), *_failures(uri, totals)]
+    lines += [*([] if manifest is None else [_sequence(manifest)]), uri]
     return "\n".join(lines) + "\n"
+
+
+def _sequence(manifest: Manifest) -> str:
+    counts = sequence_counts(manifest)
+    text = f"sequence {manifest.sequence}: {plural(manifest.rows, 'rows')} in {plural(len(manifest.files), 'files')}"
+    if feed := counts["feed"]:
+        return f"{text}; its feed: {plural(feed['upserts'], 'upserts')}, {plural(feed['deletes'], 'deletes')}"
+    return text if manifest.sequence == 1 else f"{text}; no feed leads to it: loaders load all of it"
 
 
 def _progress(totals: Totals, seconds: float) -> Iterator[str]:

@@ -74,8 +74,8 @@ class CompressShards:
             compressor = self._compressor
             compressor.seconds = {}
             output_version = compressor.context.output_version
-            # An earlier attempt may have committed the item. A stale record counts only when it is of this run.
-            counts = attempt.outcome == "done" or name.key not in item.stale_records
+            # An earlier attempt may have committed the item. A record that was there before has lost its output.
+            counts = attempt.outcome == "done" or not item.recorded
             if repeated and counts and output_version.stat(name.key) is not None:
                 return read_record(output_version, name)
             if isinstance(attempt.outcome, Cause):

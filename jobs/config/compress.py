@@ -41,8 +41,12 @@ class CompressOutputSection(OutputSection):
     """Rows of one row group of the output."""
     compression: Literal["none", "snappy", "zstd", "lz4"] = "none"
     """Compression of the files; unit vectors hardly shrink."""
-    removed: Literal["keep", "delete"] = "keep"
-    """What happens to the output of a file that has left the source; if that is a table, the output is deleted."""
+    removed: Literal["keep", "delete"] = "delete"
+    """What happens to the output of a file that has left the source: it counts no more, or (where the source holds only
+    what is new) stays. Of a table it never stays."""
+    keep_sequences: int = Field(default=7, ge=1)
+    """How many states of this output stay readable by their manifests, and from how far back feeds lead to the newest
+    one; 1 writes no feeds. What was promoted is always kept."""
 
 
 class ReadingSection(Settings):

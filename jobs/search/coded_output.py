@@ -8,7 +8,7 @@ hits = output.search(query_vectors, k=10, candidates=100)
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,14 @@ from adaptor.codec import Codec
 from adaptor.errors import InputError
 from adaptor.quantisers import Codes
 from adaptor.rows import Floats, Ids, as_numbers
-from jobs.commits.ledger import LedgerRecord, list_names, read_records
+from jobs.commits.manifest import Manifest, OutputFile
 from jobs.commits.output_version import DESCRIPTION
-from jobs.commits.work_items import cut_twice
+from jobs.commits.version_reader import VersionReader
 from jobs.config.sections import FilesystemOptions
 from jobs.encodings.stored import stored_codes
-from jobs.outputs.output_format import STAMP, OutputFormat, open_output_format
+from jobs.outputs.output_format import STAMP
 from jobs.sources.ids import id_strings
-from jobs.storage.objects import ObjectInfo, Objects
+from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
 _READ_ROWS = 65_536
@@ -48,25 +48,23 @@ class Hits:
 
 @dataclass(frozen=True, kw_only=True)
 class CodedOutput:
-    """The files of an output version that count, in the order of their keys, and the codecs of its columns."""
+    """An output version as its manifest says, and the codecs of its columns."""
 
     objects: Objects
-    output_format: OutputFormat
-    records: Sequence[LedgerRecord]
+    manifest: Manifest
     id_column: str
     vector_column: str
     codec: Codec
     rescore_column: str | None
     rescore_codec: Codec | None
-    files: Mapping[str, ObjectInfo]
-    """The output files as they were when the folder was opened, by key."""
+    files: Sequence[OutputFile]
+    """The files that count, in the order of their keys."""
 
     def search(self, queries: ArrayLike, *, k: int, candidates: int | None = None) -> Hits:
         """The k nearest rows of each query, original vectors (q, d), exact over all codes. With `candidates` so many
         are found first and rescored by the second column.
 
-        Raises InputError for NaN queries, another shape, `candidates` without a second column, a damaged file, or one
-        that changed since the folder was opened.
+        Raises InputError for NaN queries, another shape, `candidates` without a second column, or a damaged file.
         """
         asked = np.atleast_2d(as_numbers(queries))
         if candidates is None:
@@ -93,63 +91,54 @@ class CodedOutput:
 
     def ids(self) -> Iterator[str | None]:
         """The ids of all rows, as text."""
-        for record in self.records:
-            for batch in self._read(record, self.id_column):
+        for file in self.files:
+            for batch in self._read(file, self.id_column):
                 yield from id_strings(batch)
 
     def blocks(self, column: str) -> Iterator[Codes]:
         """The codes of a column, (n, width) each."""
-        for record in self.records:
-            for batch in self._read(record, column):
+        for file in self.files:
+            for batch in self._read(file, column):
                 yield stored_codes(batch)
 
     def _rows(self, column: str, rows: Ids) -> pa.Array:
         """What a column holds at rows (n,), any in place of -1. Only files with such rows are read."""
-        starts = np.cumsum([0, *(record.rows_out for record in self.records)])
+        starts = np.cumsum([0, *(file.rows for file in self.files)])
         wanted, places = np.unique(np.maximum(rows, 0), return_inverse=True)
         files = np.searchsorted(starts, wanted, side="right") - 1
         parts = []
         for number in np.unique(files).tolist():
-            whole = pa.chunked_array([*self._read(self.records[number], column)])
+            whole = pa.chunked_array([*self._read(self.files[number], column)])
             parts.append(whole.take(wanted[files == number] - starts[number]).combine_chunks())
         return pa.concat_arrays(parts).take(places)
 
-    def _read(self, record: LedgerRecord, column: str) -> Iterator[Any]:
-        if self.objects.stat(record.output) != self.files[record.output]:
-            raise InputError(
-                f"{self.objects.uri}/{record.output} has changed since the folder was opened: open it again"
-            )
-        for batch in self.output_format.read(self.objects, record.output, [column], _READ_ROWS):
-            yield batch.table.column(column)
+    def _read(self, file: OutputFile, column: str) -> Iterator[Any]:
+        for batch in VersionReader(self.objects, self.manifest).batches(file, _READ_ROWS, [column]):
+            yield batch.column(column)
 
 
-def open_coded_output(uri: str, adaptor: Adaptor, filesystem: FilesystemOptions | None = None) -> CodedOutput:
-    """Open the folder of an output version: local, on S3, or anything that fsspec knows.
+def open_coded_output(
+    uri: str, adaptor: Adaptor, filesystem: FilesystemOptions | None = None, sequence: int | None = None
+) -> CodedOutput:
+    """Open the folder of an output version, local, on S3 or anything that fsspec knows, as of a sequence or the newest.
 
     Raises InputError when it is none or damaged, when it or one of its files is of another adaptor, dim or encoding.
     """
     objects = open_objects(uri, filesystem or FilesystemOptions())
     described = _description(objects, adaptor)
-    output_format, second = open_output_format(described["file_format"]), described.get("rescore")
-    names = list_names(objects)
-    if cut_twice(names):
-        raise InputError(f"{objects.uri} holds rows of a shard twice: run compress again, which deletes one of both")
-    records, files = [], {}
-    for record in read_records(objects, names):
-        if isinstance(record, InputError):
-            raise record
-        records.append(record)
-        files[record.output] = _checked(objects, output_format, record, described)
+    reader = VersionReader.open(objects, sequence)
+    for file in reader.manifest.files:
+        _check(reader, file, described)
+    second = described.get("rescore")
     return CodedOutput(
         objects=objects,
-        output_format=output_format,
-        records=sorted(records, key=lambda record: record.output),
+        manifest=reader.manifest,
+        files=reader.manifest.files,
         id_column=described["id_column"],
         vector_column=described["vector_column"],
         codec=adaptor.codec(dim=described["dim"], encoding=described["encoding"]),
         rescore_column=second and second["column"],
         rescore_codec=second and adaptor.codec(dim=second["dim"], encoding=second["encoding"]),
-        files=files,
     )
 
 
@@ -171,23 +160,17 @@ def _description(objects: Objects, adaptor: Adaptor) -> dict[str, Any]:
     return described
 
 
-def _checked(
-    objects: Objects, output_format: OutputFormat, record: LedgerRecord, described: dict[str, Any]
-) -> ObjectInfo:
-    """The output file of a record. Raises InputError unless it is the recorded one, of the folder's adaptor, dims and
+def _check(reader: VersionReader, file: OutputFile, described: dict[str, Any]) -> None:
+    """Raises InputError unless the file is the one that the manifest names, of the folder's adaptor, dims and
     encodings."""
-    info, where = objects.stat(record.output), f"{objects.uri}/{record.output}"
-    if info is None or info.size != record.output_bytes:
-        raise InputError(f"{where} is missing or not the file that was recorded: run verify, then compress")
-    contents = output_format.describe(objects, record.output)
+    contents, where = reader.describe(file), f"{reader.objects.uri}/{file.path}"
     metadata = contents.schema.metadata or {}
-    expected = {name: described[name] for name in ("adaptor_id", "dim", "encoding")} | {"source": record.shard}
+    expected = {name: described[name] for name in ("adaptor_id", "dim", "encoding")} | {"source": file.shard}
     if described.get("rescore"):
         expected["rescore"] = json.dumps(described["rescore"])
     for name, value in expected.items():
         found = metadata.get(STAMP + name.encode(), b"nothing").decode(errors="replace")
         if found != str(value):
             raise InputError(f"{where}: its footer says {name} {found}, expected is {value}; it does not belong here")
-    if contents.rows != record.rows_out:
-        raise InputError(f"{where} has {contents.rows} rows, recorded are {record.rows_out}: run verify")
-    return info
+    if contents.rows != file.rows:
+        raise InputError(f"{where} has {contents.rows} rows, the manifest says {file.rows}: run verify")

@@ -18,7 +18,7 @@ from fsspec.spec import AbstractFileSystem
 
 from adaptor.errors import InputError, RunError
 from jobs.storage.local_listing import TEMPORARY
-from jobs.storage.objects import ObjectInfo, Objects, checked_key
+from jobs.storage.objects import AbsentError, ObjectInfo, Objects, checked_key
 
 #: Schemes whose objects appear when their upload is complete; on all others a rename does that.
 _OBJECT_STORES = {"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci", "memory", "hf"}
@@ -129,6 +129,12 @@ class FsspecObjects(Objects):
         except FileExistsError:
             return self._holds(key, content)
         return True
+
+    def copy(self, key: str, to: str) -> None:
+        """The driver's copy."""
+        if self.stat(key) is None:
+            raise AbsentError(f"{self.uri}: {key} does not exist")
+        self._publish(to, lambda path: self._fs.cp_file(self.path(key), path))
 
     def delete(self, key: str) -> None:
         """Remove; absent is fine."""

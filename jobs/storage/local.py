@@ -17,7 +17,7 @@ import pyarrow.fs as pafs
 from adaptor.errors import InputError, RunError
 from jobs.config.uris import local_path
 from jobs.storage.local_listing import TEMPORARY, reading, status_of, walk
-from jobs.storage.objects import ObjectInfo, Objects, checked_key
+from jobs.storage.objects import AbsentError, ObjectInfo, Objects, checked_key
 
 #: Attempts at making a file in a folder that others empty, and so remove, at the same time.
 _RACES = 100
@@ -71,6 +71,12 @@ class LocalObjects(Objects):
         except FileExistsError:
             return self._holds(key, content)
         return True
+
+    def copy(self, key: str, to: str) -> None:
+        """Link or copy."""
+        if self.stat(key) is None:
+            raise AbsentError(f"{self.uri}: {key} does not exist")
+        self.put_file(to, Path(self.path(key)))
 
     def delete(self, key: str) -> None:
         """Remove the file and the folders that it leaves empty; absent is fine."""

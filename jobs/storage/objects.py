@@ -115,6 +115,11 @@ class Objects(ABC):
         return True
 
     @abstractmethod
+    def copy(self, key: str, to: str) -> None:
+        """Make `to` the same object, without the bytes passing through here where the storage can do that. An object
+        that is absent is `InputError`."""
+
+    @abstractmethod
     def delete(self, key: str) -> None:
         """Remove; an absent object is fine."""
 

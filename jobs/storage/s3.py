@@ -8,6 +8,8 @@ interrupts them, and its caches show old listings.
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.storage.objects import ObjectInfo, Objects, checked_key
+from jobs.storage.objects import AbsentError, ObjectInfo, Objects, checked_key
 from jobs.storage.s3_clients import arrow_filesystem, request_client
 from jobs.storage.s3_errors import is_broken_reply, no_s3, telling_answers, translated
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 PART_BYTES = 32 << 20
 #: Attempts at a request whose reply breaks off: botocore retries only until a reply begins.
 _REPLY_TRIES = 3
+#: S3's limit for one COPY.
+_MOST_COPIED = 5 << 30
 #: S3's limit is 10,000 parts.
 _MOST_PARTS = 9_000
 
@@ -182,6 +186,20 @@ class S3Objects(Objects):
             info = self.stat(key)
             if info is None or info.size != size or not info.version.endswith(f"-{len(parts)}"):
                 raise
+
+    def copy(self, key: str, to: str) -> None:
+        """One COPY; by way of a local file where the object is too large for that."""
+        info = self.stat(key)
+        if info is None:
+            raise AbsentError(f"{self.uri}: {key} does not exist")
+        if info.size <= _MOST_COPIED:
+            self._request("copy_object", to, CopySource={"Bucket": self.bucket, "Key": self.prefix + key})
+            return
+        with tempfile.NamedTemporaryFile(prefix="matryoshka-") as local:
+            with self.arrow.open_input_stream(self.path(key)) as stream:
+                shutil.copyfileobj(stream, local, PART_BYTES)
+            local.flush()
+            self.put_file(to, Path(local.name))
 
     def delete(self, key: str) -> None:
         """One DELETE; absent is fine."""

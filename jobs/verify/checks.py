@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from jobs.commits.ledger import LedgerRecord
+from jobs.commits.manifest import MANIFEST, Manifest, OutputFile
 from jobs.commits.names import RowGroups
 from jobs.commits.work_items import seams
 from jobs.sources.source import Shard
 
-Check = Literal["coverage", "files", "bytes", "stamps", "columns", "rows", "ids", "numbers", "sample", "unique"]
+Check = Literal[
+    "coverage", "files", "manifest", "bytes", "stamps", "columns", "rows", "ids", "numbers", "sample", "unique"
+]
 #: What each check claims, in the order of the report.
 CLAIMS: dict[Check, str] = {
     "coverage": "the ledger covers every shard of the source exactly once, as it is now",
     "files": "every record has its output, every output its record",
+    "manifest": "the manifest names what the ledger records, and all that kept manifests name is there",
     "bytes": "outputs and quarantine files have the recorded size and SHA-256",
     "stamps": "footers name this adaptor, this dim and their own source",
     "columns": "columns are those of the source, the vectors of the right type and dim",
@@ -79,6 +83,35 @@ def match_files(records: Sequence[LedgerRecord], outputs: Set[str]) -> list[Find
         Finding("files", key, f"is named by {count} records") for key, count in sorted(named.items()) if count > 1
     ]
     return [Finding("files", key, problem) for key, problem in problems.items()] + shared
+
+
+def match_manifest(manifest: Manifest | None, records: Iterable[LedgerRecord]) -> list[Finding]:
+    """Compare the newest manifest with the ledger."""
+    if manifest is None:
+        return [Finding("manifest", MANIFEST, "is missing: run compress to its end")]
+    recorded = {file.path: file for file in map(OutputFile.of, records)}
+    named = {file.path: file for file in manifest.files}
+    problems = dict.fromkeys(sorted(named.keys() - recorded.keys()), "is in the manifest and has no record")
+    problems |= dict.fromkeys(sorted(recorded.keys() - named.keys()), "has a record and is not in the manifest")
+    both = sorted(named.keys() & recorded.keys())
+    problems |= {key: "is told differently by manifest and record" for key in both if named[key] != recorded[key]}
+    return [Finding("manifest", key, f"{problem}: run compress again") for key, problem in problems.items()]
+
+
+def match_kept(manifests: Sequence[Manifest], sizes: Mapping[str, int]) -> list[Finding]:
+    """Compare what kept manifests, ascending, name with the sizes of what is there, by key: the files of all but the
+    newest, which other checks look into, and its feeds."""
+    findings: dict[str, Finding] = {}
+    for manifest in manifests:
+        named: dict[str, int] = {feed.path: feed.bytes for feed in manifest.feeds}
+        if manifest is not manifests[-1]:
+            named = {file.path: file.bytes for file in manifest.files}
+        for key, size in named.items():
+            if sizes.get(key) != size:
+                found = "is missing" if key not in sizes else f"has {sizes[key]} bytes"
+                problem = f"{found}, the manifest of sequence {manifest.sequence} says {size} bytes"
+                findings[key] = Finding("manifest", key, problem)
+    return list(findings.values())
 
 
 def _problem(runs: Sequence[RowGroups | None]) -> str | None:

@@ -11,16 +11,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord, list_names, output_keys, read_records
+from jobs.commits.manifest import FEEDS, MANIFEST, SUPERSEDED, kept_manifests, read_manifest
+from jobs.commits.names import DATA
 from jobs.commits.output_version import check_description
 from jobs.config.verify import VerificationSection, VerifyConfig
 from jobs.runtime.plural import plural
 from jobs.runtime.summary import summarised
 from jobs.sources.sampling import choose_rows
+from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-from jobs.verify.checks import CLAIMS, Check, Finding, cover, match_files
+from jobs.verify.checks import CLAIMS, Check, Finding, cover, match_files, match_kept, match_manifest
 from jobs.verify.context import ItemTask
 
 _MOST_ROW_GROUPS = 4096
@@ -53,7 +57,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     findings = [Finding("coverage", name.key, str(r)) for name, r in read if not isinstance(r, LedgerRecord)]
     coverage = cover(shards, records, context.keeps_removed)
     outputs = set(output_keys(output_version, context.output_format.suffix))
-    findings += coverage.findings + match_files(records, outputs)
+    findings += coverage.findings + match_files(records, outputs) + _check_manifests(output_version, records)
 
     current = [record for record in coverage.current if record.output in outputs]
     removed = [record for record in coverage.removed if record.output in outputs]
@@ -81,6 +85,17 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     }
     sys.stdout.write(_report(output_version.uri, numbers, findings, unchecked))
     return findings
+
+
+def _check_manifests(output_version: Objects, records: Sequence[LedgerRecord]) -> list[Finding]:
+    """The newest manifest against the ledger, all kept ones against what is there."""
+    folders = (DATA, SUPERSEDED, FEEDS)
+    sizes = {info.key: info.size for folder in folders for info in output_version.list(folder)}
+    try:
+        newest = read_manifest(output_version) if output_version.stat(MANIFEST) else None
+        return match_manifest(newest, records) + match_kept(list(kept_manifests(output_version)), sizes)
+    except InputError as problem:
+        return [Finding("manifest", MANIFEST, str(problem))]
 
 
 def _unchecked(section: VerificationSection, rows: int) -> dict[Check, str]:

@@ -77,7 +77,7 @@ class Targets:
             return self._parquet_seeds
         output_version = self._compressed
         if name == "output":
-            return [output_version.read("data/seed.parquet")]
+            return [output_version.read(self._item("seed.parquet").output)]
         if name == "quarantine":
             return [output_version.read(self._item("bad.parquet").quarantine)]
         if name == "record":
@@ -176,7 +176,9 @@ class Targets:
     def _output(self, content: bytes) -> None:
         """Verify looks into an output whose record vouches for it."""
         sealed: dict[str, Any] = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        self._check("data/seed.parquet", content, dataclasses.replace(self._records["seed.parquet"], **sealed))
+        self._check(
+            self._item("seed.parquet").output, content, dataclasses.replace(self._records["seed.parquet"], **sealed)
+        )
 
     def _quarantine(self, content: bytes) -> None:
         digest = hashlib.sha256(content).hexdigest()

@@ -22,13 +22,18 @@ from tests.jobs.commits.interleaving import Answer, Commit, Direct, Request, Tap
 
 Server = Callable[[Request, World], tuple[World, Answer]]
 
-SOURCE, OUTPUT = "source/a.parquet", "output_version/data/a.parquet"
+SOURCE = "source/a.parquet"
 NEW, OLD = b"version 2", b"version 1"
 
 
-def item(version: bytes, stale: tuple[str, ...] = ()) -> WorkItem:
+def item(version: bytes) -> WorkItem:
     """The work item of the shard while it has this content."""
-    return WorkItem(Shard("a.parquet", len(version), etag(version)), None, 1, stale)
+    return WorkItem(Shard("a.parquet", len(version), etag(version)), None, 1)
+
+
+def output(version: bytes) -> str:
+    """Where the output of this content of the source stands in the world."""
+    return f"output_version/{item(version).output}"
 
 
 def rows(version: bytes) -> bytes:
@@ -120,7 +125,7 @@ def planned(world: World) -> tuple[WorkPlan, Direct]:
 def truthful(world: World) -> bool:
     """Whether what counts as done is there, in full and from the present source, with the rows that it set aside."""
     done = planned(world)[0].done
-    return not done or (world[OUTPUT] == rows(world[SOURCE]) and aside_as_recorded(world, done[0]))
+    return not done or (world[output(world[SOURCE])] == rows(world[SOURCE]) and aside_as_recorded(world, done[0]))
 
 
 def aside_as_recorded(world: World, done: WorkItem) -> bool:
@@ -140,7 +145,7 @@ def run_again(world: World, scratch: Path, rejected: bytes | None = None) -> Wor
     for todo in work.todo:
         Commit(todo, rows(world[SOURCE]), scratch, rejected).run(direct)
     current = {key for item in (*work.todo, *work.done) for key in (item.output, item.quarantine)}
-    for key in (*work.leftovers, *(files - current)):
+    for key in (*(name.key for name in work.superseded), *(files - current)):
         output_version.delete(key)
     return direct.world
 
@@ -151,9 +156,10 @@ def complete(world: World) -> bool:
     _, output_version = places(Direct(world))
     names = list_names(output_version)
     records = [read_record(output_version, name) for name in names]
-    named = {f"output_version/{key}" for record in records for key in (record.name.key, record.quarantine)}
-    rest = world.keys() - {SOURCE, OUTPUT, *named}
-    right = [r.version == etag(world[SOURCE]) and r.output_bytes == len(world[OUTPUT]) for r in records]
+    named = {f"output_version/{key}" for r in records for key in (r.name.key, r.output, r.quarantine)}
+    rest = world.keys() - {SOURCE, *named}
+    there = len(world.get(output(world[SOURCE]), b""))
+    right = [r.version == etag(world[SOURCE]) and r.output_bytes == there for r in records]
     return right == [True] and truthful(world) and not rest
 
 
@@ -175,12 +181,12 @@ def test_two_workers_on_one_item(tmp_path: Path) -> None:
 def test_two_workers_on_a_changed_shard(tmp_path: Path) -> None:
     before = {**done(OLD, tmp_path), SOURCE: NEW}
     (todo,) = planned(before)[0].todo
-    assert len(todo.stale_records) == 1
     for crashes in (True, False):
         explorer = Explorer([Commit(todo, rows(NEW), tmp_path)] * 2, before, crashes)
         for end in explorer.ends():
             assert complete(run_again(end, tmp_path))
-            assert crashes or complete(end)
+            assert end[output(OLD)] == rows(OLD)  # readers of the last manifest still have it
+            assert crashes or planned(end)[0].done == (todo,)
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -189,10 +195,8 @@ def test_a_worker_that_sleeps_while_its_shard_changes(
     tmp_path: Path, first: bool, old: bytes | None, new: bytes | None
 ) -> None:
     before = {SOURCE: OLD} if first else {**done(b"version 0", tmp_path), SOURCE: OLD}
-    stale = planned(before)[0].todo[0].stale_records
     workers = [
-        Commit(item(version, stale), rows(version), tmp_path, rejected)
-        for version, rejected in ((OLD, old), (NEW, new))
+        Commit(item(version), rows(version), tmp_path, rejected) for version, rejected in ((OLD, old), (NEW, new))
     ]
     explorer = Explorer(workers, before, change=NEW)
     for end in explorer.ends():
@@ -217,7 +221,9 @@ def test_workers_that_make_other_bytes_of_the_same_input_end_with_one_of_them(
     duellists = [Commit(item(OLD), content, tmp_path) for content in (b"rows", b"Rows!")]
     for end in Explorer(duellists, {SOURCE: OLD}, crashes=False).ends():
         output_version = places(Direct(end))[1]
-        assert all(read_record(output_version, n).output_bytes == len(end[OUTPUT]) for n in list_names(output_version))
+        assert all(
+            read_record(output_version, n).output_bytes == len(end[output(OLD)]) for n in list_names(output_version)
+        )
 
 
 def _like_ceph(request: Request, world: World) -> tuple[World, Answer]:
@@ -242,28 +248,28 @@ def test_servers_that_take_if_match_otherwise(tmp_path: Path, monkeypatch: pytes
 
     old = done(OLD, tmp_path)
     monkeypatch.setattr(interleaving, "perform", serve)
-    for before in ({SOURCE: OLD, OUTPUT: rows(OLD)}, {**old, SOURCE: NEW}):
+    for before in ({SOURCE: OLD, output(OLD): rows(OLD)}, {**old, SOURCE: NEW}):
         sent.clear()
         assert complete(run_again(before, tmp_path))
-        assert sum(request.key == OUTPUT and request.method == "put_object" for request in sent) <= 3
+        assert sum(request.key == output(before[SOURCE]) and request.method == "put_object" for request in sent) <= 3
 
 
 def test_a_worker_that_sleeps_harms_nothing_on_ceph(tmp_path: Path) -> None:
     before = {**done(b"version 0", tmp_path), SOURCE: OLD}
-    stale = planned(before)[0].todo[0].stale_records
-    workers = [Commit(item(v, stale), rows(v), tmp_path) for v in (OLD, NEW)]
+    workers = [Commit(item(v), rows(v), tmp_path) for v in (OLD, NEW)]
     explorer = Explorer(workers, before, change=NEW, server=_like_ceph)
     assert all(complete(run_again(end, tmp_path)) for end in explorer.ends())
     assert explorer.visited > 500
 
 
-def _without_a_condition(monkeypatch: pytest.MonkeyPatch) -> None:
+def _with_one_place_for_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that slept through a change of its shard puts its old rows over the new ones, and dies."""
 
     def publish_anyway(output_version: Objects, key: str, written: Written, _seen: object) -> bool:
         publish(output_version, key, written)
         return True
 
+    monkeypatch.setattr(WorkItem, "output", "data/a.parquet")
     monkeypatch.setattr(product, "publish_over", publish_anyway)
 
 
@@ -288,13 +294,14 @@ def _with_one_place_for_rejected_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(WorkItem, "quarantine", "_quarantine/a.parquet")
 
 
-@pytest.mark.parametrize("defect", [_without_a_condition, _with_the_record_first, _with_one_place_for_rejected_rows])
+@pytest.mark.parametrize(
+    "defect", [_with_one_place_for_outputs, _with_the_record_first, _with_one_place_for_rejected_rows]
+)
 def test_the_explorer_finds_defects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, defect: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     before = {**done(b"version 0", tmp_path), SOURCE: OLD}
-    stale = planned(before)[0].todo[0].stale_records
     defect(monkeypatch)
-    workers = [Commit(item(v, stale), rows(v), tmp_path, rejected=b"bad rows of " + v) for v in (OLD, NEW)]
+    workers = [Commit(item(v), rows(v), tmp_path, rejected=b"bad rows of " + v) for v in (OLD, NEW)]
     with pytest.raises(AssertionError):
         list(Explorer(workers, before, change=NEW).ends())

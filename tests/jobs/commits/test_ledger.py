@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import LedgerRecord, commit, list_names, read_record, retire
+from jobs.commits.ledger import LedgerRecord, commit, list_names, read_record
 from jobs.commits.names import RowGroups
 from jobs.config.sections import FilesystemOptions
 from jobs.storage.objects import Objects
@@ -67,14 +67,6 @@ def test_the_first_attempt_stands(objects: Objects) -> None:
     assert not commit(objects, later)
     assert commit(objects, RECORD)  # again: the reply to the first was lost
     assert read_record(objects, RECORD.name) == RECORD
-
-
-def test_retiring_removes_record_output_and_quarantine(objects: Objects) -> None:
-    commit(objects, RECORD)
-    objects.put(RECORD.output, b"x")
-    objects.put(str(RECORD.quarantine), b"x")
-    retire(objects, RECORD)
-    assert list(objects.list()) == []
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", RECORD.to_json()[:99], b'{"row_groups": {"start": "x"}}'])

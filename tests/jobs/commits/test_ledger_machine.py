@@ -52,8 +52,8 @@ class LedgerMachine(RuleBasedStateMachine):
             direct = Direct(self.world)
             self._commit_of(item).run(direct)
             self.world = direct.world
-        for key in self._plan(frozenset()).leftovers:
-            self.world = {name: content for name, content in self.world.items() if name != f"output_version/{key}"}
+        superseded = {f"output_version/{name.key}" for name in self._plan(frozenset()).superseded}
+        self.world = {key: content for key, content in self.world.items() if key not in superseded}
         output_version = places(Direct(self.world))[1]
         records = [read_record(output_version, name) for name in list_names(output_version)]
         current = sorted((r.shard, r.version) for r in records if f"source/{r.shard}" in self.world)
@@ -107,7 +107,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _truthful(self) -> bool:
         done = self._plan(frozenset()).done
         return all(
-            self.world[f"output_version/data/{item.shard.key}"] == b"rows of " + self.world[f"source/{item.shard.key}"]
+            self.world[f"output_version/{item.output}"] == b"rows of " + self.world[f"source/{item.shard.key}"]
             and self.world.get(f"output_version/{item.quarantine}") == self._rejected(item)
             for item in done
         )

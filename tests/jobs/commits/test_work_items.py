@@ -52,7 +52,7 @@ def test_interrupted_runs_add_up_to_the_whole(cut: Cut, runs: list[tuple[int, se
     for split, finished in [*runs, (1 << 40, set(range(99)))]:
         work = make(shards, cut, recorded, outputs, split)
         assert covers(work, cut)
-        assert (work.leftovers, work.removed) == ((), ())
+        assert (work.superseded, work.removed) == ((), ())
         items = [*work.todo, *work.done]
         assert len({item.output for item in items}) == len(items)
         assert [item.input_bytes for item in work.todo] == sorted((i.input_bytes for i in work.todo), reverse=True)
@@ -71,13 +71,8 @@ def test_a_new_version_replaces_all_of_the_old_one(old: Cut, new: Cut, before: i
     assert covers(work, new)
     assert not work.done
     current = {key for item in work.todo for key in (item.output, item.quarantine)}
-    stale_outputs = {key for item in work.todo for key in item.stale_outputs}
-    assert not current & stale_outputs
-    changed = [item for item in first.todo if item.shard.key in new]
-    assert {item.output for item in changed} <= current | stale_outputs
-    assert {item.quarantine for item in changed} <= stale_outputs
-    stale = {key for item in work.todo for key in item.stale_records}
-    assert stale == {item.record.key for item in first.todo if item.shard.key in new}
+    assert not current & {key for item in first.todo for key in (item.output, item.quarantine)}
+    assert set(work.superseded) == {item.record for item in first.todo if item.shard.key in new}
     assert {name.key for name in work.removed} == {i.record.key for i in first.todo if i.shard.key not in new}
 
 
@@ -89,55 +84,54 @@ def test_two_drivers_with_different_cuts_do_not_double_rows(cut: Cut, one: int, 
     recorded, outputs = list({item.record for item in both}), {item.output for item in both}
     work = make(shards, cut, recorded, outputs, one)
     assert covers(work, cut)
-    superseded = outputs - {item.output for item in (*work.done, *work.todo)}
-    gone = set(work.leftovers) | {key for item in work.todo for key in item.stale_outputs}
-    assert superseded <= gone
-    assert not gone & {item.output for item in (*work.done, *work.todo)}
+    assert set(work.superseded) == set(recorded) - {item.record for item in (*work.done, *work.todo)}
 
 
 def test_a_record_without_its_output_does_not_count() -> None:
     cut: Cut = {"a.parquet": (10,), "b.parquet": (10,)}
     names = [record_name(shard, None) for shard in shards_of(cut)]
-    (item,) = make(shards_of(cut), cut, names, {"data/a.parquet"}, 100).todo
-    assert (item.output, item.stale_records) == ("data/b.parquet", (names[1].key,))
+    one, other = make(shards_of(cut), cut, [], set(), 100).todo
+    (item,) = make(shards_of(cut), cut, names, {one.output}, 100).todo
+    assert (item.output, item.recorded) == (other.output, True)
 
 
-def test_records_of_two_versions_for_one_output_count_for_neither() -> None:
+def test_versions_do_not_meet() -> None:
     cut: Cut = {"a.parquet": (10, 10), "b.parquet": (10,)}
     old = make(shards_of(cut), cut, [], set(), 10).todo
     new = make(shards_of(cut, "2"), cut, [], set(), 10).todo
-    outputs = {item.output for item in new}
-    both = [*(item.record for item in new), old[1].record]
-    work = make(shards_of(cut, "2"), cut, both, outputs, 10)
-    assert [item.output for item in work.todo] == [old[1].output]
-    assert set(work.todo[0].stale_records) == {old[1].record.key, new[1].record.key}
-    assert covers(work, cut)
+    work = make(shards_of(cut, "2"), cut, [i.record for i in (*old, *new)], {i.output for i in (*old, *new)}, 10)
+    assert (work.todo, set(work.superseded)) == ((), {item.record for item in old})
 
 
 def test_a_redone_run_does_not_strike_off_its_neighbours() -> None:
     cut: Cut = {"a.parquet": (10, 10, 10)}
     names = [item.record for item in make(shards_of(cut), cut, [], set(), 10).todo]
-    for item in make(shards_of(cut), cut, names, set(), 10).todo:
-        assert item.stale_records == (item.record.key,)
+    work = make(shards_of(cut), cut, names, set(), 10)
+    assert [item.recorded for item in work.todo] == [True] * 3
+    assert not work.superseded
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".other"])
 @pytest.mark.parametrize("key", ["a.parquet", "b/c.rg00000-00003.parquet", "d.rg1.parquet"])
 def test_the_source_of_an_output_is_known_by_its_key(key: str, suffix: str) -> None:
     for run in (None, RowGroups(0, 3, 9), RowGroups(100_000, 200_000, 200_000)):
-        output = output_key(key, run, suffix)
+        output = output_key(Shard(key, 5, "1"), run, suffix)
         assert key in source_keys(output, suffix)
-        assert key in source_keys(quarantine_key(output, suffix, "0123456789abcdef"), suffix)
+        assert key in source_keys(quarantine_key(output, suffix), suffix)
 
 
 def test_keys_that_would_meet_are_refused() -> None:
     cut: Cut = {"x.parquet": (10, 10), "x.rg00000-00001.parquet": (5,)}
-    with pytest.raises(InputError, match=r"would share the output data/x\.rg00000-00001\.parquet: rename one"):
+    with pytest.raises(
+        InputError, match=r"would share the output data/x\.rg00000-00001\.[0-9a-f]{16}\.parquet: rename one"
+    ):
         make(shards_of(cut), cut, [], set(), 10)
     assert len(make(shards_of(cut), cut, [], set(), 100).todo) == 2
 
 
 def test_output_keys_follow_the_shards() -> None:
-    assert output_key("x/y.parquet", None, ".parquet") == "data/x/y.parquet"
-    assert output_key("x/y.parquet", RowGroups(3, 16, 20), ".parquet") == "data/x/y.rg00003-00016.parquet"
-    assert output_key("x/y.parquet", None, ".other") == "data/x/y.parquet.other"
+    shard = Shard("x/y.parquet", 5, "1")
+    version = record_name(shard, None).version
+    assert output_key(shard, None, ".parquet") == f"data/x/y.{version}.parquet"
+    assert output_key(shard, RowGroups(3, 16, 20), ".parquet") == f"data/x/y.rg00003-00016.{version}.parquet"
+    assert output_key(shard, None, ".other") == f"data/x/y.parquet.{version}.other"

@@ -43,7 +43,7 @@ def test_a_shard_that_changes_into_the_past_or_future_is_noticed(workplace: Work
     shard.write_bytes(before)  # other rows may be as many bytes
     os.utime(shard, (now, now + second))
     (todo,) = _planned(workplace).todo
-    assert (todo.shard.key, len(todo.stale_records)) == ("a.parquet", 1)
+    assert (todo.shard.key, len(_planned(workplace).superseded)) == ("a.parquet", 1)
     with pytest.raises(InputError, match=r"a\.parquet changed while it was read"):
         open_source(workplace.config().source).check_unchanged(planned)
 

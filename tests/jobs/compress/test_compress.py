@@ -54,7 +54,7 @@ def test_every_row_comes_out_once_with_its_payload(workplace: Workplace) -> None
     assert (numbers["status"], numbers["rows_out"], numbers["work_items_done"]) == ("complete", 59, 3)
     assert numbers["adaptor_id"] == workplace.adaptor.adaptor_id
     assert numbers["notes"][0].startswith("the adaptor was not trained for dim 5 (but for 4, 8)")
-    metadata = pq.read_schema(workplace.output_version().path("data/sub/b.parquet")).metadata
+    metadata = pq.read_schema(workplace.output_path("sub/b.parquet")).metadata
     assert metadata[b"matryoshka.adaptor_id"].decode() == workplace.adaptor.adaptor_id
     stamped = {
         name: metadata[f"matryoshka.{name}".encode()] for name in ("input_dim", "dim", "metric", "normalised", "source")
@@ -89,28 +89,33 @@ def test_a_second_run_has_nothing_to_do(workplace: Workplace, capsys: pytest.Cap
 
 def test_new_changed_removed_and_lost(workplace: Workplace) -> None:
     workplace.compress()
-    untouched = workplace.output_version().stat("data/sub/c.parquet")
+    first, untouched = summary(workplace), workplace.output_version().stat(workplace.output_key("sub/c.parquet"))
+    assert (first["sequence"], first["feed"]) == (1, None)
+    old = {shard: workplace.output_key(shard) for shard in ("a.parquet", "sub/b.parquet")}
     workplace.put("new.parquet", table(7, seed=4))
     workplace.put("a.parquet", table(12, seed=5))
     os.unlink(workplace.source / "sub" / "b.parquet")
-    assert workplace.compress() == 0
-    assert summary(workplace)["work_items_done"] == 2
-    assert workplace.output_version().stat("data/sub/c.parquet") == untouched
+    keeping: dict[str, Any] = {"output": {"removed": "keep"}}
+    assert workplace.compress(**keeping) == 0
+    numbers = summary(workplace)
+    assert (numbers["work_items_done"], numbers["sequence"]) == (2, 2)
+    assert {name: numbers["feed"][name] for name in ("upserts", "deletes")} == {"upserts": 19, "deletes": 25}
+    assert workplace.output_version().stat(str(untouched and untouched.key)) == untouched
     assert workplace.output("a.parquet")["id"].to_pylist()[:2] == ["row-5-0", "row-5-1"]
-    assert [r.output for r in workplace.records()] == [
-        "data/a.parquet",
-        "data/new.parquet",
-        "data/sub/b.parquet",
-        "data/sub/c.parquet",
-    ]
-    assert workplace.compress(output={"removed": "delete"}) == 0
-    assert set(workplace.bytes_below("data/")) == {"data/a.parquet", "data/new.parquet", "data/sub/c.parquet"}
-    assert len(workplace.bytes_below(LEDGER)) == 3
+    assert [r.shard for r in workplace.records()] == ["a.parquet", "new.parquet", "sub/b.parquet", "sub/c.parquet"]
+    assert set(workplace.bytes_below("data/")) == {r.output for r in workplace.records()}
+    assert workplace.compress() == 0
+    assert summary(workplace)["feed"]["deletes"] == 31
+    assert [r.shard for r in workplace.records()] == ["a.parquet", "new.parquet", "sub/c.parquet"]
+    assert set(workplace.bytes_below("data/")) == {r.output for r in workplace.records()}
+    retired = {f"_superseded/{key.removeprefix('data/')}" for key in old.values()}
+    assert set(workplace.bytes_below("_superseded/")) == retired
     sound = workplace.bytes_below("data/")
-    workplace.output_version().delete("data/new.parquet")
+    workplace.output_version().delete(workplace.output_key("new.parquet"))
     workplace.output_version().put("data/stray.parquet", b"left by a run of long ago")
-    assert workplace.compress(output={"removed": "delete"}) == 0
+    assert workplace.compress() == 0
     assert workplace.bytes_below("data/") == sound
+    assert summary(workplace)["sequence"] == 3
 
 
 def test_bytes_do_not_depend_on_workers_or_batches(workplace: Workplace) -> None:
@@ -131,7 +136,7 @@ def test_runs_of_row_groups_give_the_same_rows(workplace: Workplace) -> None:
     parts = sorted(key for key in workplace.bytes_below("data/", **split) if "/b." in key)
     joined = pa.concat_tables([workplace.output(part.removeprefix("data/"), **split) for part in parts])
     assert len(parts) > 1
-    assert all(re.fullmatch(r"data/sub/b\.rg\d{5}-\d{5}\.parquet", part) for part in parts)
+    assert all(re.fullmatch(r"data/sub/b\.rg\d{5}-\d{5}\.[0-9a-f]{16}\.parquet", part) for part in parts)
     assert joined.equals(workplace.output("sub/b.parquet"))
     assert workplace.compress(**split) == 0  # a larger split_bytes later does not undo it
     assert summary(workplace, **split)["work_items_done"] == 0
@@ -160,7 +165,8 @@ def test_shards_that_another_run_cut_differently_meanwhile_are_not_called_comple
     assert (summary(workplace)["status"], summary(workplace)["shards_cut_twice"]) == ("incomplete", 2)  # a.parquet, too
     monkeypatch.undo()
     assert workplace.compress() == 0
-    assert set(workplace.bytes_below("data/")) == {"data/a.parquet", "data/sub/b.parquet", "data/sub/c.parquet"}
+    assert set(workplace.bytes_below("data/")) == {record.output for record in workplace.records()}
+    assert [record.shard for record in workplace.records()] == ["a.parquet", "sub/b.parquet", "sub/c.parquet"]
     assert workplace.output("sub/b.parquet").equals(whole)
     assert summary(workplace)["shards_cut_twice"] == 0
 
@@ -232,7 +238,7 @@ def test_integer_ids_doubles_and_list_types(tmp_path: Path, capsys: pytest.Captu
     workplace.put("large.parquet", content)
     workplace.put("empty.parquet", content.slice(0, 0))
     assert workplace.compress() == 0
-    assert {r.output: r.duplicate_ids for r in workplace.records()}["data/large.parquet"] == 3
+    assert {r.shard: r.duplicate_ids for r in workplace.records()}["large.parquet"] == 3
     assert "3 rows with an id that an earlier row of the same shard has: large.parquet (3)" in capsys.readouterr().out
     assert workplace.output("large.parquet")["id"].to_pylist() == [1, 2, 2, 3, 1, 1]
     assert workplace.output("empty.parquet").schema == workplace.output("large.parquet").schema.with_metadata(

@@ -128,8 +128,17 @@ class Workplace:
         return sorted((read_record(there, name) for name in list_names(there)), key=lambda record: record.output)
 
     def output(self, key: str, **sections: Any) -> pa.Table:
-        """An output file."""
-        return pq.read_table(self.output_version(**sections).path(f"data/{key}"))
+        """The output file of a shard, or one by its key below `data/`."""
+        return pq.read_table(self.output_path(key, **sections))
+
+    def output_path(self, key: str, **sections: Any) -> Path:
+        """Where the output of a shard is, or the one with this key below `data/`."""
+        return Path(self.output_version(**sections).path(self.output_key(key, **sections)))
+
+    def output_key(self, key: str, **sections: Any) -> str:
+        """The key of the output of a shard."""
+        named = [record.output for record in self.records(**sections) if record.shard == key]
+        return named[0] if len(named) == 1 else f"data/{key}"
 
     def bytes_below(self, *prefixes: str, **sections: Any) -> dict[str, bytes]:
         """Content of all objects of the output version below these prefixes."""

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from adaptor.errors import InputError
-from jobs.commits.ledger import LedgerRecord
+from jobs.commits.manifest import MANIFEST, Manifest, OutputFile
 from jobs.commits.output_version import claim, describe
+from jobs.commits.sequences import add_sequence
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.search.coded_output import CodedOutput, open_coded_output
@@ -30,10 +31,14 @@ def place(tmp_path: Path) -> Workplace:
 
 def compressed(place: Workplace, **output: Any) -> CodedOutput:
     config = place.config(output=output)
-    claim(place.output_version(output=output), describe(config.source, place.adaptor, config.output))
+    there, description = place.output_version(output=output), describe(config.source, place.adaptor, config.output)
+    claim(there, description)
     compressor = ShardCompressor(config)
     for shard in place.shards():
         compressor.compress(WorkItem(shard, None, shard.size))
+    current = {(shard.key, shard.version) for shard in place.shards()}
+    records = [one for one in place.records(output=output) if (one.shard, one.version) in current]
+    add_sequence(there, description, None, map(OutputFile.of, records), keep=7)
     return open_coded_output(place.output_version(output=output).uri, place.adaptor)
 
 
@@ -76,7 +81,7 @@ def test_faiss_takes_the_files(place: Workplace) -> None:
 def test_a_file_without_a_record_does_not_count(place: Workplace) -> None:
     output = compressed(place, dim=8, encoding="int2")
     ghost = Path(output.objects.uri) / "data/ghost.parquet"
-    ghost.write_bytes((Path(output.objects.uri) / "data/a.parquet").read_bytes())
+    ghost.write_bytes((Path(output.objects.uri) / output.files[0].path).read_bytes())
     again = open_coded_output(output.objects.uri, place.adaptor)
     assert len([*again.ids()]) == sum(ROWS.values())
 
@@ -96,9 +101,9 @@ def test_what_is_not_ours_is_refused(place: Workplace) -> None:
     with pytest.raises(InputError, match=f"was made by adaptor {owner.adaptor_id[:16]}, given is"):
         open_coded_output(str(folder), stranger)
     compressed(place, dim=8, encoding="int4")
-    foreign = Path(place.output_version(output={"dim": 8, "encoding": "int4"}).uri) / "data/a.parquet"
-    (folder / "data/a.parquet").write_bytes(foreign.read_bytes())
-    with pytest.raises(InputError, match=r"data/a\.parquet(: its footer says adaptor_id| is missing or not the file)"):
+    foreign = place.output_path("a.parquet", output={"dim": 8, "encoding": "int4"})
+    (folder / output.files[0].path).write_bytes(foreign.read_bytes())
+    with pytest.raises(InputError, match=r"data/a\.\w+\.parquet(: its footer says adaptor_id| has \d+ bytes)"):
         open_coded_output(str(folder), owner)
 
 
@@ -107,10 +112,10 @@ def test_a_file_of_another_encoding_or_shard_is_found(place: Workplace) -> None:
     output = compressed(place, dim=8, encoding="int4", rescore={"dim": 8, "encoding": "int4"})
     other = compressed(place, dim=8, encoding="int4", rescore={"dim": 8, "encoding": "int2"})
     folder, foreign = Path(output.objects.uri), Path(other.objects.uri)
-    good = (folder / "data/a.parquet").read_bytes()
+    good = (folder / output.files[0].path).read_bytes()
     for content, wrong in (
-        ((foreign / "data/a.parquet").read_bytes(), "rescore"),
-        ((folder / "data/deep/b.parquet").read_bytes(), "source"),
+        ((foreign / other.files[0].path).read_bytes(), "rescore"),
+        ((folder / output.files[1].path).read_bytes(), "source"),
     ):
         _put(folder, content)
         with pytest.raises(InputError, match=f"its footer says {wrong}"):
@@ -120,20 +125,24 @@ def test_a_file_of_another_encoding_or_shard_is_found(place: Workplace) -> None:
 
 
 def _put(folder: Path, content: bytes) -> None:
-    """Put it in the place of the first output, and make the ledger say that it has this size."""
-    (folder / "data/a.parquet").write_bytes(content)
-    for path in (path for path in (folder / "_ledger").rglob("*") if path.is_file()):
-        record = LedgerRecord.from_json(path.read_bytes())
-        if record.shard == "a.parquet":
-            path.write_bytes(replace(record, output_bytes=len(content)).to_json())
+    """Put it in the place of the first output, and make the manifest say that it has this size."""
+    manifest = Manifest.from_json((folder / MANIFEST).read_bytes(), MANIFEST)
+    first = replace(manifest.files[0], bytes=len(content))
+    (folder / first.path).write_bytes(content)
+    (folder / MANIFEST).write_bytes(replace(manifest, files=[first, *manifest.files[1:]]).to_json())
 
 
-def test_a_file_that_changes_after_the_folder_was_opened_is_noticed(place: Workplace) -> None:
+def test_a_folder_stays_searchable_while_its_store_moves_on(place: Workplace) -> None:
     output = compressed(place, dim=8, encoding="int4")
-    path = Path(output.objects.uri) / "data/a.parquet"
-    path.write_bytes(path.read_bytes())
-    with pytest.raises(InputError, match="has changed since the folder was opened: open it again"):
-        output.search(vectors(1), k=1)
+    queries, before = vectors(4, 33), output.search(vectors(4, 33), k=5).ids
+    place.put("a.parquet", table(3, seed=77))
+    newer = compressed(place, dim=8, encoding="int4")
+    assert newer.search(queries, k=5).ids != before
+    assert output.search(queries, k=5).ids == before
+    assert open_coded_output(output.objects.uri, place.adaptor, sequence=1).search(queries, k=5).ids == before
+    (Path(output.objects.uri) / newer.files[0].path).unlink()
+    with pytest.raises(InputError, match=r"is missing, the manifest says \d+ bytes"):
+        newer.search(queries, k=1)
 
 
 def test_no_rows_and_no_queries_are_no_error(place: Workplace) -> None:

@@ -31,7 +31,7 @@ def record(run: tuple[int, int, int] | None, shard: Shard = SHARD) -> LedgerReco
         rows_out=1,
         rows_quarantined=0,
         duplicate_ids=0,
-        output=output_key(shard.key, row_groups, ".parquet"),
+        output=output_key(shard, row_groups, ".parquet"),
         output_bytes=1,
         sha256="",
         quarantine=None,
@@ -72,9 +72,9 @@ def test_an_old_record_beside_the_new_one_is_named() -> None:
 def test_outputs_and_records_meet_one_to_one() -> None:
     findings = match_files([record(None), record(None)], {"data/b.parquet"})
     assert {(finding.where, finding.problem.split(":")[0]) for finding in findings} == {
-        ("data/a.parquet", "is missing"),
+        (record(None).output, "is missing"),
         ("data/b.parquet", "has no record"),
-        ("data/a.parquet", "is named by 2 records"),
+        (record(None).output, "is named by 2 records"),
     }
 
 

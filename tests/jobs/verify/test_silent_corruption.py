@@ -136,7 +136,7 @@ def _reseal(place: Workplace) -> None:
 def test_rows_that_changed_places_between_files(
     output_version: Workplace, columns: list[str], expected: set[str]
 ) -> None:
-    left, right = (Path(output_version.output_version().path(f"data/{name}.parquet")) for name in "ab")
+    left, right = (output_version.output_path(f"{name}.parquet") for name in "ab")
     one, other = (pq.ParquetFile(path).read() for path in (left, right))
 
     def with_row_of(foreign: pa.Table, mine: pa.Table, row: int, foreign_row: int) -> pa.Table:

@@ -16,11 +16,12 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import list_names, read_record
+from jobs.commits.manifest import MANIFEST, OutputFile, manifest_key, read_manifest
 from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
-OUTPUT = "data/a.parquet"
+OUTPUT = "a.parquet"
 
 
 def failed(workplace: Workplace, **sections: Any) -> set[str]:
@@ -33,18 +34,23 @@ def failed(workplace: Workplace, **sections: Any) -> set[str]:
     return names
 
 
-def file(workplace: Workplace, key: str) -> Path:
-    """The file of an object of the output version."""
-    return Path(workplace.output_version().path(key))
+def file(workplace: Workplace, shard: str) -> Path:
+    """The output of a shard."""
+    data = Path(workplace.output_version().path("data"))
+    return next(data.glob(f"{shard.removesuffix('.parquet')}.*.parquet"), data / "lost.parquet")
 
 
-def reseal(workplace: Workplace, key: str, **changed: Any) -> None:
-    """Make the record agree with the output as it is now, so that only its content can give it away."""
-    there = workplace.output_version()
-    name = next(name for name in list_names(there) if read_record(there, name).output == key)
-    content = there.read(key)
+def reseal(workplace: Workplace, shard: str, **changed: Any) -> None:
+    """Make record and manifest agree with the output as it is now, so that only its content can give it away."""
+    there, content = workplace.output_version(), file(workplace, shard).read_bytes()
+    name = next(name for name in list_names(there) if read_record(there, name).shard == shard)
     sealed = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **changed}
-    there.put(name.key, dataclasses.replace(read_record(there, name), **sealed).to_json())
+    record = dataclasses.replace(read_record(there, name), **sealed)
+    there.put(name.key, record.to_json())
+    manifest = read_manifest(there)
+    files = [OutputFile.of(record) if one.shard == shard else one for one in manifest.files]
+    for key in (MANIFEST, manifest_key(manifest.sequence)):
+        there.put(key, dataclasses.replace(manifest, files=files).to_json())
 
 
 def rewrite(workplace: Workplace, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -82,7 +88,7 @@ def test_a_sound_output_version_passes(workplace: Workplace, encoding: str, caps
     assert failed(workplace, output=output) == set()
     printed = capsys.readouterr().out
     assert "all checks hold: 3 shards, 59 rows, 0 in quarantine" in printed
-    assert printed.count("\nok ") == 10
+    assert printed.count("\nok ") == 11
 
 
 def test_quarantined_rows_and_split_shards_pass(workplace: Workplace) -> None:
@@ -97,7 +103,7 @@ def test_quarantined_rows_and_split_shards_pass(workplace: Workplace) -> None:
 
 def test_damage_to_the_files_is_named(workplace: Workplace) -> None:
     workplace.compress()
-    a, b = file(workplace, OUTPUT), file(workplace, "data/sub/b.parquet")
+    a, b = file(workplace, OUTPUT), file(workplace, "sub/b.parquet")
     sound = {path: path.read_bytes() for path in (a, b)}
 
     flipped = bytearray(sound[a])
@@ -109,11 +115,11 @@ def test_damage_to_the_files_is_named(workplace: Workplace) -> None:
     b.write_bytes(sound[a])
     assert failed(workplace) == {"bytes", "stamps", "rows"}
     reseal(workplace, OUTPUT)
-    reseal(workplace, "data/sub/b.parquet")
+    reseal(workplace, "sub/b.parquet")
     assert {"stamps", "rows", "ids"} <= failed(workplace)
 
     b.write_bytes(sound[b])
-    reseal(workplace, "data/sub/b.parquet")
+    reseal(workplace, "sub/b.parquet")
     a.write_bytes(b"PAR1 not any more")
     assert failed(workplace) == {"bytes"}
     a.unlink()
@@ -123,12 +129,12 @@ def test_damage_to_the_files_is_named(workplace: Workplace) -> None:
 def test_records_and_outputs_must_match(workplace: Workplace) -> None:
     workplace.compress()
     there = workplace.output_version()
-    name = next(n for n in list_names(there) if read_record(there, n).output == OUTPUT)
+    name = next(n for n in list_names(there) if read_record(there, n).shard == OUTPUT)
     record = there.read(name.key)
     there.delete(name.key)
-    assert failed(workplace) == {"coverage", "files"}
+    assert failed(workplace) == {"coverage", "files", "manifest"}
     there.put(name.key, record[:40])
-    assert failed(workplace) == {"coverage", "files"}
+    assert failed(workplace) == {"coverage", "files", "manifest"}
     there.put(name.key, record)
     (file(workplace, OUTPUT).parent / "extra.parquet").write_bytes(b"")
     assert failed(workplace) == {"files"}
@@ -198,9 +204,9 @@ def test_vectors_of_the_map_for_wider_outputs_show(workplace: Workplace) -> None
 def test_a_quarantine_that_was_tampered_with_is_a_finding(workplace: Workplace) -> None:
     workplace.put("a.parquet", pa.table({"id": ["x", "y", "z"], "vector": lists([[1.0] * 12, None, [2.0] * 12])}))
     assert workplace.compress(reading={"bad_rows": "quarantine"}) == 0
-    record = next(record for record in workplace.records() if record.output == OUTPUT)
+    record = next(record for record in workplace.records() if record.shard == OUTPUT)
     assert record.quarantine is not None
-    path = file(workplace, record.quarantine)
+    path = Path(workplace.output_version().path(record.quarantine))
     sound = pq.read_table(path)
 
     def changed(**columns: list[Any]) -> pa.Table:
@@ -266,11 +272,21 @@ def test_a_store_that_moved_on_shows(workplace: Workplace, capsys: pytest.Captur
     workplace.compress()
     assert failed(workplace) == set()
     (workplace.source / "a.parquet").unlink()
-    assert failed(workplace) == set()
+    assert failed(workplace, output={"removed": "keep"}) == set()
     assert "outputs kept of 1 shard no longer in the source" in capsys.readouterr().out
-    assert failed(workplace, output={"removed": "delete"}) == {"coverage"}
-    workplace.compress(output={"removed": "delete"})
-    assert failed(workplace, output={"removed": "delete"}) == set()
+    assert failed(workplace) == {"coverage"}
+    workplace.compress()
+    assert failed(workplace) == set()
+    there = workplace.output_version()
+    for lost in (next(there.list("_superseded/")).key, next(there.list("_feeds/")).key):
+        content = there.read(lost)
+        there.put(lost, content[:-1])
+        assert failed(workplace) == {"manifest"}
+        there.delete(lost)
+        assert failed(workplace) == {"manifest"}
+        there.put(lost, content)
+    there.delete(MANIFEST)
+    assert failed(workplace) == {"manifest"}
 
 
 def test_ids_that_the_store_has_twice_are_named(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,123 @@
+"""The last step of a complete run: what counts now becomes the newest sequence; what counts no more leaves `data/`.
+
+Only what was listed before the run is retired: a run beside this one may be about to commit more. While work items are
+open nothing is: it may still be needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from adaptor.errors import InputError
+from jobs.commits.context import JobContext
+from jobs.commits.ledger import LedgerRecord, read_records
+from jobs.commits.manifest import Manifest, OutputFile
+from jobs.commits.names import DATA, RecordName, shard_hash, source_keys
+from jobs.commits.pointer import pinned_sequences
+from jobs.commits.sequences import add_sequence, newest_sequence, retire_files, sweep
+from jobs.commits.work_items import WorkItem
+from jobs.compress.listing import Listing
+from jobs.compress.report import Totals
+from jobs.config.compress import CompressConfig
+from jobs.sources.source import Shard
+from jobs.storage.objects import AbsentError, Objects
+from jobs.storage.open import open_objects
+
+#: Most records that are read again at the end of a run: a minute or so on S3. The manifest knows the rest.
+_READ_AGAIN = 20_000
+
+Done = Sequence[LedgerRecord | InputError]
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Records of shards that have left the source: those whose outputs stay all the same, and those to delete."""
+
+    kept: list[LedgerRecord] = field(default_factory=list)
+    gone: list[RecordName] = field(default_factory=list)
+
+
+def done_records(output_version: Objects, done: Sequence[WorkItem]) -> Done:
+    """The records of the work items that were done before the run, or why one cannot be read; none of too many."""
+    return read_records(output_version, (item.record for item in done)) if len(done) <= _READ_AGAIN else []
+
+
+def publish_sequence(context: JobContext[CompressConfig], listing: Listing, totals: Totals, done: Done) -> Manifest:
+    """Write the manifest of a complete run, then tidy up; `done` are the `done_records`. Does nothing twice: it belongs
+    to the end of every complete run."""
+    output_version, keep = context.output_version, context.config.output.keep_sequences
+    removed = _removed(context, listing.plan.removed)
+    files = [*totals.files, *_files(output_version, listing.plan.done, done), *map(OutputFile.of, removed.kept)]
+    manifest = add_sequence(output_version, context.description, context.source.snapshot(), files, keep)
+    totals.files_removed = _retire(context, listing, manifest, removed)
+    above, _, name = output_version.uri.rstrip("/").rpartition("/")
+    sweep(output_version, keep, pinned_sequences(open_objects(above, context.config.output.filesystem), name))
+    return manifest
+
+
+def _files(output_version: Objects, items: Sequence[WorkItem], done: Done) -> list[OutputFile]:
+    """The outputs of work items that were done before. Without their records the newest manifest tells most."""
+    known: dict[str, OutputFile] = {}
+    if not done and items and (last := newest_sequence(output_version)):
+        known = {file.path: file for file in last.files}
+        done = read_records(output_version, [item.record for item in items if item.output not in known])
+    files = [known[item.output] for item in items if item.output in known]
+    for record in done:
+        if isinstance(record, InputError):
+            raise record
+        files.append(OutputFile.of(record))
+    return files
+
+
+def _removed(context: JobContext[CompressConfig], names: Sequence[RecordName]) -> Removed:
+    """Which outputs of removed shards stay. Listings may be late: such a shard is looked for once more."""
+    removed = Removed()
+    for name, record in zip(names, read_records(context.output_version, names), strict=True):
+        stays = isinstance(record, LedgerRecord) and (context.keeps_removed or context.source.has(record.shard))
+        if stays and isinstance(record, LedgerRecord):
+            removed.kept.append(record)
+        elif not isinstance(record, AbsentError):  # a run beside this one has deleted it
+            removed.gone.append(name)
+    return removed
+
+
+def _retire(context: JobContext[CompressConfig], listing: Listing, manifest: Manifest, removed: Removed) -> int:
+    """Delete records and files that do not count; how many."""
+    output_version, plan = context.output_version, listing.plan
+    items = {item.shard.key: item.shard for item in (*plan.todo, *plan.done)}
+    hashes = {shard_hash(key): shard for key, shard in items.items()}
+    changed = {
+        shard.key for name in plan.superseded if (shard := hashes[name.shard]) and not _unchanged(context, shard)
+    }
+    superseded = [name for name in plan.superseded if hashes[name.shard].key not in changed]
+    for name in (*superseded, *removed.gone):
+        output_version.delete(name.key)
+    orphans = _orphans(context, listing, items.keys() - changed)
+    orphans -= {file.path for file in manifest.files} | {record.quarantine for record in removed.kept}
+    data = [key for key in orphans if key.startswith(DATA)]
+    retire_files(output_version, data)
+    for key in orphans.difference(data):
+        output_version.delete(key)
+    return len(superseded) + len(removed.gone) + len(orphans)
+
+
+def _orphans(context: JobContext[CompressConfig], listing: Listing, listed: Collection[str]) -> set[str]:
+    """Outputs and files of rejected rows that belong to nothing. Those of a shard that is there, but was not `listed`
+    as it is now, may belong to another run."""
+    plan, suffix = listing.plan, context.output_format.suffix
+    named = {key for item in (*plan.todo, *plan.done) for key in (item.output, item.quarantine)}
+    return {
+        key
+        for key in listing.files - named
+        if not any(map(context.source.has, source_keys(key, suffix).difference(listed)))
+    }
+
+
+def _unchanged(context: JobContext[CompressConfig], shard: Shard) -> bool:
+    """Whether the shard is still as it was listed. If not, what looks superseded may be the newer one."""
+    try:
+        context.source.check_unchanged(shard)
+    except InputError:
+        return False
+    return True
