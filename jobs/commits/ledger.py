@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from adaptor.drift import DriftSample
 from adaptor.errors import InputError
 from jobs.commits.names import DATA, LEDGER, QUARANTINE, RecordName, RowGroups, digest, record_name
 from jobs.sources.source import Shard
@@ -29,7 +30,8 @@ class LedgerRecord:
     """A finished work item: what it read (`row_groups` None: a whole shard), what it wrote, and with what.
 
     `duplicate_ids` counts rows whose id an earlier row of the item has (None: too many to tell), `values_clipped`
-    numbers that the encoding could not hold. `quarantine` is the key of the rejected rows. Sizes are in bytes.
+    numbers that the encoding could not hold. `quarantine` is the key of the rejected rows, `drift` what some rows say
+    of how like the fit's own they are. Sizes are in bytes.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
@@ -52,6 +54,7 @@ class LedgerRecord:
     encoding: str
     versions: dict[str, str]
     values_clipped: Count = 0
+    drift: DriftSample | None = None
 
     @property
     def name(self) -> RecordName:

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import LedgerRecord
+from jobs.commits.names import digest
 from jobs.storage.objects import AbsentError, Objects
 
 MANIFEST, MANIFESTS, FEEDS, SUPERSEDED = "manifest.json", "manifests/", "_feeds/", "_superseded/"
@@ -109,28 +110,35 @@ class Manifest:
         return [feed for feed in self.feeds if feed.sequence > checkpoint]
 
     def to_json(self) -> bytes:
-        """Its file. `rows`, `bytes` and `oldest_checkpoint` are told for other readers."""
+        """Its file: `rows`, `bytes` and `oldest_checkpoint` are told for other readers; a checksum of all ends it."""
         told = {"rows": self.rows, "bytes": self.total_bytes, "oldest_checkpoint": self.oldest_checkpoint}
         fields = asdict(self)
         ordered = {name: fields.pop(name) for name in ("format", "sequence", "created")} | told | fields
-        return json.dumps(ordered, indent=1).encode() + b"\n"
+        return json.dumps({**ordered, "checksum": _checksum(ordered)}, indent=1).encode() + b"\n"
 
     @classmethod
     def from_json(cls, content: bytes, where: str) -> Manifest:
         """Read a manifest back. Raises InputError naming `where` when it is damaged or of a later format."""
         try:
             fields = json.loads(content)
-            for told in ("rows", "bytes", "oldest_checkpoint"):
-                fields.pop(told, None)
+            checksum = fields.pop("checksum", None)
             if fields.get("format") != 1:
                 raise ValueError(f"its format is {fields.get('format')!r}, this version reads 1")
+            if checksum != _checksum(fields):
+                raise ValueError(f"its checksum is {checksum!r}, not that of its content")
+            for told in ("rows", "bytes", "oldest_checkpoint"):
+                fields.pop(told)
             return _MANIFEST.validate_json(json.dumps(fields))
-        except (ValueError, TypeError, AttributeError) as problem:
+        except (ValueError, TypeError, KeyError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:500]
             raise InputError(f"{where} is not a manifest of this version ({reason}): run compress again") from problem
 
 
 _MANIFEST = TypeAdapter(Manifest)
+
+
+def _checksum(fields: dict[str, Any]) -> str:
+    return digest(json.dumps(fields, sort_keys=True))
 
 
 def manifest_key(sequence: int) -> str:

@@ -18,9 +18,11 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.commits.context import JobContext
 from jobs.commits.failures import ATTEMPTS, Cause, delete_notes, note_failure, noted_attempts
+from jobs.commits.ledger import LedgerRecord
 from jobs.commits.output_version import claim
 from jobs.commits.work_items import WorkItem
 from jobs.compress.cleanup import clean_up
+from jobs.compress.drift import Drift, Kind
 from jobs.compress.listing import list_work
 from jobs.compress.preflight import check_dimension, check_quality
 from jobs.compress.publishing import done_records, publish_sequence
@@ -97,7 +99,11 @@ def _compress(
             for result in results:
                 item, outcome = result.item, result.outcome
                 metrics.count(result)
-                progress.event("failed" if isinstance(outcome, Cause) else "done", **result.log_fields())
+                fields, drift = result.log_fields(), _drift(context, outcome)
+                if drift != "none":
+                    metrics.count_drift(drift)
+                    fields["drift"] = drift
+                progress.event("failed" if isinstance(outcome, Cause) else "done", **fields)
                 if isinstance(outcome, Cause):
                     if outcome.kind == "data" and config.reading.bad_rows == "stop":
                         raise InputError(outcome.reason)
@@ -110,3 +116,8 @@ def _compress(
                     progress.advance(vectors=outcome.rows_in, gb=gb, quarantined=outcome.rows_quarantined)
                 if result.attempt > 1:  # done or given up: next time counting starts again
                     delete_notes(output_version, ATTEMPTS, [item.record])
+
+
+def _drift(context: JobContext[CompressConfig], outcome: LedgerRecord | Cause) -> Kind:
+    """Whether a work item is unlike what the adaptor was fitted on."""
+    return "none" if isinstance(outcome, Cause) else Drift.of(context.adaptor, [outcome]).kind

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ray.util.metrics import Counter, Histogram
 
 from jobs.commits.failures import Cause
+from jobs.compress.drift import Kind
 from jobs.compress.report import Result
 
 #: Bounds of the buckets for seconds of a work item.
@@ -21,6 +22,7 @@ class Metrics:
         self._items = Counter("matryoshka_work_items", "Work items by how they ended.", ("status",))
         self._rows = Counter("matryoshka_rows", "Rows read, written and put aside.", ("kind",))
         self._bytes = Counter("matryoshka_bytes", "Bytes of shards read and of outputs written.", ("kind",))
+        self._drifted = Counter("matryoshka_drifted_items", "Work items unlike what was fitted.", ("kind",))
         self._seconds = Histogram("matryoshka_seconds", "Seconds of a work item, by phase.", _BOUNDS, ("phase",))
 
     def count(self, result: Result) -> None:
@@ -38,3 +40,7 @@ class Metrics:
             for kind, count in counts.items():
                 if count:  # Ray refuses to count nothing
                     counter.inc(count, {"kind": kind})
+
+    def count_drift(self, kind: Kind) -> None:
+        """Take a work item of another space, or on another topic, into account."""
+        self._drifted.inc(1, {"kind": kind})

@@ -14,6 +14,7 @@ from jobs.commits.ledger import LedgerRecord
 from jobs.commits.manifest import Manifest, OutputFile
 from jobs.commits.names import RecordName
 from jobs.commits.work_items import WorkItem
+from jobs.compress.drift import Drift
 from jobs.runtime.plural import plural
 
 #: Failures and shards with doubled ids in the report, and in summary.json, at most.
@@ -69,6 +70,8 @@ class Totals:
     shards_with_duplicate_ids: dict[str, int] = field(default_factory=dict)
     failed: dict[RecordName, dict[str, Any]] = field(default_factory=dict)
     files: list[OutputFile] = field(default_factory=list)
+    drifts: list[LedgerRecord] = field(default_factory=list)
+    drift: Drift | None = None
 
     @property
     def complete(self) -> bool:
@@ -83,6 +86,7 @@ class Totals:
             setattr(self, name, getattr(self, name) + getattr(record, name))
         self.work_items_done += 1
         self.files.append(OutputFile.of(record))
+        self.drifts += [record] if record.drift is not None else []
         self.input_bytes += result.item.input_bytes
         if record.duplicate_ids:
             self.duplicate_ids += record.duplicate_ids
@@ -99,7 +103,8 @@ class Totals:
             "status": "complete" if self.complete else "incomplete",
             "work_items_failed": len(self.failed),
             "work_items_failed_by_reason": self.failures_by_kind(),
-            **{name: value for name, value in vars(self).items() if name != "files"},
+            **{name: value for name, value in vars(self).items() if name not in ("files", "drifts")},
+            "drift": self.drift and self.drift.summary(),
             "shards_with_duplicate_ids": dict(islice(self.shards_with_duplicate_ids.items(), _LISTED)),
             "failed": list(islice(self.failed.values(), _LISTED)),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord
 from jobs.commits.names import row_group_range
 from jobs.commits.work_items import WorkItem
+from jobs.compress.drift import RowsForDrift
 from jobs.compress.memory import Limit, memory_limits, scarce
 from jobs.compress.row_transform import aligned, open_row_transform
 from jobs.config.compress import CompressConfig
@@ -68,6 +70,7 @@ class ShardCompressor:
         context, column = self.context, self._config.source.vector_column
         schema = context.output_schema(info.schema, context.stamps(item.shard))
         ids, values_clipped = IdCounter(), 0
+        looked_at = RowsForDrift(context.adaptor, info, item.row_groups)
         with (
             context.output_format.writer(folder / "output", schema, self._layout) as writer,
             Quarantine(folder / "rejected", info.schema, column) as quarantine,
@@ -78,6 +81,7 @@ class ShardCompressor:
                 if reasons:
                     quarantine.add(batch, reasons)
                 values_clipped += self._clipped(outputs, reasons)
+                looked_at.add(batch, batch.table.column(column), reasons)
                 for rows in _usable(self._encoded(batch, outputs, schema), reasons):
                     ids.add(rows.column(self._config.source.id_column))
                     writer.write(rows)
@@ -85,7 +89,9 @@ class ShardCompressor:
                     writer.wait()
                 self.on_batch()
             output, rejected = writer.finish(), quarantine.finish()
-        return FinishedItem(item, output, rejected, self._record(item, output, rejected, ids.doubled(), values_clipped))
+        record = self._record(item, output, rejected)
+        record = replace(record, duplicate_ids=ids.doubled(), values_clipped=values_clipped, drift=looked_at.sample())
+        return FinishedItem(item, output, rejected, record)
 
     def _encoded(self, batch: Batch, outputs: Sequence[Floats], schema: pa.Schema) -> pa.RecordBatch:
         """The batch with short vectors in place of the long ones, and the other columns of short ones behind."""
@@ -130,9 +136,7 @@ class ShardCompressor:
             )
         return reasons
 
-    def _record(
-        self, item: WorkItem, output: Written, rejected: Written | None, duplicate_ids: int | None, values_clipped: int
-    ) -> LedgerRecord:
+    def _record(self, item: WorkItem, output: Written, rejected: Written | None) -> LedgerRecord:
         rows_quarantined = 0 if rejected is None else rejected.rows
         return LedgerRecord(
             shard=item.shard.key,
@@ -142,7 +146,7 @@ class ShardCompressor:
             rows_in=output.rows + rows_quarantined,
             rows_out=output.rows,
             rows_quarantined=rows_quarantined,
-            duplicate_ids=duplicate_ids,
+            duplicate_ids=None,
             output=item.output,
             output_bytes=output.bytes,
             sha256=output.sha256,
@@ -152,7 +156,6 @@ class ShardCompressor:
             dim=self._config.output.dim,
             encoding=self._config.output.encoding,
             versions=self._versions,
-            values_clipped=values_clipped,
         )
 
 

@@ -74,6 +74,9 @@ class QualitySection(Settings):
     """Least value of a measure at `output.dim` in the adaptor's evidence, as in `overlap@10: 0.8`; below it compress
     does not start. The lower end of the 95% interval counts; a dim that was not trained has the evidence of the next
     smaller one. A source larger than the fit's sample keeps less: see `matryoshka advise`."""
+    on_drift: Literal["note", "stop", "refit"] = "note"
+    """What happens when new or changed shards are of another space, or on another topic, than what the adaptor was
+    fitted on: a note; or nothing is published and the command ends; or `run` fits again (other commands stop)."""
 
 
 class CompressConfig(Settings):

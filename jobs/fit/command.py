@@ -17,6 +17,7 @@ import ray
 
 from adaptor.artefact import Adaptor, build, with_codes
 from adaptor.code_fitting import FittedCodes, fit_codes
+from adaptor.drift import drift_reference
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
 from adaptor.identity import DOCUMENT, FILES
@@ -168,14 +169,16 @@ def _measure(config: FitConfig, description: dict[str, Any], prepared: Prepared,
     bare = build(description, fold(selection.module, prepared.basis, selection.head), prepared.pca)
     # The cores of one worker: all of them together may be on several machines, where no task can have them.
     task = _coded.options(num_cpus=config.cluster.cpus_per_worker)
-    codes, records = ray.get(task.remote(bare, prepared.held_out, prepared.searched, config.training.seed))
-    return with_codes(bare, codes, evidence=records)
+    codes, described = ray.get(task.remote(bare, prepared.held_out, prepared.searched, config.training.seed))
+    return with_codes(bare, codes, **described)
 
 
 @ray.remote
-def _coded(bare: Adaptor, held_out: Floats, searched: Floats, seed: int) -> tuple[FittedCodes, list[dict[str, Any]]]:
+def _coded(bare: Adaptor, held_out: Floats, searched: Floats, seed: int) -> tuple[FittedCodes, dict[str, Any]]:
+    """The codes, and what the document says of held-out rows."""
     codes = fit_codes(bare, searched, held_out, seed)
-    return codes, evidence(with_codes(bare, codes), held_out, searched)
+    records = evidence(with_codes(bare, codes), held_out, searched)
+    return codes, {"evidence": records, "drift": drift_reference(bare, held_out)}
 
 
 def _write(fit: _Fit, adaptor: Adaptor) -> None:

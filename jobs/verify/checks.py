@@ -85,10 +85,11 @@ def match_files(records: Sequence[LedgerRecord], outputs: Set[str]) -> list[Find
     return [Finding("files", key, problem) for key, problem in problems.items()] + shared
 
 
-def match_manifest(manifest: Manifest | None, records: Iterable[LedgerRecord]) -> list[Finding]:
-    """Compare the newest manifest with the ledger."""
-    if manifest is None:
-        return [Finding("manifest", MANIFEST, "is missing: run compress to its end")]
+def match_manifest(manifest: Manifest | None, kept: Manifest | None, records: Iterable[LedgerRecord]) -> list[Finding]:
+    """Compare `manifest.json` with the newest of the `kept` ones, and with the ledger."""
+    if manifest is None or manifest != kept:
+        problem = "is missing" if manifest is None else "is not the newest of the kept ones"
+        return [Finding("manifest", MANIFEST, f"{problem}: run compress to its end")]
     recorded = {file.path: file for file in map(OutputFile.of, records)}
     named = {file.path: file for file in manifest.files}
     problems = dict.fromkeys(sorted(named.keys() - recorded.keys()), "is in the manifest and has no record")

@@ -93,7 +93,8 @@ def _check_manifests(output_version: Objects, records: Sequence[LedgerRecord]) -
     sizes = {info.key: info.size for folder in folders for info in output_version.list(folder)}
     try:
         newest = read_manifest(output_version) if output_version.stat(MANIFEST) else None
-        return match_manifest(newest, records) + match_kept(list(kept_manifests(output_version)), sizes)
+        kept = list(kept_manifests(output_version))
+        return match_manifest(newest, kept[-1] if kept else None, records) + match_kept(kept, sizes)
     except InputError as problem:
         return [Finding("manifest", MANIFEST, str(problem))]
 

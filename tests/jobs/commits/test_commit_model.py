@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from jobs.commits import commit as product
+from jobs.commits import work_items
 from jobs.commits.ledger import LedgerRecord, commit, list_names, output_keys, quarantine_keys, read_record
 from jobs.commits.work_items import Planner, WorkItem, WorkPlan
 from jobs.outputs.output_format import Written
@@ -269,7 +270,7 @@ def _with_one_place_for_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
         publish(output_version, key, written)
         return True
 
-    monkeypatch.setattr(WorkItem, "output", "data/a.parquet")
+    monkeypatch.setattr(work_items, "output_key", lambda *_: "data/a.parquet")
     monkeypatch.setattr(product, "publish_over", publish_anyway)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from adaptor.artefact import Adaptor, with_codes
 from adaptor.code_fitting import fit_codes
 from adaptor.rows import Floats
 from jobs.commits.ledger import LedgerRecord, list_names, read_record
+from jobs.commits.manifest import MANIFEST, OutputFile, manifest_key, read_manifest
 from jobs.commits.output_version import open_output_version
 from jobs.compress import command as compress
 from jobs.config.compress import CompressConfig
@@ -126,6 +127,13 @@ class Workplace:
         """All records, by output key."""
         there = self.output_version(**sections)
         return sorted((read_record(there, name) for name in list_names(there)), key=lambda record: record.output)
+
+    def reseal_manifest(self) -> None:
+        """Make the manifest say what the records say."""
+        there = self.output_version()
+        manifest = replace(read_manifest(there), files=[OutputFile.of(record) for record in self.records()])
+        for key in (MANIFEST, manifest_key(manifest.sequence)):
+            there.put(key, manifest.to_json())
 
     def output(self, key: str, **sections: Any) -> pa.Table:
         """The output file of a shard, or one by its key below `data/`."""

@@ -19,8 +19,10 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import list_names, read_record
+from jobs.commits.manifest import MANIFEST, OutputFile
 from jobs.commits.names import LEDGER
 from jobs.commits.output_version import DESCRIPTION, claim, describe
+from jobs.commits.sequences import add_sequence
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.verify import VerifyConfig
@@ -46,6 +48,9 @@ def output_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace
     compressor = ShardCompressor(config)
     for shard in place.shards():
         compressor.compress(WorkItem(shard, None, shard.size))
+    add_sequence(
+        there, describe(config.source, place.adaptor, config.output), None, map(OutputFile.of, place.records()), 3
+    )
     monkeypatch.setattr(verify, "connect", lambda *_: nullcontext())
     monkeypatch.setattr(tasks, "_results", _one_after_another)
     return place
@@ -97,8 +102,9 @@ def _all_flips(place: Workplace) -> list[tuple[Path, int]]:
 def test_every_kind_of_file_is_vouched_for(output_version: Workplace) -> None:
     assert findings(output_version) == set()
     names = _files(output_version)
-    assert {name.split("/")[0] for name in names} == {"data", "_ledger", "_quarantine", DESCRIPTION, "adaptor"}
-    assert len(names) == 2 + 2 + 1 + 1 + 4
+    folders = {"data", "_ledger", "_quarantine", DESCRIPTION, MANIFEST, "manifests", "adaptor"}
+    assert {name.split("/")[0] for name in names} == folders
+    assert len(names) == 2 + 2 + 1 + 1 + 2 + 4
 
 
 def test_flipped_bits_are_found(output_version: Workplace) -> None:
@@ -122,6 +128,7 @@ def _reseal(place: Workplace) -> None:
         content = there.read(record.output)
         sealed: dict[str, Any] = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         there.put(name.key, dataclasses.replace(record, **sealed).to_json())
+    place.reseal_manifest()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +166,7 @@ def test_records_that_are_doubled_or_stand_under_another_name(output_version: Wo
     first, second = (name.key for name in list_names(there))
     sound = there.read(second)
     there.put(second, there.read(first))
-    assert findings(output_version) == {"coverage", "files"}
+    assert findings(output_version) == {"coverage", "files", "manifest"}
     there.put(second, sound)
     digest, kind, version, _ = first.removeprefix(LEDGER).split(".")
     there.put(f"{LEDGER}{digest[::-1]}.{kind}.{version}.json", there.read(first))

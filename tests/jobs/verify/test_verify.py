@@ -16,7 +16,7 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import list_names, read_record
-from jobs.commits.manifest import MANIFEST, OutputFile, manifest_key, read_manifest
+from jobs.commits.manifest import MANIFEST
 from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -45,12 +45,8 @@ def reseal(workplace: Workplace, shard: str, **changed: Any) -> None:
     there, content = workplace.output_version(), file(workplace, shard).read_bytes()
     name = next(name for name in list_names(there) if read_record(there, name).shard == shard)
     sealed = {"output_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest(), **changed}
-    record = dataclasses.replace(read_record(there, name), **sealed)
-    there.put(name.key, record.to_json())
-    manifest = read_manifest(there)
-    files = [OutputFile.of(record) if one.shard == shard else one for one in manifest.files]
-    for key in (MANIFEST, manifest_key(manifest.sequence)):
-        there.put(key, dataclasses.replace(manifest, files=files).to_json())
+    there.put(name.key, dataclasses.replace(read_record(there, name), **sealed).to_json())
+    workplace.reseal_manifest()
 
 
 def rewrite(workplace: Workplace, change: Callable[[pa.Table], pa.Table]) -> None:
