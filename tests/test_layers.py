@@ -28,7 +28,7 @@ ROOMS = (
 )
 #: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
 VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
-VERBS["submit"] = VERBS["inspect"] = set()
+VERBS["submit"] = VERBS["inspect"] = VERBS["versions"] = set()
 FIRST = {"jobs.version", "jobs.sources.registry", "jobs.encodings.registry", "jobs.outputs.registry"}
 
 

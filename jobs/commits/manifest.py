@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -71,8 +71,8 @@ class Feed:
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """An output version as of one sequence. `description` is that of `output_version.json`: adaptor id, dims, metric,
-    encodings, columns. `created` is UTC. `feeds` are the kept ones, ascending; a sequence without one asks for a full
-    load."""
+    encodings, columns. `evidence` says what its adaptor is known to keep, and whether what is new had drifted.
+    `created` is UTC. `feeds` are the kept ones, ascending; a sequence without one asks for a full load."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid")
 
@@ -83,6 +83,7 @@ class Manifest:
     source_snapshot: str | None
     files: list[OutputFile]
     feeds: list[Feed]
+    evidence: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:

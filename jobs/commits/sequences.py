@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adaptor.errors import InputError, RunError
@@ -49,15 +49,23 @@ def newest_sequence(output_version: Objects) -> Manifest | None:
     return newest
 
 
-def add_sequence(
-    output_version: Objects, description: dict[str, Any], snapshot: str | None, files: Iterable[OutputFile], keep: int
-) -> Manifest:
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a sequence is to say, by the names of the manifest."""
+
+    description: dict[str, Any]
+    source_snapshot: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    files: Iterable[OutputFile]
+
+
+def add_sequence(output_version: Objects, contents: Contents, keep: int) -> Manifest:
     """Make these files count. The newest manifest stays where they already do. `keep` sequences will be kept: feeds
     from before these are not named any more; with 0 no feed is written at all.
 
     Raises RunError when another run changes the output version at the same time.
     """
-    counting = sorted(files, key=lambda file: file.path)
+    counting = sorted(contents.files, key=lambda file: file.path)
     for _ in range(_RACES):
         last = newest_sequence(output_version)
         if last is not None and last.files == counting:
@@ -73,8 +81,9 @@ def add_sequence(
         manifest = Manifest(
             sequence=sequence,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            description=description,
-            source_snapshot=snapshot,
+            description=contents.description,
+            source_snapshot=contents.source_snapshot,
+            evidence=contents.evidence,
             files=counting,
             feeds=feeds,
         )

@@ -56,6 +56,19 @@ def check_quality(config: CompressConfig, adaptor: Adaptor) -> None:
     raise InputError(f"quality.minimum asks for {demand}, but {problem}: {remedy}")
 
 
+def known_quality(adaptor: Adaptor, dim: int, encoding: str) -> dict[str, dict[str, float]]:
+    """What the artefact's evidence says of each measure at this dim (of one that was not trained: at the next smaller
+    one) and encoding: the value and its interval."""
+    known: dict[str, dict[str, float]] = {}
+    for measure in ("overlap@10", "overlap@100"):
+        evidence = _evidence(adaptor, {measure: 0.0}, encoding)
+        deciding = max((trained for trained in evidence if trained <= dim), default=None)
+        if deciding is not None:
+            record = evidence[deciding][measure]
+            known[measure] = {name: float(record[name]) for name in ("value", "ci_low", "ci_high")}
+    return known
+
+
 def _evidence(adaptor: Adaptor, minimum: Mapping[str, float], encoding: str) -> dict[int, dict[str, Mapping[str, Any]]]:
     """Dim → measure → record of the evidence in this encoding, for the trained dims, ascending, that have every
     demanded measure."""

@@ -15,10 +15,11 @@ from jobs.commits.ledger import LedgerRecord, read_records
 from jobs.commits.manifest import Manifest, OutputFile
 from jobs.commits.names import DATA, RecordName, shard_hash, source_keys
 from jobs.commits.pointer import pinned_sequences
-from jobs.commits.sequences import add_sequence, newest_sequence, retire_files, sweep
+from jobs.commits.sequences import Contents, add_sequence, newest_sequence, retire_files, sweep
 from jobs.commits.work_items import WorkItem
 from jobs.compress.drift import Drift, DriftError
 from jobs.compress.listing import Listing
+from jobs.compress.preflight import known_quality
 from jobs.compress.report import Totals
 from jobs.config.compress import CompressConfig
 from jobs.sources.source import Shard
@@ -48,23 +49,30 @@ def publish_sequence(context: JobContext[CompressConfig], listing: Listing, tota
     """Write the manifest of a complete run, then tidy up; `done` are the `done_records`. Does nothing twice: it belongs
     to the end of every complete run. Raises DriftError when what is new must not be published."""
     output_version, keep = context.output_version, context.config.output.keep_sequences
-    _check_drift(context, totals, done)
+    drift = _check_drift(context, totals, done)
     removed = _removed(context, listing.plan.removed)
     files = [*totals.files, *_files(output_version, listing.plan.done, done), *map(OutputFile.of, removed.kept)]
-    manifest = add_sequence(output_version, context.description, context.source.snapshot(), files, keep)
+    output = context.config.output
+    contents = Contents(
+        description=context.description,
+        source_snapshot=context.source.snapshot(),
+        evidence={"quality": known_quality(context.adaptor, output.dim, output.encoding), "drift": drift.kind},
+        files=files,
+    )
+    manifest = add_sequence(output_version, contents, keep)
     totals.files_removed = _retire(context, listing, manifest, removed)
     above, _, name = output_version.uri.rstrip("/").rpartition("/")
     sweep(output_version, keep, pinned_sequences(open_objects(above, context.config.output.filesystem), name))
     return manifest
 
 
-def _check_drift(context: JobContext[CompressConfig], totals: Totals, done: Done) -> None:
+def _check_drift(context: JobContext[CompressConfig], totals: Totals, done: Done) -> Drift:
     """Judge all that was compressed since the last sequence, also by runs that were interrupted or stopped."""
     last, action = newest_sequence(context.output_version), context.config.quality.on_drift
     published = {file.path for file in last.files} if last else set()
     earlier = [record for record in done if isinstance(record, LedgerRecord) and record.output not in published]
-    totals.drift = Drift.of(context.adaptor, [*earlier, *totals.drifts])
-    notes = totals.drift.notes(context.adaptor.document.get("drift", {}))
+    drift = totals.drift = Drift.of(context.adaptor, [*earlier, *totals.drifts])
+    notes = drift.notes(context.adaptor.document.get("drift", {}))
     if notes and action != "note":
         still = f"sequence {last.sequence} counts as before" if last else "nothing counts yet"
         raise DriftError(
@@ -72,6 +80,7 @@ def _check_drift(context: JobContext[CompressConfig], totals: Totals, done: Done
             "go on all the same"
         )
     totals.notes += notes
+    return drift
 
 
 def _files(output_version: Objects, items: Sequence[WorkItem], done: Done) -> list[OutputFile]:

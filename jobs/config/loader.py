@@ -26,6 +26,7 @@ from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
 from jobs.config.submit import SubmitConfig
 from jobs.config.verify import VerifyConfig
+from jobs.config.versions import VersionsConfig
 from jobs.runtime.plural import plural
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -39,6 +40,7 @@ SCHEMAS: dict[str, Schema] = {
     "verify": VerifyConfig,
     "plan": PlanConfig,
     "inspect": InspectConfig,
+    "versions": VersionsConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.

@@ -15,7 +15,7 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord, list_names, output_keys, read_records
-from jobs.commits.manifest import FEEDS, MANIFEST, SUPERSEDED, kept_manifests, read_manifest
+from jobs.commits.manifest import FEEDS, MANIFEST, SUPERSEDED, kept_manifests, kept_sequences, read_manifest
 from jobs.commits.names import DATA
 from jobs.commits.output_version import check_description
 from jobs.config.verify import VerificationSection, VerifyConfig
@@ -73,6 +73,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     numbers |= {
         "status": "failed" if findings else "complete",
         "adaptor_id": context.adaptor.adaptor_id,
+        "sequence": max(kept_sequences(output_version), default=None),
         "shards": len(shards),
         "shards_removed_and_kept": len({record.shard for record in coverage.removed}),
         "work_items": len(records),

@@ -26,111 +26,21 @@ from jobs.commits.manifest import (
     manifest_key,
     read_manifest,
 )
-from jobs.commits.sequences import add_sequence, newest_sequence, retire_files, sweep
-from jobs.commits.version_reader import OP, VersionReader
+from jobs.commits.sequences import Contents, add_sequence, newest_sequence, sweep
+from jobs.commits.version_reader import VersionReader
 from jobs.storage.local import LocalObjects
-
-Rows = dict[str, int]  # id → what the row holds
-Store = dict[str, Rows]  # shard → its rows
-DESCRIPTION = {
-    "adaptor_id": "a" * 64,
-    "dim": 2,
-    "encoding": "float32",
-    "file_format": "parquet",
-    "id_column": "id",
-    "vector_column": "vector",
-    "rescore": None,
-}
-
-
-class Crash(Exception):
-    """The process dies."""
-
-
-class Dying(LocalObjects):
-    """Dies before its n-th write."""
-
-    def __init__(self, uri: str, writes: int) -> None:
-        super().__init__(uri)
-        self.writes = writes
-
-    def _count(self) -> None:
-        self.writes -= 1
-        if self.writes < 0:
-            raise Crash
-
-    def put(self, key: str, content: bytes) -> None:
-        self._count()
-        super().put(key, content)
-
-    def put_new(self, key: str, content: bytes) -> bool:
-        self._count()
-        return super().put_new(key, content)
-
-    def put_file(self, key: str, local: Path) -> None:
-        self._count()
-        super().put_file(key, local)
-
-    def delete(self, key: str) -> None:
-        self._count()
-        super().delete(key)
-
-
-def table(rows: Rows) -> pa.Table:
-    """An output: ids, short vectors, a nested payload."""
-    return pa.table(
-        {
-            "id": pa.array(list(rows), pa.string()),
-            "vector": pa.array([[float(value), 1.0] for value in rows.values()], pa.list_(pa.float32(), 2)),
-            "payload": pa.array([{"tags": ["x"] * (value % 3)} for value in rows.values()]),
-        }
-    )
-
-
-def write_output(there: LocalObjects, shard: str, rows: Rows) -> OutputFile:
-    """The output of a shard, under a name of its version, as compress commits it."""
-    version = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
-    key, sink = f"data/{shard}.{version}.parquet", pa.BufferOutputStream()
-    pq.write_table(table(rows), sink)
-    content = sink.getvalue().to_pybytes()
-    if there.stat(key) is None:
-        LocalObjects.put(there, key, content)
-    digest = hashlib.sha256(content).hexdigest()
-    return OutputFile(path=key, rows=len(rows), bytes=len(content), sha256=digest, shard=shard, source_version=version)
-
-
-def run(there: LocalObjects, store: Store, keep: int) -> Manifest:
-    """What a complete run of compress does at its end."""
-    files = [write_output(there, shard, rows) for shard, rows in store.items()]
-    manifest = add_sequence(there, DESCRIPTION, None, files, keep)
-    named = {file.path for file in manifest.files}
-    retire_files(there, {info.key for info in there.list("data/")} - named)
-    sweep(there, keep, ())
-    return manifest
-
-
-def loaded(reader: VersionReader) -> Rows:
-    """A fresh load."""
-    batches = [batch for file in reader.manifest.files for batch in reader.batches(file, 3)]
-    return {row["id"]: int(row["vector"][0]) for batch in batches for row in batch.to_pylist()}
-
-
-def applied(reader: VersionReader, rows: Rows, checkpoint: int) -> Rows:
-    """What a loader has after the feeds since its checkpoint; a full load where they do not reach back so far."""
-    feeds = reader.manifest.feeds_since(checkpoint)
-    if feeds is None:
-        return loaded(reader)
-    rows = dict(rows)
-    for feed in feeds:
-        seen: set[str] = set()
-        for batch in reader.feed_batches(feed, 2):
-            for row in batch.to_pylist():
-                assert row["id"] not in seen
-                seen.add(row["id"])
-                rows.pop(row["id"], None)
-                if row[OP] == "upsert":
-                    rows[row["id"]] = int(row["vector"][0])
-    return rows
+from tests.jobs.commits.histories import (
+    DESCRIPTION,
+    Crash,
+    Dying,
+    Rows,
+    Store,
+    applied,
+    loaded,
+    run,
+    table,
+    write_output,
+)
 
 
 def contents(there: LocalObjects, manifest: Manifest) -> Iterator[str]:
@@ -267,7 +177,7 @@ def test_columns_that_come_and_go(there: LocalObjects) -> None:
             shard="a",
             source_version=name,
         )
-        manifest = add_sequence(there, DESCRIPTION, None, [file], 5)
+        manifest = add_sequence(there, Contents(description=DESCRIPTION, files=[file]), 5)
     assert [(feed.sequence, feed.upserts, feed.deletes) for feed in manifest.feeds] == [(2, 1, 0)]
     assert (manifest.oldest_checkpoint, manifest.feeds_since(1), manifest.feeds_since(3)) == (3, None, [])
 
@@ -277,7 +187,7 @@ def test_a_manifest_never_names_what_is_not_there(there: LocalObjects) -> None:
     file = write_output(there, "a", {"x": 1})
     there.delete(file.path)
     with pytest.raises(RunError, match=r"data/a\.\w+\.parquet is missing or not as recorded"):
-        add_sequence(there, DESCRIPTION, None, [file], 3)
+        add_sequence(there, Contents(description=DESCRIPTION, files=[file]), 3)
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"format": 2}'])

@@ -175,7 +175,7 @@ def test_numbers_that_half_precision_cannot_hold_are_counted(workplace: Workplac
     for _ in range(2):
         totals.add(Result(_item(workplace, "a.parquet"), record, 1, 1.0, {}), record)
     assert totals.summary()["values_clipped"] == 2 * record.values_clipped
-    assert f"{2 * record.values_clipped} numbers beyond what the encoding holds" in report("place", totals, 1.0)
+    assert f"{2 * record.values_clipped} numbers beyond what the encoding holds" in report("place", totals, None, 1.0)
 
 
 def _item(workplace: Workplace, key: str) -> WorkItem:

@@ -12,7 +12,7 @@ import pytest
 from adaptor.errors import InputError
 from jobs.commits.manifest import MANIFEST, Manifest, OutputFile
 from jobs.commits.output_version import claim, describe
-from jobs.commits.sequences import add_sequence
+from jobs.commits.sequences import Contents, add_sequence
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.search.coded_output import CodedOutput, open_coded_output
@@ -38,7 +38,7 @@ def compressed(place: Workplace, **output: Any) -> CodedOutput:
         compressor.compress(WorkItem(shard, None, shard.size))
     current = {(shard.key, shard.version) for shard in place.shards()}
     records = [one for one in place.records(output=output) if (one.shard, one.version) in current]
-    add_sequence(there, description, None, map(OutputFile.of, records), keep=7)
+    add_sequence(there, Contents(description=description, files=map(OutputFile.of, records)), keep=7)
     return open_coded_output(place.output_version(output=output).uri, place.adaptor)
 
 

@@ -22,7 +22,7 @@ from jobs.commits.ledger import list_names, read_record
 from jobs.commits.manifest import MANIFEST, OutputFile
 from jobs.commits.names import LEDGER
 from jobs.commits.output_version import DESCRIPTION, claim, describe
-from jobs.commits.sequences import add_sequence
+from jobs.commits.sequences import Contents, add_sequence
 from jobs.commits.work_items import WorkItem
 from jobs.compress.shard import ShardCompressor
 from jobs.config.verify import VerifyConfig
@@ -48,9 +48,9 @@ def output_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace
     compressor = ShardCompressor(config)
     for shard in place.shards():
         compressor.compress(WorkItem(shard, None, shard.size))
-    add_sequence(
-        there, describe(config.source, place.adaptor, config.output), None, map(OutputFile.of, place.records()), 3
-    )
+    description = describe(config.source, place.adaptor, config.output)
+    files = map(OutputFile.of, place.records())
+    add_sequence(there, Contents(description=description, files=files), keep=3)
     monkeypatch.setattr(verify, "connect", lambda *_: nullcontext())
     monkeypatch.setattr(tasks, "_results", _one_after_another)
     return place
