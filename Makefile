@@ -16,17 +16,10 @@ PYTEST := $(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED) ## Fit, compress, verify and evaluate the bundled vectors (minutes, two cores); output in .demo/
+demo: $(INSTALLED) ## The whole job on the bundled vectors (minutes, two cores); output in .demo/
 	@rm -rf .demo
-	@printf '\n== 1/4 fit: learn an adaptor from the vectors alone ==\n'
-	@$(BIN)/matryoshka fit configs/demo/fit.yaml
-	@printf '\n== 2/4 compress: every vector from 1,536 bytes to 64 (384 float32 numbers to 256 of 2 bits) ==\n'
-	@$(BIN)/matryoshka compress configs/demo/compress.yaml
-	@printf '\n== 3/4 verify: check that the output is complete and right ==\n'
-	@$(BIN)/matryoshka verify configs/demo/verify.yaml
-	@printf '\n== 4/4 evaluate: search quality by bytes, against truncation and PCA ==\n'
-	@$(BIN)/matryoshka evaluate configs/demo/evaluate.yaml
-	@printf '\nThe report, for a browser: %s\n' "$(CURDIR)/.demo/evaluation/report.html"
+	@$(BIN)/matryoshka run configs/demo/run.yaml
+	@printf '\nThe report, for a browser: %s\n' "$(CURDIR)/.demo/short/evaluation/report.html"
 
 test: $(INSTALLED) ## Run the tests (without the slow ones)
 	$(PYTEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,8 @@ def test_every_row_comes_out_once_in_the_encoding_and_the_format(folder: Path, v
     (version,) = (folder / "short").iterdir()
     assert version.name.endswith("-d4-thousandths")
     tables = [pa.ipc.open_file(str(path)).read_all() for path in sorted((version / "data").iterdir())]
-    assert [path.name for path in sorted((version / "data").iterdir())] == [f"part-{n}.csv.arrow" for n in range(3)]
+    names = [path.name for path in sorted((version / "data").iterdir())]
+    assert [re.sub(r"\.[0-9a-f]{16}\.", ".", name) for name in names] == [f"part-{n}.csv.arrow" for n in range(3)]
     table = pa.concat_tables(tables)
     assert table["id"].to_pylist() == [f"row-{row}" for row in range(ROWS)]
     assert table["payload"].to_pylist() == [f"payload {row}" for row in range(ROWS)]

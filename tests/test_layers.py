@@ -29,6 +29,7 @@ ROOMS = (
 #: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
 VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
 VERBS["submit"] = VERBS["inspect"] = VERBS["versions"] = set()
+VERBS["run"] = {"fit", "compress", "verify", "evaluate", "versions"}
 FIRST = {"jobs.version", "jobs.sources.registry", "jobs.encodings.registry", "jobs.outputs.registry"}
 
 

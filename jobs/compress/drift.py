@@ -111,6 +111,10 @@ class Drift:
 class DriftError(InputError):
     """What was compressed is unlike what the adaptor was fitted on, and the configuration says not to go on then."""
 
+    def __init__(self, message: str, drift: Drift) -> None:
+        super().__init__(message)
+        self.drift = drift
+
 
 def _joined(samples: list[DriftSample]) -> DriftSample:
     """What the work items of one shard say together."""

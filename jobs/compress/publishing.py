@@ -77,7 +77,8 @@ def _check_drift(context: JobContext[CompressConfig], totals: Totals, done: Done
         still = f"sequence {last.sequence} counts as before" if last else "nothing counts yet"
         raise DriftError(
             f"{'. '.join(notes)}. As quality.on_drift is {action}, nothing was published, {still}: set it to note to "
-            "go on all the same"
+            "go on all the same",
+            drift,
         )
     totals.notes += notes
     return drift

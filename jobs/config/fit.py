@@ -12,13 +12,9 @@ from cluster.settings import ClusterSection
 from jobs.config.sections import OutputSection, QrelsSection, QueriesSection, SourceSection
 
 
-class FitConfig(Settings):
-    """Learn an adaptor from a sample of the source."""
+class LearningSections(Settings):
+    """How an adaptor is learned."""
 
-    source: SourceSection
-    """The vectors to learn from."""
-    output: OutputSection
-    """Where the adaptor goes."""
     queries: QueriesSection | None = None
     """Training queries. With qrels they train all dims; without (a query log) all but the full one."""
     qrels: QrelsSection | None = None
@@ -27,7 +23,6 @@ class FitConfig(Settings):
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
     mining: MiningSettings = MiningSettings()
-    cluster: ClusterSection = ClusterSection()
 
     @model_validator(mode="before")
     @classmethod
@@ -44,3 +39,13 @@ class FitConfig(Settings):
                 "linear"
             )
         return self
+
+
+class FitConfig(LearningSections):
+    """Learn an adaptor from a sample of the source."""
+
+    source: SourceSection
+    """The vectors to learn from."""
+    output: OutputSection
+    """Where the adaptor goes."""
+    cluster: ClusterSection = ClusterSection()

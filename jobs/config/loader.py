@@ -24,6 +24,7 @@ from jobs.config.inspect import InspectConfig
 from jobs.config.merged_input import Flag, MergedInput
 from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
+from jobs.config.run import RunConfig
 from jobs.config.submit import SubmitConfig
 from jobs.config.verify import VerifyConfig
 from jobs.config.versions import VersionsConfig
@@ -33,6 +34,7 @@ Config = TypeVar("Config", bound=BaseModel)
 
 #: The schema of every command.
 SCHEMAS: dict[str, Schema] = {
+    "run": RunConfig,
     "fit": FitConfig,
     "advise": AdviseConfig,
     "compress": CompressConfig,

@@ -32,7 +32,7 @@ WithoutLogin = Annotated[str, AfterValidator(_without_login)]
 class SubmissionSection(Settings):
     """The job to send."""
 
-    command: Literal["fit", "advise", "compress", "evaluate", "verify"]
+    command: Literal["run", "fit", "advise", "compress", "evaluate", "verify"]
     """Command to run on the cluster."""
     config: str
     """Its YAML file; it is checked here before anything is sent."""

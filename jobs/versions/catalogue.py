@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.fs as pafs
-
 from adaptor.errors import InputError
 from jobs.commits.manifest import MANIFEST, Manifest, kept_manifests, read_manifest
 from jobs.commits.output_version import DESCRIPTION
 from jobs.config.sections import FilesystemOptions, Location
+from jobs.storage.folders import folder_names
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
 
@@ -55,9 +54,7 @@ class Catalogue:
     def names(self) -> list[str]:
         """Names of all folders that hold an output version, complete or not, sorted. One listing of the folder itself:
         the files of each version may be many."""
-        root = self.outputs.path("x").rpartition("/")[0]
-        found = self.outputs.arrow.get_file_info(pafs.FileSelector(root, allow_not_found=True))
-        names = sorted(info.base_name for info in found if info.type == pafs.FileType.Directory)
+        names = folder_names(self.outputs)
         return [name for name in names if self.outputs.stat(f"{name}/{DESCRIPTION}") is not None]
 
     def folder(self, name: str) -> Objects:

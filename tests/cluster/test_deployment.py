@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ import pytest
 import ray.autoscaler
 from ruamel.yaml import YAML
 
-from jobs.config.compress import CompressConfig
-from jobs.config.loader import load
+from jobs.config.loader import SCHEMAS, load, split_arguments
+from jobs.config.run import RunConfig
 from jobs.version import VERSION
 
 
@@ -117,13 +118,48 @@ def test_the_job_asks_for_a_token_resumes_and_cleans_up(documents: dict[str, Any
 def test_the_configuration_in_it_is_one(documents: dict[str, Any], tmp_path: Path) -> None:
     job, config_map = documents["RayJob"], documents["ConfigMap"]
     (name,) = config_map["data"]
-    assert job["spec"]["entrypoint"] == f"matryoshka compress /etc/matryoshka/{name}"
+    assert job["spec"]["entrypoint"] == f"matryoshka run /etc/matryoshka/{name}"
     (tmp_path / name).write_text(config_map["data"][name])
-    config = load(CompressConfig, tmp_path / name)
+    config = load(RunConfig, tmp_path / name)
     group = job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
     cores = group["replicas"] * int(group["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
     needed = config.cluster.workers * config.cluster.cpus_per_worker
     assert needed < cores, "Ray Data needs a core beside the actors"
+
+
+def _block(folder: Path, language: str) -> str:
+    """The one block of code in this language that the README has."""
+    (block,) = re.findall(rf"```{language}\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
+    return str(block)
+
+
+def _submits_a_run(command: str) -> None:
+    """The configuration that a command sends is there, and is one of `run`."""
+    _, verb, *arguments = command.split()
+    files, flags = split_arguments(arguments)
+    submitted = load(SCHEMAS[verb], Path(files[0]), flags)
+    assert submitted.model_dump()["submission"]["command"] == "run"
+    load(RunConfig, Path(submitted.model_dump()["submission"]["config"]))
+
+
+def test_the_nightly_job_of_kubernetes_wraps_the_other(folder: Path) -> None:
+    nightly = YAML(typ="safe").load(_block(folder, "yaml"))
+    assert (nightly["apiVersion"], nightly["kind"]) == ("ray.io/v1", "RayCronJob")
+    assert len(nightly["spec"]["schedule"].split()) == 5
+    assert set(nightly["spec"]) == {"schedule", "jobTemplate"}
+
+
+def test_the_cron_line_and_the_airflow_dag_submit_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    times, command = re.match(r"((?:\S+ ){5})cd \S+ && (matryoshka .*?) >>", _block(folder, "crontab")).groups()  # type: ignore[union-attr]
+    assert times.split() == ["0", "2", "*", "*", "*"]
+    _submits_a_run(command.replace("$(date +\\%F)", "2026-11-30"))
+    tree = ast.parse(_block(folder, "python"))
+    (operator,) = (
+        node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "BashOperator"
+    )
+    bash = next(ast.literal_eval(keyword.value) for keyword in operator.keywords if keyword.arg == "bash_command")
+    _submits_a_run(bash.replace("{{ ds }}", "2026-11-30"))
 
 
 def test_the_launcher_file_is_one(launcher: Any) -> None:

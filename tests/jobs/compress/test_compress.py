@@ -17,10 +17,8 @@ import pytest
 from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
 from jobs.commits.names import LEDGER
-from jobs.commits.output_version import check_apart
-from jobs.config.compress import CompressConfig, CompressOutputSection
+from jobs.config.compress import CompressConfig
 from jobs.config.loader import load
-from jobs.config.sections import SourceSection
 from jobs.storage.objects import Objects
 from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
@@ -287,18 +285,3 @@ def test_what_does_not_fit_together_is_refused(workplace: Workplace) -> None:
     (workplace.root / "adaptor" / "adaptor.safetensors").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"is damaged or was changed"):
         workplace.compress()
-
-
-@pytest.mark.parametrize(
-    ("source", "output"),
-    [
-        ("ftp://one/data", "ftp://other/data/out"),
-        ("abfs://c@one.dfs.core.windows.net/x", "abfs://c@other.dfs.core.windows.net/x"),
-        ("s3://one/data", "s3://other/data"),
-        ("memory://a/v", "memory://a/v2"),
-        ("/a/v", "/a/v2"),
-        ("/a/v", "/a/v/_out"),
-    ],
-)
-def test_places_that_are_apart(source: str, output: str) -> None:
-    check_apart(SourceSection(uri=source), CompressOutputSection(uri=output, dim=8))

@@ -16,7 +16,6 @@ import pytest
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import list_names, read_record
-from jobs.commits.manifest import MANIFEST
 from tests.jobs.compress.workplace import OUTPUT_DIM, Workplace, lists, table, vectors
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -255,34 +254,6 @@ def test_output_of_another_adaptor_shows(workplace: Workplace) -> None:
     assert failed(workplace) == {"bytes", "stamps"}
     reseal(workplace, OUTPUT)
     assert failed(workplace) == {"stamps", "sample"}
-
-
-def test_a_store_that_moved_on_shows(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
-    workplace.compress()
-    workplace.put("new.parquet", table(4, seed=8))
-    assert failed(workplace) == {"coverage"}
-    assert "new.parquet: has no record: run compress again" in capsys.readouterr().out
-    workplace.put("a.parquet", table(26, seed=1))
-    assert failed(workplace) == {"coverage"}
-    assert "a.parquet: changed after it was compressed" in capsys.readouterr().out
-    workplace.compress()
-    assert failed(workplace) == set()
-    (workplace.source / "a.parquet").unlink()
-    assert failed(workplace, output={"removed": "keep"}) == set()
-    assert "outputs kept of 1 shard no longer in the source" in capsys.readouterr().out
-    assert failed(workplace) == {"coverage"}
-    workplace.compress()
-    assert failed(workplace) == set()
-    there = workplace.output_version()
-    for lost in (next(there.list("_superseded/")).key, next(there.list("_feeds/")).key):
-        content = there.read(lost)
-        there.put(lost, content[:-1])
-        assert failed(workplace) == {"manifest"}
-        there.delete(lost)
-        assert failed(workplace) == {"manifest"}
-        there.put(lost, content)
-    there.delete(MANIFEST)
-    assert failed(workplace) == {"manifest"}
 
 
 def test_ids_that_the_store_has_twice_are_named(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
