@@ -7,12 +7,17 @@ from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
+from adaptor.artefact import Adaptor
+from adaptor.codec import BITS, coded_dims
+from adaptor.errors import InputError
 from jobs.commits.ledger import LedgerRecord
 from jobs.commits.names import RowGroups
 from jobs.commits.work_items import seams
 from jobs.sources.source import Shard
 
-Check = Literal["coverage", "files", "bytes", "stamps", "columns", "rows", "ids", "numbers", "sample", "unique"]
+Check = Literal[
+    "coverage", "files", "bytes", "stamps", "columns", "rows", "ids", "numbers", "sample", "unique", "canary"
+]
 #: What each check claims, in the order of the report.
 CLAIMS: dict[Check, str] = {
     "coverage": "the ledger covers every shard of the source exactly once, as it is now",
@@ -25,6 +30,7 @@ CLAIMS: dict[Check, str] = {
     "numbers": "vectors are finite, and of length 1 for cosine",
     "sample": "sampled rows computed again from the source agree",
     "unique": "no id occurs twice",
+    "canary": "the adaptor makes of its canary vectors here what it made at its fit, in every encoding",
 }
 
 
@@ -79,6 +85,18 @@ def match_files(records: Sequence[LedgerRecord], outputs: Set[str]) -> list[Find
         Finding("files", key, f"is named by {count} records") for key, count in sorted(named.items()) if count > 1
     ]
     return [Finding("files", key, problem) for key, problem in problems.items()] + shared
+
+
+def check_canary(adaptor: Adaptor) -> list[Finding]:
+    """Open every codec that the canary covers: a codec checks itself. Loading the adaptor has checked its floats."""
+    findings = []
+    for dim in sorted({*adaptor.dims} & {*coded_dims(adaptor.codes)}):
+        for encoding in BITS:
+            try:
+                adaptor.codec(dim=dim, encoding=encoding)
+            except InputError as problem:
+                findings.append(Finding("canary", "adaptor", str(problem)))
+    return findings
 
 
 def _problem(runs: Sequence[RowGroups | None]) -> str | None:
