@@ -16,6 +16,7 @@ from pathlib import Path
 
 from adaptor.errors import InputError, RunError
 from cluster.errors import ClusterError
+from jobs.config.fields import positional_field
 from jobs.config.help import help_text
 from jobs.config.loader import SCHEMAS, load, split_arguments
 from jobs.config.messages import suggestion
@@ -54,6 +55,9 @@ def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
         print(help_text(f"matryoshka {verb}", SCHEMAS[verb]), end="")
         return 0
     files, flags = split_arguments(arguments)
+    first = positional_field(SCHEMAS[verb])
+    if first and files and not {".", "/"} & {*files[0]}:  # a word and no file: `matryoshka query-side onnx`
+        flags.insert(0, (first, files.pop(0)))
     if len(files) > 1:
         raise InputError(f"takes one configuration file, got {', '.join(files)}; a flag's value follows its name")
     config = load(SCHEMAS[verb], Path(files[0]) if files else None, flags)
@@ -63,7 +67,7 @@ def _run(verb: str, arguments: Sequence[str], interrupts: Interrupts) -> int:
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
     for package in ("adaptor", "cluster", "jobs"):
         logging.getLogger(package).setLevel(logging.INFO)
-    run = import_module(f"jobs.{verb}.command").run
+    run = import_module(f"jobs.{verb.replace('-', '_')}.command").run
     interrupts.running()
     status: int = run(config)
     return status

@@ -22,7 +22,7 @@ DIMS = (64, 128)
 def vectors_of(path: Path) -> Floats:
     """The vectors of a Parquet file, or of all of a folder in the order of their names: float32 (n, 384)."""
     column = pq.read_table(path, columns=["vector"])["vector"].combine_chunks()
-    return column.flatten().to_numpy().astype(np.float32).reshape(len(column), -1)
+    return np.asarray(column.flatten().to_numpy().reshape(len(column), -1), np.float32)
 
 
 @cache

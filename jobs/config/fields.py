@@ -31,3 +31,11 @@ def flag_of(name: str, field: FieldInfo) -> str:
     """How a field is spelled on the command line: by its name, unless it says another."""
     extra = field.json_schema_extra
     return str(extra["flag"]) if isinstance(extra, dict) and "flag" in extra else name
+
+
+def positional_field(schema: Schema) -> str | None:
+    """The field that may stand as the first word of the command line, without its name; None where there is none."""
+    for name, field in fields_of(schema):
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("positional"):
+            return name
+    return None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
-from jobs.config.fields import Schema, fields_of, flag_of, section_schema
+from jobs.config.fields import Schema, fields_of, flag_of, positional_field, section_schema
 from jobs.config.sections import OneOf
 
 _METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", NoneType: "null"}
@@ -20,7 +20,9 @@ _METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", N
 
 def help_text(program: str, schema: Schema) -> str:
     """The help as it is printed, wrapped to the terminal."""
-    usage = f"usage: {program} [CONFIG.yaml] [--section.field VALUE ...]\n"
+    first = positional_field(schema)
+    word = f" {first.rpartition('.')[2].upper()}" if first else ""
+    usage = f"usage: {program}{word} [CONFIG.yaml] [--section.field VALUE ...]\n"
     about = f"{schema.__doc__} Fields come from the YAML file; flags win over it. Lists are written 16,32,64."
     return "\n".join([usage, _wrapped(about), *_entries(dict(fields_of(schema)))]) + "\n"
 

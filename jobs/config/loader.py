@@ -24,6 +24,7 @@ from jobs.config.inspect import InspectConfig
 from jobs.config.merged_input import Flag, MergedInput
 from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
+from jobs.config.query_side import QuerySideConfig
 from jobs.config.submit import SubmitConfig
 from jobs.config.verify import VerifyConfig
 from jobs.runtime.plural import plural
@@ -39,6 +40,7 @@ SCHEMAS: dict[str, Schema] = {
     "verify": VerifyConfig,
     "plan": PlanConfig,
     "inspect": InspectConfig,
+    "query-side": QuerySideConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.
