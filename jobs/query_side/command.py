@@ -35,10 +35,11 @@ def run(config: QuerySideConfig) -> int:
     for name, content in files.items():
         output.put(name, content)
     output.put(DESCRIPTION, side.description.model_copy(update={"files": hashes}).to_json())
-    total = sum(map(len, files.values()))
+    total, uri = sum(map(len, files.values())), config.output.uri
     sys.stdout.write(
         f"{config.output.format} of adaptor {adaptor.adaptor_id[:16]}, dim {column['dim']}, {column['encoding']}: "
-        f"{total / 1e6:.2f} MB written to {config.output.uri}\n\n{query_format.usage.format(folder=config.output.uri)}"
+        f"{total / 1e6:.2f} MB written to {uri}\n\n"
+        + query_format.usage.format(folder="a local copy of it" if "://" in uri else uri)
     )
     return 0
 

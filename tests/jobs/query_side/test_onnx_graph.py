@@ -87,7 +87,9 @@ def identity_side(encoding: str, step: float, centre: Sequence[float]) -> QueryS
 def test_ties_and_ends_are_rounded_as_numpy_rounds_them(encoding: str) -> None:
     side = identity_side(encoding, 0.25, [0.0, 0.5, -0.25, 1.0, 0.0, -2.0, 0.125, 3.0])
     ties = np.arange(-2400, 2400, dtype=np.float32) / 8  # every border of the codes, their middles, and far beyond
-    halves = np.float32([1 + 2**-11, 1 + 3 * 2**-11, 2**-25, 3 * 2**-25, 65519, 65520, -65536, 1e9])  # of float16
+    halves = np.array(
+        [1 + 2**-11, 1 + 3 * 2**-11, 2**-25, 3 * 2**-25, 65519, 65520, -65536, 1e9], np.float32
+    )  # of float16
     vectors = np.concatenate([ties, halves]).reshape(-1, 8)
     transformed, codes = run(side, vectors)
     np.testing.assert_array_equal(transformed, vectors)
@@ -114,6 +116,7 @@ def test_what_the_file_says_about_itself() -> None:
 
 def test_vectors_of_another_dimension_are_refused_by_the_runtime() -> None:
     side = query_side(scifact_adaptor(), dim=DIM, encoding="int8")
+    wrong: Any
     for wrong in (np.zeros((2, 383), np.float32), np.zeros(384, np.float32), np.zeros((2, 384))):
         with pytest.raises(Exception, match=r"(?i)invalid|unexpected|rank"):
             run(side, wrong)
