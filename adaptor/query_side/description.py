@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from adaptor.adaptor import Adaptor
 from adaptor.canary import check_codes, check_numbers, draw
@@ -24,7 +24,9 @@ ONNX, FAISS = "query_side.onnx", "query_side.faiss"
 #: Keys by which what is stored is told apart.
 STAMPS = ("adaptor_id", "dim", "encoding")
 
-Rows = tuple[tuple[float, ...], ...]
+Rows = Annotated[tuple[tuple[float, ...], ...], Field(min_length=1)]
+#: More numbers than a vector has.
+_MOST_DIMS = 1 << 20
 
 
 class ExportedCanary(Settings):
@@ -45,9 +47,9 @@ class Description(Settings):
     """Version of this description."""
     adaptor_id: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """The adaptor that it was made of."""
-    input_dim: int = Field(ge=1)
+    input_dim: int = Field(ge=1, le=_MOST_DIMS)
     """Numbers of a vector that it takes."""
-    dim: int = Field(ge=1)
+    dim: int = Field(ge=1, le=_MOST_DIMS)
     """Numbers of a short vector."""
     metric: Metric
     """How short vectors are compared; for cosine they have length 1."""
@@ -140,7 +142,7 @@ def parse_description(content: str | bytes, where: str) -> Description:
     """The description in a text; `where` names it. Raises InputError when it is none."""
     try:
         return Description.model_validate(json.loads(content), strict=False)
-    except (ValueError, ValidationError) as problem:
+    except (ValueError, RecursionError) as problem:  # pydantic's errors are the former
         raise InputError(f"{where} does not describe a query side ({problem}); write it again") from problem
 
 

@@ -69,7 +69,8 @@ def identity_side(encoding: str, step: float, centre: Sequence[float]) -> QueryS
     """A query side that only encodes: its map is the identity."""
     dim, quantiser = len(centre), open_quantiser(encoding, step, np.array(centre, np.float32))
     bits = BITS[encoding]
-    canary = ExportedCanary(vectors=(), transformed=(), codes=())
+    zeros = ((0.0,) * dim,)
+    canary = ExportedCanary(vectors=zeros, transformed=zeros, codes=((0.0,) * quantiser.width,))
     description = Description(
         adaptor_id="0" * 64,
         input_dim=dim,

@@ -127,6 +127,8 @@ def test_a_damaged_or_missing_file_is_named(name: str, file: str, tmp_path: Path
         ({"step": None}, "step and centre are not those of int8"),
         ({"step": float("nan")}, "step"),
         ({"surplus": 1}, "surplus"),
+        ({"dim": 1 << 40}, "dim"),
+        ({"canary": {"vectors": [], "transformed": [], "codes": []}}, "canary.vectors"),
     ],
 )
 def test_a_description_that_is_none_is_refused(change: dict[str, Any], rule: str, tmp_path: Path) -> None:
@@ -135,9 +137,10 @@ def test_a_description_that_is_none_is_refused(change: dict[str, Any], rule: str
     (folder / DESCRIPTION).write_text(json.dumps({**description, **change}))
     with pytest.raises(InputError, match=rule):
         open_query_side(folder)
-    (folder / DESCRIPTION).write_text("{")
-    with pytest.raises(InputError, match="does not describe a query side"):
-        open_query_side(folder)
+    for content in ("{", "", "null", "[" * 100_000, "\udcff", '{"format": 1e999}'):
+        (folder / DESCRIPTION).write_text(content, errors="surrogateescape")
+        with pytest.raises(InputError, match="does not describe a query side"):
+            open_query_side(folder)
 
 
 def test_a_matrix_of_another_shape_or_kind_is_refused(tmp_path: Path) -> None:
