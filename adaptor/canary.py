@@ -36,7 +36,7 @@ TOLERANCE = 1e-5
 _CODED = tuple(name for name, bits in BITS.items() if bits <= 8)
 _REMEDY = (
     "what computes here is not what computed there, and vectors of both must not be compared: "
-    "use the versions of the fit (adaptor.json names them), or fit and compress again"
+    "use the versions that it was made with (adaptor.json names those of the fit), or make it again"
 )
 
 
@@ -107,7 +107,7 @@ def check_numbers(made: Floats, expected: Floats, who: str) -> None:
     if not (differences <= limit).all():  # so that NaN is none
         row, column = np.unravel_index(np.argmax(np.nan_to_num(differences, nan=np.inf)), differences.shape)
         raise InputError(
-            f"{who} makes other numbers of the canary vectors than at its fit: number {column} of vector {row} is "
+            f"{who} makes other numbers of the canary vectors than recorded: number {column} of vector {row} is "
             f"{made[row, column]:.6g}, it was {expected[row, column]:.6g} (allowed is {limit:.2g}); {_REMEDY}"
         )
 
@@ -117,7 +117,7 @@ def check_codes(made: NDArray[Any], expected: NDArray[Any], who: str) -> None:
     if not np.array_equal(made, expected):
         row, column = np.argwhere(made != expected)[0]
         raise InputError(
-            f"{who} makes other codes of the canary vectors than at its fit: entry {column} of vector {row} is "
+            f"{who} makes other codes of the canary vectors than recorded: entry {column} of vector {row} is "
             f"{made[row, column]}, it was {expected[row, column]}; {_REMEDY}"
         )
 

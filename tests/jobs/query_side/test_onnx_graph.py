@@ -46,7 +46,7 @@ def test_it_makes_what_numpy_makes(encoding: str, metric: Any, architecture: str
     assert codes.dtype == side.codec.quantiser.dtype
     if encoding != "float32":
         one, other = side.codec.reconstruct(codes), side.codec.reconstruct(side.encode(queries))
-        assert (one != other).mean() < 1e-3
+        assert (one != other).mean() < (5e-3 if encoding == "float16" else 1e-3)  # float16 has more borders
         beside = side.codec.quantiser.tolerance(other) + 1e-6
         assert (np.abs(one - expected) <= beside)[one != other].all()
 

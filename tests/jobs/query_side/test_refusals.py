@@ -72,7 +72,7 @@ def test_the_index_must_be_of_this_adaptor_dim_and_encoding(name: str, tmp_path:
 def test_other_numbers_than_at_the_export_are_refused(name: str, tmp_path: Path) -> None:
     folder = export(scifact_adaptor(), tmp_path, name, **COLUMN)
     swap_columns(folder, name)
-    with pytest.raises(InputError, match=r"makes other numbers of the canary vectors than at its fit: number [37] of"):
+    with pytest.raises(InputError, match=r"makes other numbers of the canary vectors than recorded: number [37] of"):
         READERS[name](folder)
 
 
