@@ -11,7 +11,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph
+.PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph test-node
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) input
 test-ceph: $(INSTALLED) ## Run the S3 tests on Ceph (apt-get install ceph-mon ceph-osd radosgw ceph-common)
 	MATRYOSHKA_TEST_S3=ceph $(BIN)/python -m pytest -m "slow or not slow" -k "s3 and not role" tests/jobs/storage tests/jobs/compress/test_on_s3.py
 
+test-node: $(INSTALLED) ## Run the ONNX query side in Node (needs npm)
+	mkdir -p .node && cd .node && npm install --silent --no-save --ignore-scripts onnxruntime-node@1.30.0 onnxruntime-web@1.30.0
+	MATRYOSHKA_TEST_NODE=$(CURDIR)/.node $(BIN)/python -m pytest tests/jobs/query_side/test_in_node.py
+
 check: $(INSTALLED) ## Format check, lint, types and tests: all that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -52,7 +56,7 @@ format: $(INSTALLED) ## Format the code and sort the imports
 	$(BIN)/ruff format .
 
 clean: ## Remove .venv, .demo, build products and caches
-	rm -rf $(VENV) .audit .demo build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
+	rm -rf $(VENV) .audit .demo .node build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -163,12 +163,18 @@ def open_codec(
         rotation: Rotation = drawn if learned is None else LearnedRotation(learned)
         opened[dim] = Rotated(rotation, projection.rotated(rotation.apply))
     steps = dict(zip(STEPPED, fitted[f"steps_{dim}"].tolist(), strict=True))
-    quantiser: Quantiser
-    if BITS[encoding] == 8:
-        quantiser = SymmetricInt8(dim, steps["int8"], 128 if encoding == "uint8" else 0)
-    else:
-        quantiser = MidRise(BITS[encoding], steps[encoding], fitted[f"centre_{dim}"])
+    quantiser = open_quantiser(encoding, steps["int8" if encoding == "uint8" else encoding], fitted[f"centre_{dim}"])
     return Codec(encoding, opened[dim].projection, quantiser, opened[dim].rotation)
+
+
+def open_quantiser(encoding: str, step: float, centre: Floats) -> Quantiser:
+    """The quantiser of an encoding for rows of as many numbers as `centre` (m,) has; step and centre mean nothing for
+    those that have none."""
+    if BITS[encoding] >= 16:
+        return Float(len(centre), np.dtype(encoding))
+    if BITS[encoding] == 8:
+        return SymmetricInt8(len(centre), step, 128 if encoding == "uint8" else 0)
+    return MidRise(BITS[encoding], step, centre)
 
 
 def coded_dims(fitted: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:

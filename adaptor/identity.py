@@ -15,11 +15,12 @@ from adaptor.errors import InputError
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 
-WEIGHTS, DOCUMENT, PCA, CODES = FILES = (
+WEIGHTS, DOCUMENT, PCA, CODES, CANARY = FILES = (
     "adaptor.safetensors",
     "adaptor.json",
     "pca.safetensors",
     "codes.safetensors",
+    "canary.safetensors",
 )
 #: Format 1 had no codes.
 FORMAT, FORMATS = 2, (1, 2)
@@ -37,6 +38,8 @@ IDENTITY = (
     "weights_sha256",
     "codes_sha256",
 )
+#: Key of a document that has a canary. It is not part of the id: the canary follows from what is.
+CANARY_HASH = "canary_sha256"
 #: Tensors of each architecture, and those it may have besides.
 _TENSORS: dict[str, tuple[set[str], set[str]]] = {
     "orthogonal": ({"linear"}, {"head"}),
@@ -57,8 +60,11 @@ def sha256(data: bytes) -> str:
 
 def required_files(document: Any) -> tuple[str, ...]:
     """The files of an artefact with this document."""
-    old = isinstance(document, dict) and document.get("format") == 1
-    return FILES[:-1] if old else FILES
+    described = document if isinstance(document, dict) else {}
+    left_out = {CODES} if described.get("format") == 1 else set()
+    if CANARY_HASH not in described:  # of a version before canaries
+        left_out.add(CANARY)
+    return tuple(name for name in FILES if name not in left_out)
 
 
 def _identity_keys(document: Mapping[str, Any]) -> tuple[str, ...]:
@@ -87,9 +93,10 @@ def check_document(document: Any, files: Mapping[str, bytes], where: str) -> Non
             f"{where} has artefact format {document['format']}, this version reads {' and '.join(map(str, FORMATS))}; "
             "use the version that wrote it"
         )
-    recorded_hashes = {WEIGHTS: "weights_sha256", PCA: "pca_sha256", CODES: "codes_sha256"}
+    recorded_hashes = {WEIGHTS: "weights_sha256", PCA: "pca_sha256", CODES: "codes_sha256", CANARY: CANARY_HASH}
+    held = required_files(document)
     for name, computed, recorded in (
-        *((name, sha256(files[name]), document[key]) for name, key in recorded_hashes.items() if key in required),
+        *((name, sha256(files[name]), document[key]) for name, key in recorded_hashes.items() if name in held),
         (DOCUMENT, checksum(document), document["checksum"]),
         (f"{DOCUMENT} (adaptor_id)", identity(document), document["adaptor_id"]),
     ):

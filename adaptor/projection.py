@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from adaptor.settings import Metric
 
 #: Rows that pass through at once; bounds the memory of a transform and keeps the block in the processor's cache.
 _BLOCK_ROWS = 4096
+#: Multiplications that one matrix product has at least: numeric libraries sum up small products, and those of a single
+#: row, in another order. Padded with zero rows, a row comes out the same alone and among many.
+_LEAST_PRODUCT = (1 << 20) + 1
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class Projection:
             normalise(short[rows], self.metric)
         return short
 
+    @cached_property
+    def _fewest_rows(self) -> int:
+        """Rows that pass through the matrices at least."""
+        matrices = [self.columns]
+        if self.perceptron is not None:
+            matrices += [self.perceptron.hidden_weight, self.perceptron.output_weight]
+        return min(_BLOCK_ROWS, -(-_LEAST_PRODUCT // max(1, min(matrix.size for matrix in matrices))))
+
     def rotated(self, rotate: Callable[[Doubles], Doubles]) -> Projection:
         """The same with outputs turned by a rotation of rows (n, m) → (n, m), folded into the matrices."""
 
@@ -72,6 +84,12 @@ class Projection:
         return rescale_rows(block, squares) if self.perceptron is None else block * scale(np.sqrt(squares))
 
     def _adapt(self, block: Floats, short: Floats) -> None:
+        """Rows (r, d) through the matrices, into `short` (r, m)."""
+        if missing := max(0, self._fewest_rows - len(block)):
+            padded = np.empty((self._fewest_rows, short.shape[1]), np.float32)
+            self._adapt(np.pad(block, ((0, missing), (0, 0))), padded)
+            short[:] = padded[: len(block)]
+            return
         np.matmul(block, self.columns, out=short)
         if (perceptron := self.perceptron) is not None:
             hidden = np.maximum(block @ perceptron.hidden_weight + perceptron.hidden_bias, 0)

@@ -16,7 +16,7 @@ Ids = NDArray[np.int64]
 #: How far from 1 a vector's length may be when all vectors that fit saw had length 1.
 LENGTH_TOLERANCE = 1e-2
 #: Squared lengths between which a row passes through a linear map as it is.
-_UNSCALED_SQUARES = (1e-6, 1e6)
+UNSCALED_SQUARES = (1e-6, 1e6)
 
 
 def as_numbers(vectors: ArrayLike) -> NDArray[Any]:
@@ -47,7 +47,7 @@ def rescale_rows(block: Floats, squares: Floats) -> Floats:
 
     A linear map leaves their scale to the normalisation of the result, as long as nothing leaves float32 on the way.
     """
-    extreme = np.flatnonzero((squares < _UNSCALED_SQUARES[0]) | (squares > _UNSCALED_SQUARES[1]))
+    extreme = np.flatnonzero((squares < UNSCALED_SQUARES[0]) | (squares > UNSCALED_SQUARES[1]))
     if len(extreme):
         block = block.copy()
         block[extreme] *= scale(np.sqrt(squares[extreme]))

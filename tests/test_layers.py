@@ -28,9 +28,9 @@ ROOMS = (
 )
 #: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
 VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
-VERBS["submit"] = VERBS["inspect"] = VERBS["versions"] = set()
+VERBS["submit"] = VERBS["inspect"] = VERBS["versions"] = VERBS["query_side"] = set()
 VERBS["run"] = {"fit", "compress", "verify", "evaluate", "versions"}
-FIRST = {"jobs.version", "jobs.sources.registry", "jobs.encodings.registry", "jobs.outputs.registry"}
+FIRST = {"jobs.version", *(f"jobs.{room}.registry" for room in ("sources", "encodings", "outputs", "query_side"))}
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -131,6 +131,12 @@ def test_configs_hold_yaml_and_their_readme_only(root: Path) -> None:
     ("module", "heavy"),
     [
         ("adaptor", {"torch", "ray", "pyarrow", "pandas", "faiss", "jobs", "cluster"}),
+        ("adaptor.query_side.exported", {"torch", "ray", "pyarrow", "pandas", "faiss", "jobs", "cluster"}),
+        ("adaptor.query_side.langchain", {"torch", "ray", "pyarrow", "pandas", "faiss", "jobs", "cluster"}),
+        ("adaptor.query_side.llamaindex", {"torch", "ray", "pyarrow", "faiss", "jobs", "cluster"}),
+        ("adaptor.query_side.onnx", {"torch", "ray", "pyarrow", "pandas", "faiss", "jobs", "cluster"}),
+        ("adaptor.query_side.sentence_transformers", {"ray", "faiss", "jobs", "cluster"}),
+        ("jobs.query_side.command", {"torch", "ray", "faiss", "onnx", "matplotlib"}),
         ("jobs.__main__", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
         ("jobs.config.loader", {"torch", "ray", "pyarrow", "pandas", "faiss"}),
         ("jobs.fit.command", {"matplotlib", "jinja2"}),

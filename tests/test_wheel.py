@@ -17,6 +17,8 @@ from packaging.requirements import Requirement
 
 from adaptor import load
 from tests.jobs.evaluate.inputs import make_adaptor, save_adaptor
+from tests.jobs.query_side.exports import export
+from tests.scifact_adaptor import SCIFACT, scifact_adaptor, vectors_of
 
 PACKAGES = ("adaptor", "cluster", "jobs")
 #: Everything beside the packages that a build looks at, and what must not get into the wheel.
@@ -77,6 +79,20 @@ def test_a_query_is_shortened_in_under_a_second(light: Path, tmp_path: Path) -> 
     assert float(done.stdout) < 1
     expected = load(tmp_path / "adaptor").transform(vectors, dim=64)
     np.testing.assert_array_equal(np.load(tmp_path / "short.npy"), expected)
+
+
+def test_so_is_one_by_an_exported_matrix(light: Path, tmp_path: Path) -> None:
+    folder = export(scifact_adaptor(), tmp_path, "matrix", dim=64, encoding="int2")
+    vectors = vectors_of(SCIFACT / "queries.parquet")[:20]
+    np.save(tmp_path / "vectors.npy", vectors)
+    program = (
+        "import numpy as np\nfrom adaptor.query_side.exported import open_query_side\n"
+        f"np.save('codes.npy', open_query_side({str(folder)!r}).encode(np.load('vectors.npy')))"
+    )
+    done = _run(light / "bin" / "python", "-c", program, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = scifact_adaptor().codec(dim=64, encoding="int2").encode(vectors)
+    np.testing.assert_array_equal(np.load(tmp_path / "codes.npy"), expected)
 
 
 @pytest.mark.parametrize("arguments", [[], ["fit", "--help"], ["compress", "compress.yaml"]])

@@ -35,5 +35,5 @@ def flag_of(name: str, field: FieldInfo) -> str:
 
 def argument_of(schema: Schema) -> str | None:
     """The field whose value stands behind the command's name, without a flag (`matryoshka versions list`)."""
-    extras = ((name, field.json_schema_extra) for name, field in schema.model_fields.items())
+    extras = ((name, field.json_schema_extra) for name, field in fields_of(schema))
     return next((name for name, extra in extras if isinstance(extra, dict) and extra.get("argument")), None)

@@ -21,7 +21,7 @@ _METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", N
 def help_text(program: str, schema: Schema) -> str:
     """The help as it is printed, wrapped to the terminal."""
     argument = argument_of(schema)
-    words = f" {argument.upper()}" if argument else ""
+    words = f" {argument.rpartition('.')[2].upper()}" if argument else ""
     usage = f"usage: {program}{words} [CONFIG.yaml] [--section.field VALUE ...]\n"
     about = f"{schema.__doc__} Fields come from the YAML file; flags win over it. Lists are written 16,32,64."
     return "\n".join([usage, _wrapped(about), *_entries(dict(fields_of(schema)))]) + "\n"

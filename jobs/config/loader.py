@@ -24,6 +24,7 @@ from jobs.config.inspect import InspectConfig
 from jobs.config.merged_input import Flag, MergedInput
 from jobs.config.messages import rule
 from jobs.config.plan import PlanConfig
+from jobs.config.query_side import QuerySideConfig
 from jobs.config.run import RunConfig
 from jobs.config.submit import SubmitConfig
 from jobs.config.verify import VerifyConfig
@@ -43,6 +44,7 @@ SCHEMAS: dict[str, Schema] = {
     "plan": PlanConfig,
     "inspect": InspectConfig,
     "versions": VersionsConfig,
+    "query-side": QuerySideConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.

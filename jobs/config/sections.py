@@ -13,6 +13,7 @@ from jobs.config.messages import suggestion
 from jobs.config.uris import LocationUri, ServerAddress
 from jobs.encodings.registry import ENCODINGS
 from jobs.outputs.registry import OUTPUT_FORMATS
+from jobs.query_side.registry import QUERY_FORMATS
 from jobs.sources.registry import SOURCES
 
 
@@ -32,6 +33,7 @@ class OneOf:
 EncodingName = Annotated[str, AfterValidator(OneOf(ENCODINGS))]
 SourceFormat = Annotated[str, AfterValidator(OneOf(SOURCES))]
 OutputFormatName = Annotated[str, AfterValidator(OneOf(OUTPUT_FORMATS))]
+QueryFormatName = Annotated[str, AfterValidator(OneOf(QUERY_FORMATS))]
 
 
 #: YAML reads `snapshot: 7` as a number.

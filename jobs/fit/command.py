@@ -15,12 +15,12 @@ from typing import Any
 
 import ray
 
-from adaptor.artefact import Adaptor, build, with_codes
+from adaptor.artefact import Adaptor, build, with_canary, with_codes
 from adaptor.code_fitting import FittedCodes, fit_codes
 from adaptor.drift import drift_reference
 from adaptor.errors import InputError, RunError
 from adaptor.evidence import evidence
-from adaptor.identity import DOCUMENT, FILES
+from adaptor.identity import DOCUMENT
 from adaptor.model import fold
 from adaptor.rows import Floats
 from adaptor.selection import Selection
@@ -170,7 +170,7 @@ def _measure(config: FitConfig, description: dict[str, Any], prepared: Prepared,
     # The cores of one worker: all of them together may be on several machines, where no task can have them.
     task = _coded.options(num_cpus=config.cluster.cpus_per_worker)
     codes, described = ray.get(task.remote(bare, prepared.held_out, prepared.searched, config.training.seed))
-    return with_codes(bare, codes, **described)
+    return with_canary(with_codes(bare, codes, **described))
 
 
 @ray.remote
@@ -185,7 +185,7 @@ def _write(fit: _Fit, adaptor: Adaptor) -> None:
     files = adaptor.to_files()
     fit.output.put("config.json", resolved(fit.given).encode())
     # The description goes last: a folder without it is not an artefact.
-    for name in sorted(FILES, key=lambda name: name == DOCUMENT):
+    for name in sorted(files, key=lambda name: name == DOCUMENT):
         fit.output.put(name, files[name])
     _clean_up(fit.output)
 

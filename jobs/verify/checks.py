@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
+from adaptor.artefact import Adaptor
+from adaptor.codec import BITS, coded_dims
+from adaptor.errors import InputError
 from jobs.commits.ledger import LedgerRecord
 from jobs.commits.manifest import MANIFEST, Manifest, OutputFile
 from jobs.commits.names import RowGroups
@@ -14,7 +17,18 @@ from jobs.commits.work_items import seams
 from jobs.sources.source import Shard
 
 Check = Literal[
-    "coverage", "files", "manifest", "bytes", "stamps", "columns", "rows", "ids", "numbers", "sample", "unique"
+    "coverage",
+    "files",
+    "manifest",
+    "bytes",
+    "stamps",
+    "columns",
+    "rows",
+    "ids",
+    "numbers",
+    "sample",
+    "unique",
+    "canary",
 ]
 #: What each check claims, in the order of the report.
 CLAIMS: dict[Check, str] = {
@@ -29,6 +43,7 @@ CLAIMS: dict[Check, str] = {
     "numbers": "vectors are finite, and of length 1 for cosine",
     "sample": "sampled rows computed again from the source agree",
     "unique": "no id occurs twice",
+    "canary": "the adaptor makes of its canary vectors here what it made at its fit, in every encoding",
 }
 
 
@@ -113,6 +128,18 @@ def match_kept(manifests: Sequence[Manifest], sizes: Mapping[str, int]) -> list[
                 problem = f"{found}, the manifest of sequence {manifest.sequence} says {size} bytes"
                 findings[key] = Finding("manifest", key, problem)
     return list(findings.values())
+
+
+def check_canary(adaptor: Adaptor) -> list[Finding]:
+    """Open every codec that the canary covers: a codec checks itself. Loading the adaptor has checked its floats."""
+    findings = []
+    for dim in sorted({*adaptor.dims} & {*coded_dims(adaptor.codes)}):
+        for encoding in BITS:
+            try:
+                adaptor.codec(dim=dim, encoding=encoding)
+            except InputError as problem:
+                findings.append(Finding("canary", "adaptor", str(problem)))
+    return findings
 
 
 def _problem(runs: Sequence[RowGroups | None]) -> str | None:

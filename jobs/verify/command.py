@@ -24,7 +24,7 @@ from jobs.runtime.summary import summarised
 from jobs.sources.sampling import choose_rows
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-from jobs.verify.checks import CLAIMS, Check, Finding, cover, match_files, match_kept, match_manifest
+from jobs.verify.checks import CLAIMS, Check, Finding, check_canary, cover, match_files, match_kept, match_manifest
 from jobs.verify.context import ItemTask
 
 _MOST_ROW_GROUPS = 4096
@@ -62,13 +62,15 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     current = [record for record in coverage.current if record.output in outputs]
     removed = [record for record in coverage.removed if record.output in outputs]
     unchecked = _unchecked(config.verification, sum(record.rows_out for record in (*current, *removed)))
+    if not context.adaptor.canary:
+        unchecked["canary"] = "the adaptor is of a version before canaries"
     tasks = _tasks(config.verification, current, removed, wants_ids="unique" not in unchecked)
     workers = max(1, min(config.cluster.workers, len(tasks)))
     with connect(config.cluster, workers * config.cluster.cpus_per_worker):
         from jobs.verify.tasks import check_outputs
 
         rows, item_findings = check_outputs(config, tasks)
-    findings += item_findings
+    findings += item_findings + check_canary(context.adaptor)
     states: dict[Check, str] = {check: "not checked" if check in unchecked else "ok" for check in CLAIMS}
     numbers |= {
         "status": "failed" if findings else "complete",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import adaptor
 from adaptor import InputError
-from adaptor.artefact import build, from_files, with_codes
+from adaptor.artefact import build, from_files, with_canary, with_codes
 from adaptor.code_fitting import fit_codes
 from adaptor.identity import DOCUMENT, FILES, PCA, WEIGHTS, canonical
 
@@ -67,7 +67,7 @@ def test_the_id_follows_weights_and_settings_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_byte_anywhere_is_found(name: str) -> None:
-    files = example().to_files()
+    files = with_canary(example()).to_files()
     survived = []
     for place in range(len(files[name])):
         for flip in (1, 32, 128):
@@ -93,7 +93,7 @@ def _same_document(content: bytes, place: int, flip: int, document: Any) -> bool
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_or_cut_file_is_named(name: str) -> None:
-    files = example().to_files()
+    files = with_canary(example()).to_files()
     with pytest.raises(InputError, match=f"{name}.*missing"):
         from_files({k: v for k, v in files.items() if k != name})
     with pytest.raises(InputError, match=name.replace(".", r"\.")):

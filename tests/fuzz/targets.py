@@ -24,6 +24,8 @@ import ray.data  # noqa: F401 - as in the actors, where Ray's extension types ar
 from adaptor.artefact import from_files
 from adaptor.errors import InputError, RunError
 from adaptor.identity import DOCUMENT, FILES, IDENTITY, PCA, WEIGHTS
+from adaptor.query_side.description import parse_description
+from adaptor.query_side.exported import query_side
 from jobs.commits.ledger import LedgerRecord, list_names, read_record
 from jobs.commits.output_version import DESCRIPTION, check_description, claim, describe
 from jobs.commits.work_items import WorkItem
@@ -52,7 +54,18 @@ _SEED_BYTES = 32_000
 class Targets:
     """The targets, working in a folder of their own. `names` lists them."""
 
-    names = ("footer", "shard", "output", "quarantine", "record", "artefact", "description", "config", "lake")
+    names = (
+        "footer",
+        "shard",
+        "output",
+        "quarantine",
+        "record",
+        "artefact",
+        "description",
+        "config",
+        "lake",
+        "query_side",
+    )
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -86,6 +99,9 @@ class Targets:
             return [output_version.read(DESCRIPTION)]
         if name == "lake":
             return self._lake_seeds
+        if name == "query_side":
+            encodings = ("float16", "int8", "int2")
+            return [query_side(self._place.adaptor, dim=8, encoding=e).description.to_json() for e in encodings]
         if name == "artefact":
             return [bytes([number]) + content for number, content in enumerate(self._artefact_files.values())]
         return [path.read_bytes() for path in sorted(Path("configs").rglob("*.yaml"))]
@@ -213,6 +229,10 @@ class Targets:
         self._compressed.put(DESCRIPTION, content)
         config = self._place.config()
         check_description(self._compressed, describe(config.source, self._place.adaptor, config.output))
+
+    def _query_side(self, content: bytes) -> None:
+        description = parse_description(content, "query side")
+        description.check_canary(np.array(description.canary.transformed, np.float32), None, "numpy")
 
     def _config(self, content: bytes) -> None:
         path = self._folder / "config.yaml"

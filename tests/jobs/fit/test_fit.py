@@ -59,7 +59,7 @@ def test_every_encoding_has_evidence_where_it_has_codes(fitted: Path) -> None:
 
 def test_files_beside_the_artefact(fitted: Path, folder: Path) -> None:
     names = {p.name for p in fitted.iterdir()}
-    files = {"adaptor.json", "adaptor.safetensors", "codes.safetensors", "pca.safetensors"}
+    files = {"adaptor.json", "adaptor.safetensors", "canary.safetensors", "codes.safetensors", "pca.safetensors"}
     assert names == files | {"config.json", "summary.json"}
     summary = json.loads((fitted / "summary.json").read_text())
     document = adaptor.load(fitted).document
