@@ -28,8 +28,8 @@ ROOMS = (
 )
 #: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
 VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
-VERBS["submit"] = VERBS["inspect"] = set()
-FIRST = {"jobs.version", "jobs.sources.registry", "jobs.encodings.registry", "jobs.outputs.registry"}
+VERBS["submit"] = VERBS["inspect"] = VERBS["export"] = set()
+FIRST = {"jobs.version", *(f"jobs.{room}.registry" for room in ("sources", "encodings", "outputs", "export"))}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -111,7 +111,7 @@ class Manifest:
                 fields.pop(told, None)
             if fields.get("format") != 1:
                 raise ValueError(f"its format is {fields.get('format')!r}, this version reads 1")
-            return _MANIFEST.validate_python(fields)
+            return _MANIFEST.validate_json(json.dumps(fields))
         except (ValueError, TypeError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:500]
             raise InputError(f"{where} is not a manifest of this version ({reason}): run compress again") from problem

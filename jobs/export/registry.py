@@ -1,0 +1,10 @@
+"""Targets by the name that `matryoshka export NAME` gives them. To add one: a module in targets/, and a line here."""
+
+from __future__ import annotations
+
+#: Name → `module:object` of a `Target` (target.py); imported only when it is used, so that help is instant.
+TARGETS: dict[str, str] = {
+    "lancedb": "jobs.export.targets.lancedb:LanceDB",
+    "pgvector": "jobs.export.targets.pgvector:Pgvector",
+    "faiss": "jobs.export.targets.faiss:Faiss",
+}
