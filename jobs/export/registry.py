@@ -6,5 +6,8 @@ from __future__ import annotations
 TARGETS: dict[str, str] = {
     "lancedb": "jobs.export.targets.lancedb:LanceDB",
     "pgvector": "jobs.export.targets.pgvector:Pgvector",
+    "qdrant": "jobs.export.targets.qdrant:Qdrant",
+    "milvus": "jobs.export.targets.milvus:Milvus",
+    "redis": "jobs.export.targets.redis:Redis",
     "faiss": "jobs.export.targets.faiss:Faiss",
 }

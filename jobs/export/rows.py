@@ -37,8 +37,9 @@ class Rows:
 
     @property
     def texts(self) -> list[str]:
-        """The ids as text."""
-        return [text or "" for text in id_strings(self.ids)]
+        """The ids as text, UUIDs in lower case."""
+        texts = [text or "" for text in id_strings(self.ids)]
+        return [text.lower() for text in texts] if isinstance(self.ids.type, pa.UuidType) else texts
 
     def codes(self, column: VectorColumn) -> Codes:
         """The codes of a vector column, (n, width)."""

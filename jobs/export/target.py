@@ -23,6 +23,8 @@ class Takes:
 
     #: Encodings, each with the most dims that the engine documents, None where it documents no limit.
     encodings: Mapping[str, int | None]
+    #: How it compares two vectors.
+    comparisons: frozenset[str] = frozenset({"cosine", "dot", "l2", "hamming"})
     #: Kinds of index that it makes; the first is the default.
     indexes: tuple[str, ...] = ("none",)
     #: Whether it holds a second column of vectors.
@@ -103,6 +105,11 @@ def check_fit(name: str, takes: Takes, destination: DestinationSection, collecti
             raise InputError(
                 f"{name} holds at most {most:,} dimensions of {column.encoding}, column {column.name!r} has "
                 f"{column.dim:,}: compress with a smaller output.dim"
+            )
+        if (comparison := collection.comparison(column)) not in takes.comparisons:
+            raise InputError(
+                f"{name} compares by {', '.join(sorted(takes.comparisons))}, column {column.name!r} is to be compared "
+                f"by {comparison}: take another target"
             )
         if column.encoding == "uint8" and collection.metric == "dot":
             raise InputError(

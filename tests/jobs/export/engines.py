@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -145,9 +146,106 @@ class FaissEngine:
         return [str(row) for row in pq.read_table(f"{self.uri}/{name}/ids.parquet")["id"].to_pylist()]
 
 
-ENGINES: dict[str, type[Any]] = {engine.target: engine for engine in (LanceEngine, PostgresEngine, FaissEngine)}
+@dataclass
+class QdrantEngine:
+    """The local mode of Qdrant's client."""
+
+    uri: str
+    target: ClassVar[str] = "qdrant"
+    encodings: ClassVar[tuple[str, ...]] = ("float16", "float32", "uint8")
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def client(self) -> Any:
+        """The client, to be closed."""
+        from qdrant_client import QdrantClient
+
+        return closing(QdrantClient(path=self.uri))
+
+    def held(self, name: str, maker: VersionMaker) -> Held:
+        """All points, by the id in their payload; for cosine Qdrant stores vectors of length 1."""
+        with self.client() as client:
+            points, _ = client.scroll(name, limit=10_000, with_vectors=True)
+        return {str(point.payload["id"]): point.vector for point in points}
+
+    def search(self, name: str, maker: VersionMaker, queries: Floats, k: int) -> list[list[str]]:
+        """Exactly."""
+        with self.client() as client:
+            return [
+                [str(point.payload["id"]) for point in client.query_points(name, query.tolist(), limit=k).points]
+                for query in codec_queries(maker, queries).astype(float)
+            ]
+
+
+@dataclass
+class MilvusEngine:
+    """Milvus Lite."""
+
+    uri: str
+    target: ClassVar[str] = "milvus"
+    encodings: ClassVar[tuple[str, ...]] = ("float32",)
+    settings: ClassVar[dict[str, Any]] = {"index": "flat"}
+
+    def client(self) -> Any:
+        """The client, to be closed."""
+        from pymilvus import MilvusClient
+
+        return closing(MilvusClient(uri=self.uri))
+
+    def held(self, name: str, maker: VersionMaker) -> Held:
+        """All rows."""
+        with self.client() as client:
+            rows = client.query(name, filter="", output_fields=["id", "vector"], limit=10_000)
+        return {str(row["id"]): row["vector"] for row in rows}
+
+    def search(self, name: str, maker: VersionMaker, queries: Floats, k: int) -> list[list[str]]:
+        """With the FLAT index."""
+        with self.client() as client:
+            found = client.search(name, codec_queries(maker, queries).tolist(), limit=k, output_fields=["id"])
+        return [[str(hit["id"]) for hit in hits] for hits in found]
+
+
+@dataclass
+class RedisEngine:
+    """Redis 8."""
+
+    uri: str
+    target: ClassVar[str] = "redis"
+    encodings: ClassVar[tuple[str, ...]] = ("float32", "float16")
+    settings: ClassVar[dict[str, Any]] = {"index": "noquant"}
+
+    def client(self) -> Any:
+        """The client, to be closed."""
+        import redis
+
+        return closing(redis.Redis.from_url(self.uri))
+
+    def held(self, name: str, maker: VersionMaker) -> Held:
+        """All elements. Redis stores directions and lengths: what comes back has float rounding."""
+        with self.client() as client:
+            names = client.execute_command("VRANDMEMBER", name, 1_000_000)
+            return {
+                member.decode(): [float(number) for number in client.execute_command("VEMB", name, member)]
+                for member in names
+            }
+
+    def search(self, name: str, maker: VersionMaker, queries: Floats, k: int) -> list[list[str]]:
+        """Exactly (TRUTH)."""
+        with self.client() as client:
+            return [
+                [
+                    member.decode()
+                    for member in client.execute_command(
+                        "VSIM", name, "FP32", query.astype("<f4").tobytes(), "COUNT", k, "TRUTH"
+                    )
+                ]
+                for query in codec_queries(maker, queries)
+            ]
+
+
+_ALL = (LanceEngine, PostgresEngine, FaissEngine, QdrantEngine, MilvusEngine, RedisEngine)
+ENGINES: dict[str, type[Any]] = {engine.target: engine for engine in _ALL}
 #: The library of each, without which it is skipped.
-LIBRARIES = {"lancedb": "lancedb", "pgvector": "psycopg", "faiss": "faiss"}
+LIBRARIES = {"lancedb": "lancedb", "pgvector": "psycopg", "faiss": "faiss", "qdrant": "qdrant_client", "milvus": "milvus_lite", "redis": "redis"}
 
 
 def overlap(found: Sequence[Sequence[str]], distances: dict[str, Floats], k: int) -> float:
