@@ -44,7 +44,8 @@ def make_plan(
             raise InputError(f"{problem}. Give another destination.collection, or --replace true to load it anew")
         return Plan(full=manifest.sequence, note=f"{problem}: it is replaced")
     if options.whole:
-        return Plan(full=None if state.sequence == manifest.sequence else manifest.sequence)
+        done = state.sequence == manifest.sequence and state.files_loaded is None
+        return Plan(full=None if done else manifest.sequence)
     feeds = manifest.feeds_since(state.sequence)
     if state.files_loaded is None:
         return Plan(state=state, feeds=feeds or [])

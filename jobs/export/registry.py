@@ -9,5 +9,10 @@ TARGETS: dict[str, str] = {
     "qdrant": "jobs.export.targets.qdrant:Qdrant",
     "milvus": "jobs.export.targets.milvus:Milvus",
     "redis": "jobs.export.targets.redis:Redis",
+    "milvus-files": "jobs.export.targets.milvus_files:MilvusFiles",
+    "elasticsearch": "jobs.export.targets.elasticsearch:Elasticsearch",
+    "opensearch": "jobs.export.targets.elasticsearch:OpenSearch",
+    "vespa": "jobs.export.targets.vespa:Vespa",
+    "pinecone": "jobs.export.targets.pinecone:Pinecone",
     "faiss": "jobs.export.targets.faiss:Faiss",
 }

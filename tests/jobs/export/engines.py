@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from adaptor.rows import Floats
+from tests.jobs.export.importers import IMPORTERS
 from tests.jobs.export.versions import VersionMaker
 
 #: Ids as text → codes of the first vector column.
@@ -242,10 +243,17 @@ class RedisEngine:
             ]
 
 
-_ALL = (LanceEngine, PostgresEngine, FaissEngine, QdrantEngine, MilvusEngine, RedisEngine)
+_ALL = (LanceEngine, PostgresEngine, FaissEngine, QdrantEngine, MilvusEngine, RedisEngine, *IMPORTERS)
 ENGINES: dict[str, type[Any]] = {engine.target: engine for engine in _ALL}
 #: The library of each, without which it is skipped.
-LIBRARIES = {"lancedb": "lancedb", "pgvector": "psycopg", "faiss": "faiss", "qdrant": "qdrant_client", "milvus": "milvus_lite", "redis": "redis"}
+LIBRARIES = {
+    "lancedb": "lancedb",
+    "pgvector": "psycopg",
+    "faiss": "faiss",
+    "qdrant": "qdrant_client",
+    "milvus": "milvus_lite",
+    "redis": "redis",
+}
 
 
 def overlap(found: Sequence[Sequence[str]], distances: dict[str, Floats], k: int) -> float:
