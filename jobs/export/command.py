@@ -100,8 +100,19 @@ def _export(config: ExportConfig, reader: VersionReader, collection: Collection,
             loading = Loading(
                 target=target, reader=reader, collection=collection, batch_rows=batch_rows, progress=progress
             )
-            lines = loading.run(plan)
+            lines = _load(loading, plan)
         print(*[f"now at sequence {manifest.sequence}, {plural(manifest.rows, 'rows')}", *lines], sep="\n")
+
+
+def _load(loading: Loading, plan: Plan) -> list[str]:
+    """Carry out the plan. What is wrong with a file of an older sequence may be right in the newest."""
+    newest = loading.reader.manifest.sequence
+    try:
+        return loading.run(plan)
+    except InputError as problem:
+        if plan.full in (None, newest):
+            raise
+        raise InputError(f"{problem}; or --replace true to load sequence {newest} anew") from problem
 
 
 def _files_to_send(plan: Plan, reader: VersionReader) -> list[OutputFile]:

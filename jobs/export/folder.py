@@ -157,6 +157,7 @@ class FolderTarget(ABC):
                     self._objects.delete(key)
         for name, path in names.items():
             self._objects.put_file(name, path)
+            path.unlink(missing_ok=True)  # it may have become the object: nothing may be written to it any more
         self._pending = []
 
     def _write(self, kind: str, suffix: str, rows: Iterator[Rows], start: Callable[[Path], Part]) -> None:

@@ -49,10 +49,10 @@ def make_plan(
     feeds = manifest.feeds_since(state.sequence)
     if state.files_loaded is None:
         return Plan(state=state, feeds=feeds or [])
-    if feeds is None or state.sequence not in {*kept, manifest.sequence}:
+    older = state.sequence != manifest.sequence
+    if feeds is None or (older and (options.replace or state.sequence not in kept)):
         return Plan(
-            full=manifest.sequence,
-            note=f"an unfinished load of sequence {state.sequence}, which is not kept any more, starts again",
+            full=manifest.sequence, note=f"an unfinished load of sequence {state.sequence} is replaced by a new one"
         )
     note = f"goes on with an unfinished load of sequence {state.sequence}, after {state.files_loaded} of its files"
     return Plan(full=state.sequence, state=state, feeds=feeds, note=note)

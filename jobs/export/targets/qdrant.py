@@ -121,7 +121,7 @@ class Qdrant:
         if self._client is None:
             key = os.environ.get("QDRANT_API_KEY")
             self._client = (
-                QdrantClient(url=self._uri, api_key=key, timeout=_TIMEOUT_SECONDS)
+                QdrantClient(url=self._uri, api_key=key, timeout=_TIMEOUT_SECONDS, check_compatibility=False)
                 if self._remote
                 else QdrantClient(path=self._uri)
             )

