@@ -13,6 +13,7 @@ os.environ.setdefault("LANCEDB_LOG", "error")  # or each new table brings a warn
 
 import lancedb
 import pyarrow as pa
+from lancedb import index
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
@@ -24,8 +25,7 @@ from jobs.export.state import STATE_KEY, State
 from jobs.export.target import Takes
 from jobs.sources.ids import id_strings
 
-#: Lance's names of comparisons.
-METRICS = {"cosine": "cosine", "dot": "dot", "l2": "l2", "hamming": "hamming"}
+_INDEXES = {"ivf_hnsw_sq": index.HnswSq, "ivf_pq": index.IvfPq, "ivf_flat": index.IvfFlat}
 _DELETED_AT_ONCE = 1000
 
 
@@ -34,7 +34,7 @@ class LanceDB:
 
     takes: ClassVar[Takes] = Takes(
         encodings={"float32": None, "float16": None, "binary": None},
-        indexes=("none", "ivf_hnsw_sq", "ivf_pq", "ivf_flat"),
+        indexes=("none", *_INDEXES),
         reserved=frozenset({"_rowid", "_rowaddr", "_distance", "_score"}),
         batch_rows=65_536,
     )
@@ -105,12 +105,17 @@ class LanceDB:
         return int(self._table.count_rows())
 
     def finish(self) -> list[str]:
-        """Make the index once, or take new rows into it; small files are put together."""
+        """Make the index once, and take later rows into it. Small files stay: putting them together would write the
+        whole table anew, which is for its owner to decide (`table.optimize()`)."""
+        if self._index == "none":
+            return []
         column = self._collection.vector
-        if self._index != "none" and not self._table.list_indices():
-            metric = METRICS[self._collection.comparison(column)]
-            self._table.create_index(metric=metric, vector_column_name=column.name, index_type=self._index.upper())
-        self._table.optimize()
+        if self._table.list_indices():
+            self._table.to_lance().optimize.optimize_indices()
+            self._table.checkout_latest()
+        else:
+            kind = _INDEXES[self._index](distance_type=self._collection.comparison(column))
+            self._table.create_index(column.name, config=kind)
         return []
 
     def close(self) -> None:
@@ -129,8 +134,9 @@ class LanceDB:
         for column in self._collection.vectors:
             field = self._schema.field(column.name)
             codes = pa.array(rows.codes(column).reshape(-1))
-            index = self._schema.get_field_index(column.name)
-            columns[index] = pa.FixedSizeListArray.from_arrays(codes, field.type.list_size)
+            columns[self._schema.get_field_index(column.name)] = pa.FixedSizeListArray.from_arrays(
+                codes, field.type.list_size
+            )
         return pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
 
