@@ -11,10 +11,10 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph
+.PHONY: help demo test test-slow test-engines check audit format clean chaos fuzz test-ceph
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Fit, compress, verify and evaluate the bundled vectors (minutes, two cores); output in .demo/
 	@rm -rf .demo
@@ -28,8 +28,11 @@ demo: $(INSTALLED) ## Fit, compress, verify and evaluate the bundled vectors (mi
 	@$(BIN)/matryoshka evaluate configs/demo/evaluate.yaml
 	@printf '\nThe report, for a browser: %s\n' "$(CURDIR)/.demo/evaluation/report.html"
 
-test: $(INSTALLED) ## Run the tests (without the slow ones)
+test: $(INSTALLED) ## Run the tests (without the slow ones, and without real databases)
 	$(PYTEST)
+
+test-engines: $(INSTALLED) ## Run the tests of export against real databases (in check, too)
+	$(PYTEST) -m engines tests/jobs/export
 
 test-slow: $(INSTALLED) ## Run all tests, slow ones too: before a release
 	$(PYTEST) -m "slow or not slow"
@@ -38,7 +41,7 @@ chaos: $(INSTALLED) ## Compress and fit under kills and faults for MINUTES (10),
 	$(BIN)/python -m tests.benchmarks.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) inputs each
-	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,fuzz]'
+	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,engines,fuzz]'
 	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000)
 
 test-ceph: $(INSTALLED) ## Run the S3 tests on Ceph (apt-get install ceph-mon ceph-osd radosgw ceph-common)
@@ -48,7 +51,7 @@ check: $(INSTALLED) ## Format check, lint, types and tests: all that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
 
 audit: ## Known vulnerabilities of the pinned packages (asks pypi.org or, with AUDIT=osv, osv.dev)
 	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
@@ -65,5 +68,5 @@ clean: ## Remove .venv, .demo, build products and caches
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev]'
+	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,engines]'
 	@touch $@

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from adaptor.rows import Floats
 from tests.jobs.export.importers import IMPORTERS
@@ -254,6 +255,12 @@ LIBRARIES = {
     "milvus": "milvus_lite",
     "redis": "redis",
 }
+
+
+def params(*names: str) -> list[Any]:
+    """These engines for a test; those that are not everywhere are marked."""
+    marks = {name: [pytest.mark.engines] for name in LIBRARIES if name != "faiss"}
+    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
 
 
 def overlap(found: Sequence[Sequence[str]], distances: dict[str, Floats], k: int) -> float:

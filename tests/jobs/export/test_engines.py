@@ -12,11 +12,15 @@ from jobs.export import command
 from jobs.export.target import open_target
 from tests.jobs.export.crashing import Crash, CrashingTarget
 from tests.jobs.export.days import OTHER_ADAPTOR, Day
-from tests.jobs.export.engines import ENGINES, Engine
+from tests.jobs.export.engines import ENGINES, Engine, params
 from tests.jobs.export.versions import PAYLOAD, rows_of
 
-every_engine = pytest.mark.parametrize("engine", ENGINES, indirect=True)
-ENCODINGS = [(name, encoding) for name, engine in ENGINES.items() for encoding in engine.encodings]
+every_engine = pytest.mark.parametrize("engine", params(*ENGINES), indirect=True)
+ENCODINGS = [
+    pytest.param(*engine.values, encoding, marks=engine.marks)
+    for engine in params(*ENGINES)
+    for encoding in ENGINES[str(engine.values[0])].encodings
+]
 
 
 @pytest.mark.parametrize(("engine", "encoding"), ENCODINGS, indirect=["engine"])

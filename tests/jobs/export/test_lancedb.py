@@ -16,6 +16,8 @@ from tests.jobs.export.versions import PAYLOAD, rows_of
 
 pytest.importorskip("lancedb")
 
+pytestmark = pytest.mark.engines
+
 here = pytest.mark.parametrize("engine", ["lancedb"], indirect=True)
 
 

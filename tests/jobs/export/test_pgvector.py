@@ -26,6 +26,8 @@ from tests.jobs.export.versions import rows_of as version_rows
 
 pytest.importorskip("psycopg")
 
+pytestmark = pytest.mark.engines
+
 
 @pytest.fixture
 def day(request: pytest.FixtureRequest, postgres: str, name: str, tmp_path: Path) -> Day:
@@ -110,7 +112,7 @@ def test_vectors_are_the_same_bits(sql_type: str, postgres: str) -> None:
     import psycopg
 
     full = vectors(7, 5)
-    codes = {"vector": full, "halfvec": full.astype(np.float16), "bit": np.packbits(full > 0, axis=1)}[sql_type]
+    codes: Any = {"vector": full, "halfvec": full.astype(np.float16), "bit": np.packbits(full > 0, axis=1)}[sql_type]
     with psycopg.connect(postgres) as connection:
         connection.execute("create extension if not exists vector")
         connection.execute(f"create temporary table given (value {sql_type}({full.shape[1]}))")

@@ -23,6 +23,8 @@ from tests.jobs.export.versions import PAYLOAD, VersionMaker, vectors
 
 pytest.importorskip("qdrant_client")
 
+pytestmark = pytest.mark.engines
+
 here = pytest.mark.parametrize("engine", ["qdrant"], indirect=True)
 
 

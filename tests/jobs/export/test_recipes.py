@@ -14,6 +14,8 @@ from tests.jobs.export.engines import exact_distances, overlap
 from tests.jobs.export.importers import BulkImporter
 from tests.jobs.export.versions import VersionMaker, vectors
 
+pytestmark = pytest.mark.engines
+
 RECIPE = re.compile(r"### (\S+)[^\n(]*\(([^)]*)\)\n\n```python\n(.*?)```", re.DOTALL)
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = {name: (kinds, code) for name, kinds, code in RECIPE.findall((ROOT / "jobs/export/README.md").read_text())}
