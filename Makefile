@@ -11,18 +11,21 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest -n $(or $(PROCESSES),2) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph test-node
+.PHONY: help demo test test-slow check audit format clean chaos fuzz test-ceph test-node test-engines
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## The whole job on the bundled vectors (minutes, two cores); output in .demo/
 	@rm -rf .demo
 	@$(BIN)/matryoshka run configs/demo/run.yaml
 	@printf '\nThe report, for a browser: %s\n' "$(CURDIR)/.demo/short/evaluation/report.html"
 
-test: $(INSTALLED) ## Run the tests (without the slow ones)
+test: $(INSTALLED) ## Run the tests (without the slow ones, and without real databases)
 	$(PYTEST)
+
+test-engines: $(INSTALLED) ## Run the tests of export against real databases (in check, too)
+	$(PYTEST) -m engines tests/jobs/export
 
 test-slow: $(INSTALLED) ## Run all tests, slow ones too: before a release
 	$(PYTEST) -m "slow or not slow"
@@ -31,7 +34,7 @@ chaos: $(INSTALLED) ## Compress and fit under kills and faults for MINUTES (10),
 	$(BIN)/python -m tests.benchmarks.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
 
 fuzz: $(INSTALLED) ## Fuzz every reader of foreign bytes with RUNS (20000) inputs each
-	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,fuzz]'
+	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,engines,fuzz]'
 	$(BIN)/python -m tests.fuzz --runs $(or $(RUNS),20000)
 
 test-ceph: $(INSTALLED) ## Run the S3 tests on Ceph (apt-get install ceph-mon ceph-osd radosgw ceph-common)
@@ -45,7 +48,7 @@ check: $(INSTALLED) ## Format check, lint, types and tests: all that CI runs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
-	$(PYTEST)
+	$(PYTEST) -m "not slow"
 
 audit: ## Known vulnerabilities of the pinned packages (asks pypi.org or, with AUDIT=osv, osv.dev)
 	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
@@ -62,5 +65,5 @@ clean: ## Remove .venv, .demo, build products and caches
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, found " + sys.version)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev]'
+	$(BIN)/python $(INSTALL) '.[jobs,cpu,report,dev,engines]'
 	@touch $@

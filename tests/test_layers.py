@@ -28,9 +28,10 @@ ROOMS = (
 )
 #: Behind them the verbs, which do not know each other but for these; cli and __main__ know all.
 VERBS = {"fit": set(), "advise": set(), "compress": set(), "verify": set(), "evaluate": set(), "plan": {"compress"}}
-VERBS["submit"] = VERBS["inspect"] = VERBS["versions"] = VERBS["query_side"] = set()
+VERBS["submit"] = VERBS["inspect"] = VERBS["versions"] = VERBS["query_side"] = VERBS["export"] = set()
 VERBS["run"] = {"fit", "compress", "verify", "evaluate", "versions"}
-FIRST = {"jobs.version", *(f"jobs.{room}.registry" for room in ("sources", "encodings", "outputs", "query_side"))}
+REGISTRIES = ("sources", "encodings", "outputs", "query_side", "export")
+FIRST = {"jobs.version", *(f"jobs.{room}.registry" for room in REGISTRIES)}
 
 
 def imports(file: Path) -> Iterator[str]:

@@ -18,6 +18,7 @@ from adaptor.errors import InputError
 from jobs.config.advise import AdviseConfig
 from jobs.config.compress import CompressConfig
 from jobs.config.evaluate import EvaluateConfig
+from jobs.config.export import ExportConfig
 from jobs.config.fields import Schema
 from jobs.config.fit import FitConfig
 from jobs.config.inspect import InspectConfig
@@ -45,6 +46,7 @@ SCHEMAS: dict[str, Schema] = {
     "inspect": InspectConfig,
     "versions": VersionsConfig,
     "query-side": QuerySideConfig,
+    "export": ExportConfig,
     "submit": SubmitConfig,
 }
 #: JSON leaves these raw inside strings, YAML folds or refuses them.

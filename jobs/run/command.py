@@ -118,11 +118,12 @@ def _checked(config: RunConfig, adaptor_uri: str, outputs: Objects, numbers: dic
 def _step(numbers: dict[str, Any], name: str, command: Any, config: Any) -> int:
     """Do a step; its exit status. Its seconds go into the summary."""
     print(f"\n== {name} ==", flush=True)
-    began = time.monotonic()
-    status: int = command(config)
-    steps = numbers.setdefault("steps", {})
-    steps[name] = round(steps.get(name, 0.0) + time.monotonic() - began, 1)
-    return status
+    began, steps = time.monotonic(), numbers.setdefault("steps", {})
+    try:
+        status: int = command(config)
+        return status
+    finally:
+        steps[name] = round(steps.get(name, 0.0) + time.monotonic() - began, 1)
 
 
 def _said(folder: Objects, key: str) -> dict[str, Any] | None:

@@ -7,8 +7,18 @@ from importlib.util import find_spec
 
 #: What evaluate draws its HTML report with. Everything else works without.
 REPORT_LIBRARIES = ("jinja2", "markupsafe", "matplotlib")
-#: Libraries of table formats and of query sides, and the extra that brings each.
-_FORMAT_LIBRARIES = {"deltalake": "delta", "pyiceberg": "iceberg", "lance": "lance", "onnx": "onnx"}
+#: Libraries of table formats, of query sides and of the targets of export, and the extra that brings each.
+_EXTRAS = {
+    "deltalake": "delta",
+    "pyiceberg": "iceberg",
+    "lance": "lance",
+    "onnx": "onnx",
+    "lancedb": "lancedb",
+    "psycopg": "pgvector",
+    "qdrant_client": "qdrant",
+    "pymilvus": "milvus",
+    "redis": "redis",
+}
 #: What is missing when something is wrong with this package or with Python.
 _NO_LIBRARIES = {"", "adaptor", "cluster", "jobs", *sys.stdlib_module_names}
 
@@ -18,7 +28,7 @@ def install_hint(module: str | None) -> str | None:
     library = (module or "").partition(".")[0]
     if library in _NO_LIBRARIES:
         return None
-    extra = "report" if library in REPORT_LIBRARIES else _FORMAT_LIBRARIES.get(library, "jobs,cpu")
+    extra = "report" if library in REPORT_LIBRARIES else _EXTRAS.get(library, "jobs,cpu")
     return f"{library} is not installed: pip install 'matryoshka-adaptor[{extra}]'"
 
 

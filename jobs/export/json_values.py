@@ -1,0 +1,81 @@
+"""Payload as JSON values, for engines that keep JSON: nested columns as they are, decimals as text, bytes as base64,
+times as ISO 8601, maps as objects, UUIDs as text; NaN and infinity, which JSON has not, as null."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from adaptor.errors import InputError
+from jobs.export.collection import Collection
+from jobs.export.rows import Rows
+
+
+def json_rows(rows: Rows, fields: Iterable[pa.Field]) -> list[dict[str, Any]]:
+    """The payload of each row; nulls are left out."""
+    objects: list[dict[str, Any]] = [{} for _ in range(len(rows))]
+    for field in fields:
+        convert = _plain if _is_plain(field.type) else json_value
+        for told, value in zip(objects, rows.table.column(field.name).to_pylist(maps_as_pydicts="strict"), strict=True):
+            if value is not None:
+                told[field.name] = convert(value)
+    return objects
+
+
+def json_value(value: Any) -> Any:
+    """One value of Arrow's `to_pylist` as what JSON can hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Mapping):
+        return {_key(name): json_value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(inner) for inner in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    return str(value)
+
+
+def check_json_payload(collection: Collection) -> None:
+    """InputError for a payload column that has no form in JSON."""
+    for field in collection.payload:
+        if not _has_json(field.type):
+            raise InputError(
+                f"column {field.name!r} is of type {field.type}, which JSON cannot hold: leave it out "
+                "(destination.payload)"
+            )
+
+
+def _plain(value: Any) -> Any:
+    return value
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def _key(name: Any) -> str:
+    if isinstance(name, bool):
+        return str(name).lower()
+    return name if isinstance(name, str) else str(json_value(name))
+
+
+def _has_json(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return isinstance(kind, pa.UuidType) or _has_json(kind.storage_type)
+    if pa.types.is_map(kind):
+        return not pa.types.is_nested(kind.key_type) and _has_json(kind.item_type)
+    if pa.types.is_nested(kind):
+        inner = [kind.field(index).type for index in range(kind.num_fields)]
+        return not pa.types.is_union(kind) and all(map(_has_json, inner))
+    return not pa.types.is_interval(kind)
