@@ -190,7 +190,9 @@ def test_a_section_that_is_none_is_refused_even_when_flags_name_its_fields(write
 
 def test_the_recipe_fills_only_what_is_not_given(write: Any) -> None:
     config = fit(write(FIT), "--adaptor.recipe", "paper", "--training.steps", "9")
-    assert (config.adaptor.architecture, config.training.steps, config.training.candidates) == ("mlp", 9, 0)
+    recipe = config.recipe
+    assert (recipe.model.architecture, recipe.loss.listwise, recipe.training.candidates) == ("mlp", 0, 0)
+    assert (config.training.steps, recipe.training.steps, recipe.training.query_steps) == (9, 9, 5000)
 
 
 @pytest.mark.parametrize("verb", SCHEMAS)
