@@ -87,13 +87,13 @@ class LossSettings(Settings):
 class TrainingSection(Settings):
     """How the adaptor is trained."""
 
-    steps: int = Field(default=1500, ge=0)
+    steps: int = Field(default=1200, ge=0)
     """Most optimisation steps of the stage that learns from rows (0 keeps the initial map)."""
     query_steps: int = Field(default=800, ge=0)
     """Most steps of the stage that learns from queries, with labels or without."""
     batch: int = Field(default=128, ge=2)
     """Anchors (documents, or labelled queries) per step, over all workers together."""
-    learning_rate: float = Field(default=6e-3, gt=0)
+    learning_rate: float = Field(default=12e-3, gt=0)
     """Peak learning rate of Adam for up to 192 trained components; less for more, by the square root."""
     evaluate_every: int = Field(default=250, ge=1)
     """Steps between two scores of the held-out rows."""
@@ -106,9 +106,8 @@ class TrainingSection(Settings):
 class TrainingSettings(TrainingSection):
     """Of a recipe: the same, and what only the recipe says."""
 
-    noise: float = Field(default=0.7, ge=0)
-    """Most noise on an anchor without labels, in standard deviations of each coordinate: queries lie beside documents,
-    not on them."""
+    noise: float = Field(default=0.35, ge=0)
+    """Most noise on an anchor without labels (its unit: training_set.py): queries lie beside documents, not on them."""
     candidates: int = Field(default=512, ge=0)
     """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
     supervised_learning_rate: float = Field(default=1e-3, gt=0)

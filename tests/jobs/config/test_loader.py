@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic import Field
 from adaptor import InputError
 from adaptor.settings import Settings
 from jobs.config.compress import CompressConfig
+from jobs.config.evaluate import EvaluateConfig
 from jobs.config.fit import FitConfig
 from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
 from jobs.config.submit import SubmitConfig
@@ -216,6 +218,17 @@ def test_flags_change_one_of_the_sections_that_share_an_anchor(write: Any) -> No
     path = write("source: {uri: in, filesystem: &same {region: a}}\noutput: {uri: out, filesystem: *same}\n")
     config = fit(path, "--source.filesystem.region", "b")
     assert (config.source.filesystem.region, config.output.filesystem.region) == ("b", "a")
+
+
+@pytest.mark.parametrize("schema", [FitConfig, EvaluateConfig])
+def test_queries_and_judgments_are_reached_as_the_source_is(schema: type[FitConfig] | type[EvaluateConfig]) -> None:
+    named = ("source", "output", "queries", "qrels", *(["adaptor"] if schema is EvaluateConfig else []))
+    flags = [(f"{name}.uri", name) for name in named] + [("source.filesystem.region", "b")]
+    config = pickle.loads(pickle.dumps(load(schema, None, flags)))  # as it travels to a worker
+    assert config.queries.filesystem == config.qrels.filesystem == config.source.filesystem
+    assert config.queries.filesystem.region == "b"
+    with pytest.raises(InputError, match=r"queries\.filesystem: there is no such field"):
+        load(schema, None, [*flags, ("queries.filesystem", "{}")])
 
 
 @pytest.mark.parametrize("field", ["workers", "cpus_per_worker", "gpus_per_worker", "max_failures"])
