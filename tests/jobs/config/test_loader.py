@@ -224,7 +224,7 @@ def test_flags_change_one_of_the_sections_that_share_an_anchor(write: Any) -> No
 def test_queries_and_judgments_are_reached_as_the_source_is(schema: type[FitConfig] | type[EvaluateConfig]) -> None:
     named = ("source", "output", "queries", "qrels", *(["adaptor"] if schema is EvaluateConfig else []))
     flags = [(f"{name}.uri", name) for name in named] + [("source.filesystem.region", "b")]
-    config = pickle.loads(pickle.dumps(load(schema, None, flags)))  # as it travels to a worker
+    config = pickle.loads(pickle.dumps(load(schema, None, flags)))  # noqa: S301  # as it travels to a worker
     assert config.queries.filesystem == config.qrels.filesystem == config.source.filesystem
     assert config.queries.filesystem.region == "b"
     with pytest.raises(InputError, match=r"queries\.filesystem: there is no such field"):
