@@ -94,7 +94,7 @@ class TrainingSet:
         training rows, and a few times the mean coordinate's on top: what tells rows apart in the faintest coordinates
         is not to be learned by heart."""
         variance = self.corpus[: self.anchors].var(axis=0, dtype=np.float64)
-        return np.sqrt(variance + _NOISE_FLOOR * variance.mean()).astype(np.float32)
+        return np.asarray(np.sqrt(variance + _NOISE_FLOOR * variance.mean()), np.float32)
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:
