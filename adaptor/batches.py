@@ -106,9 +106,9 @@ def _pool(job: TrainingJob, near: Ids, documents: Ids, draw: np.random.Generator
 
 
 def _noise(data: TrainingSet, most: float, rows: int, draw: np.random.Generator) -> Floats:
-    """Gaussian noise of the corpus's spread, of a strength between none and the most for each row: float32 (n, d)."""
+    """Gaussian noise in all coordinates, of a strength between none and the most for each row: float32 (n, d)."""
     strength = draw.uniform(0, most, (rows, 1)).astype(np.float32)
-    noise: Floats = draw.standard_normal((rows, len(data.spread)), np.float32) * (strength * data.spread)
+    noise: Floats = draw.standard_normal((rows, len(data.noise_scale)), np.float32) * (strength * data.noise_scale)
     return noise
 
 

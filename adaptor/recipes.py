@@ -10,29 +10,39 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Part of the adaptor's identity: raise it when a recipe's meaning changes.
-RECIPE_VERSIONS = {"default": 8, "paper": 5}
+from adaptor.settings import LossSettings, ModelSettings, Settings, TrainingSection, TrainingSettings
 
+
+class Recipe(Settings):
+    """Everything that shapes an adaptor, but for the sample and the dims."""
+
+    model: ModelSettings = ModelSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+
+    def with_training(self, chosen: TrainingSection) -> Recipe:
+        """The same with the settings that are the user's."""
+        training = self.training.model_copy(update=dict(chosen))
+        return self.model_copy(update={"training": training})
+
+
+#: Part of the adaptor's identity: raise it when a recipe's meaning changes.
+RECIPE_VERSIONS = {"default": 9, "paper": 5}
+
+RECIPES = {
+    "default": Recipe(),
+    "paper": Recipe(
+        model=ModelSettings(architecture="mlp", initialisation="identity", hidden_units=512),
+        loss=LossSettings(listwise=0, topk=1, pairwise=1, reconstruction=1, ranking=1, contrastive=0),
+        training=TrainingSettings(
+            steps=5000, query_steps=5000, learning_rate=1e-3, noise=0, candidates=0, schedule="constant", patience=500
+        ),
+    ),
+}
+
+#: What the paper's recipe says of settings that are the user's.
 _PAPER: dict[str, dict[str, Any]] = {
-    "adaptor": {"architecture": "mlp", "initialisation": "identity", "hidden_units": 512},
-    "loss": {
-        "listwise": 0.0,
-        "topk": 1.0,
-        "pairwise": 1.0,
-        "reconstruction": 1.0,
-        "ranking": 1.0,
-        "contrastive": 0.0,
-    },
-    "training": {
-        "steps": 5000,
-        "query_steps": 5000,
-        "noise": 0.0,
-        "batch": 128,
-        "candidates": 0,
-        "learning_rate": 1e-3,
-        "schedule": "constant",
-        "patience": 500,
-    },
+    "training": {name: getattr(RECIPES["paper"].training, name) for name in ("steps", "query_steps", "learning_rate")},
     "mining": {"sample_rows": 50_000},
 }
 

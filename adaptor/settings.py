@@ -34,19 +34,12 @@ class Settings(BaseModel):
         return value
 
 
-class ModelSettings(Settings):
-    """The adaptor `ê = e + f(e)`: what f may be and where it starts."""
+class AdaptorSection(Settings):
+    """The adaptor `ê = e + f(e)`: by which recipe it is learned, and for which outputs."""
 
     recipe: Literal["default", "paper"] = "default"
-    """Named set of settings: `default` (PCA basis, list-wise distillation) or `paper` (arXiv 2407.20243 as published).
-    The recipe fills every field of adaptor, loss, training and mining that is not given."""
-    architecture: Architecture = "linear"
-    """What f is: `linear` (a free matrix; without labels full-dimension scores stay exact), or `mlp` (the paper's)."""
-    initialisation: Literal["auto", "pca", "identity"] = "auto"
-    """The map before the first step: the uncentred PCA rotation, or the identity; `auto`: the one whose prefixes rank
-    the neighbours of held-out rows better."""
-    hidden_units: int = Field(default=512, ge=1)
-    """Hidden units of the `mlp` module."""
+    """What is learned and how: `default` (a matrix from the PCA axes, list-wise distillation) or `paper` (arXiv
+    2407.20243 as published). It also says what training and mining do where these are not given."""
     dims: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     """Trained dims, ascending, each at most the source's dimension; null takes the usual dims (16, 32, 64, 96, 128
     …)."""
@@ -59,8 +52,20 @@ class ModelSettings(Settings):
         return self
 
 
+class ModelSettings(Settings):
+    """Of a recipe: what f may be and where it starts."""
+
+    architecture: Architecture = "linear"
+    """What f is: `linear` (a free matrix; without labels full-dimension scores stay exact), or `mlp` (the paper's)."""
+    initialisation: Literal["auto", "pca", "identity"] = "auto"
+    """The map before the first step: the uncentred PCA rotation, or the identity; `auto`: the one whose prefixes rank
+    the neighbours of held-out rows better."""
+    hidden_units: int = Field(default=512, ge=1)
+    """Hidden units of the `mlp` module."""
+
+
 class LossSettings(Settings):
-    """Weight of each term of the objective; 0 leaves the term out."""
+    """Of a recipe: the weight of each term of the objective; 0 leaves the term out."""
 
     listwise: float = Field(default=1.0, ge=0)
     """List-wise distillation: cross-entropy between the full-dimension and the prefix ranking of the candidates."""
@@ -79,35 +84,39 @@ class LossSettings(Settings):
     """Temperature of the soft-max terms, in standard deviations of the similarities of a row to all others."""
 
 
-class TrainingSettings(Settings):
+class TrainingSection(Settings):
     """How the adaptor is trained."""
 
-    steps: int = Field(default=1500, ge=0)
+    steps: int = Field(default=1200, ge=0)
     """Most optimisation steps of the stage that learns from rows (0 keeps the initial map)."""
-    noise: float = Field(default=0.7, ge=0)
-    """Most noise on an anchor without labels, in standard deviations of each coordinate: queries lie beside documents,
-    not on them."""
     query_steps: int = Field(default=800, ge=0)
     """Most steps of the stage that learns from queries, with labels or without."""
     batch: int = Field(default=128, ge=2)
     """Anchors (documents, or labelled queries) per step, over all workers together."""
-    candidates: int = Field(default=512, ge=0)
-    """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
-    learning_rate: float = Field(default=6e-3, gt=0)
+    learning_rate: float = Field(default=12e-3, gt=0)
     """Peak learning rate of Adam for up to 192 trained components; less for more, by the square root."""
-    supervised_learning_rate: float = Field(default=1e-3, gt=0)
-    """Peak learning rate of the stage with labels."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the learning rate falls over the steps."""
     evaluate_every: int = Field(default=250, ge=1)
     """Steps between two scores of the held-out rows."""
-    patience: int = Field(default=500, ge=1)
-    """Steps without a better held-out score after which a stage stops: the one with labels, or one whose learning rate
-    does not fall."""
     checkpoint_seconds: float = Field(default=5.0, ge=0)
     """Shortest time between two checkpoints; they are taken when the held-out rows are scored."""
     seed: int = Field(default=0, ge=0)
     """Seed of the sample, the batches and the initial weights."""
+
+
+class TrainingSettings(TrainingSection):
+    """Of a recipe: the same, and what only the recipe says."""
+
+    noise: float = Field(default=0.35, ge=0)
+    """Most noise on an anchor without labels (its unit: training_set.py): queries lie beside documents, not on them."""
+    candidates: int = Field(default=512, ge=0)
+    """Random corpus vectors that each step's anchors are compared with, besides their neighbours."""
+    supervised_learning_rate: float = Field(default=1e-3, gt=0)
+    """Peak learning rate of the stage with labels."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate falls over the steps."""
+    patience: int = Field(default=500, ge=1)
+    """Steps without a better held-out score after which a stage stops: the one with labels, or one whose learning rate
+    does not fall."""
 
 
 class MiningSettings(Settings):

@@ -19,6 +19,8 @@ from adaptor.training_state import TrainingState
 
 #: Coordinates for which the learning rate was chosen.
 _MEASURED_COMPONENTS = 192
+#: Learning rate of the stage of a query log, as a share: it goes on from what rows have taught.
+_LOG_RATE = 0.5
 
 
 def planned_steps(job: TrainingJob) -> dict[Stage, int]:
@@ -93,6 +95,8 @@ def stage_job(job: TrainingJob, stage: Stage, module: AdaptorModule) -> Training
     components = len(module.matrix)
     # Adam moves every entry alike: what that does to a column grows with the root of its length.
     rate = job.training.learning_rate * min(1.0, math.sqrt(_MEASURED_COMPONENTS / components))
+    if stage is Stage.QUERY_LOG:
+        rate *= _LOG_RATE
     training = job.training.model_copy(update={"learning_rate": rate})
     # All of its columns take part: outputs between the widest trained dim and the full one are made of them.
     dims = (*(dim for dim in job.dims if dim < components), components)

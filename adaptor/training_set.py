@@ -15,6 +15,8 @@ MOST_HELD_OUT, MAX_VALIDATION_ROWS = 2_000, 20_000
 VALIDATION_K, TRUTH_K = 10, 100
 #: Rows, and those that each of them is compared with, that tell the spread of similarities; and the least of it.
 _SPREAD_ROWS, _LEAST_SPREAD = (500, 5_000), 1e-6
+#: Variance of noise in every coordinate, in variances of the mean one.
+_NOISE_FLOOR = 4.0
 #: Labelled queries that are held out at least, where half of them are that many.
 _FEWEST_HELD_OUT = 50
 
@@ -87,9 +89,12 @@ class TrainingSet:
         return float(f"{spread:.3g}") if spread > _LEAST_SPREAD else 1.0
 
     @cached_property
-    def spread(self) -> Floats:
-        """Standard deviation of each coordinate over the training rows: float32 (d,)."""
-        return np.asarray(self.corpus[: self.anchors].std(axis=0, dtype=np.float64), np.float32)
+    def noise_scale(self) -> Floats:
+        """Standard deviation of a noise of strength 1 in each coordinate: float32 (d,). Its variance is that of the
+        training rows, and a few times the mean coordinate's on top: what tells rows apart in the faintest coordinates
+        is not to be learned by heart."""
+        variance = self.corpus[: self.anchors].var(axis=0, dtype=np.float64)
+        return np.asarray(np.sqrt(variance + _NOISE_FLOOR * variance.mean()), np.float32)
 
 
 def hold_out(rows: int, share: float, seed: int) -> tuple[Ids, Ids]:

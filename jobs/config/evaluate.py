@@ -33,9 +33,12 @@ class MeasureConfig(Settings):
     cluster: ClusterSection = ClusterSection()
 
     @model_validator(mode="after")
-    def _qrels_need_queries(self) -> Self:
+    def _queries_beside_the_source(self) -> Self:
         if self.qrels is not None and self.queries is None:
             raise ValueError("qrels need queries: give the query vectors, or leave qrels out")
+        for table in (self.queries, self.qrels):
+            if table is not None:
+                table.reach_as(self.source)
         return self
 
 

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from adaptor.recipes import fill
-from adaptor.settings import LossSettings, MiningSettings, ModelSettings, Settings, TrainingSettings
+from adaptor.recipes import RECIPES, Recipe, fill
+from adaptor.settings import AdaptorSection, MiningSettings, Settings, TrainingSection
 from cluster.settings import ClusterSection
 from jobs.config.sections import OutputSection, QrelsSection, QueriesSection, SourceSection
 
@@ -19,10 +19,14 @@ class LearningSections(Settings):
     """Training queries. With qrels they train all dims; without (a query log) all but the full one."""
     qrels: QrelsSection | None = None
     """Judgments of the training queries."""
-    adaptor: ModelSettings = ModelSettings()
-    loss: LossSettings = LossSettings()
-    training: TrainingSettings = TrainingSettings()
+    adaptor: AdaptorSection = AdaptorSection()
+    training: TrainingSection = TrainingSection()
     mining: MiningSettings = MiningSettings()
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the recipe says, with the training settings given."""
+        return RECIPES[self.adaptor.recipe].with_training(self.training)
 
     @model_validator(mode="before")
     @classmethod
@@ -33,11 +37,13 @@ class LearningSections(Settings):
     def _queries_have_a_use(self) -> Self:
         if self.queries is None and self.qrels is not None:
             raise ValueError(f"qrels: judgments ({self.qrels.uri}) need queries: give them, or drop qrels")
-        if self.queries is not None and self.qrels is None and self.adaptor.architecture == "mlp":
+        if self.queries is not None and self.qrels is None and self.adaptor.recipe == "paper":
             raise ValueError(
-                "queries: architecture mlp does not learn from a query log: give qrels, or set adaptor.architecture: "
-                "linear"
+                "queries: recipe paper does not learn from a query log: give qrels, or set adaptor.recipe: default"
             )
+        for table in (self.queries, self.qrels):
+            if table is not None:
+                table.reach_as(self.source)
         return self
 
 

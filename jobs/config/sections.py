@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, model_validator
 
 from adaptor.settings import Metric, Settings
 from jobs.config.messages import suggestion
@@ -147,8 +147,8 @@ class SourceSection(Location):
     """Read vectors straight from Parquet pages where that gives the same as pyarrow; false always uses pyarrow."""
 
 
-class _Table(Location):
-    """One file, or the folder or prefix of several."""
+class _Table(Settings):
+    """One file, or the folder or prefix of several, which are reached as the source is."""
 
     uri: LocationUri
     """Folder, prefix or single file: a local path, `s3://bucket/prefix`, or any fsspec URI."""
@@ -157,6 +157,16 @@ class _Table(Location):
     files: FilesSection = FilesSection()
     split: str | None = None
     """Keep only rows whose `split` column has this value; null keeps all rows."""
+    _filesystem: FilesystemOptions = PrivateAttr(default_factory=FilesystemOptions)
+
+    @property
+    def filesystem(self) -> FilesystemOptions:
+        """How to reach it."""
+        return self._filesystem
+
+    def reach_as(self, source: Location) -> None:
+        """Take over the filesystem options of the source: the configuration that holds both does so."""
+        self._filesystem = source.filesystem
 
 
 class QueriesSection(_Table):

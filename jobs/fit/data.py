@@ -98,11 +98,12 @@ def prepare(
 
 
 def _job(config: FitConfig, data: TrainingSet) -> TrainingJob:
+    recipe = config.recipe
     return TrainingJob(
         data=data,
-        model=config.adaptor,
-        loss=config.loss.model_copy(update={"temperature": config.loss.temperature * data.similarity_spread}),
-        training=config.training,
+        model=recipe.model,
+        loss=recipe.loss.model_copy(update={"temperature": recipe.loss.temperature * data.similarity_spread}),
+        training=recipe.training,
         metric=config.source.metric,
         dims=fitted_dims(config, data.corpus.shape[1]),
     )
@@ -121,7 +122,7 @@ def _started(
     config: FitConfig, unrotated: InitialBasis, pca: Floats, data: TrainingSet
 ) -> tuple[InitialBasis, TrainingSet]:
     """The initial basis, and the training set in it."""
-    start, dims = config.adaptor.initialisation, fitted_dims(config, len(pca))
+    start, dims = config.recipe.model.initialisation, fitted_dims(config, len(pca))
     if start == "auto":
         start = ("pca", "identity")[better_start((pca, unrotated.matrix), data, dims, config.source.metric)]
     if start == "identity":

@@ -26,8 +26,8 @@ from jobs.sources.source import Shard, open_source
 
 
 def settings(config: FitConfig) -> dict[str, Any]:
-    """All settings that shape the adaptor, with their defaults."""
-    sections = {"adaptor", "loss", "training", "mining"}
+    """All settings that shape the adaptor beside its recipe, with their defaults."""
+    sections = {"adaptor", "training", "mining"}
     # How safely it is made changes nothing.
     return config.model_dump(mode="json", include=sections, exclude={"training": {"checkpoint_seconds"}})
 

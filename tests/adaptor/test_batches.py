@@ -118,13 +118,16 @@ def test_anchors_without_labels_have_noise_whoever_works_on_them() -> None:
         np.testing.assert_array_equal(part.noise, [noise_of[anchor] for anchor in part.anchors.tolist()])
 
 
-def test_noise_has_the_spread_of_the_corpus() -> None:
+def test_noise_has_the_spread_of_the_corpus_and_a_floor() -> None:
     work = data()
     work.corpus[:, 0] *= 5
+    work.corpus[:, 3] *= 0.01
+    variance = work.corpus[:50].var(axis=0)
     noise = [of_log(work, with_noise(0.5), step).noise for step in range(200)]
     many = np.concatenate([part for part in noise if part is not None])
     # The mean square of a uniform strength up to 0.5 is 0.5² / 3.
-    np.testing.assert_allclose(many.std(axis=0), 0.5 / 3**0.5 * work.corpus[:50].std(axis=0), rtol=0.05)
+    expected = 0.5 / 3**0.5 * np.sqrt(variance + 4 * variance.mean())
+    np.testing.assert_allclose(many.std(axis=0), expected, rtol=0.05)
     np.testing.assert_allclose(many.mean(axis=0) / many.std(axis=0), 0, atol=0.05)
 
 

@@ -80,7 +80,7 @@ def test_each_stage_has_its_dims_and_its_learning_rate() -> None:
     todo = replace(work(), dims=(4, 8))
     for stage, module, dims, rate in (
         (Stage.UNSUPERVISED, Linear(192), (4, 8, 192), 1e-2),
-        (Stage.QUERY_LOG, Linear(768), (4, 8, 768), 5e-3),
+        (Stage.QUERY_LOG, Linear(768), (4, 8, 768), 2.5e-3),
         (Stage.UNSUPERVISED, Linear(6), (4, 6), 1e-2),
         (Stage.SUPERVISED, Linear(768), (4, 8), 1e-3),
     ):

@@ -18,7 +18,7 @@ from adaptor.settings import LossSettings, ModelSettings, TrainingSettings
 from adaptor.training_job import Stage, TrainingJob
 from adaptor.training_set import Labels, Supervision, TrainingSet, fresh, hold_out_queries
 from adaptor.validation import ndcg
-from adaptor.weight_interpolation import interpolate, largest_alpha, safest_alpha
+from adaptor.weight_interpolation import boldest_alpha, interpolate, largest_alpha, safest_alpha
 
 
 def labels_of(pairs: list[tuple[int, int]]) -> Labels:
@@ -101,6 +101,13 @@ def test_of_alphas_that_held_out_queries_cannot_tell_apart_the_largest_is_kept()
 def test_what_clearly_hurts_held_out_queries_is_not_kept() -> None:
     assert largest_alpha(noisy([0.66, 0.64, 0.62, 0.60, 0.50], 400, 0.1)) == 0  # a standard error of 0.007
     assert largest_alpha(noisy([0.64, 0.66, 0.62, 0.60, 0.50], 400, 0.1)) == 1
+
+
+def test_of_maps_that_held_out_rows_can_hardly_tell_apart_the_boldest_is_taken() -> None:
+    gains = noisy([0.0, 0.010, 0.014, 0.0135, 0.0125], 400, 0.02)[:, 0]  # a standard error of 0.0014
+    assert boldest_alpha(gains) == 4
+    assert boldest_alpha(noisy([0.0, 0.010, 0.014, 0.010, 0.002], 400, 0.02)[:, 0]) == 2
+    assert boldest_alpha(noisy([0.0, -0.001, -0.001, -0.001, -0.001], 400, 0.02)[:, 0]) == 0
 
 
 def test_a_map_that_hurts_held_out_queries_is_taken_back_and_one_that_helps_is_kept() -> None:

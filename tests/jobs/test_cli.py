@@ -47,14 +47,14 @@ def test_help_lists_once_what_stands_in_several_sections_and_tells_all_that_a_fi
     assert main(["fit", "--help"]) == 0
     said = capsys.readouterr().out
     assert said.count("filesystem.endpoint") == 1
-    assert "SECTION is one of source, output, queries, qrels." in " ".join(said.split())
+    assert "SECTION is one of source, output." in " ".join(said.split())
     assert "--SECTION.filesystem.credentials environment|anonymous|role\n" in said
     for takes in (
         "--mining.nprobe INTEGER|null",
         "--adaptor.dims INTEGER,…|null",
         "--queries.split TEXT|null",
-        "--training.schedule cosine|constant",
-        "--training.noise NUMBER",
+        "--mining.bad_rows stop|skip",
+        "--training.learning_rate NUMBER",
         "--source.fast_parquet true|false",
     ):
         assert f"  {takes}\n" in said

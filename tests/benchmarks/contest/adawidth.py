@@ -49,7 +49,7 @@ class Householder(nn.Module):
 
 def fit(there: SearchSet, seed: int, start: str, judged: bool) -> Maps:
     """The adaptor learned from judged pairs, or from neighbours; `start` is identity or pca."""
-    begun = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, judged)
+    begun = prepare_here(there, {"variant": {"model": {"initialisation": start}}}, seed, judged)
     input_dim = there.vectors.shape[1]
     data = with_random_hold_out(begun.prepared.job.data, seed) if judged else begun.prepared.job.data
     dims = tuple(w for w in begun.prepared.job.dims if w < input_dim)

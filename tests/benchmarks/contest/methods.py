@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adaptor.artefact import Adaptor
-from adaptor.recipes import RECIPE_VERSIONS, fill
+from adaptor.recipes import RECIPE_VERSIONS
 from jobs.config.fit import FitConfig
 from tests.benchmarks.contest import adawidth, leanvec, search_adaptor, smec, untrained
 from tests.benchmarks.contest.maps import Maps, one
@@ -44,10 +44,9 @@ def fixed(make: Callable[[SearchSet, int], Adaptor], seeds: bool = False) -> Met
 def fitted(sections: Sections, labels: bool = False, queries: bool = False) -> Method:
     """The product's fit with these settings over its defaults."""
     config = configure(sections, 0, labels, queries)
-    recipe = config.adaptor.recipe
-    # The default is whatever the schemas say; a named recipe is what it says itself, whatever else there is to set.
-    default = config.model_dump(mode="json", include={"adaptor", "loss", "training", "mining"})
-    settings = {"version": RECIPE_VERSIONS[recipe], **(default if recipe == "default" else fill(dict(sections)))}
+    about = {"recipe": config.recipe, "mining": config.mining}
+    settings: dict[str, Any] = {name: part.model_dump(mode="json") for name, part in about.items()}
+    settings |= {"version": RECIPE_VERSIONS[config.adaptor.recipe], "dims": config.adaptor.dims}
     if queries:
         settings["queries"] = "different ones"
     return Method(
@@ -64,7 +63,7 @@ def published(fit: Callable[..., Maps], labels: bool, **options: Any) -> Method:
 
 
 PAPER: Sections = {"adaptor": {"recipe": "paper"}}
-PAPER_FROM_PCA: Sections = {"adaptor": {"recipe": "paper", "initialisation": "pca"}}
+PAPER_FROM_PCA: Sections = {**PAPER, "variant": {"model": {"initialisation": "pca"}}}
 
 METHODS: dict[str, Method] = {
     "truncation": fixed(untrained.truncation),

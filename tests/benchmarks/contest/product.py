@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from adaptor.approximate import approximate_neighbours
 from adaptor.artefact import Adaptor, build
 from adaptor.model import fold
 from adaptor.neighbours import Neighbours, top_k
 from adaptor.pca import moments
+from adaptor.recipes import Recipe
 from adaptor.rows import Floats
 from adaptor.settings import Metric
 from adaptor.stages import outcome, train_stages
@@ -37,13 +39,27 @@ class Preparation:
     prepared: Prepared
 
 
-def configure(sections: Sections, seed: int, labels: bool, queries: bool = False) -> FitConfig:
+class VariantConfig(FitConfig):
+    """A fit whose recipe has other constants than the product's: `variant` holds them, by part of the recipe."""
+
+    variant: Sections = Field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The product's, with these constants in it."""
+        recipe = super().recipe
+        return recipe.model_copy(
+            update={part: getattr(recipe, part).model_copy(update=values) for part, values in self.variant.items()}
+        )
+
+
+def configure(sections: Sections, seed: int, labels: bool, queries: bool = False) -> VariantConfig:
     """The configuration of a fit with these settings; paths are names only, nothing is read or written there."""
     training = {**sections.get("training", {}), "seed": seed}
     named = {"queries": {"uri": "train"}} if labels or queries else {}
     named |= {"qrels": {"uri": "train"}} if labels else {}
     places = {"source": {"uri": "corpus", "metric": METRIC}, "output": {"uri": "nowhere"}}
-    return FitConfig.model_validate({**places, **named, **sections, "training": training})
+    return VariantConfig.model_validate({**places, **named, **sections, "training": training})
 
 
 class SearchHere(NeighbourSearch):

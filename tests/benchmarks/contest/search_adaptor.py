@@ -30,7 +30,7 @@ HIDDEN, RECOVERY = 512, 0.1
 
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
     """The adaptor learned from the identity, or from the PCA rotation, as `start` says."""
-    prepared = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, labels=True).prepared
+    prepared = prepare_here(there, {"variant": {"model": {"initialisation": start}}}, seed, labels=True).prepared
     data, input_dim = with_random_hold_out(prepared.job.data, seed), there.vectors.shape[1]
     module = new_model(ModelSettings(architecture="mlp", hidden_units=HIDDEN), input_dim, seed)
     corpus, queries = torch.from_numpy(data.corpus), torch.from_numpy(supervision_of(data).queries)

@@ -68,7 +68,7 @@ class Stage(nn.Module):
 
 def fit(there: SearchSet, seed: int, start: str) -> Maps:
     """One map per trained dim, from the full dimension down; `start` is identity or pca."""
-    prepared = prepare_here(there, {"adaptor": {"initialisation": start}}, seed, labels=True).prepared
+    prepared = prepare_here(there, {"variant": {"model": {"initialisation": start}}}, seed, labels=True).prepared
     data, input_dim = with_random_hold_out(prepared.job.data, seed), there.vectors.shape[1]
     before, maps = torch.eye(input_dim), {}
     for dim in [input_dim, *reversed([w for w in DIM_LADDER if w < input_dim])]:

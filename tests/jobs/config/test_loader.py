@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic import Field
 from adaptor import InputError
 from adaptor.settings import Settings
 from jobs.config.compress import CompressConfig
+from jobs.config.evaluate import EvaluateConfig
 from jobs.config.fit import FitConfig
 from jobs.config.loader import SCHEMAS, load, resolved, split_arguments
 from jobs.config.submit import SubmitConfig
@@ -190,7 +192,9 @@ def test_a_section_that_is_none_is_refused_even_when_flags_name_its_fields(write
 
 def test_the_recipe_fills_only_what_is_not_given(write: Any) -> None:
     config = fit(write(FIT), "--adaptor.recipe", "paper", "--training.steps", "9")
-    assert (config.adaptor.architecture, config.training.steps, config.training.candidates) == ("mlp", 9, 0)
+    recipe = config.recipe
+    assert (recipe.model.architecture, recipe.loss.listwise, recipe.training.candidates) == ("mlp", 0, 0)
+    assert (config.training.steps, recipe.training.steps, recipe.training.query_steps) == (9, 9, 5000)
 
 
 @pytest.mark.parametrize("verb", SCHEMAS)
@@ -214,6 +218,17 @@ def test_flags_change_one_of_the_sections_that_share_an_anchor(write: Any) -> No
     path = write("source: {uri: in, filesystem: &same {region: a}}\noutput: {uri: out, filesystem: *same}\n")
     config = fit(path, "--source.filesystem.region", "b")
     assert (config.source.filesystem.region, config.output.filesystem.region) == ("b", "a")
+
+
+@pytest.mark.parametrize("schema", [FitConfig, EvaluateConfig])
+def test_queries_and_judgments_are_reached_as_the_source_is(schema: type[FitConfig] | type[EvaluateConfig]) -> None:
+    named = ("source", "output", "queries", "qrels", *(["adaptor"] if schema is EvaluateConfig else []))
+    flags = [(f"{name}.uri", name) for name in named] + [("source.filesystem.region", "b")]
+    config = pickle.loads(pickle.dumps(load(schema, None, flags)))  # noqa: S301  # as it travels to a worker
+    assert config.queries.filesystem == config.qrels.filesystem == config.source.filesystem
+    assert config.queries.filesystem.region == "b"
+    with pytest.raises(InputError, match=r"queries\.filesystem: there is no such field"):
+        load(schema, None, [*flags, ("queries.filesystem", "{}")])
 
 
 @pytest.mark.parametrize("field", ["workers", "cpus_per_worker", "gpus_per_worker", "max_failures"])

@@ -50,7 +50,6 @@ def config(folder: Path, out: Path, **sections: Any) -> FitConfig:
             "learning_rate": 1e-2,
             "query_steps": 60,
             "batch": 32,
-            "candidates": 64,
             "evaluate_every": 20,
         },
         "cluster": {"workers": 1},

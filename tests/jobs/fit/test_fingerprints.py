@@ -49,7 +49,7 @@ def test_another_setting_seed_row_or_id_is_another_fit(folder: Path) -> None:
     seen = [fingerprints(folder)[0]]
     for sections in (
         {"training": {"seed": 1}},
-        {"training": {"noise": 0.5}},
+        {"training": {"learning_rate": 0.5}},
         {"source": {"metric": "dot"}},
         {"mining": {"sample_rows": 599}},
     ):

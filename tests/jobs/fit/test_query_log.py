@@ -177,6 +177,6 @@ def test_the_papers_perceptron_learns_from_no_log() -> None:
     given = {"source": {"uri": "in"}, "output": {"uri": "out"}, "queries": {"uri": "q"}}
     assert FitConfig.model_validate(given).qrels is None
     paper = {**given, "adaptor": {"recipe": "paper"}}
-    with pytest.raises(ValueError, match=r"give qrels, or set adaptor\.architecture: linear"):
+    with pytest.raises(ValueError, match=r"give qrels, or set adaptor\.recipe: default"):
         FitConfig.model_validate(paper)
     assert FitConfig.model_validate({**paper, "qrels": {"uri": "r"}}).qrels is not None

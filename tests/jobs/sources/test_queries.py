@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from adaptor.errors import InputError
-from jobs.config.sections import QrelsSection, QueriesSection
+from jobs.config.sections import Location, QrelsSection, QueriesSection
 from jobs.sources.queries import read_qrels, read_queries
 from tests.jobs.sources.parquet_files import table, write
 from tests.s3_server import S3Server
@@ -148,5 +148,6 @@ def test_a_single_file_on_s3(bucket: str, s3: S3Server, tmp_path: Path) -> None:
     objects = open_objects(bucket, s3.options)
     objects.put_file("sets/queries.parquet", write(tmp_path / "q.parquet", table(3)))
     objects.put_file("sets/other.parquet", write(tmp_path / "o.parquet", table(3)))
-    section = QueriesSection(uri=f"{bucket}/sets/queries.parquet", filesystem=s3.options)
+    section = QueriesSection(uri=f"{bucket}/sets/queries.parquet")
+    section.reach_as(Location(uri=bucket, filesystem=s3.options))
     assert read_queries(section, 4).ids == ["row-0", "row-1", "row-2"]
