@@ -57,8 +57,8 @@ class OutputFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Feed:
-    """What a sequence changed, row by row: the Parquet file at `path` has a column `op`, `upsert` or `delete`, before
-    the columns of the output. Each id stands in it once; a deleted one with nothing but its id."""
+    """What a sequence changed, row by row: the first column of the Parquet file at `path` is `op`, `upsert` or
+    `delete`, before the columns of the output. Each id stands in it once; a deleted one with nothing but its id."""
 
     sequence: Sequence
     path: str

@@ -21,7 +21,7 @@ _REMEMBERED = 20
 class Promotion:
     """An output version (the name of its folder) as of a sequence, and when it was promoted, UTC."""
 
-    output_version: str
+    output_version: Annotated[str, Field(pattern=r"^[A-Za-z0-9][^/]*$")]
     sequence: Annotated[int, Field(ge=1)]
     adaptor_id: str
     promoted: str

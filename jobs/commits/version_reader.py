@@ -14,7 +14,7 @@ from jobs.outputs.parquet import ParquetFormat
 from jobs.sources.source import ShardInfo
 from jobs.storage.objects import Objects
 
-#: The column of a feed that says what to do with the row.
+#: The first column of a feed says what to do with the row; its name, unless the output has such a column.
 OP = "op"
 
 

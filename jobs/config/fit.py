@@ -41,9 +41,6 @@ class LearningSections(Settings):
             raise ValueError(
                 "queries: recipe paper does not learn from a query log: give qrels, or set adaptor.recipe: default"
             )
-        for table in (self.queries, self.qrels):
-            if table is not None:
-                table.reach_as(self.source)
         return self
 
 
@@ -55,3 +52,10 @@ class FitConfig(LearningSections):
     output: OutputSection
     """Where the adaptor goes."""
     cluster: ClusterSection = ClusterSection()
+
+    @model_validator(mode="after")
+    def _queries_are_reached_as_the_source(self) -> Self:
+        for table in (self.queries, self.qrels):
+            if table is not None:
+                table.reach_as(self.source)
+        return self

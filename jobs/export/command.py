@@ -3,13 +3,13 @@ export. Files come from the manifest, changes from its feeds; the target remembe
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import closing
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError, RunError
 from jobs.commits.manifest import MANIFEST, OutputFile, kept_sequences
+from jobs.commits.pointer import read_pointer
 from jobs.commits.version_reader import VersionReader
 from jobs.config.credential_redaction import masked
 from jobs.config.export import ExportConfig, VersionSection
@@ -20,11 +20,7 @@ from jobs.export.target import Target, open_target
 from jobs.runtime.plural import plural
 from jobs.runtime.progress import Progress
 from jobs.storage.adaptors import read_adaptor
-from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-
-#: Names the promoted output version and its sequence.
-POINTER = "current.json"
 
 
 def run(config: ExportConfig) -> int:
@@ -48,26 +44,10 @@ def open_version(section: VersionSection) -> VersionReader:
     """The output version in the folder, or the one that its `current.json` names. Raises InputError when there is
     none."""
     objects, sequence = open_objects(section.uri, section.filesystem), section.sequence
-    if objects.stat(MANIFEST) is None and objects.stat(POINTER) is not None:
-        name, promoted = _pointer(objects)
-        objects = open_objects(f"{section.uri.rstrip('/')}/{name}", section.filesystem)
-        sequence = sequence or promoted
+    if objects.stat(MANIFEST) is None and (pointer := read_pointer(objects)) is not None:
+        objects = open_objects(f"{section.uri.rstrip('/')}/{pointer.output_version}", section.filesystem)
+        sequence = sequence or pointer.sequence
     return VersionReader.open(objects, sequence)
-
-
-def _pointer(objects: Objects) -> tuple[str, int]:
-    """Folder and sequence of what is promoted."""
-    try:
-        told = json.loads(objects.read(POINTER))
-        name, sequence = told["output_version"], told["sequence"]
-        if not isinstance(name, str) or not name or "/" in name or name.startswith(".") or type(sequence) is not int:
-            raise ValueError(f"it names {name!r} at {sequence!r}")
-    except (ValueError, KeyError, TypeError) as problem:
-        raise InputError(
-            f"{objects.uri}/{POINTER} is damaged ({problem}): promote an output version again, or give its own folder "
-            "as version.uri"
-        ) from problem
-    return name, sequence
 
 
 def _adaptor(config: ExportConfig, collection: Collection) -> Adaptor | None:

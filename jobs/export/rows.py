@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from adaptor.errors import InputError
 from adaptor.quantisers import Codes
 from jobs.commits.manifest import Feed, OutputFile
-from jobs.commits.version_reader import OP, VersionReader
+from jobs.commits.version_reader import VersionReader
 from jobs.encodings.stored import stored_codes
 from jobs.export.collection import Collection, VectorColumn
 from jobs.sources.ids import id_strings
@@ -72,7 +72,7 @@ def feed_rows(reader: VersionReader, collection: Collection, feed: Feed, batch_r
     schema = collection.schema
     if op == "delete":
         schema = pa.schema([schema.field(collection.id_column)])
-    chosen = (batch.filter(pc.equal(batch.column(OP), op)) for batch in reader.feed_batches(feed, batch_rows))
+    chosen = (batch.filter(pc.equal(batch.column(0), op)) for batch in reader.feed_batches(feed, batch_rows))
     return _aligned(chosen, schema, collection, f"{reader.objects.uri}/{feed.path} ({op} rows)")
 
 
