@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 from adaptor.errors import InputError, RunError
 from cluster.malloc_tuning import keep_freed_memory
 from cluster.placement import start_beside_driver
+from cluster.session import room_for_workers
+from cluster.settings import ClusterSection
 from jobs.commits.failures import AttemptCount, Cause, Kind, note_attempts
 from jobs.commits.ledger import LedgerRecord, read_record
 from jobs.commits.work_items import WorkItem
@@ -125,6 +127,12 @@ def _text(problem: Exception) -> str:
     return str(problem).encode(errors="backslashreplace").decode()
 
 
+def _pool(cluster: ClusterSection, blocks: int) -> dict[str, int]:
+    """Sizes of the pool of actors: those that the cluster has room for, more as nodes join it, fewer as they leave."""
+    fewest, most = (min(number, blocks) for number in (cluster.min_workers, cluster.max_workers))
+    return {"min_size": fewest, "max_size": most, "initial_size": min(room_for_workers(cluster), most)}
+
+
 def stream_results(
     config: CompressConfig,
     items: Sequence[WorkItem],
@@ -137,7 +145,7 @@ def stream_results(
     parts = min(_MOST_BLOCKS, -(-work(items) // _BLOCK_BYTES))
     tables = [
         pa.table({"item": [_ITEM.dump_json(item).decode() for item in block]})
-        for block in blocks(items, parts, cluster.workers)
+        for block in blocks(items, parts, cluster.max_workers)
     ]
     attempts = start_beside_driver(Attempts, config.reading.timeout_seconds, noted)
     context = ray.data.DataContext.get_current()
@@ -149,7 +157,7 @@ def stream_results(
         batch_format="pyarrow",
         # With one task each, Ray Data (2.60) lets one actor of two work at a time. With two, the next is there when
         # one ends; what waits behind a long one is small, as the longest come first (`blocks`).
-        compute=ray.data.ActorPoolStrategy(size=min(cluster.workers, len(tables)), max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(**_pool(cluster, len(tables)), max_tasks_in_flight_per_actor=2),
         num_cpus=cluster.cpus_per_worker,
         num_gpus=cluster.gpus_per_worker,
     )

@@ -63,7 +63,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     removed = [record for record in coverage.removed if record.output in outputs]
     unchecked = _unchecked(config.verification, sum(record.rows_out for record in (*current, *removed)))
     tasks = _tasks(config.verification, current, removed, wants_ids="unique" not in unchecked)
-    workers = max(1, min(config.cluster.workers, len(tasks)))
+    workers = max(1, min(config.cluster.min_workers, len(tasks)))
     with connect(config.cluster, workers * config.cluster.cpus_per_worker):
         from jobs.verify.tasks import check_outputs
 
