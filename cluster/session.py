@@ -162,8 +162,20 @@ def _require(need_cpus: float, need_gpus: float) -> None:
         if resources.get(name, 0) < need:
             raise ClusterError(
                 f"the cluster has {resources.get(name, 0):g} {name}s, this command needs {need:g} at once: "
-                f"lower cluster.workers or cluster.{field}, or use a larger cluster"
+                f"lower cluster.workers (or its min) or cluster.{field}, or use a larger cluster"
             )
+
+
+def room_for_workers(section: ClusterSection) -> int:
+    """How many workers the connected cluster has room for now, idle or not: at least `min_workers` (which a command has
+    asked for), at most `max_workers`."""
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    room = resources.get("CPU", 0) // section.cpus_per_worker
+    if section.gpus_per_worker:
+        room = min(room, resources.get("GPU", 0) // section.gpus_per_worker)
+    return min(max(int(room), section.min_workers), section.max_workers)
 
 
 def _initialise(**options: Any) -> None:

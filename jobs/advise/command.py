@@ -49,7 +49,9 @@ def run(config: AdviseConfig) -> int:
     unit = "nested samples" if options.sample_rows else "runs of shards"
     with summarised(output, "advise", started) as numbers:
         with (
-            connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker),
+            connect(
+                cluster, cluster.min_workers * cluster.cpus_per_worker, cluster.min_workers * cluster.gpus_per_worker
+            ),
             Progress("advise", unit=unit, log=cluster.log) as progress,
         ):
             measurement = measure(context, options, progress)

@@ -17,9 +17,10 @@ from jobs.commits.work_items import WorkItem
 from jobs.storage.objects import AbsentError, Objects
 
 FAILED, ATTEMPTS = "_failed/", "_attempts/"
-#: `data`: what the shard holds cannot be used. `outage`: disk or network failed, retries included. `crash`: the worker
-#: died. `timeout`: the worker took longer than `reading.timeout_seconds`.
-Kind = Literal["data", "outage", "crash", "timeout"]
+#: `data`: what the shard holds cannot be used. `refused`: its store does not give it (forbidden, archived). `outage`:
+#: disk or network failed, retries included. `crash`: the worker died. `timeout`: the worker took longer than
+#: `reading.timeout_seconds`.
+Kind = Literal["data", "refused", "outage", "crash", "timeout"]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from jobs.commits.failures import AttemptCount, Cause
 
 #: The watch looks at the clock so many times in a time limit, and at least every few seconds.
 _LOOKS, _LONGEST_PAUSE_SECONDS = 20, 5.0
+#: How long workers wait when the store throttles one of them: the first time, and at most.
+_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 1.0, 60.0
 
 #: How an attempt ends: the work item is done, or failed.
 Outcome = Cause | Literal["done"]
@@ -22,11 +24,13 @@ Outcome = Cause | Literal["done"]
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that begins: its number (from 1), how many before it timed out, how one of this run has ended."""
+    """An attempt that begins, after `wait` seconds: its number (from 1), how many before it timed out, how one of this
+    run has ended."""
 
     number: int
     timed_out: int
     outcome: Outcome | None = None
+    wait: float = 0.0
 
 
 class Attempts:
@@ -48,6 +52,7 @@ class Attempts:
         self._outcomes: dict[str, Outcome] = {}
         self._running: dict[str, tuple[Any, float]] = {}
         self._timeout, self._kill = timeout_seconds, kill
+        self._wait, self._wait_ends = 0.0, 0.0
         self._lock = threading.Lock()
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -55,8 +60,18 @@ class Attempts:
         """Count a start of the work item by the actor `worker`, and watch over it until it ends."""
         with self._lock:
             self._begun[key] += 1
-            self._running[key] = (worker, time.monotonic() + self._timeout)
-            return Attempt(self._begun[key], self._timed_out[key], self._outcomes.get(key))
+            self._running[key] = (worker, time.monotonic())
+            wait = self._waiting(key)
+            return Attempt(self._begun[key], self._timed_out[key], self._outcomes.get(key), wait)
+
+    def throttled(self, key: str) -> float:
+        """The store throttles this work item: all workers wait before they begin another, twice as long each time.
+        Returns how many seconds this one waits; its time begins anew after them."""
+        with self._lock:
+            if time.monotonic() >= self._wait_ends:  # what others send until then was under way before
+                self._wait = min(max(2 * self._wait, _FIRST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS)
+                self._wait_ends = time.monotonic() + self._wait
+            return self._waiting(key)
 
     def extend(self, key: str) -> None:
         """The worker makes progress: its time begins anew."""
@@ -69,6 +84,16 @@ class Attempts:
         with self._lock:
             self._running.pop(key, None)
             self._outcomes[key] = outcome
+            if outcome == "done":
+                self._wait /= 2
+
+    def _waiting(self, key: str) -> float:
+        """Seconds that the common wait still takes; the time of the item begins after them."""
+        now = time.monotonic()
+        wait = max(0.0, self._wait_ends - now)
+        if key in self._running:
+            self._running[key] = (self._running[key][0], now + wait + self._timeout)
+        return wait
 
     def _watch(self) -> None:
         while True:

@@ -84,7 +84,7 @@ def _compress(
 ) -> None:
     """Stream the work items through the cluster into `totals`. Raises `InputError` when bad rows end the job."""
     config, output_version = context.config, context.output_version
-    cluster, workers = config.cluster, min(config.cluster.workers, len(items))
+    cluster, workers = config.cluster, min(config.cluster.min_workers, len(items))
     with connect(cluster, workers * cluster.cpus_per_worker, workers * cluster.gpus_per_worker):
         from jobs.compress.metrics import Metrics
         from jobs.compress.worker import CompressShards, stream_results

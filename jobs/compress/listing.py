@@ -16,6 +16,7 @@ from jobs.commits.work_items import Planner, WorkItem, WorkPlan, undecided
 from jobs.config.compress import CompressConfig
 from jobs.sources.columns import describe_vectors
 from jobs.sources.source import DESCRIBE_THREADS, Shard, ShardInfo
+from jobs.storage.objects import RefusedError
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,13 @@ def list_work(context: JobContext[CompressConfig]) -> Listing:
 
 
 def _describe(context: JobContext[CompressConfig], shards: Sequence[Shard]) -> dict[str, ShardInfo]:
-    """The readable shards by key. An unreadable one ends the job where bad rows do; else its work item will fail."""
-    tolerated = () if context.config.reading.bad_rows == "stop" else (InputError,)
+    """The readable shards by key. A damaged one ends the job where bad rows do; else, and where its store refuses to
+    give it, its work item will fail."""
+    tolerated = RefusedError if context.config.reading.bad_rows == "stop" else InputError
 
     def describe(shard: Shard) -> ShardInfo | None:
         """The shard described; None where it cannot be and that is tolerated."""
-        with suppress(*tolerated):
+        with suppress(tolerated):
             return describe_vectors(context.source, shard, context.config.source)
         return None
 

@@ -26,7 +26,7 @@ class Metrics:
         self._seconds = Histogram("matryoshka_seconds", "Seconds of a work item, by phase.", _BOUNDS, ("phase",))
 
     def count(self, result: Result) -> None:
-        """Take a finished work item into account; a failed one under its kind (data, outage, crash, timeout)."""
+        """Take a finished work item into account; a failed one under its kind (`failures.Kind`)."""
         for phase, seconds in {"total": result.seconds, **result.phases}.items():
             self._seconds.observe(seconds, {"phase": phase})
         outcome = result.outcome

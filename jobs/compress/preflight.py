@@ -16,6 +16,7 @@ from jobs.commits.context import JobContext
 from jobs.commits.work_items import WorkItem
 from jobs.config.compress import CompressConfig
 from jobs.sources.columns import describe_vectors, dimension
+from jobs.storage.objects import RefusedError
 
 #: Encodings whose searches are those of another one.
 _MEASURED_AS = {"float16": "float32", "uint8": "int8"}
@@ -91,15 +92,15 @@ def _missed(records: Mapping[str, Mapping[str, Any]], minimum: Mapping[str, floa
 
 def check_dimension(context: JobContext[CompressConfig], items: Sequence[WorkItem]) -> None:
     """`InputError` when the first shard with a vector has another dimension than the adaptor; where bad rows are put
-    aside, when all of the first shards have."""
+    aside, when all of the first shards have. Shards that their store refuses to give say nothing."""
     source, config, input_dim = context.source, context.config, context.adaptor.input_dim
     stop, problem = config.reading.bad_rows == "stop", ""
     for item in items[:_MOST_SHARDS]:
         try:
             info = describe_vectors(source, item.shard, config.source)
             dim = dimension(source, config.source, [item.shard], [info]) if info.rows else None
-        except InputError:
-            if stop:
+        except InputError as error:
+            if stop and not isinstance(error, RefusedError):
                 raise
             continue
         if dim == input_dim:

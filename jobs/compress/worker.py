@@ -15,7 +15,9 @@ from pydantic import TypeAdapter
 from adaptor.errors import InputError, RunError
 from cluster.malloc_tuning import keep_freed_memory
 from cluster.placement import start_beside_driver
-from jobs.commits.failures import AttemptCount, Cause, note_attempts
+from cluster.session import room_for_workers
+from cluster.settings import ClusterSection
+from jobs.commits.failures import AttemptCount, Cause, Kind, note_attempts
 from jobs.commits.ledger import LedgerRecord, read_record
 from jobs.commits.work_items import WorkItem
 from jobs.compress.attempts import Attempt, Attempts, Heartbeat
@@ -24,11 +26,14 @@ from jobs.compress.report import Result
 from jobs.compress.shard import ShardCompressor
 from jobs.config.compress import CompressConfig
 from jobs.runtime.scratch import sweep
+from jobs.storage.objects import RefusedError, ThrottledError
 
 #: Blocks of the dataset of descriptors at most, or somewhat more: each is an object that the driver keeps track of.
 _MOST_BLOCKS = 4096
 #: Work in a block while much is left, in bytes: Ray spends some 10 ms of the machine on each, as a small shard takes.
 _BLOCK_BYTES = 256 << 20
+#: How often a work item is begun that the store throttles: some two minutes of waiting beside the clients' own retries.
+_THROTTLED_TRIES = 8
 #: Freed memory that a worker keeps for the next batch: some batches of results, ids and payload.
 _KEPT_BYTES = 256 << 20
 
@@ -86,11 +91,24 @@ class CompressShards:
                 note_attempts(output_version, name, AttemptCount(attempt.number, attempt.timed_out))
             compressor.low_memory = repeated
             compressor.on_batch = Heartbeat(self._attempts, name.key, reading.timeout_seconds)
-            return self.compress(item)
+            return self._compress_patiently(item, attempt.wait)
         except InputError as problem:
-            return Cause("data", _text(problem), attempt.number)
+            kind: Kind = "refused" if isinstance(problem, RefusedError) else "data"
+            return Cause(kind, _text(problem), attempt.number)
         except RunError as problem:
             return Cause("outage", _text(problem), attempt.number)
+
+    def _compress_patiently(self, item: WorkItem, wait: float) -> LedgerRecord:
+        """Do a work item; after `wait` seconds, and again where the store throttles it. All workers wait together."""
+        for tries_left in reversed(range(_THROTTLED_TRIES)):
+            time.sleep(wait)
+            try:
+                return self.compress(item)
+            except ThrottledError:
+                if not tries_left:
+                    raise
+                wait = ray.get(self._attempts.throttled.remote(item.record.key))
+        raise AssertionError
 
     def _give_up(self, item: WorkItem, attempt: Attempt) -> Cause:
         attempts, late, limit = attempt.number - 1, attempt.timed_out, self._config.reading.timeout_seconds
@@ -109,6 +127,12 @@ def _text(problem: Exception) -> str:
     return str(problem).encode(errors="backslashreplace").decode()
 
 
+def _pool(cluster: ClusterSection, blocks: int) -> dict[str, int]:
+    """Sizes of the pool of actors: those that the cluster has room for, more as nodes join it, fewer as they leave."""
+    fewest, most = (min(number, blocks) for number in (cluster.min_workers, cluster.max_workers))
+    return {"min_size": fewest, "max_size": most, "initial_size": min(room_for_workers(cluster), most)}
+
+
 def stream_results(
     config: CompressConfig,
     items: Sequence[WorkItem],
@@ -121,7 +145,7 @@ def stream_results(
     parts = min(_MOST_BLOCKS, -(-work(items) // _BLOCK_BYTES))
     tables = [
         pa.table({"item": [_ITEM.dump_json(item).decode() for item in block]})
-        for block in blocks(items, parts, cluster.workers)
+        for block in blocks(items, parts, cluster.max_workers)
     ]
     attempts = start_beside_driver(Attempts, config.reading.timeout_seconds, noted)
     context = ray.data.DataContext.get_current()
@@ -133,7 +157,7 @@ def stream_results(
         batch_format="pyarrow",
         # With one task each, Ray Data (2.60) lets one actor of two work at a time. With two, the next is there when
         # one ends; what waits behind a long one is small, as the longest come first (`blocks`).
-        compute=ray.data.ActorPoolStrategy(size=min(cluster.workers, len(tables)), max_tasks_in_flight_per_actor=2),
+        compute=ray.data.ActorPoolStrategy(**_pool(cluster, len(tables)), max_tasks_in_flight_per_actor=2),
         num_cpus=cluster.cpus_per_worker,
         num_gpus=cluster.gpus_per_worker,
     )

@@ -12,10 +12,18 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import AfterValidator
 from pydantic.fields import FieldInfo
 
+from cluster.settings import WorkerRange
 from jobs.config.fields import Schema, argument_of, fields_of, flag_of, section_schema
 from jobs.config.sections import OneOf
 
-_METAVARS = {str: "TEXT", int: "INTEGER", float: "NUMBER", bool: "true|false", NoneType: "null"}
+_METAVARS = {
+    str: "TEXT",
+    int: "INTEGER",
+    float: "NUMBER",
+    bool: "true|false",
+    NoneType: "null",
+    WorkerRange: "MIN..MAX",
+}
 
 
 def help_text(program: str, schema: Schema) -> str:

@@ -51,6 +51,10 @@ class FilesystemOptions(Settings):
     """`environment`: the usual AWS chain; `anonymous`: unsigned requests; `role`: assume `role_arn`."""
     role_arn: str | None = None
     """Role to assume; needed with `credentials: role`, refused otherwise."""
+    requester_pays: bool = False
+    """Agree to pay for the requests and the transfer of a bucket whose owner asks for that."""
+    kms_key: str | None = None
+    """Id or ARN of the KMS key that S3 encrypts all that is written with; null leaves that to the bucket."""
     attempts: int = Field(default=10, ge=1)
     """Tries of one request before it counts as failed."""
     request_timeout_seconds: float = Field(default=30.0, gt=0)

@@ -46,7 +46,9 @@ def run(config: EvaluateConfig) -> int:
     cluster, options = config.cluster, config.evaluation
     context = open_context(config, options, "evaluation", with_trained=False)
     with summarised(output, "evaluate", started) as numbers:
-        with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
+        with connect(
+            cluster, cluster.min_workers * cluster.cpus_per_worker, cluster.min_workers * cluster.gpus_per_worker
+        ):
             scores, facts = _measure(config, context)
         records = make_records(facts.set, scores, options.bootstrap, options.seed, context.columns.bytes_of)
         main = main_metric([record.metric for record in records])

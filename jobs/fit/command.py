@@ -77,7 +77,9 @@ def run(config: FitConfig) -> int:
     cluster = config.cluster
     with summarised(fit.output, "fit", began) as numbers:
         try:
-            with connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker):
+            with connect(
+                cluster, cluster.min_workers * cluster.cpus_per_worker, cluster.min_workers * cluster.gpus_per_worker
+            ):
                 adaptor = _learn(fit, phases, numbers)
         except RunError:
             # Two runs of one fit share its checkpoints; the first to finish takes them away.

@@ -13,6 +13,7 @@ from adaptor.errors import RunError
 from adaptor.stages import planned_steps
 from adaptor.training_job import Stage, TrainingJob
 from adaptor.training_state import TrainingState, load_state
+from cluster.session import room_for_workers
 from cluster.settings import ClusterSection
 from jobs.fit.progress_actor import start_progress_actor, watched
 from jobs.fit.worker import Assignment, run_worker
@@ -77,7 +78,7 @@ def _trainer(assignment: Assignment, cluster: ClusterSection, output: Objects, w
         run_worker,
         train_loop_config={"assignment": assignment},
         scaling_config=ray.train.ScalingConfig(
-            num_workers=cluster.workers,
+            num_workers=room_for_workers(cluster),
             use_gpu=cluster.gpus_per_worker > 0,
             resources_per_worker={"CPU": cluster.cpus_per_worker, **_gpus(cluster.gpus_per_worker)},
         ),

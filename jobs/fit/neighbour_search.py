@@ -47,7 +47,7 @@ class NeighbourSearch:
     def chunks(self, rows: int) -> list[slice]:
         """The queries of each task: contiguous ranges of nearly equal size, as many for each worker where they can
         be."""
-        workers = self.cluster.workers
+        workers = self.cluster.max_workers
         most, least = _GPU_CHUNK_ROWS if self.cluster.gpus_per_worker else _CHUNK_ROWS
         count = max(-(-rows // most), min(-(-rows // least), workers), 1)
         if count > workers:

@@ -66,7 +66,7 @@ def choose_items(described: Sequence[tuple[Shard, ShardInfo]], most_bytes: int, 
 
 def calibrate(config: CompressConfig, items: Sequence[WorkItem]) -> Rates:
     """Compress `items` a few times, in as many processes as there are workers and this machine has cores for."""
-    processes = min(len(os.sched_getaffinity(0)) // config.cluster.cpus_per_worker or 1, config.cluster.workers)
+    processes = min(len(os.sched_getaffinity(0)) // config.cluster.cpus_per_worker or 1, config.cluster.max_workers)
     threads = {name: str(config.cluster.cpus_per_worker) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     with (
         scratch_folder() as scratch,

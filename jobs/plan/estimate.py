@@ -42,7 +42,7 @@ class Estimate:
 def estimate(source: SourceStatistics, rates: Rates, config: PlanConfig) -> Estimate:
     """What a run takes. Wall time is start-up, listing (with the footers of shards to be split), and the longer of two:
     the work items on the workers, and the bytes on the network, which carries reads and writes at the same time."""
-    machines, workers, split_bytes = config.machines, config.cluster.workers, config.reading.split_bytes
+    machines, workers, split_bytes = config.machines, config.cluster.max_workers, config.reading.split_bytes
     items = split_sizes(source.sizes, split_bytes)
     input_bytes, output_bytes = float(source.sizes.sum()), source.rows * rates.output_bytes_per_row
     requests, in_turn = Requests(), 0
@@ -91,7 +91,7 @@ def _costs(
     config: PlanConfig, wall: float, requests: Requests, input_bytes: float, output_bytes: float
 ) -> dict[str, float]:
     """Machines are paid for as long as the run takes, busy or not."""
-    prices, cores = config.prices, config.cluster.workers * config.cluster.cpus_per_worker
+    prices, cores = config.prices, config.cluster.max_workers * config.cluster.cpus_per_worker
     costs = {
         "machines": math.ceil(wall) / 3600 * cores * prices.cpu_hour,
         "requests": ((requests.put + requests.list) * prices.put_per_1000 + requests.get * prices.get_per_1000) / 1000,

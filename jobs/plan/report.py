@@ -25,7 +25,7 @@ def report(config: PlanConfig, title: str, rates: Rates, estimates: Sequence[Est
     label_width = max(map(len, columns[0]))
     cell_width = 2 + max(len(cell) for column in columns for cell in column.values())
     lines = [
-        f"{title}: {plural(cluster.workers, 'workers')} of {plural(cluster.cpus_per_worker, 'cores')} on "
+        f"{title}: {plural(cluster.max_workers, 'workers')} of {plural(cluster.cpus_per_worker, 'cores')} on "
         f"{plural(config.machines.count, 'machines')}{f' with {gbit:g} Gbit/s' if gbit else ''}",
         f"measured here, {plural(rates.processes, 'processes')} at once: {rates.gb_cpu_seconds:.2f} CPU-seconds and "
         f"{rates.gb_seconds:.2f} s per GB and worker, {rates.item_seconds * 1e3:.0f} ms per work item "

@@ -28,15 +28,15 @@ NumberedShards = list[tuple[int, Shard]]
 def search_source(
     spec: SearchSpec, shards: Sequence[Shard], cluster: ClusterSection, progress: Progress
 ) -> SearchResult:
-    """Search all shards, at most `cluster.workers` runs at a time; the result does not depend on the runs. Raises what
-    reading raises (InputError, RunError), and RunError when workers keep dying."""
+    """Search all shards, at most `cluster.max_workers` runs at a time; the result does not depend on the runs. Raises
+    what reading raises (InputError, RunError), and RunError when workers keep dying."""
     task = _search.options(num_cpus=cluster.cpus_per_worker, num_gpus=cluster.gpus_per_worker)
     shared = ray.put(spec)
-    calls = ((shared, run, cluster.cpus_per_worker) for run in cut_runs(shards, cluster.workers))
+    calls = ((shared, run, cluster.cpus_per_worker) for run in cut_runs(shards, cluster.max_workers))
 
     def results() -> Iterator[SearchResult]:
         """One of each run, as they complete."""
-        for (_, run, _), result in completed(task, calls, cluster.workers, "searched the source"):
+        for (_, run, _), result in completed(task, calls, cluster.max_workers, "searched the source"):
             progress.advance(len(run), vectors=result.rows, left_out=result.left_out.total())
             yield result
 

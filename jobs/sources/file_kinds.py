@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from adaptor.errors import RunError
-from jobs.sources.open_parquet import is_outage
 from jobs.storage.objects import ObjectInfo, Objects
+from jobs.storage.read_failures import read_failure
 
 PARQUET = "Parquet"
 #: Files looked into at a time: small requests that mostly wait.
@@ -99,8 +99,9 @@ def kind_by_bytes(objects: Objects, key: str) -> str:
         with objects.arrow.open_input_file(objects.path(key)) as file:
             head = file.read_at(min(_HEAD_BYTES, file.size()), 0)
     except (pa.ArrowException, OSError) as error:
-        if is_outage(error) and not isinstance(error, FileNotFoundError):
-            raise RunError(f"{objects.uri}: {key} could not be read: {error}") from error
+        failure = read_failure(objects, key, error, f"{objects.uri}: {key}")
+        if isinstance(failure, RunError):
+            raise failure from error
         return "unreadable"
     except UnicodeError:  # a name that is not UTF-8, which Arrow does not take
         return "other"

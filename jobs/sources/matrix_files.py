@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from adaptor.errors import InputError, RunError
-from jobs.sources.open_parquet import is_outage
+from adaptor.errors import InputError
 from jobs.storage.objects import Objects
+from jobs.storage.read_failures import read_failure
 
 _NPY_MAGIC = b"\x93NUMPY"
 #: Most bytes of an npy header: numpy's own limit.
@@ -63,16 +63,16 @@ def read_header(objects: Objects, key: str, size: int) -> MatrixFile:
 
 
 def read_bytes(objects: Objects, key: str, offset: int, count: int) -> bytes:
-    """Some bytes of a file. `RunError` for an outage, `InputError` when they are not there."""
+    """Some bytes of a file. `InputError` when they are not there; other errors as `read_failure` has them."""
     where = f"{objects.uri}: {key}"
     try:
         with objects.arrow.open_input_file(objects.path(key)) as file:
             content: bytes = file.read_at(count, offset)
-    except FileNotFoundError as error:
-        raise InputError(f"{where} does not exist any more: it was removed after the source was listed") from error
     except (pa.ArrowException, OSError) as error:
-        if is_outage(error):
-            raise RunError(f"{where} could not be read: {error}") from error
+        if failure := read_failure(objects, key, error, where):
+            raise failure from error
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{where} does not exist any more: it was removed after the source was listed") from error
         raise InputError(f"{where} cannot be read: {error}") from error
     if len(content) != count:
         raise InputError(f"{where} ends after {offset + len(content)} bytes: it changed, run the command again")

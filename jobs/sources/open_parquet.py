@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adaptor.errors import InputError, RunError
+from adaptor.errors import InputError
 from jobs.sources import int96
 from jobs.storage.objects import Objects
+from jobs.storage.read_failures import read_failure
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class OpenParquet:
 @contextmanager
 def open_parquet(objects: Objects, key: str) -> Iterator[OpenParquet]:
     """Open a file: buffered reads, nothing read ahead, checksums of pages verified. `InputError` when it is no whole
-    Parquet file."""
+    Parquet file; other errors as `read_failure` has them."""
     where = f"{objects.uri}: {key}"
     try:
         source = objects.arrow.open_input_file(objects.path(key))
@@ -39,22 +40,16 @@ def open_parquet(objects: Objects, key: str) -> Iterator[OpenParquet]:
             coerce_int96_timestamp_unit=int96.UNIT,
         )
         _ = parquet.schema_arrow  # made now, to tell a bad schema from damaged data
-    except FileNotFoundError as error:
-        raise InputError(f"{where} does not exist any more: it was removed after the source was listed") from error
     except (pa.ArrowException, OSError) as error:
-        if is_outage(error):
-            raise RunError(f"{where} could not be read: {error}") from error
+        if failure := read_failure(objects, key, error, where):
+            raise failure from error
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"{where} does not exist any more: it was removed after the source was listed") from error
         raise InputError(f"{where} {_what_is_wrong(objects, key, error)}") from error
     except (ValueError, TypeError, KeyError) as error:  # from an extension type that cannot read its own description
         raise InputError(f"{where} is a damaged Parquet file: {error}") from error
     with source, parquet:
         yield OpenParquet(source, parquet, objects.buffer_bytes, objects.requests_ahead)
-
-
-def is_outage(error: Exception) -> bool:
-    """Whether reading failed because of the disk or the network, not because of what the file holds."""
-    refused = isinstance(error, PermissionError) or "ACCESS_DENIED" in str(error)
-    return isinstance(error, OSError) and not refused and (error.errno is not None or "AWS Error" in str(error))
 
 
 def _what_is_wrong(objects: Objects, key: str, error: Exception) -> str:

@@ -10,6 +10,7 @@ from jobs.sources import parquet_reader
 from jobs.sources.file_folder import FileFolder
 from jobs.sources.file_kinds import PARQUET
 from jobs.sources.source import Batch, BatchRows, Shard, ShardInfo
+from jobs.storage.objects import RefusedError
 
 
 class ParquetSource(FileFolder):
@@ -37,6 +38,8 @@ class ParquetSource(FileFolder):
         batches = parquet_reader.read_batches(self.objects, shard.key, row_groups, batch_rows, columns, fast=fast)
         try:
             yield from batches
+        except RefusedError:
+            raise
         except InputError:
             self.check_unchanged(shard)  # a file that was replaced meanwhile looks damaged
             raise

@@ -7,14 +7,15 @@ from contextlib import closing
 
 import pyarrow as pa
 
-from adaptor.errors import InputError, RunError
+from adaptor.errors import InputError
 from jobs.sources import int96
 from jobs.sources.fast_parquet.headers import NeedsArrowReader
 from jobs.sources.fast_parquet.memory import BATCHES
 from jobs.sources.fast_parquet.tables import read_directly
-from jobs.sources.open_parquet import OpenParquet, is_outage, open_parquet
+from jobs.sources.open_parquet import OpenParquet, open_parquet
 from jobs.sources.source import Batch, BatchRows, ShardInfo
 from jobs.storage.objects import Objects
+from jobs.storage.read_failures import read_failure
 
 
 def read_footer(objects: Objects, key: str) -> ShardInfo:
@@ -39,7 +40,7 @@ def read_batches(
 
     When `fast`, vectors come straight from their pages where that is proven to give what pyarrow gives. Memory is
     bounded by the batch and one read buffer per column. `InputError` names the file and row group when its data cannot
-    be decoded, `RunError` when the disk or the network failed.
+    be decoded; other errors as `read_failure` has them.
     """
     next_batch_rows = batch_rows if callable(batch_rows) else lambda: batch_rows
     if not fast:
@@ -59,8 +60,8 @@ def read_batches(
                     raise pa.ArrowInvalid(f"its pages hold {first_row} rows, the footer says {claimed}")
             except (pa.ArrowException, OSError, MemoryError) as error:
                 where = f"{objects.uri}: {key}, row group {row_group}, after row {first_row}"
-                if is_outage(error):
-                    raise RunError(f"{where}: could not be read: {error}") from error
+                if failure := read_failure(objects, key, error, where):
+                    raise failure from error
                 or_memory = ", or this machine has too little memory" if isinstance(error, MemoryError) else ""
                 raise InputError(f"{where}: the data is damaged, write the file again{or_memory} ({error})") from error
 

@@ -7,7 +7,7 @@ from jobs.config.sections import FilesystemOptions
 from jobs.config.uris import local_path, scheme_of
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
-from jobs.storage.s3_clients import endpoint_of, region_of
+from jobs.storage.s3_clients import endpoint_of, proxy_of, region_of
 
 #: Other programs' names for s3://.
 _S3_NAMES = ("s3a://", "s3n://")
@@ -17,11 +17,14 @@ def object_store_options(uri: str, options: FilesystemOptions) -> dict[str, str]
     """Options of the Rust crate `object_store` (deltalake, pylance). Credentials come from the environment."""
     if scheme_of(uri) != "s3":
         return {}
+    _check_payer(uri, options)
     settings = {"max_retries": str(options.attempts), "timeout": f"{options.request_timeout_seconds:g}s"}
     if endpoint := endpoint_of(options):
         settings |= {"aws_endpoint": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
     if region := region_of(options):
         settings["aws_region"] = region
+    if proxy := proxy_of(options):
+        settings["proxy_url"] = proxy
     if options.credentials == "anonymous":
         settings["aws_skip_signature"] = "true"
     if options.role_arn is not None:
@@ -36,16 +39,27 @@ def iceberg_properties(uri: str, options: FilesystemOptions) -> dict[str, str]:
     """Options of pyiceberg's FileIO, which reads with pyarrow as we do."""
     if scheme_of(uri) != "s3":
         return {}
+    _check_payer(uri, options)
     settings = {"s3.request-timeout": f"{options.request_timeout_seconds:g}"}
     if endpoint := endpoint_of(options):
         settings["s3.endpoint"] = endpoint
     if region := region_of(options):
         settings["s3.region"] = region
+    if proxy := proxy_of(options):
+        settings["s3.proxy-uri"] = proxy
     if options.credentials == "anonymous":
         settings["s3.anonymous"] = "true"
     if options.role_arn is not None:
         settings |= {"s3.role-arn": options.role_arn, "s3.role-session-name": "matryoshka"}
     return settings
+
+
+def _check_payer(uri: str, options: FilesystemOptions) -> None:
+    """`InputError` where the requester pays: no library of tables says so in every request."""
+    if options.requester_pays:
+        raise InputError(
+            f"{uri}: filesystem.requester_pays works for plain files only: copy the table to a bucket of your own"
+        )
 
 
 def same_place(one: str, other: str) -> bool:

@@ -24,6 +24,14 @@ class AbsentError(InputError):
     """The object to read does not exist."""
 
 
+class RefusedError(InputError):
+    """The store does not give this one object: forbidden, or archived (GLACIER). Others may be fine."""
+
+
+class ThrottledError(RunError):
+    """The store has too much to do, retries included: whoever waits, and asks for less, will be served."""
+
+
 @dataclass(frozen=True)
 class ObjectInfo:
     """One stored object. `version` changes when its content does: ETag on S3, modification time in ns on local disk."""
@@ -36,8 +44,9 @@ class ObjectInfo:
 class Objects(ABC):
     """All objects below one URI. Keys are relative, `/`-separated and never leave the prefix.
 
-    Errors: `InputError` when the location cannot be used (absent bucket, refused credentials, no permission),
-    `RunError` when a request that should work failed for good.
+    Errors: `InputError` when the location cannot be used (absent bucket, refused credentials), `RefusedError` for an
+    object that may not be read, `RunError` when a request that should work failed for good, `ThrottledError` when that
+    was for want of capacity.
     """
 
     #: The URI without credentials; for messages.
@@ -84,6 +93,10 @@ class Objects(ABC):
     @abstractmethod
     def _read(self, key: str) -> bytes:
         """The whole content; `FileNotFoundError` when there is none."""
+
+    def probe(self, key: str) -> None:  # noqa: B027 - most filesystems have nothing to add
+        """Read a byte, where a bulk read that failed does not tell why; raises what is wrong, if anything is:
+        `FileNotFoundError` where there is no object."""
 
     @abstractmethod
     def put(self, key: str, content: bytes) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptor.errors import InputError, RunError
 from jobs.config.sections import FilesystemOptions
-from jobs.storage.objects import AbsentError, ObjectInfo, Objects, checked_key
+from jobs.storage.objects import AbsentError, ObjectInfo, Objects, RefusedError, checked_key
 from jobs.storage.s3_clients import arrow_filesystem, request_client
 from jobs.storage.s3_errors import is_broken_reply, no_s3, telling_answers, translated
 
@@ -97,6 +97,11 @@ class S3Objects(Objects):
         path = self.path(key)
         content: bytes = self._retried(partial(self._client.cat_file, path), f"reading s3://{path}", {404}, RunError)
         return content
+
+    def probe(self, key: str) -> None:
+        """One GET of a byte."""
+        path = self.path(key)
+        self._retried(partial(self._client.cat_file, path, start=0, end=1), f"reading s3://{path}", {404})
 
     def put(self, key: str, content: bytes) -> None:
         """One PUT."""
@@ -226,7 +231,12 @@ class S3Objects(Objects):
             fields["Key"] = self.prefix + checked_key(key)
         doing = f"{method} s3://{self.bucket}/{fields.get('Key', self.prefix)}"
         call = partial(self._client.call_s3, method, Bucket=self.bucket, **fields)
-        return self._retried(call, doing, telling_answers(method, fields))
+        try:
+            return self._retried(call, doing, telling_answers(method, fields))
+        except RefusedError as error:
+            if method == "head_object":
+                raise
+            raise InputError(str(error)) from error  # to list and to write: a matter of the whole location
 
     def _retried(self, call: Callable[[], Any], doing: str, telling: set[int], *again: type[Exception]) -> Any:
         """`call`, and again when its reply breaks off or means one of the errors `again`; errors as `translated`."""

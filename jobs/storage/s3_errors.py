@@ -10,11 +10,13 @@ from botocore import exceptions as botocore
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from adaptor.errors import InputError, RunError
+from jobs.storage.objects import RefusedError, ThrottledError
 
+#: Those that may be meant for one object only.
+_FORBIDDEN = {"AccessDenied", "AllAccessDisabled", "403"}
 #: Codes and statuses that a changed configuration can cure; all others are failures of the run.
 _REFUSED = {
-    "AccessDenied",
-    "AllAccessDisabled",
+    *_FORBIDDEN,
     "AuthorizationHeaderMalformed",
     "ExpiredToken",
     "InvalidAccessKeyId",
@@ -23,8 +25,9 @@ _REFUSED = {
     "PermanentRedirect",
     "SignatureDoesNotMatch",
     "301",
-    "403",
 }
+#: Codes and statuses that ask for fewer requests.
+_THROTTLED = {"SlowDown", "RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequests", "429", "503"}
 #: Statuses that a later attempt may not get; 400 also stands for S3's own code in the answer to a HEAD.
 _LATER = {400, 408, 425, 429}
 #: Requests for which 404 says that the key or the upload is absent.
@@ -60,8 +63,9 @@ def translated(error: Exception, doing: str, bucket: str, telling: Collection[in
     """The exception to raise for `error`; `doing` names the request and its object.
 
     `telling` statuses: 404 → `FileNotFoundError`, 412 → `FileExistsError`, 409 → `BlockingIOError`. Refusals, a missing
-    bucket and a server that is not S3 → `InputError`; exhausted retries → `RunError`; what is no failed request stays
-    as it is. Messages repeat the error code alone: servers' texts may hold parts of the request.
+    bucket and a server that is not S3 → `InputError`, of which what is forbidden or archived is a `RefusedError`;
+    exhausted retries → `RunError`, and `ThrottledError` if for want of capacity; what is no failed request stays as it
+    is. Messages repeat the error code alone: servers' texts may hold parts of the request.
     """
     answer = error if isinstance(error, ClientError) else error.__cause__
     if isinstance(answer, ClientError):
@@ -91,8 +95,13 @@ def _answered(error: ClientError, doing: str, bucket: str, telling: Collection[i
         return {404: FileNotFoundError, 409: BlockingIOError, 412: FileExistsError}[status](code)
     if code == "RequestTimeTooSkewed":
         return InputError(f"{doing} was refused: this machine's clock and the server's differ too much: set the clock")
+    if code == "InvalidObjectState":
+        return RefusedError(
+            f"{doing}: it is archived (GLACIER, DEEP_ARCHIVE): restore it, or leave it out with source.files.exclude"
+        )
     if code in _REFUSED or (not code and status in (301, 403)):
-        return InputError(
+        kind = RefusedError if code in _FORBIDDEN or not code else InputError
+        return kind(
             f"{doing} was refused ({code}): check the credentials in the environment, filesystem.region, "
             "filesystem.endpoint and the permissions on the bucket"
         )
@@ -101,7 +110,8 @@ def _answered(error: ClientError, doing: str, bucket: str, telling: Collection[i
         return InputError(no_s3(doing, bucket, f"was answered {status}"))
     if status == 501:
         return InputError(f"{doing}: the server does not support this request ({code}): use another S3 server")
-    return RunError(f"{doing} failed, retries included: {code} (HTTP {status})")
+    throttled = {code, str(status)} & _THROTTLED
+    return (ThrottledError if throttled else RunError)(f"{doing} failed, retries included: {code} (HTTP {status})")
 
 
 def no_s3(doing: str, bucket: str, what: str) -> str:

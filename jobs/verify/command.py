@@ -65,7 +65,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     if not context.adaptor.canary:
         unchecked["canary"] = "the adaptor is of a version before canaries"
     tasks = _tasks(config.verification, current, removed, wants_ids="unique" not in unchecked)
-    workers = max(1, min(config.cluster.workers, len(tasks)))
+    workers = max(1, min(config.cluster.min_workers, len(tasks)))
     with connect(config.cluster, workers * config.cluster.cpus_per_worker):
         from jobs.verify.tasks import check_outputs
 

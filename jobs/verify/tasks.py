@@ -62,4 +62,4 @@ def _results(config: VerifyConfig, function: Callable[..., Any], calls: Iterator
     task = ray.remote(num_cpus=cluster.cpus_per_worker, max_retries=2)(function)
     config_json = config.model_dump_json()
     with_config = ((config_json, *call) for call in calls)
-    return (result for _, result in completed(task, with_config, cluster.workers, "checked the outputs"))
+    return (result for _, result in completed(task, with_config, cluster.max_workers, "checked the outputs"))

@@ -1,7 +1,9 @@
 """A proxy before an S3 server that breaks requests on purpose: errors, resets, lost replies, hangs, flipped bits.
 
 HTTP/1.1 on loopback, in a thread. The Host header passes unchanged, so signatures stay valid. Which request is hit is
-drawn from a seed; `rates` can be changed while it runs, `injected` counts what was done.
+drawn from a seed; `rates` can be changed while it runs, `injected` counts what was done. `objects` names those
+that are always hit: part of the path → `forbidden`, `archived` (its content only, as in GLACIER) or another kind.
+`heads` keeps first line and headers of each request.
 """
 
 from __future__ import annotations
@@ -21,7 +23,12 @@ _ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>injected</Message>'
     "<Resource>/</Resource><RequestId>0</RequestId></Error>"
 )
-_ERRORS = {"500": ("500 Internal Server Error", "InternalError"), "503": ("503 Slow Down", "SlowDown")}
+_ERRORS = {
+    "500": ("500 Internal Server Error", "InternalError"),
+    "503": ("503 Slow Down", "SlowDown"),
+    "forbidden": ("403 Forbidden", "AccessDenied"),
+    "archived": ("403 Forbidden", "InvalidObjectState"),
+}
 _SLOW_PIECE, _SLOW_PAUSE_SECONDS, _SLOW_MOST_PAUSES = 16 << 10, 0.05, 60
 
 
@@ -62,7 +69,8 @@ class FaultProxy:
         self._hang_seconds = hang_seconds
         self.rates: dict[str, float] = {}
         self.injected: Counter[str] = Counter()
-        self.requests = 0
+        self.objects: dict[str, str] = {}
+        self.heads: list[tuple[str, dict[str, str]]] = []
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
@@ -95,7 +103,7 @@ class FaultProxy:
         self._open.add(task)
         try:
             while (request := await _read_request(reader, writer)) is not None:
-                self.requests += 1
+                self.heads.append((request.first, request.headers))
                 reply = await self._answer(request, writer)
                 if reply is None:
                     break
@@ -140,8 +148,18 @@ class FaultProxy:
         changed[place // 8] ^= 1 << place % 8
         return bytes(changed)
 
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return len(self.heads)
+
     def _draw(self, request: Message) -> str:
         """The fault for this request, "" for none."""
+        method, path = request.first.split()[:2]
+        for part, kind in self.objects.items():
+            if part in path.partition("?")[0] and not (kind == "archived" and method == "HEAD"):
+                self.injected[kind] += 1
+                return kind
         point = self._draws.random()
         for kind, rate in self.rates.items():
             point -= rate

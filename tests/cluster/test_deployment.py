@@ -123,7 +123,7 @@ def test_the_configuration_in_it_is_one(documents: dict[str, Any], tmp_path: Pat
     config = load(RunConfig, tmp_path / name)
     group = job["spec"]["rayClusterSpec"]["workerGroupSpecs"][0]
     cores = group["replicas"] * int(group["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
-    needed = config.cluster.workers * config.cluster.cpus_per_worker
+    needed = config.cluster.max_workers * config.cluster.cpus_per_worker
     assert needed < cores, "Ray Data needs a core beside the actors"
 
 

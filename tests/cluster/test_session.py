@@ -86,7 +86,7 @@ except ClusterError as error:
 print(ray.is_initialized())
 """,
     )
-    assert "GPUs, this command needs 512 at once: lower cluster.workers or cluster.gpus_per_worker" in out
+    assert "GPUs, this command needs 512 at once: lower cluster.workers (or its min) or cluster.gpus_per_worker" in out
     assert "entered" not in out
     assert out.endswith("False\n")
 

@@ -83,7 +83,13 @@ def test_a_shard_that_kills_its_worker_fails_alone(workplace: Workplace, capsys:
     assert workplace.compress(Poisoned, reading={"attempts": 2}, cluster={"workers": 2}) == 1
     (failure,) = summary(workplace)["failed"]
     assert (failure["shard"], failure["kind"], failure["attempts"]) == ("sub/b.parquet", "crash", 2)
-    assert summary(workplace)["work_items_failed_by_reason"] == {"data": 0, "outage": 0, "crash": 1, "timeout": 0}
+    assert summary(workplace)["work_items_failed_by_reason"] == {
+        "data": 0,
+        "refused": 0,
+        "outage": 0,
+        "crash": 1,
+        "timeout": 0,
+    }
     assert "sub/b.parquet killed its worker 2 times" in capsys.readouterr().out
     assert [record.shard for record in workplace.records()] == ["a.parquet", "sub/c.parquet"]
     (kept,) = workplace.bytes_below(FAILED).values()
