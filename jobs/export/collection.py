@@ -109,11 +109,15 @@ def describe_collection(
 
 
 def plain_type(kind: pa.DataType) -> pa.DataType:
-    """The type without what only tells how a file stores it: dictionaries, large offsets, views."""
+    """The type without what only tells how a file stores it: dictionaries, large offsets, views, names of elements."""
     if pa.types.is_dictionary(kind):
         return plain_type(kind.value_type)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, plain_type(field.type)) for field in kind])
     return kind

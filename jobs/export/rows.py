@@ -95,7 +95,8 @@ def _column(batch: pa.RecordBatch, field: pa.Field, file: str) -> pa.Array:
     if column.type == field.type:
         return column
     try:
-        return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column.cast(field.type)
+        plain = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        return plain.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
         raise InputError(
             f"{file}: column {field.name!r} is of type {column.type}, in the first file it is {field.type}: write "

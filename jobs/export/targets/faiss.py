@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from jobs.export.target import Takes
 from jobs.storage.open import open_objects
 
 INDEX, IDS = "index.faiss", "ids.parquet"
+_KIND = "index_kind"
 
 
 class Faiss:
@@ -58,8 +60,11 @@ class Faiss:
         self._index: Any = None
 
     def open(self) -> State | None:
-        """Read the note."""
-        return open_note(self._objects, (INDEX, IDS))
+        """Read the note. An index of another kind counts as one that is not finished."""
+        state = open_note(self._objects, (INDEX, IDS))
+        if state is None or state.stamp.pop(_KIND, None) == self._kind:
+            return state
+        return replace(state, files_loaded=0)
 
     def create(self, state: State) -> None:
         """A note that the files are on their way."""
@@ -85,7 +90,7 @@ class Faiss:
         write(self._index, str(self._folder / INDEX))
         for name in (INDEX, IDS):
             self._objects.put_file(name, self._folder / name)
-        self._objects.put(NOTE, state.to_json().encode())
+        self._note(state)
 
     def count(self) -> int:
         """Vectors in the index."""
@@ -98,6 +103,10 @@ class Faiss:
     def close(self) -> None:
         """Remove scratch files."""
         self._scratch.close()
+
+    def _note(self, state: State) -> None:
+        noted = replace(state, stamp={**state.stamp, _KIND: self._kind})
+        self._objects.put(NOTE, noted.to_json().encode())
 
     def _blocks(self, rows: Iterator[Rows], ids: pq.ParquetWriter) -> Iterator[Codes]:
         for part in rows:

@@ -24,6 +24,7 @@ from jobs.export.rows import Rows
 from jobs.export.state import STATE_KEY, State
 from jobs.export.target import Takes
 from jobs.sources.ids import id_strings
+from jobs.sources.table_storage import object_store_options
 
 _INDEXES = {"ivf_hnsw_sq": index.HnswSq, "ivf_pq": index.IvfPq, "ivf_flat": index.IvfFlat}
 _DELETED_AT_ONCE = 1000
@@ -57,7 +58,7 @@ class LanceDB:
         if scheme_of(uri) == "" and not local_path(uri).is_dir():  # connecting would make the folder
             return None
         try:
-            self._table = lancedb.connect(uri).open_table(self._collection.name)
+            self._table = self._connect().open_table(self._collection.name)
         except ValueError as problem:
             if "not found" not in str(problem):
                 raise
@@ -71,8 +72,7 @@ class LanceDB:
     def create(self, state: State) -> None:
         """An empty table, in the place of an older one."""
         schema = self._schema.with_metadata({STATE_KEY: state.to_json()})
-        database = lancedb.connect(self._destination.uri)
-        self._table = database.create_table(self._collection.name, schema=schema, mode="overwrite")
+        self._table = self._connect().create_table(self._collection.name, schema=schema, mode="overwrite")
 
     def write(self, rows: Iterator[Rows], *, new: bool) -> None:
         """Append, or merge by id: one commit."""
@@ -120,6 +120,10 @@ class LanceDB:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _connect(self) -> Any:
+        options = object_store_options(self._destination.uri, self._destination.filesystem)
+        return lancedb.connect(self._destination.uri, storage_options=options or None)
 
     def _lance_batches(self, rows: Iterator[Rows], problems: list[BaseException]) -> Iterator[pa.RecordBatch]:
         try:

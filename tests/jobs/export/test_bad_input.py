@@ -120,3 +120,23 @@ def test_files_that_are_missing_or_of_other_types_are_named(engine: Engine, name
     day.maker.commit({"a.parquet": day.first["a.parquet"], "b.parquet": changed})
     with pytest.raises(InputError, match="column 'count' is of type string, in the first file it is int64"):
         day.export()
+
+
+@pytest.mark.parametrize("engine", params("elasticsearch", "lancedb"), indirect=True)
+def test_files_that_store_the_same_values_otherwise_are_one_collection(
+    engine: Engine, name: str, tmp_path: Path
+) -> None:
+    """Writers differ in offsets, dictionaries and names of elements."""
+    others = {
+        "title": pa.dictionary(pa.int32(), pa.large_string()),
+        "tags": pa.large_list(pa.field("element", pa.large_string())),
+    }
+    day = Day(engine, name, tmp_path, payload_types={"title": pa.string(), "tags": pa.list_(pa.string())})
+    day.maker.commit({"a.parquet": day.first["a.parquet"]})
+    day.maker.payload_types = others
+    day.maker.commit(day.first)
+    day.export()
+    day.check()
+    day.maker.commit(day.second())
+    day.export()
+    day.check()

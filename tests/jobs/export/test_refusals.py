@@ -207,3 +207,16 @@ def test_the_configuration_is_checked(flag: str, value: str, rule: str) -> None:
     with pytest.raises(InputError, match=rule) as refused:
         load(ExportConfig, None, list(given.items()))
     assert "secret" not in str(refused.value)
+
+
+def test_another_kind_of_faiss_index_is_made_anew(tmp_path: Path) -> None:
+    import faiss
+
+    day = Day(ENGINES["faiss"](str(tmp_path / "faiss")), "c", tmp_path, "int8")
+    day.maker.commit(day.first)
+    day.export()
+    day.export(destination={"index": "scalar"})
+    index: Any = faiss.read_index(str(tmp_path / "faiss" / "c" / "index.faiss"))
+    assert isinstance(faiss.downcast_index(index.index), faiss.IndexScalarQuantizer)
+    day.export()
+    day.check()
