@@ -44,13 +44,18 @@ class LearningSections(Settings):
         return self
 
 
-class FitConfig(LearningSections):
-    """Learn an adaptor from a sample of the source."""
+class LearnedPlaces(Settings):
+    """What an adaptor is learned from, and where it goes."""
 
     source: SourceSection
     """The vectors to learn from."""
     output: OutputSection
     """Where the adaptor goes."""
+
+
+class FitConfig(LearningSections, LearnedPlaces):  # in this order pydantic names the fields of the second first
+    """Learn an adaptor from a sample of the source."""
+
     cluster: ClusterSection = ClusterSection()
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ def run(config: RunConfig) -> int:
     cluster = config.cluster
     with (
         summarised(outputs, "run", started) as numbers,
-        connect(cluster, cluster.workers * cluster.cpus_per_worker, cluster.workers * cluster.gpus_per_worker),
+        connect(cluster, cluster.min_workers * cluster.cpus_per_worker, cluster.min_workers * cluster.gpus_per_worker),
     ):
         adaptor_uri, status = _compressed(config, numbers)
         if status == 0:
