@@ -75,7 +75,7 @@ class FolderTarget(ABC):
     delete_suffix: ClassVar[str] = ".ndjson"
     #: A part is closed once it is larger.
     part_bytes: ClassVar[int] = 50_000_000
-    failures: tuple[type[Exception], ...] = ()
+    failures: tuple[type[Exception], ...] = (OSError,)
 
     def __init__(self, destination: DestinationSection, collection: Collection, adaptor: Adaptor | None) -> None:
         self.collection, self._destination = collection, destination

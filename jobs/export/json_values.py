@@ -21,10 +21,39 @@ def json_rows(rows: Rows, fields: Iterable[pa.Field]) -> list[dict[str, Any]]:
     objects: list[dict[str, Any]] = [{} for _ in range(len(rows))]
     for field in fields:
         convert = _plain if _is_plain(field.type) else json_value
-        for told, value in zip(objects, rows.table.column(field.name).to_pylist(maps_as_pydicts="strict"), strict=True):
+        try:
+            values = python_values(rows.table.column(field.name))
+        except UnreadableValue as problem:
+            raise rows.refused(problem.row, field.name, problem.rule) from problem
+        for told, value in zip(objects, values, strict=True):
             if value is not None:
                 told[field.name] = convert(value)
     return objects
+
+
+class UnreadableValue(ValueError):
+    """A value that Python cannot hold, or the target cannot: its row in the batch, and what is wrong with it."""
+
+    def __init__(self, row: int, rule: str) -> None:
+        super().__init__(f"row {row} {rule}")
+        self.row, self.rule = row, rule
+
+
+def python_values(column: pa.Array) -> list[Any]:
+    """A column as Python values, maps as dicts. Raises UnreadableValue for text that is no UTF-8, a map with a key
+    twice, and a time beyond the year 9999."""
+    try:
+        values: list[Any] = column.to_pylist(maps_as_pydicts="strict")
+        return values
+    except (ValueError, KeyError, OverflowError):
+        for row, value in enumerate(column):
+            try:
+                value.as_py(maps_as_pydicts="strict")
+            except UnicodeDecodeError as problem:
+                raise UnreadableValue(row, "holds text that is not UTF-8") from problem
+            except (ValueError, KeyError, OverflowError) as problem:
+                raise UnreadableValue(row, f"holds a value that cannot be read ({problem})") from problem
+        raise
 
 
 def json_value(value: Any) -> Any:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from adaptor.quantisers import Codes
-from jobs.export.json_values import json_value
+from jobs.export.json_values import UnreadableValue, json_value, python_values
 from jobs.sources.ids import id_texts
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -66,8 +66,8 @@ def sql_type_of(kind: pa.DataType) -> str | None:
 
 
 def column_fields(column: pa.Array, sql_type: str) -> Fields:
-    """An Arrow column as fields of the type that `sql_type_of` gave it. Raises ValueError for a value that the type
-    cannot hold."""
+    """An Arrow column as fields of the type that `sql_type_of` gave it. Raises UnreadableValue for a value that the
+    type cannot hold, and ArrowInvalid for times out of its range."""
     fields = _ENCODERS[sql_type.partition("(")[0]](column)
     if column.null_count:
         for row in np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False)).tolist():
@@ -103,7 +103,7 @@ def _texts(column: pa.Array) -> Fields:
     contents = pc.cast(binaries, pa.large_binary()).to_pylist()
     for row, content in enumerate(contents):
         if content is not None and b"\0" in content:
-            raise ValueError(f"row {row} holds a NUL character, which PostgreSQL's text cannot")
+            raise UnreadableValue(row, "holds a NUL character, which PostgreSQL's text cannot")
     return [_sized(content or b"") for content in contents]
 
 
@@ -116,12 +116,11 @@ def _uuids(column: pa.Array) -> Fields:
 
 
 def _documents(column: pa.Array) -> Fields:
-    values = column.to_pylist(maps_as_pydicts="strict")
-    texts = (json.dumps(json_value(value), ensure_ascii=False) for value in values)
+    texts = (json.dumps(json_value(value), ensure_ascii=False) for value in python_values(column))
     encoded = [text.encode("utf-8", "replace") for text in texts]
     for row, text in enumerate(encoded):
         if b"\\u0000" in text:
-            raise ValueError(f"row {row} holds a NUL character, which PostgreSQL's jsonb cannot")
+            raise UnreadableValue(row, "holds a NUL character, which PostgreSQL's jsonb cannot")
     return [_sized(b"\x01" + text) for text in encoded]
 
 
@@ -130,12 +129,17 @@ def _days(column: pa.Array) -> Fields:
 
 
 def _moments(column: pa.Array) -> Fields:
-    unit = pa.timestamp("us", column.type.tz)
-    return _numbers(">i8")(pc.subtract(column.cast(unit, safe=False).cast(pa.int64()), _EPOCH_MICROSECONDS))
+    moments = _shortened(column, pa.timestamp("us", column.type.tz)).cast(pa.int64())
+    return _numbers(">i8")(pc.subtract(moments, _EPOCH_MICROSECONDS))
 
 
 def _times(column: pa.Array) -> Fields:
-    return _numbers(">i8")(column.cast(pa.time64("us"), safe=False).cast(pa.int64()))
+    return _numbers(">i8")(_shortened(column, pa.time64("us")).cast(pa.int64()))
+
+
+def _shortened(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Times in microseconds: nanoseconds are cut off. Raises ArrowInvalid for times that 64 bits cannot hold so."""
+    return pc.cast(column, options=pc.CastOptions(target_type=kind, allow_time_truncate=True))
 
 
 def _numerics(column: pa.Array) -> Fields:

@@ -45,7 +45,7 @@ class Faiss:
         whole=True,
         batch_rows=65_536,
     )
-    failures: tuple[type[Exception], ...] = ()
+    failures: tuple[type[Exception], ...] = (OSError, RuntimeError)
 
     def __init__(self, destination: DestinationSection, collection: Collection, adaptor: Adaptor | None) -> None:
         if adaptor is None:

@@ -6,17 +6,18 @@ is ever there in part. The password comes from the usual places of libpq (PGPASS
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, LiteralString
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.config.export import DestinationSection
 from jobs.export.collection import Collection, VectorColumn
+from jobs.export.json_values import UnreadableValue
 from jobs.export.pgcopy import SIGNATURE, TRAILER, Fields, column_fields, rows_of, sql_type_of, vector_fields
 from jobs.export.rows import Rows
 from jobs.export.state import STATE_KEY, State
@@ -172,10 +173,12 @@ class Pgvector:
     def _column(self, rows: Rows, name: str) -> Fields:
         try:
             return column_fields(rows.table.column(name), self._types[name])
-        except ValueError as problem:
-            row = re.match(r"row (\d+) ", str(problem))
-            rule = str(problem).partition(" holds ")[2] or str(problem)
-            raise rows.refused(int(row[1]) if row else 0, name, f"holds {rule}") from problem
+        except UnreadableValue as problem:
+            raise rows.refused(problem.row, name, problem.rule) from problem
+        except pa.ArrowInvalid as problem:
+            raise InputError(
+                f"{rows.file}: column {name!r}: {problem}; mend it, or leave the column out (destination.payload)"
+            ) from problem
 
 
 def search_statement(collection: Collection) -> str:

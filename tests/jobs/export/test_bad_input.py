@@ -140,3 +140,27 @@ def test_files_that_store_the_same_values_otherwise_are_one_collection(
     day.maker.commit(day.second())
     day.export()
     day.check()
+
+
+UTF8 = pa.array([b"good", b"\xff"] * 20, pa.binary()).view(pa.string())
+MAPS = pa.array([[("a", 1)], [("b", 1), ("b", 2)]] * 20, pa.map_(pa.string(), pa.int64()))
+TIMES = pa.array([0, 2**50] * 20, pa.timestamp("ms"))
+
+
+@pytest.mark.parametrize("column", [UTF8, MAPS, TIMES], ids=["no UTF-8", "a key twice", "year 37,000"])
+@pytest.mark.parametrize("engine", params("vespa", "pgvector", "qdrant"), indirect=True)
+def test_values_that_nothing_can_read_are_refused_at_their_row(
+    engine: Engine, column: pa.Array, name: str, tmp_path: Path
+) -> None:
+    if engine.target == "pgvector" and column is not MAPS:
+        pytest.skip("PostgreSQL refuses these itself")
+    day = Day(engine, name, tmp_path, engine.encodings[0], payload_types={"odd": column.type})
+    rows = rows_of(40, 1)
+    table = day.maker.table({key: {**row, "odd": None} for key, row in rows.items()})
+    broken = table.set_column(0, "odd", column).cast(day.maker.schema)
+    day.maker.table = lambda *_: broken  # type: ignore[method-assign]
+    day.maker.commit({"a.parquet": rows})
+    with pytest.raises(
+        InputError, match=r"a\.1\.parquet, row 1 \(id 'doc-1'\): column 'odd' holds (text|a value) that"
+    ):
+        day.export()

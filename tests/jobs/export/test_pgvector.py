@@ -258,3 +258,10 @@ def test_types_without_sql_are_refused_by_column(day: Day) -> None:
         Pgvector(DestinationSection(uri="postgresql://h/d"), collection, None)
     without = describe_collection("x", day.maker.description, schema, ["title"])
     assert Pgvector(DestinationSection(uri="postgresql://h/d"), without, None)
+
+
+def test_times_beyond_64_bits_are_refused_and_nanoseconds_are_cut_off() -> None:
+    with pytest.raises(pa.ArrowInvalid, match="out of bounds"):
+        column_fields(pa.array([2**62], pa.timestamp("ms")), "timestamp")
+    cut = [column_fields(pa.array([1_999], pa.timestamp(unit)), "timestamp") for unit in ("ns", "us")]
+    assert cut[0] == column_fields(pa.array([1], pa.timestamp("us")), "timestamp") != cut[1]
