@@ -39,7 +39,7 @@ def _workers(value: Any) -> int | WorkerRange:
         found = WorkerRange(*(_NUMBER.validate_python(value[name]) for name in ("min", "max")))
     except ValidationError as invalid:
         first = invalid.errors()[0]
-        raise PydanticCustomError(first["type"], first["msg"]) from invalid  # type: ignore[arg-type]
+        raise PydanticCustomError(first["type"], first["msg"]) from invalid
     if found.min > found.max:
         raise ValueError(f"must have a min that is at most its max, got {found.min} and {found.max}")
     return found

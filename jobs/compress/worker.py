@@ -127,10 +127,17 @@ def _text(problem: Exception) -> str:
     return str(problem).encode(errors="backslashreplace").decode()
 
 
-def _pool(cluster: ClusterSection, blocks: int) -> dict[str, int]:
-    """Sizes of the pool of actors: those that the cluster has room for, more as nodes join it, fewer as they leave."""
-    fewest, most = (min(number, blocks) for number in (cluster.min_workers, cluster.max_workers))
-    return {"min_size": fewest, "max_size": most, "initial_size": min(room_for_workers(cluster), most)}
+def _pool(cluster: ClusterSection, blocks: int) -> ray.data.ActorPoolStrategy:
+    """As many actors as the cluster has room for: more as nodes join it, fewer as they leave."""
+    most = min(cluster.max_workers, blocks)
+    return ray.data.ActorPoolStrategy(
+        min_size=min(cluster.min_workers, blocks),
+        max_size=most,
+        initial_size=min(room_for_workers(cluster), most),
+        # With one task each, Ray Data (2.60) lets one actor of two work at a time. With two, the next is there when
+        # one ends; what waits behind a long one is small, as the longest come first (`blocks`).
+        max_tasks_in_flight_per_actor=2,
+    )
 
 
 def stream_results(
@@ -155,9 +162,7 @@ def stream_results(
         fn_constructor_args=(config.model_dump_json(), attempts),
         batch_size=None if cluster.gpus_per_worker == 0 else 1,  # with GPUs, Ray insists on a number
         batch_format="pyarrow",
-        # With one task each, Ray Data (2.60) lets one actor of two work at a time. With two, the next is there when
-        # one ends; what waits behind a long one is small, as the longest come first (`blocks`).
-        compute=ray.data.ActorPoolStrategy(**_pool(cluster, len(tables)), max_tasks_in_flight_per_actor=2),
+        compute=_pool(cluster, len(tables)),
         num_cpus=cluster.cpus_per_worker,
         num_gpus=cluster.gpus_per_worker,
     )

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 
 from adaptor.errors import RunError
-from jobs.storage.objects import ObjectInfo, Objects
+from jobs.storage.objects import ObjectInfo, Objects, RefusedError
 from jobs.storage.read_failures import read_failure
 
 PARQUET = "Parquet"
+#: A file that its store refuses to give: it may be of any kind.
+REFUSED = "refused"
 #: Files looked into at a time: small requests that mostly wait.
 _THREADS = 16
 _HEAD_BYTES = 16
@@ -94,7 +96,8 @@ def _ending(name: str) -> str:
 
 
 def kind_by_bytes(objects: Objects, key: str) -> str:
-    """What a file is by its first bytes; "other" when nobody knows. `RunError` for an outage."""
+    """What a file is by its first bytes; "other" when nobody knows, `REFUSED` when nobody may. `RunError` for an
+    outage."""
     try:
         with objects.arrow.open_input_file(objects.path(key)) as file:
             head = file.read_at(min(_HEAD_BYTES, file.size()), 0)
@@ -102,7 +105,7 @@ def kind_by_bytes(objects: Objects, key: str) -> str:
         failure = read_failure(objects, key, error, f"{objects.uri}: {key}")
         if isinstance(failure, RunError):
             raise failure from error
-        return "unreadable"
+        return REFUSED if isinstance(failure, RefusedError) else "unreadable"
     except UnicodeError:  # a name that is not UTF-8, which Arrow does not take
         return "other"
     return next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "other")

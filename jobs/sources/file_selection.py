@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from adaptor.errors import InputError
 from jobs.config.sections import FilesSection
-from jobs.sources.file_kinds import ADVICE, PARQUET, kinds, looks_parquet
+from jobs.sources.file_kinds import ADVICE, PARQUET, REFUSED, kinds, looks_parquet
 from jobs.storage.objects import ObjectInfo, Objects
 
 #: Files of a group that are named.
@@ -49,7 +49,7 @@ def select(
             selection.left_out[reason].append(info.key)
     found = kinds(objects, chosen)
     for info in chosen:
-        if found[info.key] == wanted:
+        if found[info.key] in (wanted, REFUSED):  # left out, its rows would seem to have left the source
             selection.taken.append(info)
         elif listed is not None:
             raise InputError(f"{objects.uri}: {info.key} is listed, but no {wanted} file: take it off the list")

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.cluster_utils import Cluster
@@ -32,6 +33,10 @@ _BRIDGE = "mtest"
 CONFIG, SEEN, PLACE = CompressConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 
 
+def _address() -> str:
+    return str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+
+
 class Slow(CompressShards):
     """Takes its time, and tells where it ran."""
 
@@ -41,7 +46,7 @@ class Slow(CompressShards):
         record = super().compress(item)
         context = ray.get_runtime_context()
         with open(SEEN, "a") as file:
-            file.write(f"{context.get_node_id()} {ray.util.get_node_ip_address()}\n")
+            file.write(f"{context.get_node_id()} {_address()}\n")
         return record
 
 
@@ -49,14 +54,17 @@ class Nodes:
     """A head and nodes of one core each, here or in namespaces."""
 
     def __init__(self) -> None:
-        self._shell(f"ip link add {_BRIDGE} type bridge", f"ip addr add 10.77.0.1/24 dev {_BRIDGE}")
-        self._shell(f"ip link set {_BRIDGE} up")
-        head = {"num_cpus": 0, "include_dashboard": False}
-        if PLACE == "namespaces":
-            head["node_ip_address"] = "10.77.0.1"
-        self.cluster = Cluster(initialize_head=True, head_node_args=head)
         self._count = 0
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.cluster: Any = None
+
+    def start(self) -> None:
+        """Start the head."""
+        self._shell(f"ip link add {_BRIDGE} type bridge", f"ip addr add 10.77.0.1/24 dev {_BRIDGE}")
+        self._shell(f"ip link set {_BRIDGE} up")
+        here = {} if PLACE == "here" else {"node_ip_address": "10.77.0.1"}
+        head = {"num_cpus": 0, "include_dashboard": False, **here}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
 
     def add(self) -> Callable[[], object]:
         """Start a node; the function that ends it as if its machine were gone."""
@@ -90,7 +98,8 @@ class Nodes:
 
     def close(self) -> None:
         """End all of it."""
-        self.cluster.shutdown()
+        if self.cluster is not None:
+            self.cluster.shutdown()
         for number in range(1, self._count + 1):
             pids = subprocess.run(["ip", "netns", "pids", f"{_BRIDGE}{number}"], capture_output=True, text=True).stdout
             for pid in map(int, pids.split()):
@@ -133,7 +142,7 @@ def come_and_go(nodes: Nodes) -> None:
 def run_job(address: str) -> int:
     """The job, on the cluster at this address."""
     ray.init(address=address, log_to_driver=False)
-    until(lambda: ray.cluster_resources().get("CPU", 0) >= 1)
+    until(lambda: bool(ray.cluster_resources().get("CPU")))  # type: ignore[no-untyped-call]
     return compress.run(CONFIG, Slow)
 
 
@@ -143,6 +152,7 @@ def main() -> int:
         return run_job(PLACE)
     nodes = Nodes()
     try:
+        nodes.start()
         come_and_go(nodes)
     finally:
         nodes.close()

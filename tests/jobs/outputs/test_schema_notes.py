@@ -195,25 +195,3 @@ def test_iceberg_takes_the_file_itself(tmp_path: Path) -> None:
     catalog.table.add_files([f"file://{file}"])
     found = catalog.table.scan().to_arrow()
     np.testing.assert_array_equal(np.array(found["vector"].to_pylist(), np.float32), vectors(5, DIM))
-
-
-@pytest.mark.slow
-def test_spark_reads_it(tmp_path: Path, spark_source: pa.Table) -> None:
-    sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
-    output(tmp_path / "o", spark_source, pa.float32())
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.sql.shuffle.partitions": "1",
-        "spark.driver.bindAddress": "127.0.0.1",
-    }
-    builder = sql.SparkSession.builder.master("local[1]")
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    spark = builder.getOrCreate()
-    try:
-        frame = spark.read.parquet(str(tmp_path / "o"))
-        assert frame.schema["vector"].dataType.simpleString() == "array<float>"
-        found = [row.vector for row in frame.select("vector").collect()]
-    finally:
-        spark.stop()
-    np.testing.assert_array_equal(np.array(found, np.float32), vectors(len(spark_source), DIM))

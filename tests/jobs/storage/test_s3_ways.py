@@ -80,6 +80,18 @@ def test_a_refused_object_is_told_as_such_by_every_reader(kind: str, own: bool, 
         assert ("restore it" if kind == "archived" else "check the credentials") in str(caught.value)
 
 
+def test_a_refused_file_without_an_ending_is_not_overlooked(store: str, s3: S3Server, proxy: FaultProxy) -> None:
+    direct = S3Objects(f"{store}/files", s3.options)
+    direct.put("part-0", direct.read("a.parquet"))
+    proxy.objects = {"part-0": "archived"}
+    options = FilesystemOptions(endpoint=proxy.endpoint, attempts=2)
+    source = open_source(SourceSection(uri=direct.uri, filesystem=options))
+    shards = {shard.key: shard for shard in source.shards()}
+    assert sorted(shards) == ["a.parquet", "b.parquet", "part-0"]
+    with pytest.raises(RefusedError, match="restore it"):
+        source.describe(shards["part-0"])
+
+
 @pytest.mark.parametrize("own", [False, True], ids=["pyarrow", "s3fs"])
 def test_throttling_is_told_apart_from_other_outages(own: bool, store: str, proxy: FaultProxy) -> None:
     options = FilesystemOptions(endpoint=proxy.endpoint, attempts=1, requester_pays=own)
