@@ -123,5 +123,12 @@ def _leftovers(client: s3fs.S3FileSystem, output: str, keys: list[str]) -> dict[
         "records too many": records - len(named),
         "unfinished uploads": len(uploads),
         "probes": sum("/_probe" in key for key in keys),
+        "outputs that the manifest does not name": len(outputs ^ _in_manifest(client, keys)),
         "notes of failures": sum("/_failed/" in key or "/_attempts/" in key for key in keys),
     }
+
+
+def _in_manifest(client: s3fs.S3FileSystem, keys: list[str]) -> set[str]:
+    """The outputs that count, as their manifest says."""
+    manifests = [json.loads(client.cat_file(key)) for key in keys if key.endswith("/manifest.json")]
+    return {file["path"] for manifest in manifests for file in manifest["files"]}
