@@ -210,7 +210,7 @@ def postgres() -> Iterator[str]:
 
 def fit(folder: Path) -> Path:
     """An adaptor of SciFact, without labels."""
-    flags = {"source.uri": SCIFACT / "corpus", "output.uri": folder, "adaptor.dims": "128,192,384"}
+    flags = {"source.uri": SCIFACT / "corpus", "output.uri": folder, "adaptor.dims": "128,256,384"}
     flags |= {"training.steps": 200, "cluster.workers": 2}
     arguments = [text for name, value in flags.items() for text in (f"--{name}", str(value))]
     subprocess.run([sys.executable, "-m", "jobs", "fit", *arguments], check=True)

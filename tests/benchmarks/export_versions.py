@@ -34,8 +34,8 @@ class Variant:
 
 
 BEFORE = Variant(name="384 float32")
-SHORT = Variant(name="128 float16", columns=((128, "float16"),))
-BITS = Variant(name="384 bits > 192 float16", columns=((384, "binary"), (192, "float16")))
+SHORT = Variant(name="256 float16", columns=((256, "float16"),))
+BITS = Variant(name="384 bits > 256 float16", columns=((384, "binary"), (256, "float16")))
 
 
 @dataclass(frozen=True, kw_only=True)

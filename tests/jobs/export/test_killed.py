@@ -35,7 +35,7 @@ sys.exit(main(["export", *sys.argv[2:]]))
 """
 
 
-@pytest.mark.parametrize("engine", params("lancedb", "pgvector", "qdrant", "elasticsearch"), indirect=True)
+@pytest.mark.parametrize("engine", params("lancedb", "pgvector", "elasticsearch"), indirect=True)
 def test_a_killed_export_is_made_good_by_the_next(engine: Engine, name: str, tmp_path: Path, root: Path) -> None:
     day = Day(engine, name, tmp_path)
     day.maker.commit(day.first)
