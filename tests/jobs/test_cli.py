@@ -99,8 +99,8 @@ def test_version_and_usage() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fti"], "matryoshka: there is no command 'fti' (did you mean fit?); commands: fit, advise"),
-        (["--verbose"], "matryoshka: there is no command '--verbose'; commands: fit"),
+        (["fti"], "matryoshka: there is no command 'fti' (did you mean fit?); commands: run, fit, advise"),
+        (["--verbose"], "matryoshka: there is no command '--verbose'; commands: run"),
         (["fit", "none.yaml"], "matryoshka fit: none.yaml cannot be read: No such file or directory"),
         (["fit", "a.yaml", "b.yaml"], "matryoshka fit: takes one configuration file, got a.yaml, b.yaml"),
         (["verify", "--source.uri"], "matryoshka verify: command line is invalid, 5 problems:\n  --source.uri:"),
