@@ -218,6 +218,10 @@ def test_the_whole_zoo_in_one_run(zoo: Zoo, capsys: pytest.CaptureFixture[str]) 
     assert "Traceback" not in capsys.readouterr().err
     status, verified = zoo.place.verify(**{name: part for name, part in sections.items() if name != "reading"})
     assert status == 1
-    assert {check for check, state in verified["checks"].items() if state == "FAILED"} == {"coverage", "manifest", "unique"}
+    assert {check for check, state in verified["checks"].items() if state == "FAILED"} == {
+        "coverage",
+        "manifest",
+        "unique",
+    }
     missing = {finding["where"] for finding in verified["findings"] if finding["check"] == "coverage"}
     assert missing == failed.keys()
