@@ -255,5 +255,12 @@ def save(adaptor: Adaptor, folder: Path) -> str:
 
 def pointer(folder: Path, version: str, sequence: int) -> None:
     """What is promoted."""
-    told = {"output_version": version, "sequence": sequence, "adaptor_id": "…"}
+    told = {
+        "format": 1,
+        "output_version": version,
+        "sequence": sequence,
+        "adaptor_id": "…",
+        "promoted": "2026-11-30T00:00:00Z",
+        "earlier": [],
+    }
     (folder / "current.json").write_text(json.dumps(told))
