@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from adaptor.errors import InputError
 from jobs.commits.feed_buckets import Buckets, rounds
 from jobs.commits.manifest import FEEDS, Feed, Manifest, OutputFile
-from jobs.commits.row_changes import row_changes
+from jobs.commits.row_changes import last_rows, row_changes
 from jobs.commits.version_reader import OP, VersionReader
 from jobs.outputs.output_format import STAMP, Layout
 from jobs.outputs.parquet import ParquetFormat
@@ -29,7 +30,7 @@ from jobs.sources.ids import id_texts
 from jobs.storage.objects import Objects
 
 UPSERT, DELETE = "upsert", "delete"
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 8_192
 
 
 def feed_key(sequence: int) -> str:
@@ -37,13 +38,14 @@ def feed_key(sequence: int) -> str:
     return f"{FEEDS}{sequence:08}.parquet"
 
 
-def write_feed(output_version: Objects, before: Manifest, files: Sequence[OutputFile]) -> Feed | None:
-    """Write the feed that leads from a manifest to these files; None where the columns of the files do not go into one
-    file. The same files give the same bytes. Memory and scratch space are bounded, whatever the number of rows."""
+def write_feed(output_version: Objects, before: Manifest, files: Sequence[OutputFile]) -> Feed:
+    """Write the feed that leads from a manifest to these files. The same files give the same bytes. Memory and scratch
+    space are bounded, whatever the number of rows.
+
+    Raises InputError when a file is lost or damaged, and when the columns of the files do not go into one file.
+    """
     changes = Changes.between(output_version, before, files)
     schema = changes.schema()
-    if schema is None:
-        return None
     sequence, upserts = before.sequence + 1, 0
     described = {name: str(before.description[name]) for name in ("adaptor_id", "dim", "encoding")}
     stamps = {STAMP + name.encode(): value.encode() for name, value in described.items()}
@@ -107,18 +109,19 @@ class Changes:
         second = description.get("rescore")
         return (description["vector_column"], *([second["column"]] if second else []))
 
-    def schema(self) -> pa.Schema | None:
-        """One schema that all files go into, every column nullable, without notes; None where there is none."""
+    def schema(self) -> pa.Schema:
+        """One schema that all files go into, every column nullable, without notes. Raises InputError when there is
+        none."""
         schemas = [self.reader.describe(file).schema for file in (*self.came, *self.gone, *self.stayed[:1])]
         plain = [pa.schema([pa.field(f.name, _value_type(f.type)) for f in schema]) for schema in schemas]
         try:
             return pa.unify_schemas(plain, promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            return None
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as problem:
+            raise InputError(f"the columns of old and new files do not go into one file ({problem})") from problem
 
     def rows(self, schema: pa.Schema, folder: Path) -> Iterator[tuple[str, pa.RecordBatch]]:
         """What to do, `upsert` or `delete`, with the rows of a batch."""
-        changed = sum(file.bytes for file in (*self.gone, *self.came))
+        changed = sum(self._memory(file) for file in (*self.gone, *self.came))
         for numbers, count in rounds(changed):
             went: list[pa.RecordBatch] = []
             with Buckets(folder, schema, numbers, count) as buckets:
@@ -141,12 +144,14 @@ class Changes:
         for file in reversed(self.stayed) if len(ids) else ():
             if not self._has_any(file, prints):
                 continue
+            wanted, elsewhere = id_texts(ids), []
             for batch in self._batches([file], schema):
-                texts, wanted = id_texts(batch.column(self.id_column)), id_texts(ids)
-                found = batch.filter(pc.is_in(texts, value_set=wanted))
-                if len(found):
-                    yield UPSERT, found
-                    ids = ids.filter(pc.invert(pc.is_in(wanted, value_set=texts)))
+                texts = id_texts(batch.column(self.id_column))
+                elsewhere.append(batch.filter(pc.is_in(texts, value_set=wanted)))
+            found = pa.concat_batches(elsewhere)
+            texts = id_texts(found.column(self.id_column))
+            yield UPSERT, found.take(last_rows(texts))
+            ids = ids.filter(pc.invert(pc.is_in(wanted, value_set=texts)))
         nulls = [ids if field.name == self.id_column else pa.nulls(len(ids), field.type) for field in schema]
         yield DELETE, pa.RecordBatch.from_arrays(nulls, schema=schema)
 
@@ -155,25 +160,39 @@ class Changes:
         batches = self.reader.batches(file, _BATCH_ROWS, [self.id_column])
         return any(_among(fingerprints(batch.column(self.id_column)), prints).any() for batch in batches)
 
+    def _memory(self, file: OutputFile) -> int:
+        """Bytes that its rows take, about: files may be compressed."""
+        return max(file.bytes, sum(self.reader.describe(file).row_group_bytes))
+
     def _batches(self, files: Iterable[OutputFile], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """The rows of the files in one schema."""
         for file in files:
             for batch in self.reader.batches(file, _BATCH_ROWS):
+                if more := set(batch.schema.names).difference(schema.names):  # of a file that stayed
+                    raise InputError(f"{file.path} has columns that the changed files lack: {', '.join(sorted(more))}")
                 columns = [_conforming(batch, field) for field in schema]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:
-    """The type of what a dictionary holds; other types as they are. Batches of one file may have other dictionaries."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+    """The type of a column in a feed: what a dictionary holds (batches of one file may have other dictionaries), and
+    texts and bytes of any length in all."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary(kind) or pa.types.is_binary_view(kind) else kind
 
 
 def _conforming(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    """A column of the batch in the field's type; nulls where it has none."""
+    """A column of the batch in the field's type; nulls where it has none. Raises InputError where a value does not go
+    into that type."""
     if field.name not in batch.schema.names:
         return pa.nulls(len(batch), field.type)
     column = batch.column(field.name)
-    return column if column.type == field.type else pc.cast(column, field.type)
+    try:
+        return column if column.type == field.type else pc.cast(column, field.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as problem:
+        raise InputError(f"column {field.name!r} does not go into {field.type} ({problem})") from problem
 
 
 def _among(values: Fingerprints, ascending: Fingerprints) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,13 +10,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from adaptor.errors import RunError
+from adaptor.errors import InputError, RunError
 from jobs.sources.fingerprints import fingerprints
 
-#: Bytes of files, compressed or not, whose rows are compared at a time.
-BUCKET_BYTES = 16 << 20
+#: Bytes of rows that are compared at a time, about.
+BUCKET_BYTES = 32 << 20
 #: Buckets of a round: each has two open files. More of them are made in more rounds, each of which reads all again.
 ROUND_BUCKETS = 128
+#: A bucket that grows to so many bytes, as repeated texts do once they are decoded, ends the feed.
+_MOST_BYTES = 512 << 20
 
 
 def rounds(total_bytes: int) -> Iterator[tuple[range, int]]:
@@ -32,16 +35,18 @@ class Buckets(ExitStack):
         super().__init__()
         self._folder, self._schema, self.numbers, self._count = folder, schema, buckets, count
         self._writers: dict[Path, pa.RecordBatchStreamWriter] = {}
+        self._bytes: Counter[Path] = Counter()
 
     def add(self, side: str, batch: pa.RecordBatch, ids: pa.Array) -> None:
-        """Spill the rows of this round. Raises RunError when the scratch disk is full."""
+        """Spill the rows of this round. Raises RunError when the scratch disk is full, InputError when the rows of a
+        bucket do not go into memory."""
         bucket = fingerprints(ids) % np.uint64(self._count)
         order = np.argsort(bucket, kind="stable")
         edges = np.searchsorted(bucket[order], np.arange(self.numbers.start, self.numbers.stop + 1, dtype=np.uint64))
         try:
             for number, start, stop in zip(self.numbers, edges[:-1], edges[1:], strict=True):
                 if start < stop:
-                    self._writer(side, number).write_batch(batch.take(pa.array(order[start:stop])))
+                    self._spill(self._path(side, number), batch.take(pa.array(order[start:stop])))
         except OSError as problem:
             raise RunError(
                 f"the scratch disk could not take the changed rows ({problem}): free space there, set TMPDIR, or set "
@@ -57,14 +62,16 @@ class Buckets(ExitStack):
         with pa.OSFile(str(path)) as file:
             table = pa.ipc.open_stream(file).read_all()
         path.unlink()
-        return table.combine_chunks().to_batches()[0]
+        return pa.concat_batches(table.to_batches())
 
-    def _writer(self, side: str, number: int) -> pa.RecordBatchStreamWriter:
-        path = self._path(side, number)
+    def _spill(self, path: Path, rows: pa.RecordBatch) -> None:
         if path not in self._writers:
             file = self.enter_context(pa.OSFile(str(path), "wb"))
             self._writers[path] = self.enter_context(pa.ipc.new_stream(file, self._schema))
-        return self._writers[path]
+        self._bytes[path] += rows.nbytes
+        if self._bytes[path] > _MOST_BYTES:
+            raise InputError(f"the changed rows take more than {_MOST_BYTES >> 20} MB where few were expected")
+        self._writers[path].write_batch(rows)
 
     def _path(self, side: str, number: int) -> Path:
         return self._folder / f"{side}-{number}"

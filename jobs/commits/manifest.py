@@ -132,7 +132,9 @@ class Manifest:
             return _MANIFEST.validate_json(json.dumps(fields))
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
             reason = " ".join(str(problem).split())[:500]
-            raise InputError(f"{where} is not a manifest of this version ({reason}): run compress again") from problem
+            raise InputError(
+                f"{where} is not a manifest of this version ({reason}): delete it and run compress again"
+            ) from problem
 
 
 _MANIFEST = TypeAdapter(Manifest)
@@ -165,7 +167,7 @@ def read_manifest(output_version: Objects, sequence: int | None = None) -> Manif
                 f"{output_version.uri} holds no complete output version ({MANIFEST} is missing): run compress"
             ) from problem
         kept = ", ".join(map(str, kept_sequences(output_version))) or "none"
-        raise InputError(
+        raise AbsentError(
             f"{output_version.uri} keeps no sequence {sequence} (kept: {kept}): give one of these"
         ) from problem
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -35,17 +35,27 @@ class Promotion:
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer(Promotion):
-    """The promotion that counts, and `earlier` ones, newest first."""
+    """The promotion that counts, `earlier` ones, newest first, and the one that was `rolled_back`, if any was last."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     format: int = 1
     earlier: tuple[Promotion, ...] = ()
+    rolled_back: Promotion | None = None
 
     @property
     def current(self) -> Promotion:
         """What it points to."""
         return Promotion(**{name: getattr(self, name) for name in Promotion.__dataclass_fields__})
+
+    def names(self, output_version: str, sequence: int) -> bool:
+        """Whether it points there."""
+        return (self.output_version, self.sequence) == (output_version, sequence)
+
+    def refuses(self, output_version: str, sequence: int) -> bool:
+        """Whether that is what somebody has gone back from: it is not for a job to promote it again."""
+        back = self.rolled_back
+        return back is not None and (back.output_version, back.sequence) == (output_version, sequence)
 
 
 _POINTER = TypeAdapter(Pointer)
@@ -68,6 +78,8 @@ def read_pointer(outputs: Objects) -> Pointer | None:
 def promote(outputs: Objects, promotion: Promotion) -> Pointer:
     """Point to this from now on: one atomic write."""
     old = read_pointer(outputs)
+    if old is not None and old.names(promotion.output_version, promotion.sequence):
+        return old if old.rolled_back is None else _write(outputs, replace(old, rolled_back=None))
     earlier = () if old is None else (old.current, *old.earlier)
     return _write(outputs, Pointer(**asdict(promotion), earlier=earlier[:_REMEMBERED]))
 
@@ -78,7 +90,7 @@ def roll_back(outputs: Objects) -> Pointer:
     if old is None or not old.earlier:
         raise InputError(f"{outputs.uri} has no earlier promotion to go back to: promote a version")
     target, *rest = old.earlier
-    return _write(outputs, Pointer(**asdict(target), earlier=tuple(rest)))
+    return _write(outputs, Pointer(**asdict(target), earlier=tuple(rest), rolled_back=old.current))
 
 
 def pinned_sequences(outputs: Objects, output_version: str) -> set[int]:

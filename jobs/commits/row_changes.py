@@ -29,7 +29,7 @@ def row_changes(
 ) -> RowChanges:
     """Compare two batches of one schema. Of rows with the same id the last one counts. A payload of NaN is unlike
     itself: its row is upserted again."""
-    old, new = (batch.take(_last_rows(id_texts(batch.column(id_column)))) for batch in (old, new))
+    old, new = (batch.take(last_rows(id_texts(batch.column(id_column)))) for batch in (old, new))
     old_ids, new_ids = (id_texts(batch.column(id_column)) for batch in (old, new))
     places = pc.index_in(new_ids, value_set=old_ids)
     known = np.flatnonzero(places.is_valid())
@@ -39,7 +39,7 @@ def row_changes(
     return RowChanges(new.take(pa.array(upserts)), old.take(pa.array(gone)))
 
 
-def _last_rows(ids: pa.Array) -> pa.Array:
+def last_rows(ids: pa.Array) -> pa.Array:
     """The last row of each id, ascending."""
     codes = ids.dictionary_encode().indices.to_numpy()
     last = np.zeros(int(codes.max()) + 1 if len(codes) else 0, np.int64)

@@ -10,7 +10,9 @@ import logging
 import time
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from adaptor.errors import InputError, RunError
@@ -22,13 +24,12 @@ from jobs.commits.manifest import (
     Feed,
     Manifest,
     OutputFile,
-    kept_manifests,
     kept_sequences,
     manifest_key,
     read_manifest,
 )
 from jobs.commits.names import DATA
-from jobs.storage.objects import Objects
+from jobs.storage.objects import AbsentError, Objects
 
 LOGGER = logging.getLogger(__name__)
 
@@ -38,13 +39,25 @@ _THREADS = 16
 
 
 def newest_sequence(output_version: Objects) -> Manifest | None:
-    """The newest manifest, None before the first. If its run died before `manifest.json` was written, that is written
-    now."""
-    sequences = kept_sequences(output_version)
-    if not sequences:
+    """The newest manifest, None before the first. It stands in two places; where one of them is behind, lost or
+    damaged, as after a run that died in between, it is written again from the other. Raises InputError when neither can
+    be read."""
+    kept, copy = kept_sequences(output_version), None
+    with suppress(InputError):
+        copy = read_manifest(output_version)
+    if copy is not None and (not kept or kept[-1] < copy.sequence):
+        output_version.put(manifest_key(copy.sequence), copy.to_json())
+        return copy
+    if not kept:
         return None
-    newest = read_manifest(output_version, sequences[-1])
-    if output_version.stat(MANIFEST) is None or read_manifest(output_version).sequence != newest.sequence:
+    try:
+        newest = read_manifest(output_version, kept[-1])
+    except InputError:
+        if copy is None or copy.sequence != kept[-1]:
+            raise
+        output_version.put(manifest_key(copy.sequence), copy.to_json())
+        return copy
+    if copy != newest:
         output_version.put(MANIFEST, newest.to_json())
     return newest
 
@@ -71,13 +84,9 @@ def add_sequence(output_version: Objects, contents: Contents, keep: int) -> Mani
         if last is not None and last.files == counting:
             return last
         _check_present(output_version, counting)
-        sequence, feeds = 1, []
-        if last is not None:
-            sequence = last.sequence + 1
-            feed = write_feed(output_version, last, counting) if keep > 1 else None
-            feeds = [
-                known for known in (*last.feeds, *([feed] if feed else [])) if known.sequence > sequence - keep + 1
-            ]
+        sequence, feeds = _next_number(output_version), list[Feed]()
+        if last is not None and last.sequence == sequence - 1:
+            feeds = _still_useful([*last.feeds, *_feed(output_version, last, counting, keep)], sequence, keep)
         manifest = Manifest(
             sequence=sequence,
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -98,16 +107,23 @@ def retire_files(output_version: Objects, keys: Collection[str]) -> None:
     and the manifest says where."""
     if not keys:
         return
-    manifests = list(kept_manifests(output_version))[:-1]
-    named = {file.path for manifest in manifests for file in manifest.files}
-    moved = {key: f"{SUPERSEDED}{key.removeprefix(DATA)}" for key in keys if key in named}
+    wanted, older = set(keys), _older_manifests(output_version)
+    manifests = [manifest for manifest in older if manifest is not None]
+    # The bytes are part of the new name: the same version of a shard may have been compressed twice, with other bytes.
+    moved = {
+        file.path: f"{SUPERSEDED}{file.sha256[:8]}/{file.path.removeprefix(DATA)}"
+        for manifest in manifests
+        for file in manifest.files
+        if file.path in wanted
+    }
+    if None in older:  # what cannot be read may name any of them
+        moved = {key: f"{SUPERSEDED}unread/{key.removeprefix(DATA)}" for key in wanted} | moved
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(output_version.copy, moved.keys(), moved.values()))
+        list(threads.map(partial(_copy, output_version), moved.keys(), moved.values()))
         for manifest in manifests:
             files = [replace(file, path=moved.get(file.path, file.path)) for file in manifest.files]
-            if files != manifest.files:
-                output_version.put(manifest_key(manifest.sequence), replace(manifest, files=files).to_json())
-        list(threads.map(output_version.delete, keys))
+            _rewrite(output_version, manifest, replace(manifest, files=files))
+        list(threads.map(output_version.delete, wanted))
 
 
 def sweep(output_version: Objects, keep: int, pinned: Collection[int]) -> list[int]:
@@ -120,27 +136,63 @@ def sweep(output_version: Objects, keep: int, pinned: Collection[int]) -> list[i
     newest = newest_sequence(output_version)
     if newest is None:
         return []
-    feeds = _still_useful(newest.feeds, newest.sequence, keep)
-    if feeds != newest.feeds:
-        newest = replace(newest, feeds=feeds)
-        for key in (manifest_key(newest.sequence), MANIFEST):
-            output_version.put(key, newest.to_json())
-    named = {file.path for manifest in kept_manifests(output_version) for file in manifest.files}
-    named |= {feed.path for feed in newest.feeds}
+    feeds = {feed.path for feed in _still_useful(newest.feeds, newest.sequence, keep)}
+    older = _older_manifests(output_version)
+    if None in older:  # what cannot be read may name any file
+        return forgotten
+    manifests = [*(manifest for manifest in older if manifest is not None), newest]
+    for manifest in manifests:
+        useful = [feed for feed in manifest.feeds if feed.path in feeds]
+        _rewrite(output_version, manifest, replace(manifest, feeds=useful))
+    newest_sequence(output_version)  # manifest.json says the same before a feed goes
+    named = feeds | {file.path for manifest in manifests for file in manifest.files}
     kept = (info.key for folder in (SUPERSEDED, FEEDS) for info in output_version.list(folder))
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(output_version.delete, [key for key in kept if key not in named]))
     return forgotten
 
 
+def _older_manifests(output_version: Objects) -> list[Manifest | None]:
+    """All kept manifests but the newest; None in the place of one that cannot be read."""
+    manifests: list[Manifest | None] = []
+    for sequence in kept_sequences(output_version)[:-1]:
+        try:
+            manifests.append(read_manifest(output_version, sequence))
+        except AbsentError:  # another run has swept it
+            continue
+        except InputError as problem:
+            LOGGER.warning("%s; until then no old file is deleted", problem)
+            manifests.append(None)
+    return manifests
+
+
+def _next_number(output_version: Objects) -> int:
+    """The number of the next sequence. None is used twice, also where manifests were lost: loaders remember theirs."""
+    feeds = (info.key.removeprefix(FEEDS).partition(".")[0] for info in output_version.list(FEEDS))
+    used = [*kept_sequences(output_version), *(int(name) for name in feeds if name.isdecimal())]
+    return max(used, default=0) + 1
+
+
+def _copy(output_version: Objects, key: str, to: str) -> None:
+    """Copy a file that another run may have moved meanwhile."""
+    with suppress(AbsentError):
+        output_version.copy(key, to)
+
+
+def _rewrite(output_version: Objects, old: Manifest, new: Manifest) -> None:
+    """Replace a kept manifest, unless another run has swept it."""
+    key = manifest_key(old.sequence)
+    if new != old and output_version.stat(key) is not None:
+        output_version.put(key, new.to_json())
+
+
 def _feed(output_version: Objects, last: Manifest, files: Sequence[OutputFile], keep: int) -> list[Feed]:
     """The feed from the last sequence to these files, if one is wanted and can be made."""
     try:
-        feed = write_feed(output_version, last, files) if keep > 1 else None
-    except InputError as problem:  # an old file is lost or damaged: no reason to be without a new sequence
+        return [write_feed(output_version, last, files)] if keep > 1 else []
+    except InputError as problem:  # no reason to be without a new sequence
         LOGGER.warning("no feed, loaders must load all of it: %s", problem)
         return []
-    return [feed] if feed else []
 
 
 def _still_useful(feeds: Sequence[Feed], newest: int, keep: int) -> list[Feed]:
@@ -155,5 +207,6 @@ def _check_present(output_version: Objects, files: Sequence[OutputFile]) -> None
         if there.get(file.path) != file.bytes:
             raise RunError(
                 f"{output_version.uri}/{file.path} is missing or not as recorded: another run changes this output "
-                "version at the same time, or it was damaged; run compress again, then verify"
+                "version at the same time, or it was damaged. Delete it if it is there, and run compress again. Of a "
+                "shard that has left the source it cannot be made again: then set output.removed: delete"
             )

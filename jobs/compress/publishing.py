@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from adaptor.errors import InputError
 from jobs.commits.context import JobContext
@@ -17,7 +18,7 @@ from jobs.commits.names import DATA, RecordName, shard_hash, source_keys
 from jobs.commits.pointer import pinned_sequences
 from jobs.commits.sequences import Contents, add_sequence, newest_sequence, retire_files, sweep
 from jobs.commits.work_items import WorkItem
-from jobs.compress.drift import Drift, DriftError
+from jobs.compress.drift import Drift, DriftError, Kind
 from jobs.compress.listing import Listing
 from jobs.compress.preflight import known_quality
 from jobs.compress.report import Totals
@@ -41,8 +42,18 @@ class Removed:
 
 
 def done_records(output_version: Objects, done: Sequence[WorkItem]) -> Done:
-    """The records of the work items that were done before the run, or why one cannot be read; none of too many."""
-    return read_records(output_version, (item.record for item in done)) if len(done) <= _READ_AGAIN else []
+    """The records of the work items that were done before the run, or why one cannot be read. Of too many only those
+    that no manifest names yet."""
+    if len(done) > _READ_AGAIN:
+        published = _published(output_version)
+        done = [item for item in done if item.output not in published]
+    return read_records(output_version, (item.record for item in done))
+
+
+def _published(output_version: Objects) -> dict[str, OutputFile]:
+    """The files of the newest manifest by path."""
+    last = newest_sequence(output_version)
+    return {file.path: file for file in last.files} if last else {}
 
 
 def publish_sequence(context: JobContext[CompressConfig], listing: Listing, totals: Totals, done: Done) -> Manifest:
@@ -56,7 +67,10 @@ def publish_sequence(context: JobContext[CompressConfig], listing: Listing, tota
     contents = Contents(
         description=context.description,
         source_snapshot=context.source.snapshot(),
-        evidence={"quality": known_quality(context.adaptor, output.dim, output.encoding), "drift": drift.kind},
+        evidence={
+            "quality": known_quality(context.adaptor, output.dim, output.encoding),
+            **_drift_evidence(output_version, drift, files),
+        },
         files=files,
     )
     manifest = add_sequence(output_version, contents, keep)
@@ -84,28 +98,45 @@ def _check_drift(context: JobContext[CompressConfig], totals: Totals, done: Done
     return drift
 
 
+def _drift_evidence(output_version: Objects, drift: Drift, files: Sequence[OutputFile]) -> dict[str, Any]:
+    """Which of the files that count have drifted: the new ones, and those of which earlier sequences said so."""
+    last = newest_sequence(output_version)
+    before = last.evidence.get("drifted", {}) if last else {}
+    published = {file.path for file in last.files} if last else set()
+    drifted = {}
+    for file in files:
+        new: Kind = "space" if file.shard in drift.space else "topic" if file.shard in drift.topic else "none"
+        kind = before.get(file.path, "none") if file.path in published else new
+        if kind != "none":
+            drifted[file.path] = kind
+    worst = next((kind for kind in ("space", "topic") if kind in drifted.values()), "none")
+    return {"drift": worst, "drifted": drifted}
+
+
 def _files(output_version: Objects, items: Sequence[WorkItem], done: Done) -> list[OutputFile]:
-    """The outputs of work items that were done before. Without their records the newest manifest tells most."""
-    known: dict[str, OutputFile] = {}
-    if not done and items and (last := newest_sequence(output_version)):
-        known = {file.path: file for file in last.files}
-        done = read_records(output_version, [item.record for item in items if item.output not in known])
-    files = [known[item.output] for item in items if item.output in known]
+    """The outputs of work items that were done before, by their records; the newest manifest knows the rest. Raises
+    InputError for a record that cannot be read."""
+    files = {}
     for record in done:
         if isinstance(record, InputError):
             raise record
-        files.append(OutputFile.of(record))
-    return files
+        files[record.output] = OutputFile.of(record)
+    published = _published(output_version) if len(files) < len(items) else {}
+    return [files.get(item.output) or published[item.output] for item in items]
 
 
 def _removed(context: JobContext[CompressConfig], names: Sequence[RecordName]) -> Removed:
     """Which outputs of removed shards stay. Listings may be late: such a shard is looked for once more."""
     removed = Removed()
     for name, record in zip(names, read_records(context.output_version, names), strict=True):
-        stays = isinstance(record, LedgerRecord) and (context.keeps_removed or context.source.has(record.shard))
-        if stays and isinstance(record, LedgerRecord):
-            removed.kept.append(record)
-        elif not isinstance(record, AbsentError):  # a run beside this one has deleted it
+        if isinstance(record, LedgerRecord):
+            stays = context.keeps_removed or context.source.has(record.shard)
+            removed.kept.append(record) if stays else removed.gone.append(name)
+        elif isinstance(record, AbsentError):  # a run beside this one has deleted it
+            continue
+        elif context.keeps_removed:
+            raise record
+        else:
             removed.gone.append(name)
     return removed
 

@@ -108,10 +108,17 @@ def _checked(config: RunConfig, adaptor_uri: str, outputs: Objects, numbers: dic
         _step(numbers, "evaluate", evaluate.run, config.evaluate_config(adaptor_uri, config.evaluation))
         outputs.put(_EVALUATED, json.dumps(made).encode())
     pointer = read_pointer(outputs)
-    in_use = pointer and {"output_version": pointer.output_version, "sequence": pointer.sequence}
-    if config.promote and in_use != made:
+    if pointer is not None and pointer.names(name, sequence):
+        print(f"in use: {name}@{sequence}")
+    elif not config.promote or (pointer is not None and pointer.refuses(name, sequence)):
+        why = (
+            "was rolled back: matryoshka versions promote puts it into use again"
+            if config.promote
+            else "promote: false"
+        )
+        print(f"not promoted: {name}@{sequence} ({why})")
+    else:
         return _step(numbers, "promote", versions.run, config.promote_config(f"{name}@{sequence}"))
-    print(f"{'in use' if in_use == made else 'not promoted'}: {name}@{sequence}")
     return 0
 
 

@@ -115,13 +115,13 @@ def match_manifest(manifest: Manifest | None, kept: Manifest | None, records: It
 
 
 def match_kept(manifests: Sequence[Manifest], sizes: Mapping[str, int]) -> list[Finding]:
-    """Compare what kept manifests, ascending, name with the sizes of what is there, by key: the files of all but the
-    newest, which other checks look into, and its feeds."""
+    """Compare what kept manifests, ascending, name with the sizes of what is there, by key: their feeds, and the files
+    of all but the newest, which other checks look into."""
     findings: dict[str, Finding] = {}
     for manifest in manifests:
         named: dict[str, int] = {feed.path: feed.bytes for feed in manifest.feeds}
         if manifest is not manifests[-1]:
-            named = {file.path: file.bytes for file in manifest.files}
+            named |= {file.path: file.bytes for file in manifest.files}
         for key, size in named.items():
             if sizes.get(key) != size:
                 found = "is missing" if key not in sizes else f"has {sizes[key]} bytes"

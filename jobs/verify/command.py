@@ -15,7 +15,7 @@ from adaptor.errors import InputError
 from cluster.session import connect
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord, list_names, output_keys, read_records
-from jobs.commits.manifest import FEEDS, MANIFEST, SUPERSEDED, kept_manifests, kept_sequences, read_manifest
+from jobs.commits.manifest import FEEDS, MANIFEST, SUPERSEDED, kept_manifests, read_manifest
 from jobs.commits.names import DATA
 from jobs.commits.output_version import check_description
 from jobs.config.verify import VerificationSection, VerifyConfig
@@ -51,6 +51,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     shards = context.source.shards()
     context = context.pinned()
     config, output_version = context.config, context.output_version
+    sequence = _newest(output_version)  # before anything is looked at: a run may add another one meanwhile
     names = list_names(output_version)
     read = list(zip(names, read_records(output_version, names), strict=True))
     records = sorted((record for _, record in read if isinstance(record, LedgerRecord)), key=lambda r: r.output)
@@ -75,7 +76,7 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     numbers |= {
         "status": "failed" if findings else "complete",
         "adaptor_id": context.adaptor.adaptor_id,
-        "sequence": max(kept_sequences(output_version), default=None),
+        "sequence": sequence,
         "shards": len(shards),
         "shards_removed_and_kept": len({record.shard for record in coverage.removed}),
         "work_items": len(records),
@@ -88,6 +89,14 @@ def _verify(context: JobContext[VerifyConfig], numbers: dict[str, Any]) -> list[
     }
     sys.stdout.write(_report(output_version.uri, numbers, findings, unchecked))
     return findings
+
+
+def _newest(output_version: Objects) -> int | None:
+    """The sequence of `manifest.json`; None where there is none that can be read."""
+    try:
+        return read_manifest(output_version).sequence
+    except InputError:
+        return None
 
 
 def _check_manifests(output_version: Objects, records: Sequence[LedgerRecord]) -> list[Finding]:

@@ -125,5 +125,4 @@ def _sweep(catalogue: Catalogue, config: VersionsConfig) -> Result:
 
 
 def _is_current(version: Version, pointer: Pointer | None) -> bool:
-    named = pointer and (pointer.output_version, pointer.sequence)
-    return named == (version.name, version.manifest.sequence)
+    return pointer is not None and pointer.names(version.name, version.manifest.sequence)

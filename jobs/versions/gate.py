@@ -49,4 +49,4 @@ def _missed(version: Version, gate: GateSection) -> Iterator[str]:
 def _drifted(version: Version, gate: GateSection) -> Iterator[str]:
     if version.manifest.evidence.get("drift") == "space" and not gate.another_space:
         remedy = "repair the source, or set gate.another_space: true"
-        yield f"it brought vectors of another space (summary.json names them): {remedy}"
+        yield f"it holds vectors of another space (summary.json names them): {remedy}"

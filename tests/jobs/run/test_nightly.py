@@ -152,6 +152,7 @@ def test_from_night_to_night(store: Store, capsys: pytest.CaptureFixture[str]) -
     assert first["evidence"] == {
         "quality": {"overlap@10": {"value": 0.6, "ci_low": 0.58, "ci_high": 0.62}},
         "drift": "none",
+        "drifted": {},
     }
     assert (store.root / "out" / "evaluation" / "metrics.json").is_file()
     store.follow()
@@ -180,6 +181,8 @@ def test_from_night_to_night(store: Store, capsys: pytest.CaptureFixture[str]) -
     pointer = read_pointer(LocalObjects(str(store.root / "out")))
     assert pointer is not None
     assert len(fresh(VersionReader.open(store.folder, pointer.sequence))) == 1500
+    assert list(store.run()["steps"]) == ["compress"]  # what was rolled back stays so
+    assert read_pointer(LocalObjects(str(store.root / "out"))) == pointer
     assert "in use: " in capsys.readouterr().out
 
 
@@ -199,7 +202,7 @@ def test_drift_is_told_and_held_back(store: Store, capsys: pytest.CaptureFixture
     with pytest.raises(InputError, match="of another space"):  # a fit cannot help
         command.run(store.config(quality={"on_drift": "refit"}))
     capsys.readouterr()
-    with pytest.raises(InputError, match=r"@2 is not promoted: it brought vectors of another space"):
+    with pytest.raises(InputError, match=r"@2 is not promoted: it holds vectors of another space"):
         command.run(store.config())
     printed = capsys.readouterr().out
     assert "note: drift: 1 shard of another space: foreign.parquet" in printed
@@ -212,10 +215,13 @@ def test_drift_is_told_and_held_back(store: Store, capsys: pytest.CaptureFixture
         ["foreign.parquet"],
         ["topic.parquet"],
     )
+    store.put("part-4.parquet", range(1200, 1499))
+    with pytest.raises(InputError, match=r"@3 is not promoted: it holds vectors of another space"):
+        command.run(store.config())  # they are still there
     (store.root / "source" / "foreign.parquet").unlink()
-    assert store.run()["sequence"] == 3  # repaired: in use again
+    assert store.run()["sequence"] == 4  # repaired: in use again
     store.follow()
-    assert store.globbed() == ids(range(1500), range(1600, 1900))
+    assert store.globbed() == ids(range(1499), range(1600, 1900))
 
 
 def test_another_topic_brings_another_adaptor(store: Store) -> None:

@@ -119,7 +119,7 @@ def test_the_gate(outputs: LocalObjects) -> None:
     assert in_use(outputs) == "one@3"
     folder = LocalObjects(f"{outputs.uri}/one")
     run(folder, {"a": {"x": 9}}, 9, drift="space")
-    with pytest.raises(InputError, match="it brought vectors of another space"):
+    with pytest.raises(InputError, match="it holds vectors of another space"):
         versions(outputs, "promote", "one", gate={"verified": False})
     versions(outputs, "promote", "one", gate={"verified": False, "another_space": True})
     assert in_use(outputs) == "one@4"
@@ -131,6 +131,7 @@ def test_going_back(outputs: LocalObjects) -> None:
     free = {"gate": {"verified": False}}
     for wanted in ("one@2", "one@3", "other"):
         versions(outputs, "promote", wanted, **free)
+    versions(outputs, "promote", "other", **free)  # again: nothing is forgotten
     for expected in ("one@3", "one@2"):
         versions(outputs, "rollback")
         assert in_use(outputs) == expected
@@ -152,10 +153,13 @@ def test_a_sweep_keeps_what_is_in_use(outputs: LocalObjects, capsys: pytest.Capt
     versions(outputs, "promote", "other", gate={"verified": False})
     versions(outputs, "sweep", keep=1)
     assert capsys.readouterr().out.endswith("nothing to delete\n")  # one@1 is what a rollback goes to
-    versions(outputs, "promote", "other", gate={"verified": False})
-    versions(outputs, "sweep", keep=1)
+    new = LocalObjects(f"{outputs.uri}/new")
+    new.put(DESCRIBED, b"{}")
+    run(new, {"a": {"x": 1}}, 9)
+    versions(outputs, "promote", "new", gate={"verified": False})
+    versions(outputs, "sweep", keep=2)
     assert capsys.readouterr().out.endswith("deleted one\n")
-    assert {info.key.split("/")[0] for info in outputs.list()} == {"current.json", "other", "half", "elsewhere"}
+    assert {info.key.split("/")[0] for info in outputs.list()} == {"current.json", "other", "new", "half", "elsewhere"}
 
 
 @pytest.mark.parametrize("action", ["promote", "rollback", "sweep"])
