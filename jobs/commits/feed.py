@@ -33,9 +33,10 @@ UPSERT, DELETE = "upsert", "delete"
 _BATCH_ROWS = 8_192
 
 
-def feed_key(sequence: int) -> str:
-    """Where the feed of a sequence is kept."""
-    return f"{FEEDS}{sequence:08}.parquet"
+def feed_key(sequence: int, sha256: str = "") -> str:
+    """Where the feed of a sequence is kept. Two runs that saw other files at the same time have two feeds; the manifest
+    of the sequence names one. Without a digest: before all feeds of the sequence, in the order of keys."""
+    return f"{FEEDS}{sequence:08}.{sha256[:8]}.parquet" if sha256 else f"{FEEDS}{sequence:08}"
 
 
 def write_feed(output_version: Objects, before: Manifest, files: Sequence[OutputFile]) -> Feed:
@@ -58,10 +59,10 @@ def write_feed(output_version: Objects, before: Manifest, files: Sequence[Output
                 ops = pa.array([op] * len(batch), pa.string())
                 writer.write(pa.RecordBatch.from_arrays([ops, *batch.columns], schema=pa.schema(fields, stamps)))
             written = writer.finish()
-        publish(output_version, feed_key(sequence), written)
+        publish(output_version, feed_key(sequence, written.sha256), written)
     return Feed(
         sequence=sequence,
-        path=feed_key(sequence),
+        path=feed_key(sequence, written.sha256),
         upserts=upserts,
         deletes=written.rows - upserts,
         bytes=written.bytes,

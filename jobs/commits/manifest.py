@@ -19,7 +19,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from adaptor.errors import InputError
 from jobs.commits.ledger import LedgerRecord
-from jobs.commits.names import digest
+from jobs.commits.names import DATA, digest
 from jobs.storage.objects import AbsentError, Objects
 
 MANIFEST, MANIFESTS, FEEDS, SUPERSEDED = "manifest.json", "manifests/", "_feeds/", "_superseded/"
@@ -124,7 +124,9 @@ class Manifest:
             fields = json.loads(content)
             checksum = fields.pop("checksum", None)
             if fields.get("format") != 1:
-                raise ValueError(f"its format is {fields.get('format')!r}, this version reads 1")
+                raise InputError(
+                    f"{where} has format {fields.get('format')!r}, this version reads 1: use the newer one"
+                )
             if checksum != _checksum(fields):
                 raise ValueError(f"its checksum is {checksum!r}, not that of its content")
             for told in ("rows", "bytes", "oldest_checkpoint"):
@@ -142,6 +144,12 @@ _MANIFEST = TypeAdapter(Manifest)
 
 def _checksum(fields: dict[str, Any]) -> str:
     return digest(json.dumps(fields, sort_keys=True))
+
+
+def superseded_key(file: OutputFile) -> str:
+    """Where a file goes when it counts no more. The bytes are part of the name: the same version of a shard may have
+    been compressed twice, with other bytes."""
+    return f"{SUPERSEDED}{file.sha256[:8]}/{file.path.removeprefix(DATA)}"
 
 
 def manifest_key(sequence: int) -> str:

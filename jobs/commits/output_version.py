@@ -13,7 +13,7 @@ from adaptor.artefact import Adaptor
 from adaptor.errors import InputError
 from jobs.config.compress import CompressOutputSection, RescoreSection
 from jobs.config.sections import SourceSection
-from jobs.config.uris import scheme_of
+from jobs.config.uris import below, scheme_of
 from jobs.storage.local import LocalObjects
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
@@ -34,8 +34,7 @@ def open_output_version(output: CompressOutputSection, adaptor: Adaptor) -> Obje
             )
         names.append(f"d{part.dim}-{part.encoding}")
     name = f"{adaptor.adaptor_id[:16]}-{'+'.join(names)}"
-    above = output.uri.rstrip("/")
-    return open_objects(f"{above}{'//' if above.endswith(':') else ''}/{name}", output.filesystem)
+    return open_objects(below(output.uri, name), output.filesystem)
 
 
 def describe(source: SourceSection, adaptor: Adaptor, output: CompressOutputSection) -> dict[str, Any]:

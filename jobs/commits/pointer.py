@@ -35,13 +35,13 @@ class Promotion:
 
 @dataclass(frozen=True, kw_only=True)
 class Pointer(Promotion):
-    """The promotion that counts, `earlier` ones, newest first, and the one that was `rolled_back`, if any was last."""
+    """The promotion that counts, `earlier` ones, newest first, and those `rolled_back` since the last promotion."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     format: int = 1
     earlier: tuple[Promotion, ...] = ()
-    rolled_back: Promotion | None = None
+    rolled_back: tuple[Promotion, ...] = ()
 
     @property
     def current(self) -> Promotion:
@@ -54,8 +54,7 @@ class Pointer(Promotion):
 
     def refuses(self, output_version: str, sequence: int) -> bool:
         """Whether that is what somebody has gone back from: it is not for a job to promote it again."""
-        back = self.rolled_back
-        return back is not None and (back.output_version, back.sequence) == (output_version, sequence)
+        return any((one.output_version, one.sequence) == (output_version, sequence) for one in self.rolled_back)
 
 
 _POINTER = TypeAdapter(Pointer)
@@ -79,7 +78,7 @@ def promote(outputs: Objects, promotion: Promotion) -> Pointer:
     """Point to this from now on: one atomic write."""
     old = read_pointer(outputs)
     if old is not None and old.names(promotion.output_version, promotion.sequence):
-        return old if old.rolled_back is None else _write(outputs, replace(old, rolled_back=None))
+        return _write(outputs, replace(old, rolled_back=())) if old.rolled_back else old
     earlier = () if old is None else (old.current, *old.earlier)
     return _write(outputs, Pointer(**asdict(promotion), earlier=earlier[:_REMEMBERED]))
 
@@ -90,7 +89,7 @@ def roll_back(outputs: Objects) -> Pointer:
     if old is None or not old.earlier:
         raise InputError(f"{outputs.uri} has no earlier promotion to go back to: promote a version")
     target, *rest = old.earlier
-    return _write(outputs, Pointer(**asdict(target), earlier=tuple(rest), rolled_back=old.current))
+    return _write(outputs, Pointer(**asdict(target), earlier=tuple(rest), rolled_back=(old.current, *old.rolled_back)))
 
 
 def pinned_sequences(outputs: Objects, output_version: str) -> set[int]:

@@ -16,10 +16,11 @@ from functools import partial
 from typing import Any
 
 from adaptor.errors import InputError, RunError
-from jobs.commits.feed import write_feed
+from jobs.commits.feed import feed_key, write_feed
 from jobs.commits.manifest import (
     FEEDS,
     MANIFEST,
+    MANIFESTS,
     SUPERSEDED,
     Feed,
     Manifest,
@@ -27,12 +28,15 @@ from jobs.commits.manifest import (
     kept_sequences,
     manifest_key,
     read_manifest,
+    superseded_key,
 )
 from jobs.commits.names import DATA
 from jobs.storage.objects import AbsentError, Objects
 
 LOGGER = logging.getLogger(__name__)
 
+#: Holds the number of the newest sequence, for the day that its manifests are lost.
+_LAST_NUMBER = f"{MANIFESTS}last_number"
 #: Attempts to add a sequence while other runs add theirs.
 _RACES = 10
 _THREADS = 16
@@ -98,6 +102,7 @@ def add_sequence(output_version: Objects, contents: Contents, keep: int) -> Mani
         )
         if output_version.put_new(manifest_key(sequence), manifest.to_json()):
             output_version.put(MANIFEST, manifest.to_json())
+            output_version.put(_LAST_NUMBER, str(sequence).encode())
             return manifest
     raise RunError(f"{output_version.uri}: other runs keep adding sequences: let one job run at a time")
 
@@ -108,16 +113,11 @@ def retire_files(output_version: Objects, keys: Collection[str]) -> None:
     if not keys:
         return
     wanted, older = set(keys), _older_manifests(output_version)
+    if None in older:  # what cannot be read may name any of them: they go another day
+        return
     manifests = [manifest for manifest in older if manifest is not None]
-    # The bytes are part of the new name: the same version of a shard may have been compressed twice, with other bytes.
-    moved = {
-        file.path: f"{SUPERSEDED}{file.sha256[:8]}/{file.path.removeprefix(DATA)}"
-        for manifest in manifests
-        for file in manifest.files
-        if file.path in wanted
-    }
-    if None in older:  # what cannot be read may name any of them
-        moved = {key: f"{SUPERSEDED}unread/{key.removeprefix(DATA)}" for key in wanted} | moved
+    named = (file for manifest in manifests for file in manifest.files)
+    moved = {file.path: superseded_key(file) for file in named if file.path in wanted}
     with ThreadPoolExecutor(_THREADS) as threads:
         list(threads.map(partial(_copy, output_version), moved.keys(), moved.values()))
         for manifest in manifests:
@@ -145,10 +145,13 @@ def sweep(output_version: Objects, keep: int, pinned: Collection[int]) -> list[i
         useful = [feed for feed in manifest.feeds if feed.path in feeds]
         _rewrite(output_version, manifest, replace(manifest, feeds=useful))
     newest_sequence(output_version)  # manifest.json says the same before a feed goes
-    named = feeds | {file.path for manifest in manifests for file in manifest.files}
-    kept = (info.key for folder in (SUPERSEDED, FEEDS) for info in output_version.list(folder))
+    files = [file for manifest in manifests for file in manifest.files]
+    named = feeds | {file.path for file in files} | {superseded_key(file) for file in files}
+    there = [info.key for folder in (SUPERSEDED, FEEDS) for info in output_version.list(folder)]
+    coming = feed_key(newest.sequence + 1)  # a run beside this one may have written a feed that no manifest names yet
+    unnamed = [key for key in there if key not in named and not (key.startswith(FEEDS) and key >= coming)]
     with ThreadPoolExecutor(_THREADS) as threads:
-        list(threads.map(output_version.delete, [key for key in kept if key not in named]))
+        list(threads.map(output_version.delete, unnamed))
     return forgotten
 
 
@@ -168,8 +171,9 @@ def _older_manifests(output_version: Objects) -> list[Manifest | None]:
 
 def _next_number(output_version: Objects) -> int:
     """The number of the next sequence. None is used twice, also where manifests were lost: loaders remember theirs."""
-    feeds = (info.key.removeprefix(FEEDS).partition(".")[0] for info in output_version.list(FEEDS))
-    used = [*kept_sequences(output_version), *(int(name) for name in feeds if name.isdecimal())]
+    used = kept_sequences(output_version)
+    with suppress(InputError, ValueError):
+        used.append(int(output_version.read(_LAST_NUMBER)))
     return max(used, default=0) + 1
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from adaptor.errors import InputError
-from jobs.commits.manifest import Feed, Manifest, OutputFile, read_manifest
+from jobs.commits.manifest import Feed, Manifest, OutputFile, read_manifest, superseded_key
+from jobs.commits.names import DATA
 from jobs.outputs.output_format import OutputFormat, open_output_format
 from jobs.outputs.parquet import ParquetFormat
 from jobs.sources.source import ShardInfo
@@ -63,9 +64,8 @@ class VersionReader:
 
     def _located(self, file: OutputFile) -> str:
         """Where the file is now: it may have left `data/` since the manifest was read."""
-        if self.objects.stat(file.path) is None:
-            known = read_manifest(self.objects, self.manifest.sequence).files
-            file = next((other for other in known if other.sha256 == file.sha256 and other.shard == file.shard), file)
+        if file.path.startswith(DATA) and self.objects.stat(file.path) is None:
+            file = replace(file, path=superseded_key(file))
         _check(self.objects, file.path, file.bytes)
         return file.path
 

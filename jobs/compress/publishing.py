@@ -6,11 +6,12 @@ open nothing is: it may still be needed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from adaptor.errors import InputError
+from adaptor.errors import InputError, RunError
 from jobs.commits.context import JobContext
 from jobs.commits.ledger import LedgerRecord, read_records
 from jobs.commits.manifest import Manifest, OutputFile
@@ -26,6 +27,8 @@ from jobs.config.compress import CompressConfig
 from jobs.sources.source import Shard
 from jobs.storage.objects import AbsentError, Objects
 from jobs.storage.open import open_objects
+
+LOGGER = logging.getLogger(__name__)
 
 #: Most records that are read again at the end of a run: a minute or so on S3. The manifest knows the rest.
 _READ_AGAIN = 20_000
@@ -60,8 +63,8 @@ def publish_sequence(context: JobContext[CompressConfig], listing: Listing, tota
     """Write the manifest of a complete run, then tidy up; `done` are the `done_records`. Does nothing twice: it belongs
     to the end of every complete run. Raises DriftError when what is new must not be published."""
     output_version, keep = context.output_version, context.config.output.keep_sequences
-    drift = _check_drift(context, totals, done)
     removed = _removed(context, listing.plan.removed)
+    drift = _check_drift(context, totals, [*done, *removed.kept])
     files = [*totals.files, *_files(output_version, listing.plan.done, done), *map(OutputFile.of, removed.kept)]
     output = context.config.output
     contents = Contents(
@@ -75,9 +78,20 @@ def publish_sequence(context: JobContext[CompressConfig], listing: Listing, tota
     )
     manifest = add_sequence(output_version, contents, keep)
     totals.files_removed = _retire(context, listing, manifest, removed)
-    above, _, name = output_version.uri.rstrip("/").rpartition("/")
-    sweep(output_version, keep, pinned_sequences(open_objects(above, context.config.output.filesystem), name))
+    _sweep(context)
     return manifest
+
+
+def _sweep(context: JobContext[CompressConfig]) -> None:
+    """Forget old sequences. While nobody can tell which are in use, none goes."""
+    output, output_version = context.config.output, context.output_version
+    try:
+        name = output_version.uri.rstrip("/").rpartition("/")[2]
+        pinned = pinned_sequences(open_objects(output.uri, output.filesystem), name)
+    except InputError as problem:
+        LOGGER.warning("old sequences are kept: %s", problem)
+        return
+    sweep(output_version, output.keep_sequences, pinned)
 
 
 def _check_drift(context: JobContext[CompressConfig], totals: Totals, done: Done) -> Drift:
@@ -122,15 +136,21 @@ def _files(output_version: Objects, items: Sequence[WorkItem], done: Done) -> li
             raise record
         files[record.output] = OutputFile.of(record)
     published = _published(output_version) if len(files) < len(items) else {}
-    return [files.get(item.output) or published[item.output] for item in items]
+    found = [files.get(item.output) or published.get(item.output) for item in items]
+    if None in found:
+        raise RunError("another run changes this output version at the same time: run compress again")
+    return [file for file in found if file is not None]
 
 
 def _removed(context: JobContext[CompressConfig], names: Sequence[RecordName]) -> Removed:
     """Which outputs of removed shards stay. Listings may be late: such a shard is looked for once more."""
-    removed = Removed()
+    removed, published = Removed(), _published(context.output_version) if names else {}
     for name, record in zip(names, read_records(context.output_version, names), strict=True):
         if isinstance(record, LedgerRecord):
             stays = context.keeps_removed or context.source.has(record.shard)
+            if record.output not in published and context.config.quality.on_drift != "note":
+                # What was held back for its drift is repaired by taking it out of the source.
+                stays &= Drift.of(context.adaptor, [record]).kind == "none"
             removed.kept.append(record) if stays else removed.gone.append(name)
         elif isinstance(record, AbsentError):  # a run beside this one has deleted it
             continue

@@ -19,6 +19,7 @@ from jobs.config.sections import (
     QueriesSection,
     SourceSection,
 )
+from jobs.config.uris import below
 from jobs.config.verify import VerificationSection, VerifyConfig
 from jobs.config.versions import GateSection, VersionsConfig
 
@@ -90,7 +91,7 @@ class RunConfig(Settings):
         """The configuration of evaluate."""
         fields = dict(evaluation)
         queries, qrels = fields.pop("queries"), fields.pop("qrels")
-        output = OutputSection(uri=f"{self.output.uri.rstrip('/')}/evaluation", filesystem=self.output.filesystem)
+        output = OutputSection(uri=below(self.output.uri, "evaluation"), filesystem=self.output.filesystem)
         return EvaluateConfig(
             source=self.source,
             adaptor=self._artefact(adaptor_uri),

@@ -73,3 +73,9 @@ def server_address(address: str) -> str:
 #: What is read or written, by its URI.
 LocationUri = Annotated[str, Field(min_length=1), AfterValidator(without_password), AfterValidator(_well_formed)]
 ServerAddress = Annotated[str, AfterValidator(server_address)]
+
+
+def below(uri: str, name: str) -> str:
+    """The place called `name` below a URI, which may be a bare scheme (`memory://`)."""
+    above = uri.rstrip("/")
+    return f"{above}{'//' if above.endswith(':') else ''}/{name}"

@@ -13,6 +13,7 @@ from jobs.commits.pointer import read_pointer
 from jobs.commits.version_reader import VersionReader
 from jobs.config.credential_redaction import masked
 from jobs.config.export import ExportConfig, VersionSection
+from jobs.config.uris import below
 from jobs.export.collection import Collection, describe_collection
 from jobs.export.loading import Loading, ordered_files
 from jobs.export.planning import Plan, PlanOptions, make_plan
@@ -45,7 +46,7 @@ def open_version(section: VersionSection) -> VersionReader:
     none."""
     objects, sequence = open_objects(section.uri, section.filesystem), section.sequence
     if objects.stat(MANIFEST) is None and (pointer := read_pointer(objects)) is not None:
-        objects = open_objects(f"{section.uri.rstrip('/')}/{pointer.output_version}", section.filesystem)
+        objects = open_objects(below(section.uri, pointer.output_version), section.filesystem)
         sequence = sequence or pointer.sequence
     return VersionReader.open(objects, sequence)
 

@@ -6,6 +6,7 @@ import re
 
 from adaptor.identity import DOCUMENT
 from jobs.config.sections import Location
+from jobs.config.uris import below
 from jobs.storage.folders import folder_names
 from jobs.storage.open import open_objects
 
@@ -17,7 +18,7 @@ class FittedAdaptors:
 
     def __init__(self, location: Location) -> None:
         self._objects = open_objects(location.uri, location.filesystem)
-        self._uri = location.uri.rstrip("/")
+        self._uri = location.uri
 
     def newest(self) -> str | None:
         """URI of the newest finished adaptor; None before the first."""
@@ -34,4 +35,4 @@ class FittedAdaptors:
         return max(finished, default=None)
 
     def _folder(self, number: int) -> str:
-        return f"{self._uri}/{number:04}"
+        return below(self._uri, f"{number:04}")

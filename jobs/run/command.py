@@ -7,6 +7,7 @@ unchanged source ends in seconds. The pointer moves last, and only to what was v
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -104,9 +105,13 @@ def _checked(config: RunConfig, adaptor_uri: str, outputs: Objects, numbers: dic
         status = _step(numbers, "verify", verify.run, config.verify_config(adaptor_uri))
         if status:
             return status
-    if config.evaluation is not None and _said(outputs, _EVALUATED) != made:
-        _step(numbers, "evaluate", evaluate.run, config.evaluate_config(adaptor_uri, config.evaluation))
-        outputs.put(_EVALUATED, json.dumps(made).encode())
+    if config.evaluation is not None:
+        evaluate_config = config.evaluate_config(adaptor_uri, config.evaluation)
+        measured = evaluate_config.model_dump_json(exclude={"cluster"})
+        of = made | {"config": hashlib.sha256(measured.encode()).hexdigest()}
+        if _said(outputs, _EVALUATED) != of:
+            _step(numbers, "evaluate", evaluate.run, evaluate_config)
+            outputs.put(_EVALUATED, json.dumps(of).encode())
     pointer = read_pointer(outputs)
     if pointer is not None and pointer.names(name, sequence):
         print(f"in use: {name}@{sequence}")
@@ -134,9 +139,9 @@ def _step(numbers: dict[str, Any], name: str, command: Any, config: Any) -> int:
 
 
 def _said(folder: Objects, key: str) -> dict[str, Any] | None:
-    """What a step has left: status (if any) and sequence; None where it has left nothing that can be read."""
+    """What a step has left of what it was for; None where it has left nothing that can be read."""
     try:
         found = json.loads(folder.read(key))
-        return {name: found[name] for name in ("output_version", "status", "sequence") if name in found}
+        return {name: found[name] for name in ("output_version", "status", "sequence", "config") if name in found}
     except (AbsentError, ValueError, TypeError):
         return None

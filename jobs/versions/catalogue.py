@@ -9,7 +9,8 @@ from typing import Any
 from adaptor.errors import InputError
 from jobs.commits.manifest import MANIFEST, Manifest, kept_manifests, read_manifest
 from jobs.commits.output_version import DESCRIPTION
-from jobs.config.sections import FilesystemOptions, Location
+from jobs.config.sections import Location
+from jobs.config.uris import below
 from jobs.storage.folders import folder_names
 from jobs.storage.objects import Objects
 from jobs.storage.open import open_objects
@@ -49,7 +50,7 @@ class Catalogue:
 
     def __init__(self, location: Location) -> None:
         self.outputs: Objects = open_objects(location.uri, location.filesystem)
-        self._options: FilesystemOptions = location.filesystem
+        self._uri, self._options = location.uri, location.filesystem
 
     def names(self) -> list[str]:
         """Names of all folders that hold an output version, complete or not, sorted. One listing of the folder itself:
@@ -59,7 +60,7 @@ class Catalogue:
 
     def folder(self, name: str) -> Objects:
         """The folder of an output version."""
-        return open_objects(f"{self.outputs.uri.rstrip('/')}/{name}", self._options)
+        return open_objects(below(self._uri, name), self._options)
 
     def versions(self) -> Iterator[Version]:
         """Every kept sequence of every complete output version, folders by name, sequences ascending."""

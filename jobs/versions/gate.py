@@ -32,7 +32,10 @@ def _unverified(folder: Objects, version: Version, gate: GateSection) -> Iterato
         yield "verify found something wrong with it: run compress, then verify"
     elif (status, sequence) != ("complete", version.manifest.sequence):
         what = "nothing" if sequence is None else f"sequence {sequence}"
-        yield f"verify has looked at {what} so far: run matryoshka verify, or set gate.verified: false"
+        yield (
+            f"verify has looked at {what} so far: run matryoshka verify, which looks at the newest sequence, or set "
+            "gate.verified: false for an older one"
+        )
 
 
 def _missed(version: Version, gate: GateSection) -> Iterator[str]:
@@ -49,4 +52,4 @@ def _missed(version: Version, gate: GateSection) -> Iterator[str]:
 def _drifted(version: Version, gate: GateSection) -> Iterator[str]:
     if version.manifest.evidence.get("drift") == "space" and not gate.another_space:
         remedy = "repair the source, or set gate.another_space: true"
-        yield f"it holds vectors of another space (summary.json names them): {remedy}"
+        yield f"it holds vectors of another space (its manifest names the files): {remedy}"

@@ -72,8 +72,8 @@ def test_a_document_alone_and_among_many_has_the_bytes_of_compress(encoding: str
     output_version = open_output_version(config.output, scifact_adaptor())
     claim(output_version, describe(config.source, scifact_adaptor(), config.output))
     shard = next(shard for shard in open_source(config.source).shards() if shard.key == SHARD.name)
-    ShardCompressor(config).compress(WorkItem(shard, None, shard.size))
-    stored = stored_codes(pq.read_table(output_version.path(f"data/{SHARD.name}"))["vector"])
+    record = ShardCompressor(config).compress(WorkItem(shard, None, shard.size))
+    stored = stored_codes(pq.read_table(output_version.path(record.output))["vector"])
 
     codec, documents = scifact_adaptor().codec(dim=DIM, encoding=encoding), vectors_of(SHARD)
     assert len(stored) == len(documents) > 500

@@ -137,6 +137,11 @@ def test_going_back(outputs: LocalObjects) -> None:
         assert in_use(outputs) == expected
     with pytest.raises(InputError, match="has no earlier promotion"):
         versions(outputs, "rollback")
+    pointer = read_pointer(outputs)
+    assert pointer is not None
+    assert [pointer.refuses(*wanted) for wanted in (("one", 2), ("one", 3), ("other", 1))] == [False, True, True]
+    versions(outputs, "promote", "one@2", **free)
+    assert not read_pointer(outputs).rolled_back  # type: ignore[union-attr]
     outputs.put("current.json", b"{}")
     with pytest.raises(InputError, match=r"current\.json is damaged"):
         versions(outputs, "list")
