@@ -123,10 +123,8 @@ class Manifest:
         try:
             fields = json.loads(content)
             checksum = fields.pop("checksum", None)
-            if fields.get("format") != 1:
-                raise InputError(
-                    f"{where} has format {fields.get('format')!r}, this version reads 1: use the newer one"
-                )
+            if fields["format"] > 1:
+                raise InputError(f"{where} has format {fields['format']}, this version reads 1: use the newer one")
             if checksum != _checksum(fields):
                 raise ValueError(f"its checksum is {checksum!r}, not that of its content")
             for told in ("rows", "bytes", "oldest_checkpoint"):
