@@ -76,7 +76,11 @@ def findings(place: Workplace) -> set[str]:
 def _files(place: Workplace) -> dict[str, Path]:
     """Everything that verify vouches for."""
     root = Path(place.output_version().uri)
-    kept = [path for path in sorted(root.rglob("*")) if path.is_file() and path.parent.name != "_verify"]
+    others = {
+        "_verify",
+        "last_number",
+    }  # what verify wrote itself, and a number that only matters once manifests are lost
+    kept = [path for path in sorted(root.rglob("*")) if path.is_file() and not others & {path.parent.name, path.name}]
     files = {str(path.relative_to(root)): path for path in kept}
     return files | {f"adaptor/{path.name}": path for path in (place.root / "adaptor").iterdir()}
 
