@@ -65,7 +65,8 @@ class VersionReader:
     def _located(self, file: OutputFile) -> str:
         """Where the file is now: it may have left `data/` since the manifest was read."""
         if file.path.startswith(DATA) and self.objects.stat(file.path) is None:
-            file = replace(file, path=superseded_key(file))
+            moved = replace(file, path=superseded_key(file))
+            file = file if self.objects.stat(moved.path) is None else moved
         _check(self.objects, file.path, file.bytes)
         return file.path
 
