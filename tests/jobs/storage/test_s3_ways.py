@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lance
 import numpy as np
@@ -164,8 +165,11 @@ def test_no_client_takes_the_proxy_for_what_is_excepted(
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
-    for read in _readers(store, s3.options):
-        read()
+    found: list[Any] = [read() for read in _readers(store, s3.options)]
+    content, info, parquet, npy = found  # nothing answers at the proxy: what was read came past it
+    assert content.startswith(b"PAR1")
+    assert info.rows == ROWS.num_rows
+    assert [sum(batch.table.num_rows for batch in batches) for batches in (parquet, npy)] == [ROWS.num_rows] * 2
 
 
 def test_a_proxy_that_does_not_answer_is_told_without_its_login(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
